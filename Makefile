@@ -1,0 +1,62 @@
+# Everything is set up in this folder: .venv (the project), .venv-emulator (the AWS emulator),
+# .aws-sam (what sam build makes), .local (the running stack and its logs).
+SHELL := /bin/bash
+PYTHON ?= python3.13
+EMULATOR_PORT ?= 4566
+SIMULATOR_PORT ?= 8085
+export EMULATOR_PORT SIMULATOR_PORT SKYCORE_URL PARAMETERS
+BIN := .venv/bin
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore
+
+.PHONY: help run up down test test-long lint types unit template-checks clean lock
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+run: setup ## See the whole thing work: send, postbacks, events, timelines; then stop
+	@$(BIN)/python -m local run
+
+up: setup ## Bring the local stack up, or update it, and leave it running
+	@$(BIN)/python -m local up
+
+down: setup ## Stop the local stack
+	@$(BIN)/python -m local down
+
+.PHONY: setup
+setup: .venv/.ready .venv-emulator/.ready
+
+.venv/.ready: requirements/dev.txt .python-version
+	@echo "setting up .venv (once, about a minute)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+.venv-emulator/.ready: requirements/emulator.txt .python-version
+	@echo "setting up .venv-emulator (once)"
+	@$(PYTHON) -m venv --clear .venv-emulator
+	@.venv-emulator/bin/pip install --quiet --disable-pip-version-check -r requirements/emulator.txt
+	@touch $@
+
+test: setup lint types template-checks ## Lint, types, template checks, unit, contract and integration tests
+	@$(BIN)/pytest tests/unit tests/contract tests/template tests/integration
+
+test-long: setup ## What takes longer: chaos, soak, long limiter runs
+	@$(BIN)/pytest -m long tests
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy layers/skycore/skycore
+	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
+
+template-checks: setup
+	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
+
+lock: ## Write the pinned requirements anew (needs uv)
+	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
+	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/emulator.in -o requirements/emulator.txt
+	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
+
+clean: down ## Remove everything that was set up or built
+	@rm -rf .venv .venv-emulator .aws-sam .local

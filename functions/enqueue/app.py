@@ -1,0 +1,44 @@
+"""POST /messages/batch: many messages, answered once the send queue has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from skycore.flows.enqueue import enqueue_batch
+from skycore.settings import load
+from skycore.web.answers import Answer, answer, serve
+
+if TYPE_CHECKING:
+    from skycore.web.request import Request
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    send_queue_url: str
+    default_region: str
+    event_retention_days: int
+
+
+@cache
+def settings() -> Settings:
+    return load(Settings)
+
+
+def handler(event: dict[str, Any], _context: object) -> Answer:
+    return serve(event, _batch)
+
+
+def _batch(request: Request) -> Answer:
+    known = settings()
+    results = enqueue_batch(
+        request.json(),
+        caller=request.caller,
+        key=request.headers.get("idempotency-key"),
+        queue_url=known.send_queue_url,
+        region=known.default_region,
+        days=known.event_retention_days,
+    )
+    return answer(202, results)

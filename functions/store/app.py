@@ -1,0 +1,28 @@
+"""The postback queue's consumer: postbacks become stored events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from skycore.aws.postback_queue import read_record
+from skycore.flows.store import store
+from skycore.settings import load
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    event_retention_days: int
+
+
+@cache
+def settings() -> Settings:
+    return load(Settings)
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    postbacks = [(record["messageId"], *read_record(record)) for record in event["Records"]]
+    failed = store(postbacks, days=settings().event_retention_days)
+    return {"batchItemFailures": [{"itemIdentifier": queue_id} for queue_id in failed]}

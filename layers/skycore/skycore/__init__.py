@@ -1,0 +1,1 @@
+"""Skycore on AWS: the domain package that every function shares."""

@@ -1,0 +1,147 @@
+"""A reply of Skycore: done, refused, or not to be known."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from skycore.api.failures import OutcomeUnknown, Refused
+from skycore.api.reply_xml import UnreadableError, local_name, read_reply_xml
+from skycore.catalogue.actions import Action
+from skycore.catalogue.errors import find_error
+from skycore.catalogue.fields import reply_field
+
+_SUCCESS = "success"
+_FAILURE = "failure"
+_DIGITS = re.compile("[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What Skycore answered to an action that it did.
+
+    ``fields`` holds the elements under their JSON names: lists for ``mms_ids``, ``email_ids`` and
+    ``pass_template_ids`` (texts), ``campaigns`` (maps of id and name), ``subscribers``,
+    ``mms_templates`` and ``sendings`` (maps); a map for ``pass_template``; whole numbers for
+    ``page_number``, ``items_per_page`` and ``total_results``; text for all else. An element that is
+    not documented keeps its lower-case name. Not in the repr: it may hold keys and numbers.
+    """
+
+    action: str
+    fields: dict[str, Any] = field(repr=False)
+
+    @property
+    def recipients(self) -> list[dict[str, Any]]:
+        """One map for each number, where the reply tells several; else empty.
+
+        A map has ``status``, ``tracking_id`` or ``error_code``, and ``to``.
+        """
+        groups = self.fields.get("subscribers") or self.fields.get("sendings") or []
+        return [group for group in groups if isinstance(group, dict)]
+
+
+def read_reply(action: Action, http_status: int, body: bytes) -> Reply:
+    """Read the answer to a call.
+
+    Raises ``Refused`` when Skycore says that it did not do it, and ``OutcomeUnknown`` for HTTP 3xx
+    and 5xx, a body that is not a whole reply, and a success without the tracking id that the action
+    promises.
+    """
+    if not (200 <= http_status < 300 or 400 <= http_status < 500):
+        raise OutcomeUnknown(f"HTTP {http_status}")
+    reason = ""
+    try:
+        fields = _children(read_reply_xml(body))
+    except UnreadableError as error:
+        reason = str(error)
+    if reason:
+        raise OutcomeUnknown(reason if http_status < 300 else f"HTTP {http_status}")
+    _lift_single_sending(fields)
+    reply = _judged(action, fields)
+    if http_status >= 300:
+        raise OutcomeUnknown(f"HTTP {http_status}")
+    return reply
+
+
+def _judged(action: Action, fields: dict[str, Any]) -> Reply:
+    status = str(fields.get("status", "")).lower()
+    code = str(fields.get("error_code", ""))
+    several = any(isinstance(fields.get(name), list) for name in ("subscribers", "sendings"))
+    if status == _SUCCESS and code and fields.get("tracking_id"):
+        raise OutcomeUnknown("reply with both a tracking id and an error")
+    if status == _FAILURE or code:
+        known = find_error(code)
+        raise Refused(
+            known.code if known else code,
+            str(fields.pop("error_info", "")),
+            {k: v for k, v in fields.items() if k not in ("status", "error_code")},
+            effect=action.effect,
+        )
+    if status not in (_SUCCESS, ""):
+        raise OutcomeUnknown("reply with an unknown status")
+    if not status and not several and (action.effect != "read" or not fields):
+        raise OutcomeUnknown("reply without a status")
+    promised = action.effect == "send" and "tracking_id" in action.reply
+    if promised and not several and not fields.get("tracking_id"):
+        raise OutcomeUnknown("success without a tracking id")
+    return Reply(action.name, fields)
+
+
+def _lift_single_sending(fields: dict[str, Any]) -> None:
+    """In the form of 2013 a single recipient has a group of its own, too: make it plain."""
+    sendings = fields.get("sendings")
+    if isinstance(sendings, list) and len(sendings) == 1 and isinstance(sendings[0], dict):
+        del fields["sendings"]
+        fields.update({k: v for k, v in sendings[0].items() if v != "" or k not in fields})
+
+
+def _children(parent: Element) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for child in parent:
+        name, shape = _named(child)
+        value = _shaped(child, shape)
+        if shape in ("group", "groups"):
+            fields.setdefault(name, []).extend(value)
+        elif name not in fields:
+            fields[name] = value
+        elif shape == "unknown":
+            first = fields[name]
+            fields[name] = [*first, value] if isinstance(first, list) else [first, value]
+    return fields
+
+
+def _named(element: Element) -> tuple[str, str]:
+    tag = local_name(element)
+    known = reply_field(tag)
+    if known:
+        return known.name, known.shape
+    singular = reply_field(tag.removesuffix("S"))
+    if singular and singular.shape == "group" and len(element):  # a plural around its groups
+        return singular.name, "groups"
+    return tag.lower().replace("-", "_"), "unknown"
+
+
+def _shaped(element: Element, shape: str) -> Any:
+    if shape == "groups":
+        return [_value(child) for child in element]
+    if shape == "group":
+        return [_children(element)]
+    if shape == "map":
+        return _children(element)
+    if shape == "list":
+        return _listed(element)
+    if shape == "markup":
+        return element.text or ""
+    value = _value(element)
+    if shape == "int" and isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    return value
+
+
+def _value(element: Element) -> Any:
+    return _children(element) if len(element) else (element.text or "").strip()
+
+
+def _listed(element: Element) -> list[Any]:
+    texts = [child.text or "" for child in element] or (element.text or "").split(",")
+    return [text.strip() for text in texts if text.strip()]

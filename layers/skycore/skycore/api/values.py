@@ -1,0 +1,199 @@
+"""Checks of single values: one function for each kind of parameter."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from skycore.api.numbers import NumberError, parse_msisdn, parse_sender, parse_sender_mask
+from skycore.api.sms_length import sms_length
+from skycore.api.text import flaw_of
+from skycore.catalogue.actions import Parameter
+
+
+class BadValueError(Exception):
+    """A value that its parameter does not take; the message is for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for the whole request: the ISO country of bare numbers, and long SMS allowed."""
+
+    default_region: str
+    allow_multipart: bool
+
+
+def check_value(value: Any, parameter: Parameter, rules: Rules) -> Any:
+    """The value as it is sent.
+
+    Raises ``BadValueError`` when it is of the wrong type or breaks a rule of its kind.
+    """
+    return _CHECKS[parameter.kind](value, parameter, rules)
+
+
+def _value(value: Any, parameter: Parameter, _: Rules) -> str:
+    if not isinstance(value, str):
+        raise BadValueError("must be text")
+    if flaw := flaw_of(value):
+        raise BadValueError(flaw)
+    if parameter.max_length is not None and len(value) > parameter.max_length:
+        raise BadValueError(
+            f"has {len(value)} characters, at most {parameter.max_length} are allowed"
+        )
+    return value
+
+
+def _text(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _value(value, parameter, rules)
+    if not text.strip():
+        raise BadValueError("must not be blank")
+    return text
+
+
+def _line(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _text(value, parameter, rules)
+    if "\n" in text or "\r" in text:
+        raise BadValueError("must be one line")
+    return text
+
+
+def _sms_text(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _text(value, parameter, rules)
+    length = sms_length(text)
+    if length.units > length.many:
+        raise BadValueError(
+            f"has {length.units} {length.alphabet}, at most {length.many} can be sent"
+        )
+    if length.units > length.single and not rules.allow_multipart:
+        raise BadValueError(
+            f"has {length.units} {length.alphabet} and one SMS holds {length.single};"
+            " with allow_multipart it is sent in several parts",
+        )
+    return text
+
+
+def _matching(pattern: str, wanted: str) -> Callable[[Any, Parameter, Rules], str]:
+    expression = re.compile(pattern)
+
+    def check(value: Any, parameter: Parameter, rules: Rules) -> str:
+        text = _line(value, parameter, rules)
+        if not expression.fullmatch(text):
+            raise BadValueError(f"must be {wanted}")
+        return text
+
+    return check
+
+
+def _number(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _text(value, parameter, rules)
+    try:
+        if parameter.kind == "sender_mask":
+            return parse_sender_mask(text)
+        parse = parse_sender if parameter.kind == "sender" else parse_msisdn
+        return parse(text, default_region=rules.default_region)
+    except NumberError as error:
+        raise BadValueError(error.detail) from None
+
+
+def _url(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _line(value, parameter, rules)
+    wanted = "must be an absolute http or https URL without blanks"
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise BadValueError(wanted) from None
+    if not usable or any(character.isspace() for character in text):
+        raise BadValueError(wanted)
+    return text
+
+
+def _degrees(limit: int) -> Callable[[Any, Parameter, Rules], str]:
+    check_form = _matching(r"[+-]?[0-9]{1,3}(\.[0-9]{1,20})?", "degrees, such as 42.36")
+
+    def check(value: Any, parameter: Parameter, rules: Rules) -> str:
+        text = check_form(value, parameter, rules)
+        if abs(float(text)) > limit:
+            raise BadValueError(f"must be from -{limit} to {limit}")
+        return text
+
+    return check
+
+
+def _beacon_number(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _value(value, parameter, rules)
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 0xFFFF:
+        raise BadValueError("must be a number from 0 to 65535, as text")
+    return text
+
+
+def _integer(value: Any, parameter: Parameter, _: Rules) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON does not tell 5.0 from 5
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadValueError("must be a whole number")
+    low, high = parameter.minimum, parameter.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise BadValueError(f"must be from {low} to {high}")
+    return value
+
+
+def _boolean(value: Any, _: Parameter, __: Rules) -> bool:
+    if not isinstance(value, bool):
+        raise BadValueError("must be true or false")
+    return value
+
+
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|z|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
+
+
+def _time(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _line(value, parameter, rules)
+    if _UTC_TIME.fullmatch(text):
+        text = f"{text}Z"
+    if not _TIME.fullmatch(text):
+        raise BadValueError(
+            "must be a time with its offset, such as 2026-11-22T10:00:00Z,"
+            " or YYYY-MM-DD hh:mm:ss in UTC",
+        )
+    try:
+        time = datetime.fromisoformat(text.upper()).astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise BadValueError("is not a real date and time") from None
+    if parameter.kind == "datetime":
+        return time.isoformat(sep=" ", timespec="seconds")
+    return f"{time.isoformat(timespec='seconds')}Z"
+
+
+_ADDRESS = r"[^@\s,;<>()]+@[^@\s,;<>()]+"
+
+_CHECKS: dict[str, Callable[[Any, Parameter, Rules], Any]] = {
+    "alphanumeric": _matching("[A-Za-z0-9]+", "letters and digits only"),
+    "beacon_number": _beacon_number,
+    "carrier_id": _matching("[0-9]{1,7}", "up to 7 digits"),
+    "datetime": _time,
+    "datetime_iso": _time,
+    "email": _matching(_ADDRESS, "an email address"),
+    "email_or_all": _matching(f"{_ADDRESS}|ALL", "an email address, or ALL"),
+    "integer": _integer,
+    "latitude": _degrees(90),
+    "letters_digits_spaces": _matching("[A-Za-z0-9 ]+", "letters, digits and blanks only"),
+    "line": _line,
+    "longitude": _degrees(180),
+    "msisdn": _number,
+    "sender": _number,
+    "sender_mask": _number,
+    "sms_text": _sms_text,
+    "text": _text,
+    "true_only": _boolean,
+    "url": _url,
+    "uuid": _matching("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID"),
+    "value": _value,
+    "yes_no": _boolean,
+}

@@ -1,0 +1,1 @@
+"""Secrets, queues and the topic: AWS clients, made when first needed."""

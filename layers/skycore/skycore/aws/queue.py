@@ -1,0 +1,49 @@
+"""SQS: sending one message or many, with partial failures read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skycore.aws import clients
+from skycore.aws.batches import send_twice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+BATCH_BYTES = 900_000  # of bodies in a call; SQS takes 1 MiB with the attributes
+
+
+def send(
+    queue_url: str, body: str, *, attributes: Mapping[str, str] | None = None, delay: int = 0
+) -> None:
+    """Sends one message, to be seen after `delay` seconds (0 to 900).
+
+    Raises botocore's ClientError or BotoCoreError if SQS does not have it.
+    """
+    clients.sqs().send_message(
+        QueueUrl=queue_url,
+        MessageBody=body,
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": value}
+            for name, value in (attributes or {}).items()
+        },
+        DelaySeconds=delay,
+    )
+
+
+def send_many(queue_url: str, bodies: Sequence[str]) -> set[int]:
+    """Sends many messages; returns the indexes of those that SQS does not have.
+
+    Each that SQS refuses is tried once more. Raises botocore's errors if a call fails as a whole.
+    """
+
+    def send_batch(indexes: list[int]) -> set[int]:
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(index), "MessageBody": bodies[index]} for index in indexes
+        ]
+        answer = clients.sqs().send_message_batch(QueueUrl=queue_url, Entries=entries)
+        return {int(entry["Id"]) for entry in answer.get("Successful", [])}
+
+    return send_twice([len(body.encode()) for body in bodies], BATCH_BYTES, send_batch)

@@ -1,0 +1,51 @@
+"""A postback comes in: the queue has it before Skycore hears 200."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from skycore import times
+from skycore.aws.postback_queue import send_postback
+from skycore.logs import log, log_exception
+from skycore.problems import Problem
+
+if TYPE_CHECKING:
+    from skycore.aws.secrets import Secret
+
+MAX_BYTES = 262_144  # 256 KiB; Skycore's postbacks are a few kB
+UNKNOWN_TOKEN_SECONDS = 30.0  # an unknown token makes a copy read the secret afresh this rarely
+
+
+def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> None:
+    """Puts the raw bytes and the time of arrival into the queue; the body is not parsed.
+
+    Raises Problem: too_large, message_not_found for a wrong token (nothing is stored), and
+    not_stored if the queue does not have it, so that Skycore posts it again.
+    """
+    if len(body) > MAX_BYTES:
+        raise Problem("too_large", f"a postback is at most {MAX_BYTES} bytes")
+    arrived = times.now()
+    try:
+        if not _knows(secret, token):
+            log.warning("postback with a wrong token", extra={"bytes": len(body)})
+            raise Problem("message_not_found", "no such address")
+        send_postback(queue_url, body, arrived)
+    except (BotoCoreError, ClientError) as error:
+        log_exception("postback not queued", error, bytes=len(body))
+        raise Problem("not_stored", "the postback was not queued; post it again") from None
+
+
+def _knows(secret: Secret, token: str) -> bool:
+    """Whether `token` is the current or the previous one, each compared in constant time."""
+    return _is_one_of(token, secret.values()) or _is_one_of(
+        token, secret.values(not_older_than=UNKNOWN_TOKEN_SECONDS)
+    )
+
+
+def _is_one_of(token: str, values: tuple[str, ...]) -> bool:
+    given = token.encode("utf-8", "surrogatepass")
+    matches = [hmac.compare_digest(given, value.encode()) for value in values]
+    return any(matches)

@@ -1,0 +1,38 @@
+"""POST /actions/{action}: everything of Skycore's API that sends nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from skycore.api import FieldError, InvalidRequest, prepare
+from skycore.flows.call import call
+from skycore.flows.compose import find, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skycore.api import SkycoreClient
+
+
+def act(
+    name: str, body: Mapping[str, Any], *, skycore: SkycoreClient, region: str, deadline: float
+) -> dict[str, Any]:
+    """The elements of Skycore's reply, under their JSON names.
+
+    Raises Problem. `"transport": "get"` is for actions that only read: a URL ends up in logs.
+    """
+    action = find(name)
+    if action.effect == "send":
+        detail = f'{action.name} sends; POST it to /messages with "action": "{action.name}"'
+        raise invalid([FieldError("action", detail)])
+    fields = dict(body)
+    transport: Literal["post", "get"] = fields.pop("transport", "post")
+    if transport not in ("post", "get") or (transport == "get" and action.effect != "read"):
+        detail = "post, or get for an action that only reads"
+        raise invalid([FieldError("transport", detail)])
+    try:
+        prepared = prepare(action, fields, default_region=region)
+    except InvalidRequest as error:
+        raise invalid(error.errors) from None
+    reply = call(skycore, action, prepared, deadline=deadline, transport=transport)
+    return {"action": action.name, **reply.fields}

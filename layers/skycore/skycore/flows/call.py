@@ -1,0 +1,83 @@
+"""One call of Skycore, and what its outcome means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from skycore.api import CredentialsMissing, NotSent, OutcomeUnknown, Refused
+from skycore.catalogue.errors import find_error
+from skycore.logs import log
+from skycore.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skycore.api import Reply, SkycoreClient
+    from skycore.catalogue.actions import Action
+
+# Answers that stand: the message may be, or will never be, at Skycore. Any other problem proves
+# that nothing was sent.
+KEPT = frozenset({"skycore_rejected", "outcome_unknown"})
+
+
+def call(
+    skycore: SkycoreClient,
+    action: Action,
+    fields: Mapping[str, Any],
+    *,
+    deadline: float,
+    message_id: str | None = None,
+    transport: Literal["post", "get"] = "post",
+) -> Reply:
+    """Skycore's reply to prepared `fields`, got before `deadline` (monotonic seconds).
+
+    Raises Problem: skycore_unreachable, skycore_rejected, rate_limited, skycore_account or
+    outcome_unknown.
+    """
+    known: dict[str, Any] = {"message_id": message_id}
+    try:
+        return skycore.call(action, fields, prepared=True, deadline=deadline, transport=transport)
+    except NotSent as error:
+        problem = Problem("skycore_unreachable", "no connection to Skycore was made", **known)
+        _log(action, problem, error.reason, message_id)
+    except CredentialsMissing as error:
+        detail = "no Skycore key is set; run the command in the stack's output SetApiKeyCommand"
+        problem = Problem("skycore_account", detail, **known)
+        _log(action, problem, str(error), message_id)
+    except Refused as error:
+        problem = _refusal(error, known)
+        _log(action, problem, error.code, message_id)
+    except OutcomeUnknown as error:
+        problem = Problem(
+            "outcome_unknown",
+            "Skycore's answer was not understood; it may have taken the request",
+            retryable=action.effect == "read",
+            **known,
+        )
+        _log(action, problem, error.reason, message_id)
+    raise problem
+
+
+def _refusal(error: Refused, known: Mapping[str, Any]) -> Problem:
+    known_code = find_error(error.code)
+    meaning = known_code.meaning if known_code else "Skycore refused the request"
+    return Problem(
+        error.problem.code,
+        meaning,
+        retryable=error.problem.retryable,
+        retry_after=error.retry_after,
+        skycore_code=error.code or None,
+        **known,
+    )
+
+
+def _log(action: Action, problem: Problem, reason: str, message_id: str | None) -> None:
+    log.warning(
+        "Skycore call failed",
+        extra={
+            "action": action.name,
+            "problem": problem.code,
+            "reason": reason,
+            "message_id": message_id,
+        },
+    )

@@ -1,0 +1,34 @@
+"""The Skycore client of this process: made when first needed, with the key from its secret."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from skycore.api import Credentials, SkycoreClient
+from skycore.aws.secrets import Secret
+
+
+@cache
+def client(url: str, secret_name: str) -> SkycoreClient:
+    """A client with kept connections; a refused key is read from the secret afresh."""
+    secret = Secret(secret_name)
+
+    def credentials(refresh: bool) -> Credentials:
+        values = secret.values(not_older_than=0) if refresh else secret.values()
+        return _credentials(values[0] if values else "")
+
+    return SkycoreClient(url, credentials)
+
+
+def _credentials(text: str) -> Credentials:
+    """Credentials from a secret's text: a JSON object, or the bare API key."""
+    text = text.strip()
+    if not text.startswith("{"):
+        return Credentials(api_key=text or None)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return Credentials()
+    known = {name: str(value[name]) for name in ("api_key", "user", "password") if value.get(name)}
+    return Credentials(**known)

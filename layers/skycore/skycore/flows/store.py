@@ -1,0 +1,71 @@
+"""Postbacks leave the queue: each distinct notification becomes one stored event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from skycore.logs import log, log_exception
+from skycore.postbacks import Event, read_postback
+from skycore.storage import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+type Postback = tuple[str, bytes, datetime]  # the queue's message id, the body, its arrival
+
+
+@dataclass(slots=True)
+class _Read:
+    """A queue message and the events that its body tells."""
+
+    queue_id: str
+    raw: bytes
+    events: list[Event] = field(default_factory=list)
+
+
+def store(postbacks: Iterable[Postback], *, days: int) -> list[str]:
+    """Stores what the postbacks tell; returns the queue ids of those that must come again.
+
+    Whatever a body is, it is kept: as events, or as one unparsed event. The first copy of a
+    notification stays; later ones are counted as duplicates.
+    """
+    failed: set[str] = set()
+    read: list[_Read] = []
+    for queue_id, raw, received_at in sorted(postbacks, key=lambda postback: postback[2]):
+        try:
+            told = [_anchored(event, days) for event in read_postback(raw, received_at)]
+            read.append(_Read(queue_id, raw, told))
+        except Exception as error:  # noqa: BLE001 - one bad postback must not fail the others
+            log_exception("postback not read", error)
+            failed.add(queue_id)
+    try:
+        failed |= _put_new(read, days)
+    except Exception as error:  # noqa: BLE001 - the whole batch comes again
+        log_exception("postbacks not stored", error, count=len(read))
+        failed |= {one.queue_id for one in read}
+    return sorted(failed)
+
+
+def _anchored(event: Event, days: int) -> Event:
+    return event if event.dated else event.anchored(events.first_seen(event, days))
+
+
+def _put_new(read: list[_Read], days: int) -> set[str]:
+    distinct = {event.id: event for one in read for event in one.events}
+    seen = events.known(distinct.values())
+    fresh: list[tuple[bytes, list[Event]]] = []
+    for one in read:
+        new = [event for event in one.events if event.id not in seen]
+        seen.update(event.id for event in new)
+        if new:
+            fresh.append((one.raw, new))
+    not_put = events.put_all(fresh, days)
+    stored = sum(len(new) for _, new in fresh) - len(not_put)
+    told = sum(len(one.events) for one in read)
+    log.info(
+        "postbacks stored",
+        extra={"postbacks": len(read), "events": stored, "duplicates": told - stored},
+    )
+    return {one.queue_id for one in read if any(event.id in not_put for event in one.events)}

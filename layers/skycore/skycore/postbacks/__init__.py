@@ -1,0 +1,19 @@
+"""Skycore's postbacks: from the body of a request to the events that subscribers get."""
+
+from skycore.postbacks.envelope import event_json, message_attributes
+from skycore.postbacks.event import Event, cloudevent, step_event
+from skycore.postbacks.identity import tracking_key, tracking_key_of_event_id
+from skycore.postbacks.read import read_postback
+from skycore.postbacks.telling import unparsed_event
+
+__all__ = [
+    "Event",
+    "cloudevent",
+    "event_json",
+    "message_attributes",
+    "read_postback",
+    "step_event",
+    "tracking_key",
+    "tracking_key_of_event_id",
+    "unparsed_event",
+]

@@ -1,0 +1,98 @@
+"""Bytes to characters: encodings as they are, not as they are declared."""
+
+import codecs
+import re
+
+# Characters that neither XML nor SQS carries. What stood there is kept in the raw body.
+_UNCARRIED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+_BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,20})["']""")
+# Believed when declared and the bytes are not UTF-8. A list, because Python also knows codecs
+# that are slow or are no character encodings.
+_BELIEVED = re.compile(
+    r"(windows-?|cp-?)12(50|51|53|54|55|56|57|58)|iso-?8859-?([2-9]|1[03456])|koi8-[ru]"
+    r"|shift_?jis|euc-(jp|kr)|gb2312|gbk|gb18030|big5",
+    re.IGNORECASE,
+)
+
+
+def carried(text: str) -> str:
+    """The text with U+FFFD for each character that neither XML nor SQS carries."""
+    return text if text.isascii() and text.isprintable() else _UNCARRIED.sub("\ufffd", text)
+
+
+def _cp1252(byte: int) -> str:
+    try:
+        return bytes((byte,)).decode("cp1252")
+    except UnicodeDecodeError:
+        return chr(byte)
+
+
+_CP1252 = tuple(_cp1252(byte) for byte in range(256))
+
+
+def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
+    """Error handler: bytes that are not UTF-8 are cp1252, which holds Latin-1's letters."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    return "".join(_CP1252[byte] for byte in wrong), error.end
+
+
+codecs.register_error("skycore.cp1252", _as_cp1252)
+
+
+def _marked(data: bytes) -> str | None:
+    """UTF-16 or UTF-32 by byte order mark, or UTF-16 by where the zero bytes are."""
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace") if encoding != "utf-8" else None
+    head = data[:64]
+    high, low = head[0::2], head[1::2]
+    if low.count(0) * 2 > len(low) and 0 not in high:
+        return data.decode("utf-16-le", "replace")
+    if high.count(0) * 2 > len(high) and 0 not in low:
+        return data.decode("utf-16-be", "replace")
+    return None
+
+
+def _not_utf8(data: bytes) -> str:
+    """Characters of bytes that are not UTF-8."""
+    try:  # emoji as two surrogates of three bytes each, as some databases hand them out
+        halves = data.decode("utf-8", "surrogatepass")
+        return halves.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeError:
+        pass
+    declared = _DECLARED.search(data, 0, 1024)
+    if declared:
+        name = declared[1].decode().lower()
+        if _BELIEVED.fullmatch(name):
+            return data.decode(name, "replace")
+        if name in {"iso-8859-1", "latin1", "latin-1", "windows-1252", "cp1252"}:
+            return data.decode("latin-1").translate(_LATIN1_TO_CP1252)
+    return data.decode("utf-8", "skycore.cp1252")
+
+
+_LATIN1_TO_CP1252 = {byte: _CP1252[byte] for byte in range(0x80, 0xA0)}
+
+
+def as_utf8(data: bytes) -> bytes:
+    """The same text in UTF-8, without byte order mark or blank lines around it."""
+    if not data.isascii() or 0 in data:
+        text = _marked(data)
+        if text is None:
+            data = data.removeprefix(codecs.BOM_UTF8)
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                text = _not_utf8(data)
+        if text is not None:
+            data = text.encode("utf-8", "replace").removeprefix(codecs.BOM_UTF8)
+    return data.strip()

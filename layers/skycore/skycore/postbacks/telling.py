@@ -1,0 +1,87 @@
+"""From a notification's fields to the event that they tell."""
+
+from datetime import datetime
+from typing import Any
+
+from skycore.catalogue.postback_codes import find_postback_code
+from skycore.postbacks.event import TYPE_PREFIX, Event
+from skycore.postbacks.identity import digest_of, digits, event_id, identify
+from skycore.postbacks.meaning import UNPARSED, meaning
+from skycore.postbacks.notification import Fields
+from skycore.postbacks.times import utc_text
+
+
+def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
+    """The event that a notification's fields tell."""
+    values = fields.values
+    code = find_postback_code(values["code"])
+    event, outcome, terminal = meaning(code, values, is_json=is_json)
+    identity = identify(code.kind if code else "", outcome, values, fields.extra)
+    tracking_id = values.get("tracking_id")
+    arrived = utc_text(received_at)
+    data = {"event": event, **values, "received_at": arrived}
+    if outcome is not None:
+        data["outcome"] = outcome
+        data["terminal"] = terminal
+    if fields.extra:
+        data["extra"] = fields.extra
+    return Event(
+        id=event_id(tracking_id, identity.digest),
+        type=TYPE_PREFIX + event,
+        subject=_subject(values),
+        time=values.get("timestamp") or arrived,
+        data=data,
+        tracking_id=tracking_id,
+        counterpart=_counterpart(values),
+        received_at=received_at,
+        dated=identity.dated,
+        content_digest=identity.digest,
+    )
+
+
+def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
+    """The event of a body, or of a notification in it, that cannot be read.
+
+    `error` says why, without any of the content. The same body is the same event for ever.
+    """
+    digest = digest_of(UNPARSED, body)
+    arrived = utc_text(received_at)
+    return Event(
+        id=digest,
+        type=TYPE_PREFIX + UNPARSED,
+        subject=None,
+        time=arrived,
+        data={"event": UNPARSED, "error": error, "received_at": arrived},
+        tracking_id=None,
+        counterpart=None,
+        received_at=received_at,
+        dated=True,
+        content_digest=digest,
+    )
+
+
+def _inbound(values: dict[str, Any]) -> bool:
+    return str(values.get("origin", "")).endswith("_MO")
+
+
+_SUBJECTS = ("tracking_id", "mms_id", "mobile", "email", "from", "to", "transaction_id")
+_OUTBOUND_SUBJECTS = ("tracking_id", "mms_id", "mobile", "email", "to", "from", "transaction_id")
+_OTHER_SUBJECTS = (
+    *("pass_data_id", "serial_number", "pass_id", "custom_pass_id", "reference_value"),
+    *("pass_template_id", "campaign", "scheduled_id", "sms_id", "history_id", "aggregator_id"),
+)
+
+
+def _subject(values: dict[str, Any]) -> str | None:
+    """The best name for what the event is about."""
+    for name in (_SUBJECTS if _inbound(values) else _OUTBOUND_SUBJECTS) + _OTHER_SUBJECTS:
+        if name in values:
+            return str(values[name])
+    return None
+
+
+def _counterpart(values: dict[str, Any]) -> str | None:
+    """Digits of the mobile number on the other side."""
+    if _inbound(values):
+        return digits(values.get("from"))
+    return digits(values.get("to") or values.get("mobile"))

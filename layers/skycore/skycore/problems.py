@@ -1,0 +1,64 @@
+"""Every error answer, in one table: problem details as RFC 9457 has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TITLES: dict[str, tuple[int, str, bool]] = {
+    # code: (HTTP status, title, whether the same request may be repeated by a machine)
+    "invalid_json": (400, "The body is not a JSON object", False),
+    "unknown_action": (404, "No such Skycore action", False),
+    "message_not_found": (404, "No such message", False),
+    "event_not_found": (404, "No such event", False),
+    "in_progress": (409, "The same Idempotency-Key is being sent right now", True),
+    "not_cancellable": (409, "The message has left the queue", False),
+    "too_large": (413, "Too large", False),
+    "invalid_request": (422, "The request cannot be sent as it is", False),
+    "recipient_opted_out": (422, "The recipient has opted out", False),
+    "country_not_allowed": (422, "This country is not allowed", False),
+    "idempotency_key_reused": (422, "The Idempotency-Key belongs to another request", False),
+    "skycore_rejected": (422, "Skycore refused the request", False),
+    "rate_limited": (429, "Over a limit of calls", True),
+    "skycore_account": (502, "The Skycore account needs a person", False),
+    "skycore_unreachable": (503, "Skycore was not reached; nothing was sent", True),
+    "not_stored": (503, "The postback could not be queued", True),
+    "gateway_failure": (500, "The function failed", False),
+    "outcome_unknown": (504, "Skycore may have taken it", False),
+}
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's word
+    """An error answer. Its text is the code alone, so that a log never quotes a request."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        retryable: bool | None = None,
+        retry_after: int | None = None,
+        **members: object,
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status, self.title, by_default = TITLES[code]
+        self.detail = detail
+        self.retryable = by_default if retryable is None else retryable
+        self.retry_after = retry_after
+        self.members = {name: value for name, value in members.items() if value is not None}
+
+    def body(self) -> dict[str, Any]:
+        """The members of the problem details."""
+        return {
+            "type": f"urn:skycore:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "retryable": self.retryable,
+            **self.members,
+        }
+
+    def headers(self) -> dict[str, str]:
+        """Retry-After, in seconds, where it is known."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}

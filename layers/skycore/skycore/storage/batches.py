@@ -1,0 +1,102 @@
+"""Reading and putting many rows in few calls, with what DynamoDB did not process tried again."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from skycore.storage.table import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pynamodb.connection import Connection
+
+READ_KEYS = 100  # in a call, the most that DynamoDB takes
+WRITE_ROWS = 25  # in a call, the most that DynamoDB takes
+WRITE_BYTES = 12_000_000  # in a call; DynamoDB takes 16 MB
+ROUNDS = 5  # tries of a call's unprocessed part, about two seconds in all
+
+type Key = tuple[str, str]
+type Item = dict[str, dict[str, Any]]
+
+
+def read_all(keys: Iterable[Key], attributes: Sequence[str] = ()) -> dict[Key, Item]:
+    """The rows that exist among `keys`, consistently read, with all or only some attributes.
+
+    Raises PynamoDB's errors, and TimeoutError if DynamoDB keeps leaving keys unprocessed.
+    """
+    found: dict[Key, Item] = {}
+    left = list(dict.fromkeys(keys))
+    for start in range(0, len(left), READ_KEYS):
+        part = left[start : start + READ_KEYS]
+        request: dict[str, Any] = {
+            "Keys": [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in part],
+            "ConsistentRead": True,
+        }
+        if attributes:
+            names = ["pk", "sk", *attributes]
+            request["ProjectionExpression"] = ", ".join(f"#{n}" for n in range(len(names)))
+            request["ExpressionAttributeNames"] = {f"#{n}": name for n, name in enumerate(names)}
+        for _ in _rounds():
+            answer = _connection().dispatch("BatchGetItem", {"RequestItems": {_table(): request}})
+            for item in answer.get("Responses", {}).get(_table(), []):
+                found[item["pk"]["S"], item["sk"]["S"]] = item
+            unread = answer.get("UnprocessedKeys", {}).get(_table())
+            if not unread:
+                break
+            request = unread
+        else:
+            raise TimeoutError("DynamoDB left keys unprocessed")
+    return found
+
+
+def put_all(rows: Sequence[Row]) -> set[Key]:
+    """Puts rows without a condition, each key at most once; returns keys that were not put.
+
+    Raises PynamoDB's errors if a call fails as a whole; rows of earlier calls are then put.
+    """
+    failed: set[Key] = set()
+    for batch in _write_batches([row.serialize() for row in rows]):
+        requests: list[Any] = [{"PutRequest": {"Item": item}} for item in batch]
+        for _ in _rounds():
+            answer = _connection().dispatch(
+                "BatchWriteItem", {"RequestItems": {_table(): requests}}
+            )
+            requests = answer.get("UnprocessedItems", {}).get(_table(), [])
+            if not requests:
+                break
+        items = [request["PutRequest"]["Item"] for request in requests]
+        failed |= {(item["pk"]["S"], item["sk"]["S"]) for item in items}
+    return failed
+
+
+def _write_batches(items: list[Item]) -> Iterable[list[Item]]:
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        length = sum(len(value) for field in item.values() for value in field.values())
+        if batch and (len(batch) == WRITE_ROWS or size + length > WRITE_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += length
+    if batch:
+        yield batch
+
+
+def _rounds() -> Iterable[int]:
+    for number in range(ROUNDS):
+        if number:
+            time.sleep(random.uniform(0, 0.1 * 2**number))  # noqa: S311 - jitter, not a secret
+        yield number
+
+
+def _connection() -> Connection:
+    connection: Connection = Row._get_connection().connection  # noqa: SLF001 - its one client
+    return connection
+
+
+def _table() -> str:
+    return Row.Meta.table_name

@@ -1,0 +1,59 @@
+"""Keys and index keys of the one table. Their form is fixed: rows outlive releases."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from skycore.postbacks import tracking_key, tracking_key_of_event_id
+from skycore.times import to_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MESSAGE = "message"
+DAY_SHARDS = 8  # of the index by day: 8 x 1,000 write units a second, twice 10 million sends a day
+
+
+def message_partition(message_id: str) -> str:
+    """Where a message's row is."""
+    return f"message#{message_id}"
+
+
+def tracking_partition(tracking_id: str) -> str:
+    """Where the events with a tracking id are, and the pointer to its message."""
+    return f"tracking#{tracking_key(tracking_id)}"
+
+
+def event_key(event_id: str) -> tuple[str, str]:
+    """Partition and sort key of the event with this id."""
+    tracking = tracking_key_of_event_id(event_id)
+    sort = f"event#{event_id}"
+    return (f"tracking#{tracking}" if tracking is not None else sort), sort
+
+
+def at(kind: str, moment: datetime) -> str:
+    """The sort key of every index: kind, then time."""
+    return f"{kind}#{to_key(moment)}"
+
+
+def number_partition(number: str, moment: datetime) -> str:
+    """The index by counterpart number and month."""
+    return f"number#{number[:40]}#{moment.astimezone(UTC):%Y-%m}"
+
+
+def day_partition(row_key: str, moment: datetime) -> str:
+    """The index by day; a row's shard follows from its key."""
+    shard = zlib.crc32(row_key.encode()) % DAY_SHARDS
+    return f"day#{moment.astimezone(UTC):%Y-%m-%d}#{shard}"
+
+
+def day_partitions(moment: datetime) -> Iterator[str]:
+    """All shards of one day."""
+    return (f"day#{moment.astimezone(UTC):%Y-%m-%d}#{shard}" for shard in range(DAY_SHARDS))
+
+
+def state_partition(state: str) -> str:
+    """The sparse index by state."""
+    return f"state#{state}"

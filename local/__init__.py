@@ -1,0 +1,1 @@
+"""The local stack: an AWS emulator, a Skycore simulator, and the journey through them."""

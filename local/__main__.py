@@ -1,0 +1,82 @@
+"""`python -m local up|down|run`: what make up, make down and make run do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from local import emulator, simulator_process, stack
+from local.paths import STACK_FILE, LocalError
+from local.screen import Screen
+
+
+def up(screen: Screen, skycore_url: str, parameters: str) -> dict[str, object]:
+    """Brings the stack up, or updates it, and returns what .local/stack.json holds."""
+    chosen = stack.parse_parameters(parameters)
+    with screen.step("start the AWS emulator"):
+        emulator.start()
+    with screen.step("start the Skycore simulator"):
+        simulator_process.start()
+    with screen.step("sam build (the first time takes a minute)"):
+        template = stack.build()
+    with screen.step("sam deploy"):
+        made = stack.deploy(template, chosen, skycore_url or simulator_process.URL)
+    simulator_process.settings(postback_url=made["postback_url"])
+    return made
+
+
+def down() -> None:
+    """Stops what `up` started; quiet when nothing runs."""
+    simulator_process.stop()
+    emulator.stop()
+    STACK_FILE.unlink(missing_ok=True)
+
+
+def run(screen: Screen, parameters: str) -> int:
+    """The journey: up, the main job in front of the user's eyes, down, whatever happens."""
+    from local import journey  # noqa: PLC0415 - only this command needs it
+
+    if STACK_FILE.exists() and emulator.is_running():
+        raise LocalError("the stack is already up; make down first, then make run")
+    try:
+        made = up(screen, "", parameters)
+        journey.travel(screen, made)
+    except Exception:
+        journey.keep_logs()
+        raise
+    finally:
+        with screen.step("stop everything"):
+            down()
+    return 0
+
+
+def main() -> int:
+    """Reads the command line; exit code 0 only if all of it happened."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "run"])
+    arguments = parser.parse_args()
+    screen = Screen()
+    parameters = os.environ.get("PARAMETERS", "")
+    try:
+        if arguments.command == "up":
+            made = up(screen, os.environ.get("SKYCORE_URL", ""), parameters)
+            screen.say(f"The stack is up. Everything a client needs is in {STACK_FILE}")
+            screen.say(f"  API        {made['api_url']}")
+            screen.say(f"  simulator  {made['simulator_url']}")
+            screen.say("Stop it with make down.")
+        elif arguments.command == "down":
+            down()
+        else:
+            return run(screen, parameters)
+    except LocalError as error:
+        screen.fail(str(error))
+        return 1
+    except KeyboardInterrupt:
+        screen.fail("interrupted")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What each action does. Every module here has HANDLERS: action → function(simulator, call)."""

@@ -1,0 +1,149 @@
+"""Skycore's side of one account: a call comes in, a reply goes out, postbacks follow."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from local.simulator import actions, checks, magic
+from local.simulator.answers import Element, RefusalError, refused, render
+from local.simulator.delivery import Postman
+from local.simulator.journal import Journal, Request
+from local.simulator.limits import Limits
+from local.simulator.notifications import Notification
+from local.simulator.reading import Call, fill
+from local.simulator.settings import Settings
+from local.simulator.state import State, md5_hex
+
+type Handler = Callable[["Simulator", Call], list[Element]]
+
+
+class Simulator:
+    """One account with its settings, its data, its limits, its journal and its postbacks."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.journal = Journal()
+        self.postman = Postman(self.journal)
+        self.settings = settings or Settings()
+        self.base_url = ""
+        self.reset()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        settings.check()
+        self._settings = settings
+        self.postman.settings = settings
+
+    def reset(self, seeded: bool = True) -> None:
+        """Forgets messages, requests, postbacks and counts; the first data is there again."""
+        self.journal.requests.clear()
+        self.journal.messages.clear()
+        self.journal.postbacks.clear()
+        self.state = State(seeded)
+        self.limits = Limits()
+
+    def mode(self, call: Call) -> str:
+        """How the connection behaves for this call."""
+        return magic.mode_in(call) or self.settings.mode
+
+    def understand(self, call: Call) -> str | None:
+        """Fills the call; the code of the refusal if it cannot be read."""
+        try:
+            fill(call)
+        except RefusalError as refusal:
+            return refusal.code
+        return None
+
+    def answer(self, call: Call, entry: Request, unreadable: str | None = None) -> str:
+        """Does what the call asks for and gives the XML of the reply."""
+        try:
+            handler = self._admit(call, unreadable)
+            checks.mandatory(call)
+            elements = handler(self, call)
+            self.limits.accept(call.action or "")
+        except RefusalError as refusal:
+            entry.code = refusal.code
+            self.limits.refusals[refusal.code] += 1
+            elements = refused(refusal)
+        return render("RESPONSE", elements)
+
+    def _admit(self, call: Call, unreadable: str | None) -> Handler:
+        if unreadable:
+            raise RefusalError(unreadable)
+        if call.action is None:
+            if not (call.asked or call.credentials or call.fields):
+                raise RefusalError("E100")
+            raise RefusalError("E101")
+        self._authenticate(call)
+        self.limits.take(self.settings, call.action)
+        code = self._forced(call)
+        if code:
+            raise RefusalError(code, 1, checks.echo(call))
+        return handlers()[call.action]
+
+    def _forced(self, call: Call) -> str | None:
+        settings = self.settings
+        if settings.next_errors:
+            return settings.next_errors.pop(0)
+        for action in (call.action or "", "*"):
+            if action in settings.error_for_action:
+                return settings.error_for_action[action]
+        values = call.values()
+        if code := magic.error_in(values):
+            return code
+        once = magic.first_error_in(values)
+        if once and once[0] not in self.state.refused_once:
+            self.state.refused_once.add(once[0])
+            return once[1]
+        return None
+
+    def _authenticate(self, call: Call) -> None:
+        given = call.credentials
+        key, user, digest = given.get("API_KEY"), given.get("USER"), given.get("PASS")
+        if not key and not user:
+            raise RefusalError("E102")
+        if key:
+            own = [api_key for _, api_key in self.state.users.values()]
+            known = self.settings.api_key is None or key in (self.settings.api_key, *own)
+            if not (known or magic.error_in([key])):
+                raise RefusalError("E104")
+        if not key and not digest:
+            raise RefusalError("E103")
+        if user and digest and not self._password_fits(user, digest):
+            raise RefusalError("E104")
+        if self.settings.require_md5_password:
+            self._check_password(digest)
+
+    def _check_password(self, digest: str | None) -> None:
+        if not digest:
+            raise RefusalError("E103")
+        password = self.settings.password
+        if password is not None and digest.lower() != md5_hex(password):
+            raise RefusalError("E104")
+
+    def _password_fits(self, user: str, digest: str) -> bool:
+        if user in self.state.users:
+            return self.state.users[user][0] == digest.lower()
+        if self.settings.user is None or self.settings.password is None:
+            return False
+        return user == self.settings.user and digest.lower() == md5_hex(self.settings.password)
+
+    def notify(self, *notifications: Notification, after: float = 0.0) -> None:
+        """Sends postbacks in the background, the first one after so many seconds."""
+        if notifications:
+            self.postman.send(notifications, after)
+
+
+@cache
+def handlers() -> dict[str, Handler]:
+    """The function for each action, gathered from the modules of the actions package."""
+    found: dict[str, Any] = {}
+    for module in pkgutil.iter_modules(actions.__path__):
+        found.update(importlib.import_module(f"{actions.__name__}.{module.name}").HANDLERS)
+    return found

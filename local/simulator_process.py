@@ -1,0 +1,51 @@
+"""The Skycore simulator as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+
+from local import processes
+from local.paths import HOST, ROOT, SIMULATOR_PORT, claim_port
+
+NAME = "simulator"
+URL = f"http://{HOST}:{SIMULATOR_PORT}/"
+API_KEY = "local0simulator0key0000000000000"
+
+
+def start() -> None:
+    """Starts the simulator; does nothing if it already runs. Raises LocalError if it cannot."""
+    if processes.running(NAME):
+        return
+    claim_port(SIMULATOR_PORT, "SIMULATOR_PORT")
+    command = [sys.executable, "-m", "local.simulator", "--port", str(SIMULATOR_PORT)]
+    command += ["--api-key", API_KEY]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    processes.start(NAME, command, environment, _ready)
+
+
+def stop() -> bool:
+    """Stops the simulator; False if it was not running."""
+    return processes.stop(NAME)
+
+
+def settings(**changes: object) -> None:
+    """Changes the running simulator's settings, such as postback_url."""
+    request = urllib.request.Request(
+        f"{URL}_control/settings",
+        data=json.dumps(changes).encode(),
+        headers={"Content-Type": "application/json"},
+        method="PATCH",
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def _ready() -> bool:
+    try:
+        urllib.request.urlopen(f"{URL}_control/settings", timeout=2).close()
+    except (urllib.error.URLError, OSError):
+        return False
+    return True

@@ -1,0 +1,190 @@
+"""Builds the template, deploys it to the emulator and writes .local/stack.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+
+from local import adjust, emulator, simulator_process
+from local.paths import (
+    EMULATOR_URL,
+    LOGS,
+    REGION,
+    ROOT,
+    STACK_FILE,
+    STACK_NAME,
+    STATE,
+    LocalError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OUTPUTS = {
+    "event_queue_url": "EventQueueUrl",
+    "event_topic_arn": "EventTopicArn",
+    "table_name": "TableName",
+    "postback_queue_url": "PostbackQueueUrl",
+    "postback_dlq_url": "PostbackDeadLetterQueueUrl",
+    "send_queue_url": "SendQueueUrl",
+}
+CALLER, ADMIN = "caller", "admin"
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    """`Name=value Name=value` as a map. Raises LocalError where a word is not of that form."""
+    pairs = [word.partition("=") for word in text.split()]
+    wrong = [name for name, equals, _ in pairs if not (name and equals)]
+    if wrong:
+        raise LocalError(f'PARAMETERS="{text}": write Name=value, separated by blanks')
+    return {name: value for name, _, value in pairs}
+
+
+def build() -> Path:
+    """Runs `sam build`; returns the built template, rewritten for the emulator."""
+    _sam("build", ["build", "--cached", "--parallel"])
+    return adjust.rewrite(ROOT / ".aws-sam" / "build" / "template.yaml")
+
+
+def deploy(template: Path, parameters: Mapping[str, str], skycore_url: str) -> dict[str, Any]:
+    """Runs `sam deploy` against the emulator, makes the local users and the key.
+
+    Returns what .local/stack.json holds (and writes it). Raises LocalError with the end of the
+    deployment's log when it fails.
+    """
+    machine = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+    chosen = {"SkycoreUrl": skycore_url, "Architecture": machine, **parameters}
+    overrides = [f"{name}={value}" for name, value in chosen.items()]
+    arguments = ["deploy", "--template-file", str(template), "--stack-name", STACK_NAME]
+    arguments += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
+    arguments += ["--no-fail-on-empty-changeset", "--no-progressbar"]
+    _sam("deploy", [*arguments, "--parameter-overrides", *overrides])
+    adjust.put_back(client, STACK_NAME)
+    return _write_stack_file()
+
+
+def client(service: str, access_key_id: str = "test", secret_access_key: str = "test") -> Any:
+    """A client of the emulator's `service`; without a key as root, which is for set-up alone."""
+    session = boto3.Session(access_key_id, secret_access_key, region_name=REGION)
+    return session.client(service, endpoint_url=EMULATOR_URL)
+
+
+def _sam(step: str, arguments: list[str]) -> None:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"sam-{step}.log"
+    bin_folder = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        **emulator.ROOT_ENVIRONMENT,
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(STATE / "sam"),
+    }
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [f"{bin_folder}/sam", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        last_lines = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
+        raise LocalError(f"sam {step} failed; the end of {log}:\n{last_lines}")
+
+
+def _write_stack_file() -> dict[str, Any]:
+    formation = client("cloudformation")
+    described = formation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    outputs = {row["OutputKey"]: row["OutputValue"] for row in described["Outputs"]}
+    resources = formation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+    ids = {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in resources}
+    secrets = client("secretsmanager")
+    _set_key_once(secrets, ids["ApiKey"])
+    token = secrets.get_secret_value(SecretId=ids["PostbackToken"])["SecretString"]
+    api_url = f"{EMULATOR_URL}/_aws/execute-api/{ids['Api']}/v1"
+    users = _users(ids["Api"], outputs["EventQueueArn"])
+    stack = {
+        "endpoint_url": EMULATOR_URL,
+        "region": REGION,
+        "stack_name": STACK_NAME,
+        **users,
+        "api_url": api_url,
+        "postback_url": f"{api_url}/postbacks/{token}",
+        **{name: _reachable(outputs[output]) for name, output in OUTPUTS.items()},
+        "simulator_url": simulator_process.URL,
+        "parameters": {
+            row["ParameterKey"]: row["ParameterValue"] for row in described["Parameters"]
+        },
+    }
+    STACK_FILE.write_text(json.dumps(stack, indent=2) + "\n")
+    STACK_FILE.chmod(0o600)
+    return stack
+
+
+def _reachable(output: str) -> str:
+    """A queue's URL with the address that the emulator listens on."""
+    return EMULATOR_URL + urlsplit(output).path if output.startswith("http") else output
+
+
+def _set_key_once(secrets: Any, secret_id: str) -> None:
+    versions = secrets.describe_secret(SecretId=secret_id).get("VersionIdsToStages") or {}
+    has_value = any("AWSCURRENT" in stages for stages in versions.values())
+    if not has_value or not _has_string(secrets, secret_id):
+        value = json.dumps({"api_key": simulator_process.API_KEY})
+        secrets.put_secret_value(SecretId=secret_id, SecretString=value)
+
+
+def _has_string(secrets: Any, secret_id: str) -> bool:
+    try:
+        return bool(secrets.get_secret_value(SecretId=secret_id).get("SecretString"))
+    except secrets.exceptions.ResourceNotFoundException:
+        return False
+
+
+def _users(api_id: str, event_queue_arn: str) -> dict[str, str]:
+    """The local caller (every route, the event queue, nothing else) and an administrator."""
+    iam = client("iam")
+    rights = {
+        CALLER: [
+            {
+                "Effect": "Allow",
+                "Action": "execute-api:Invoke",
+                "Resource": f"arn:aws:execute-api:{REGION}:*:{api_id}/*",
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
+                "Resource": event_queue_arn,
+            },
+        ],
+        ADMIN: [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    }
+    old = json.loads(STACK_FILE.read_text()) if STACK_FILE.exists() else {}
+    keys: dict[str, str] = {}
+    for user, prefix in ((CALLER, ""), (ADMIN, "admin_")):
+        names = [row["UserName"] for row in iam.list_users()["Users"]]
+        if user not in names:
+            iam.create_user(UserName=user)
+        iam.put_user_policy(
+            UserName=user,
+            PolicyName="local",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": rights[user]}),
+        )
+        key_id, secret = old.get(f"{prefix}access_key_id"), old.get(f"{prefix}secret_access_key")
+        rows = iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
+        if not key_id or key_id not in [row["AccessKeyId"] for row in rows]:
+            made = iam.create_access_key(UserName=user)["AccessKey"]
+            key_id, secret = made["AccessKeyId"], made["SecretAccessKey"]
+        keys[f"{prefix}access_key_id"], keys[f"{prefix}secret_access_key"] = key_id, secret
+    return keys

@@ -1,0 +1,108 @@
+"""Routes, who may call them, and what the gateway itself answers."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+ROUTES = {
+    ("post", "/messages"): "SendFunction",
+    ("post", "/messages/batch"): "EnqueueFunction",
+    ("get", "/messages/{message_id}"): "MessagesFunction",
+    ("get", "/messages"): "MessagesFunction",
+    ("delete", "/messages/{message_id}"): "MessagesFunction",
+    ("post", "/actions/{action}"): "SendFunction",
+    ("get", "/postbacks/unparsed"): "MessagesFunction",
+    ("get", "/postbacks/{item}"): "MessagesFunction",
+    ("post", "/postbacks/{item}"): "AckFunction",
+}
+
+
+def events(template):
+    for name, function in template.functions.items():
+        for event in function.get("Events", {}).values():
+            if event["Type"] == "Api":
+                yield name, event["Properties"]
+
+
+def test_every_route_of_the_contract_has_its_function(template):
+    found = {(event["Method"], event["Path"]): name for name, event in events(template)}
+    assert found == ROUTES
+
+
+def test_one_place_in_a_path_has_one_variable(template):
+    # API Gateway refuses /postbacks/{token} beside /postbacks/{event_id}.
+    variables: dict[str, set[str]] = {}
+    for _, event in events(template):
+        parts = event["Path"].split("/")
+        for depth, part in enumerate(parts):
+            if part.startswith("{"):
+                variables.setdefault("/".join(parts[:depth]), set()).add(part)
+    assert all(len(names) == 1 for names in variables.values()), variables
+
+
+def test_only_the_postback_route_is_open(template):
+    api = template.resources["Api"]["Properties"]
+    assert api["Auth"]["DefaultAuthorizer"] == "AWS_IAM"
+    open_routes = [
+        (event["Method"], event["Path"]) for _, event in events(template) if event.get("Auth")
+    ]
+    assert open_routes == [("post", "/postbacks/{item}")]
+
+
+def test_callers_need_invoke_on_the_api_and_nothing_else(template):
+    assert template.resources["Api"]["Properties"]["Auth"]["InvokeRole"] == "NONE"
+
+
+def test_changed_parameters_reach_the_stage(template):
+    assert template.resources["Api"]["Properties"]["AlwaysDeploy"] is True
+
+
+def test_every_byte_of_a_body_survives(template):
+    assert template.resources["Api"]["Properties"]["BinaryMediaTypes"] == ["*~1*"]
+
+
+def test_the_resource_policy_concerns_postbacks_alone(template):
+    policy = template.resources["Api"]["Properties"]["Auth"]["ResourcePolicy"]
+    assert set(policy) == {"CustomStatements"}
+    allow, conditional = policy["CustomStatements"]
+    deny = conditional["Fn::If"][1]
+    assert conditional["Fn::If"][0] == "HasPostbackCidrs"
+    for statement, effect in ((allow, "Allow"), (deny, "Deny")):
+        assert statement["Effect"] == effect
+        assert statement["Resource"] == "execute-api:/v1/POST/postbacks/*"
+    assert deny["Condition"] == {"NotIpAddress": {"aws:SourceIp": {"Ref": "PostbackAllowedCidrs"}}}
+
+
+def test_no_access_log_or_metric_holds_the_path_with_the_token(template):
+    api = template.resources["Api"]["Properties"]
+    line = api["AccessLogSetting"]["Fn::If"][1]["Format"]
+    json.loads(line)
+    assert not re.search(r"\$context\.(path|protocol|domainName)\b", line)
+    assert "TracingEnabled" not in api
+
+
+def gateway_responses(template):
+    return template.resources["Api"]["Properties"]["GatewayResponses"]
+
+
+@pytest.mark.parametrize("kind", ["DEFAULT_5XX", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT"])
+def test_a_failed_function_claims_nothing_about_the_send(template, kind):
+    response = gateway_responses(template)[kind]
+    body = json.loads(response["ResponseTemplates"]["application/problem+json"])
+    assert body["code"] == "gateway_failure"
+    assert body["retryable"] is False
+    assert body["detail"] == "outcome unknown; repeat only with the same Idempotency-Key"
+    assert int(response["ResponseParameters"]["Headers"]["Retry-After"].strip("'")) >= 29
+
+
+def test_every_gateway_answer_is_problem_details(template):
+    for kind, response in gateway_responses(template).items():
+        text = response["ResponseTemplates"]["application/problem+json"]
+        # The gateway puts a quoted string in the place of messageString.
+        body = json.loads(text.replace("$context.error.messageString", '"why"'))
+        assert {"type", "title", "detail", "code", "retryable"} <= set(body), kind
+        if "StatusCode" in response:
+            assert body["status"] == response["StatusCode"]

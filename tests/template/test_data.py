@@ -1,0 +1,76 @@
+"""What holds data: keys, encryption, dead-letter queues, and that no deploy deletes it."""
+
+from __future__ import annotations
+
+import pytest
+
+from skycore.storage.table import Row
+
+QUEUES = ["PostbackQueue", "SendQueue", "EventQueue"]
+
+
+def test_the_key_and_the_indexes_are_the_ones_of_the_first_release(template):
+    table = template.resources["Table"]["Properties"]
+    keys = [(row["AttributeName"], row["KeyType"]) for row in table["KeySchema"]]
+    assert keys == [("pk", "HASH"), ("sk", "RANGE")]
+    indexes = {
+        index["IndexName"]: [row["AttributeName"] for row in index["KeySchema"]]
+        for index in table["GlobalSecondaryIndexes"]
+    }
+    assert indexes == {
+        "by_number": ["number", "at"],
+        "by_day": ["day", "at"],
+        "by_state": ["state", "at"],
+    }
+    assert all(
+        index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+        for index in table["GlobalSecondaryIndexes"]
+    )
+
+
+@pytest.mark.parametrize("name", ["by_number", "by_day", "by_state"])
+def test_the_models_know_the_same_indexes(template, name):
+    table = template.resources["Table"]["Properties"]
+    index = getattr(Row, name)
+    (declared,) = [row for row in table["GlobalSecondaryIndexes"] if row["IndexName"] == name]
+    in_model = index._get_schema()["key_schema"]
+    assert sorted(in_model, key=str) == sorted(declared["KeySchema"], key=str)
+
+
+def test_old_rows_leave_by_themselves(template):
+    table = template.resources["Table"]["Properties"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert hasattr(Row, "expires")
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_queue_has_a_dead_letter_queue_that_keeps_as_long(template, queue):
+    properties = template.resources[queue]["Properties"]
+    target = properties["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    dead = template.resources[target]["Properties"]
+    assert dead["MessageRetentionPeriod"] == 1209600
+    assert properties["MessageRetentionPeriod"] == 1209600
+
+
+def test_every_queue_is_encrypted(template):
+    for name, properties in template.of_type("AWS::SQS::Queue").items():
+        assert properties["SqsManagedSseEnabled"] is True, name
+
+
+def test_no_deploy_and_no_delete_loses_data(template):
+    kinds = {"AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"}
+    for name, resource in template.resources.items():
+        if resource["Type"] in kinds:
+            assert resource["DeletionPolicy"] == "Retain", name
+            assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_no_deploy_sets_the_api_key(template):
+    assert set(template.resources["ApiKey"]["Properties"]) == {"Description"}
+    assert "ApiKey" not in template.body["Parameters"]
+
+
+def test_the_token_fits_into_a_url(template):
+    options = template.resources["PostbackToken"]["Properties"]["GenerateSecretString"]
+    assert options["ExcludePunctuation"] is True
+    assert options["PasswordLength"] >= 32

@@ -1,0 +1,96 @@
+"""Each function has its own role, logs and environment, and they fit its code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+VERBS = ["ack", "store", "publish", "send", "enqueue", "dispatch", "messages", "sweep"]
+
+
+def properties(template, verb: str):
+    return template.functions[f"{verb.title()}Function"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_function_has_a_role_and_a_log_group_of_its_own(template, verb):
+    found = properties(template, verb)
+    assert found["CodeUri"] == f"functions/{verb}"
+    assert found["Role"] == {"Fn::GetAtt": [f"{verb.title()}Role", "Arn"]}
+    assert found["LoggingConfig"] == {"LogGroup": {"Ref": f"{verb.title()}Logs"}}
+    logs = template.resources[f"{verb.title()}Logs"]["Properties"]
+    assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_environment_is_exactly_what_the_code_reads(template, verb, app):
+    shared = set(template.body["Globals"]["Function"]["Environment"]["Variables"])
+    own = set(properties(template, verb).get("Environment", {}).get("Variables", {}))
+    read = {field.name.upper() for field in dataclasses.fields(app(verb).Settings)}
+    assert read <= shared | own
+    assert own <= read
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_role_names_its_resources(template, verb):
+    for statement in template.statements(f"{verb.title()}Role"):
+        if "Fn::If" in statement:
+            condition, statement, _ = statement["Fn::If"]
+            assert condition == "InVpc"  # network interfaces have no ARN beforehand
+            assert all(action.startswith("ec2:") for action in statement["Action"])
+            continue
+        actions = statement["Action"]
+        actions = [actions] if isinstance(actions, str) else actions
+        assert all("*" not in action for action in actions)
+        resources = statement["Resource"]
+        for resource in resources if isinstance(resources, list) else [resources]:
+            assert resource != "*"
+
+
+def test_only_senders_read_the_api_key(template):
+    readers = [
+        verb
+        for verb in VERBS
+        for statement in template.statements(f"{verb.title()}Role")
+        if statement.get("Resource") == {"Fn::GetAtt": ["ApiKey", "Id"]}
+    ]
+    assert readers == ["send", "dispatch"]
+
+
+@pytest.mark.parametrize("verb", ["store", "publish", "dispatch"])
+def test_partial_failures_are_reported(template, verb):
+    (source,) = properties(template, verb)["Events"].values()
+    assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_stream_filter_lets_new_events_and_news_through(template):
+    source = template.functions["PublishFunction"]["Events"]["TableStream"]["Properties"]
+    patterns = [json.loads(row["Pattern"]) for row in source["FilterCriteria"]["Filters"]]
+    assert patterns == [
+        {"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["event"]}}}},
+        {
+            "eventName": ["INSERT", "MODIFY"],
+            "dynamodb": {"NewImage": {"news": {"S": [{"exists": True}]}}},
+        },
+    ]
+
+
+def test_a_failing_record_leaves_the_stream(template):
+    source = template.functions["PublishFunction"]["Events"]["TableStream"]["Properties"]
+    assert 0 < source["MaximumRetryAttempts"] <= 100
+    assert source["BisectBatchOnFunctionError"] is True
+    assert source["DestinationConfig"]["OnFailure"]["Destination"] == {
+        "Fn::GetAtt": ["PublishDeadLetterQueue", "Arn"]
+    }
+
+
+def test_concurrency_is_reserved_only_on_request(template):
+    assert template.body["Parameters"]["SendReservedConcurrency"]["Default"] == 0
+    found = template.functions["SendFunction"]["ReservedConcurrentExecutions"]
+    assert found["Fn::If"] == [
+        "ReserveSend",
+        {"Ref": "SendReservedConcurrency"},
+        {"Ref": "AWS::NoValue"},
+    ]

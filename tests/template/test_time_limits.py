@@ -1,0 +1,66 @@
+"""Timeouts nest: a call inside a function, a function inside its caller's patience."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from skycore.api import SkycoreClient
+from skycore.aws import clients
+from skycore.flows.views import IN_FLIGHT
+from skycore.storage.table import Row
+
+VERBS = ["Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
+QUEUE_CONSUMERS = {"Store": "PostbackQueue", "Dispatch": "SendQueue"}
+GATEWAY_SECONDS = 29
+SKYCORE_WAITS_SECONDS = 10
+
+
+def timeout(template, verb: str) -> int:
+    return template.functions[f"{verb}Function"]["Timeout"]
+
+
+def test_all_eight_functions_are_there(template):
+    assert sorted(template.functions) == sorted(f"{verb}Function" for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_function_ends_before_the_gateway_gives_up(template, verb):
+    assert timeout(template, verb) < GATEWAY_SECONDS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_one_aws_call_with_its_repeat_fits_into_the_function(template, verb):
+    worst = clients.ATTEMPTS * (clients.CONNECT_SECONDS + clients.READ_SECONDS)
+    assert worst < timeout(template, verb)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_one_table_call_fits_into_the_function(template, verb):
+    meta = Row.Meta
+    assert meta.connect_timeout_seconds + meta.read_timeout_seconds < timeout(template, verb)
+
+
+@pytest.mark.parametrize("verb", ["Send", "Dispatch"])
+def test_a_skycore_call_fits_into_the_deadline_and_that_into_the_function(template, verb, app):
+    defaults = inspect.signature(SkycoreClient.__init__).parameters
+    connect, read = defaults["connect_timeout"].default, defaults["read_timeout"].default
+    deadline = app(verb.lower()).DEADLINE_SECONDS
+    assert read <= 15
+    assert connect + read < deadline < timeout(template, verb)
+
+
+def test_skycore_gets_its_answer_in_time(template):
+    assert timeout(template, "Ack") < SKYCORE_WAITS_SECONDS
+
+
+@pytest.mark.parametrize(("verb", "queue"), QUEUE_CONSUMERS.items())
+def test_a_message_stays_hidden_for_six_functions(template, verb, queue):
+    visibility = template.resources[queue]["Properties"]["VisibilityTimeout"]
+    assert visibility >= 6 * timeout(template, verb)
+
+
+def test_a_send_in_flight_is_never_read_as_unknown(template):
+    longest = max(timeout(template, "Send"), timeout(template, "Dispatch"))
+    assert IN_FLIGHT.total_seconds() > longest

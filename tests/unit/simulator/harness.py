@@ -1,0 +1,169 @@
+"""A simulator on a loopback port, a client that speaks all forms of request, and a receiver."""
+
+import asyncio
+import http.server
+import re
+import threading
+import time
+import xml.etree.ElementTree as ET
+from typing import Any
+from xml.sax.saxutils import escape
+
+import requests
+
+from local.simulator.server import Server
+from local.simulator.settings import Settings
+from local.simulator.simulator import Simulator
+
+KEY = "key0123456789abcdef0123456789abcd"
+
+
+class Receiver:
+    """Takes postbacks and answers each with the next of the statuses, else 200."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, bytes]] = []
+        self.statuses: list[int] = []
+        self.delay = 0.0
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.got.append((self.headers["Content-Type"], body))
+                time.sleep(outer.delay)
+                self.send_response(outer.statuses.pop(0) if outer.statuses else 200)
+                self.send_header("Content-Length", "0")
+                self.send_header("Connection", "close")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/postbacks"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def codes(self) -> list[str]:
+        return [self.fields(body).get("CODE", "") for _, body in self.got]
+
+    @staticmethod
+    def fields(body: bytes) -> dict[str, str]:
+        return {child.tag: child.text or "" for child in ET.fromstring(body)}
+
+
+class Skycore:
+    """The running simulator, seen from outside."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.simulator = Simulator(Settings(api_key=KEY))
+        self.server = Server(self.simulator)
+        self._run(self.server.start())
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.url = self.server.url + "API/wxml/1.3/index.php"
+
+    def _run(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+    def close(self) -> None:
+        self._run(self.server.stop())
+        self.session.close()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.session.request(method, f"{self.server.url}_control/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def set(self, **settings: Any) -> None:
+        self.control("PATCH", "settings", settings)
+
+    def post(self, xml: str, timeout: float = 5) -> requests.Response:
+        return self.session.post(self.url, data={"xml": xml}, timeout=timeout)
+
+    def call(self, action: str, transport: str = "form", **fields: Any) -> dict[str, Any]:
+        """The reply as a map; a repeated element is a list."""
+        xml = request_xml(action, **fields)
+        if transport == "get":
+            pairs = {"action": action.lower(), "api_key": KEY, **flat(fields)}
+            answer = self.session.get(self.url, params=pairs)
+        elif transport == "raw":
+            label = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = self.session.post(self.url, data=xml.encode(), headers=label)
+        elif transport == "multipart":
+            answer = self.session.post(self.url, files={"XML": (None, xml)})
+        elif transport == "keys":
+            pairs = {"action": action.lower(), "api_key": KEY, **flat(fields)}
+            answer = self.session.post(self.url, data=pairs)
+        else:
+            answer = self.post(xml)
+        assert answer.status_code == 200
+        return as_map(ET.fromstring(_repaired(answer.text)))
+
+    def settle(self) -> None:
+        """Waits until no postback is on its way."""
+        until = time.monotonic() + 10
+        while self.simulator.postman.pending:
+            assert time.monotonic() < until
+            time.sleep(0.005)
+
+
+def _repaired(reply: str) -> str:
+    """The reply with its raw parts made well-formed."""
+    html = re.sub(
+        r"<EMAILHTML>(.*)</EMAILHTML>",
+        r"<EMAILHTML><![CDATA[\1]]></EMAILHTML>",
+        reply,
+        flags=re.DOTALL,
+    )
+    return html.replace("&type", "&amp;type")
+
+
+def request_xml(action: str, key: str = KEY, **fields: Any) -> str:
+    return (
+        f"<REQUEST><ACTION>{action}</ACTION><API_KEY>{key}</API_KEY>{_elements(fields)}</REQUEST>"
+    )
+
+
+def _elements(fields: dict[str, Any]) -> str:
+    parts = []
+    for name, value in fields.items():
+        for each in value if isinstance(value, list) else [value]:
+            inner = _elements(each) if isinstance(each, dict) else escape(each, {"\r": "&#13;"})
+            parts.append(f"<{name}>{inner}</{name}>")
+    return "".join(parts)
+
+
+def flat(fields: dict[str, Any]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for name, value in fields.items():
+        if name == "CUSTOMTEXT":
+            pairs.update({f"customtext_{group['SLIDE']}": group["VALUE"] for group in value})
+        elif isinstance(value, dict):
+            prefix = {"DATA": "data", "PASSDATA": "pd"}[name]
+            pairs.update({f"{prefix}_{key.lower()}": text for key, text in value.items()})
+        else:
+            pairs["campaignid" if name == "TOCAMPAIGN" else name.lower()] = value
+    return pairs
+
+
+def as_map(element: ET.Element) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for child in element:
+        value = as_map(child) if len(child) else child.text or ""
+        if child.tag in found:
+            before = found[child.tag]
+            found[child.tag] = [*(before if isinstance(before, list) else [before]), value]
+        else:
+            found[child.tag] = value
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -13,11 +12,16 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 
-@dataclass(frozen=True)
 class Client:
     """What .local/stack.json says, put to use with the local caller's key."""
 
-    stack: dict[str, Any]
+    def __init__(self, stack: dict[str, Any]) -> None:
+        self.stack = stack
+        self._http = requests.Session()
+        session = boto3.Session(
+            stack["access_key_id"], stack["secret_access_key"], region_name=stack["region"]
+        )
+        self._sqs: Any = session.client("sqs", endpoint_url=stack["endpoint_url"])
 
     def request(
         self,
@@ -36,7 +40,7 @@ class Client:
         credentials = Credentials(self.stack["access_key_id"], self.stack["secret_access_key"])
         SigV4Auth(credentials, "execute-api", self.stack["region"]).add_auth(unsigned)
         ready = unsigned.prepare()
-        return requests.request(
+        return self._http.request(
             method, ready.url, data=ready.body, headers=dict(ready.headers), timeout=35
         )
 
@@ -51,12 +55,3 @@ class Client:
             events.append(json.loads(message["Body"]))
             self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return events
-
-    @property
-    def _sqs(self) -> Any:
-        session = boto3.Session(
-            self.stack["access_key_id"],
-            self.stack["secret_access_key"],
-            region_name=self.stack["region"],
-        )
-        return session.client("sqs", endpoint_url=self.stack["endpoint_url"])

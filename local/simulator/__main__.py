@@ -68,6 +68,13 @@ def main() -> int:
         settings = Settings().changed({name: v for name, v in given.items() if v is not None})
     except BadSettingError as error:
         parser.error(str(error))
+    if not 0 <= port <= 65535:
+        parser.error("--port must be from 0 to 65535; 0 chooses a free one")
+    if log is not None:
+        try:
+            log.open("a").close()
+        except OSError as error:
+            parser.error(f"--log-file {log}: {error.strerror}")
     try:
         asyncio.run(run(settings, host, port, log))
     except OSError as error:

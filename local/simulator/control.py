@@ -15,11 +15,9 @@ POST  report               a report file now: {body} or of all messages
 POST  down                 {seconds} nobody listens for so long
 """
 
-import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -27,16 +25,12 @@ from aiohttp import web
 from local.simulator.actions.reports import store_report
 from local.simulator.catalogue import table
 from local.simulator.inbound import receive_mms, receive_sms
-from local.simulator.journal import Entry, Message, Postback
-from local.simulator.limits import WINDOWS, most_in
 from local.simulator.notifications import Notification
 from local.simulator.report import report_of
 from local.simulator.sending import SPID
 from local.simulator.settings import BadSettingError
 from local.simulator.simulator import Simulator
-
-type Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
-USUAL_PAGE = 1000
+from local.simulator.watching import Watching, bad_request
 
 
 class Control:
@@ -47,16 +41,12 @@ class Control:
         self._go_down = go_down
 
     def routes(self) -> list[web.RouteDef]:
-        """All routes."""
+        """All routes, those for reading included."""
         return [
+            *Watching(self._simulator).routes(),
             web.get("/_control/settings", self.settings),
             web.patch("/_control/settings", self.change),
             web.post("/_control/reset", self.reset),
-            web.get("/_control/requests", self.requests),
-            web.get("/_control/messages", self.messages),
-            web.get("/_control/postbacks", self.postbacks),
-            web.get("/_control/counts", self.counts),
-            web.get("/_control/events", self.events),
             web.post("/_control/inbound", self.inbound),
             web.post("/_control/postback", self.postback),
             web.post("/_control/notify", self.notify),
@@ -73,7 +63,7 @@ class Control:
         try:
             changed = self._simulator.settings.changed(await _body(request))
         except BadSettingError as error:
-            raise _bad(str(error)) from error
+            raise bad_request(str(error)) from error
         self._simulator.settings = changed
         return web.json_response(changed.shown())
 
@@ -84,69 +74,6 @@ class Control:
         self._simulator.reset(seeded=not empty)
         return web.json_response({})
 
-    async def requests(self, request: web.Request) -> web.Response:
-        """The journal of requests."""
-        return _page(request, "requests", list(self._simulator.journal.requests), asdict)
-
-    async def messages(self, request: web.Request) -> web.Response:
-        """Messages in both directions."""
-        kept = list(self._simulator.journal.messages)
-        for name in ("to", "tracking_id", "direction"):
-            if name in request.query:
-                kept = [m for m in kept if getattr(m, name) == request.query[name]]
-        return _page(request, "messages", kept, Message.shown)
-
-    async def postbacks(self, request: web.Request) -> web.Response:
-        """Postbacks and their tries."""
-        kept = list(self._simulator.journal.postbacks)
-        for name in ("code", "tracking_id"):
-            if name in request.query:
-                kept = [p for p in kept if getattr(p, name) == request.query[name]]
-        return _page(request, "postbacks", kept, Postback.shown)
-
-    async def counts(self, _request: web.Request) -> web.Response:
-        """Calls (let in or refused by a limit), acceptances, and their densest windows."""
-        limits, journal = self._simulator.limits, self._simulator.journal
-        effects = {name: facts["effect"] for name, facts in table("actions").items()}
-        by_action = limits.accepted_by_action
-        postbacks = list(journal.postbacks)
-        found = {
-            "requests": len(journal.requests),
-            "calls": len(limits.calls),
-            "accepted": len(limits.accepted),
-            "accepted_sends": sum(n for a, n in by_action.items() if effects[a] == "send"),
-            "accepted_by_action": dict(by_action),
-            "calls_by_action": dict(limits.calls_by_action),
-            "refusals": dict(limits.refusals),
-            "most_calls_in": {name: most_in(limits.calls, s) for name, s in WINDOWS.items()},
-            "most_accepted_in": {name: most_in(limits.accepted, s) for name, s in WINDOWS.items()},
-            "messages": len(journal.messages),
-            "postbacks": len(postbacks),
-            "postbacks_delivered": sum(p.delivered for p in postbacks),
-            "postbacks_given_up": sum(p.gave_up for p in postbacks),
-            "postbacks_pending": self._simulator.postman.pending,
-            "redirects_followed": self._simulator.state.redirects_followed,
-        }
-        return web.json_response(found)
-
-    async def events(self, request: web.Request) -> web.StreamResponse:
-        """A stream of changes: event request, message or postback, with the entry as data."""
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        queue = self._simulator.journal.watch()
-        try:
-            while True:
-                try:
-                    kind, entry = await asyncio.wait_for(queue.get(), 15)
-                    data = json.dumps(_shown(entry))
-                    await response.write(f"event: {kind}\ndata: {data}\n\n".encode())
-                except TimeoutError:
-                    await response.write(b": still here\n\n")
-        except ConnectionError:
-            return response
-        finally:
-            self._simulator.journal.unwatch(queue)
-
     async def inbound(self, request: web.Request) -> web.Response:
         """A message from a handset."""
         body = await _body(request)
@@ -154,7 +81,7 @@ class Control:
         text, subject = str(body.get("text") or ""), str(body.get("subject") or "")
         files = body.get("files") or []
         if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
-            raise _bad("files must be a list of names or addresses")
+            raise bad_request("files must be a list of names or addresses")
         if files or subject:
             keyword = str(body.get("keyword") or "")
             message = receive_mms(
@@ -170,9 +97,9 @@ class Control:
         body = await _body(request)
         times = body.get("times", 1)
         if not isinstance(times, int) or not 1 <= times <= 10_000:
-            raise _bad("times must be a number from 1 to 10000")
+            raise bad_request("times must be a number from 1 to 10000")
         if not self._simulator.settings.postback_url:
-            raise _bad("there is no postback_url in the settings")
+            raise bad_request("there is no postback_url in the settings")
         if "repeat" in body:
             kept = self._simulator.journal.postbacks
             found = next((p for p in kept if p.id == body["repeat"]), None)
@@ -198,7 +125,7 @@ class Control:
         shapes = table("postback_shapes")
         shape = next((name for name in fits if code in shapes[name]["codes"]), None)
         if shape is None:
-            raise _bad(f"an {message.kind.upper()} has no postback {code}")
+            raise bad_request(f"an {message.kind.upper()} has no postback {code}")
         usual = {"N": "Message Sent/Delivered", "E": "Message Sent/Failed"}
         facts = {
             "FROM": message.sender,
@@ -223,27 +150,9 @@ class Control:
         """Nobody listens on the port for so many seconds."""
         seconds = (await _body(request)).get("seconds")
         if not isinstance(seconds, int | float) or not 0 < seconds <= 3600:
-            raise _bad("seconds must be a number above 0, at most 3600")
+            raise bad_request("seconds must be a number above 0, at most 3600")
         self._go_down(float(seconds))
         return web.json_response({})
-
-
-def _page[T: Entry](
-    request: web.Request, name: str, entries: list[T], shown: Callable[[T], dict[str, Any]]
-) -> web.Response:
-    """The newest limit entries (or, with after, the first ones behind that id), oldest first."""
-    try:
-        limit = int(request.query.get("limit", USUAL_PAGE))
-        after = int(request.query.get("after", -1))
-    except ValueError as error:
-        raise _bad("limit and after are numbers") from error
-    rest = [entry for entry in entries if entry.id > after]
-    some = rest[:limit] if after >= 0 else rest[max(len(rest) - limit, 0) :]
-    return web.json_response({name: [shown(entry) for entry in some], "total": len(entries)})
-
-
-def _shown(entry: Entry) -> dict[str, Any]:
-    return entry.shown() if isinstance(entry, Message | Postback) else asdict(entry)
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
@@ -251,9 +160,9 @@ async def _body(request: web.Request) -> dict[str, Any]:
     try:
         body = json.loads(text) if text.strip() else {}
     except ValueError as error:
-        raise _bad("the body is not JSON") from error
+        raise bad_request("the body is not JSON") from error
     if not isinstance(body, dict):
-        raise _bad("the body is not a JSON object")
+        raise bad_request("the body is not a JSON object")
     return body
 
 
@@ -262,16 +171,12 @@ def _content(body: dict[str, Any]) -> bytes:
         try:
             return base64.b64decode(body["body_base64"], validate=True)
         except ValueError as error:
-            raise _bad("body_base64 is not base64") from error
+            raise bad_request("body_base64 is not base64") from error
     return _text(body, "body").encode("utf-8", "surrogateescape")
 
 
 def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str):
-        raise _bad(f"{name} must be text")
+        raise bad_request(f"{name} must be text")
     return value
-
-
-def _bad(reason: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(text=json.dumps({"error": reason}), content_type="application/json")

@@ -38,7 +38,7 @@ class Postman:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._running = 0
-        self._chance = random.SystemRandom()  # leaves the seed of the tests alone
+        self._chance: random.Random = random.SystemRandom()  # leaves the seed of the tests alone
         self._free = asyncio.Condition()
 
     async def stop(self) -> None:

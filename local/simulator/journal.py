@@ -11,7 +11,9 @@ from local.simulator.fields import unknown
 from local.simulator.reading import Call
 
 KEPT = 50_000  # entries of each kind
-_TAGS = re.compile(r"(<\s*(api_key|pass|newpass|password)\s*>)(.*?)(</)", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(
+    r"(<\s*(api_key|pass|newpass|password)\b[^>]*>)(.*?)(</)", re.IGNORECASE | re.DOTALL
+)
 _KEYS = re.compile(r"((?:^|[?&])(?:api_key|pass|newpass)=)[^&]*", re.IGNORECASE)
 MASK = "********"
 
@@ -23,7 +25,7 @@ def now() -> str:
 
 def masked(text: str) -> str:
     """A request or reply without keys and passwords."""
-    hidden = _TAGS.sub(rf"\1{MASK}\4", text) if "<" in text else _KEYS.sub(rf"\1{MASK}", text)
+    hidden = _KEYS.sub(rf"\1{MASK}", _TAGS.sub(rf"\1{MASK}\4", text))
     return hidden.encode("utf-8", "replace").decode()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from local.simulator.answers import RefusalError
 from local.simulator.catalogue import action_named, table
@@ -72,8 +72,7 @@ def read(method: str, query: str, content_type: str, body: bytes) -> Call:
         return Call(transport, document)
     keys = [*pairs, *form]
     if any(name.upper() == "ACTION" for name, _ in keys):
-        joined = "&".join(f"{name}={value}" for name, value in keys)
-        return Call("keys", joined, fields=dict(keys))
+        return Call("keys", urlencode(keys, errors="replace"), fields=dict(keys))
     return Call("raw", body.decode("utf-8", "surrogateescape"))
 
 

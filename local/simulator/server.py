@@ -60,6 +60,7 @@ class Server:
             self.application(),
             access_log=None,
             shutdown_timeout=0.2,
+            handler_cancellation=True,  # a silent answer ends when its client goes
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
         )

@@ -37,9 +37,9 @@ def test_the_environment_is_exactly_what_the_code_reads(template, verb, app):
 def test_a_role_names_its_resources(template, verb):
     for statement in template.statements(f"{verb.title()}Role"):
         if "Fn::If" in statement:
-            condition, statement, _ = statement["Fn::If"]
+            condition, in_vpc, _ = statement["Fn::If"]
             assert condition == "InVpc"  # network interfaces have no ARN beforehand
-            assert all(action.startswith("ec2:") for action in statement["Action"])
+            assert all(action.startswith("ec2:") for action in in_vpc["Action"])
             continue
         actions = statement["Action"]
         actions = [actions] if isinstance(actions, str) else actions

@@ -51,7 +51,7 @@ def test_nothing_of_the_emulator_is_in_what_is_deployed():
     for folder in ("functions", "layers"):
         deployed += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     for path in deployed:
-        if path.suffix in {".pyc"}:
+        if path.suffix == ".pyc":
             continue
         text = path.read_text().lower()
         assert "ministack" not in text, path

@@ -8,11 +8,13 @@ from local.simulator.simulator import Simulator
 from local.simulator.state import Campaign
 
 
-def subscription(campaign: Campaign, code: str, mobile: str, source: str) -> Notification:
-    """N301 or N302; SOURCE is MANAGER, API, MO or WEB."""
+def subscription(
+    campaign: Campaign, code: str, mobile: str, source: str, named: str = "CAMPAIGNID"
+) -> Notification:
+    """N301 or N302; SOURCE is MANAGER, API, MO or WEB; named as in the request that caused it."""
     facts = {
         "MOBILE": mobile,
-        "CAMPAIGNID": campaign.id,
+        named: campaign.id if named == "CAMPAIGNID" else campaign.ref,
         "SHORTCODE": campaign.shortcode,
         "CAMPAIGNTITLE": campaign.title,
         "BRANDNAME": campaign.brand,
@@ -36,7 +38,7 @@ def subscribe(simulator: Simulator, call: Call) -> list[Element]:
     campaign.subscribers[mobile] = call.get("SUBSCRIBERREF")
     simulator.state.opted_out.discard(mobile)
     simulator.state.profiles[mobile].update(call.fields.get("DATA", {}))
-    simulator.notify(subscription(campaign, "N301", mobile, "API"))
+    simulator.notify(subscription(campaign, "N301", mobile, "API", named[0]))
     reference: list[Element] = []
     if call.get("SUBSCRIBERREF"):
         reference = [("SUBSCRIBERREF", call.get("SUBSCRIBERREF"))]
@@ -50,7 +52,7 @@ def unsubscribe(simulator: Simulator, call: Call) -> list[Element]:
         raise RefusalError("E905", echo=checks.echo(call))
     if mobile in campaign.subscribers:
         del campaign.subscribers[mobile]
-        simulator.notify(subscription(campaign, "N302", mobile, "API"))
+        simulator.notify(subscription(campaign, "N302", mobile, "API", named[0]))
     return success(named, ("MOBILE", mobile))
 
 

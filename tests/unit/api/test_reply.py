@@ -1,5 +1,6 @@
 """What a reply is taken for."""
 
+import time
 from typing import Any
 
 import pytest
@@ -59,18 +60,22 @@ DONE: list[tuple[str, str, str, dict[str, Any]]] = [
     (
         "campaigns",
         "getMmsCampaigns",
-        f"{OK}<MMSCAMPAIGNS><CAMPAIGN><ID>1</ID><NAME>a &amp; b</NAME></CAMPAIGN>"
-        "<CAMPAIGN><ID>2</ID><NAME/></CAMPAIGN></MMSCAMPAIGNS>",
+        (
+            f"{OK}<MMSCAMPAIGNS><CAMPAIGN><ID>1</ID><NAME>a &amp; b</NAME></CAMPAIGN>"
+            "<CAMPAIGN><ID>2</ID><NAME/></CAMPAIGN></MMSCAMPAIGNS>"
+        ),
         {"campaigns": [{"id": "1", "name": "a & b"}, {"id": "2", "name": ""}]},
     ),
     ("no campaigns", "getEmailCampaigns", f"{OK}<EMAILCAMPAIGNS/>", {"campaigns": []}),
     (
         "templates",
         "getMMSTemplates",
-        f"{OK}<PAGE_NUMBER>1</PAGE_NUMBER><TOTAL_RESULTS>many</TOTAL_RESULTS>"
-        "<ITEMS_PER_PAGE> 100 </ITEMS_PER_PAGE>"
-        "<MMS_TEMPLATE><mms-id>7</mms-id><mms-name>n</mms-name></MMS_TEMPLATE>"
-        "<MMS_TEMPLATE><mms-id>8</mms-id></MMS_TEMPLATE>",
+        (
+            f"{OK}<PAGE_NUMBER>1</PAGE_NUMBER><TOTAL_RESULTS>many</TOTAL_RESULTS>"
+            "<ITEMS_PER_PAGE> 100 </ITEMS_PER_PAGE>"
+            "<MMS_TEMPLATE><mms-id>7</mms-id><mms-name>n</mms-name></MMS_TEMPLATE>"
+            "<MMS_TEMPLATE><mms-id>8</mms-id></MMS_TEMPLATE>"
+        ),
         {
             "page_number": 1,
             "items_per_page": 100,
@@ -87,8 +92,10 @@ DONE: list[tuple[str, str, str, dict[str, Any]]] = [
     (
         "pass template",
         "getPassTemplate",
-        f"{OK}<PASSTEMPLATEID>a</PASSTEMPLATEID><PASSTEMPLATE><PASSNAME>n</PASSNAME>"
-        "<HEADERFIELDS>1</HEADERFIELDS><SECLABEL3>l</SECLABEL3></PASSTEMPLATE>",
+        (
+            f"{OK}<PASSTEMPLATEID>a</PASSTEMPLATEID><PASSTEMPLATE><PASSNAME>n</PASSNAME>"
+            "<HEADERFIELDS>1</HEADERFIELDS><SECLABEL3>l</SECLABEL3></PASSTEMPLATE>"
+        ),
         {
             "pass_template_id": "a",
             "pass_template": {"pass_name": "n", "header_fields": 1, "sec_label3": "l"},
@@ -103,8 +110,10 @@ DONE: list[tuple[str, str, str, dict[str, Any]]] = [
     (
         "raw HTML",
         "getPassEmailTemplate",
-        f"{OK}<WARNINGCODE>E915</WARNINGCODE><EMAILHTML><!DOCTYPE html><html><br><p>a & b &nbsp;"
-        "<STATUS>Failure</STATUS></html></EMAILHTML>",
+        (
+            f"{OK}<WARNINGCODE>E915</WARNINGCODE><EMAILHTML><!DOCTYPE html><html><br><p>a & b"
+            " &nbsp;<STATUS>Failure</STATUS></html></EMAILHTML>"
+        ),
         {
             "warning_code": "E915",
             "email_html": "<!DOCTYPE html><html><br><p>a & b &nbsp;<STATUS>Failure</STATUS></html>",
@@ -119,8 +128,8 @@ DONE: list[tuple[str, str, str, dict[str, Any]]] = [
     (
         "escaped HTML",
         "getPassEmailTemplate",
-        f"{OK}<EMAILHTML>&lt;p&gt;a &amp;amp; b&lt;/p&gt;</EMAILHTML><EMAILSUBJECT>a & b</EMAILSUBJECT>",
-        {"email_html": "<p>a &amp; b</p>", "email_subject": "a & b"},
+        f"{OK}<EMAILHTML>&lt;p&gt;a &amp;amp; b&lt;/p&gt;</EMAILHTML><PASSLINK>a?b&c</PASSLINK>",
+        {"email_html": "<p>a &amp; b</p>", "pass_link": "a?b&c"},
     ),
     (
         "HTML in CDATA",
@@ -131,9 +140,11 @@ DONE: list[tuple[str, str, str, dict[str, Any]]] = [
     (
         "partial failure",
         "sendMessageBySubscriberRef",
-        "<SUBSCRIBERREF>s</SUBSCRIBERREF><SUBSCRIBER><STATUS>Success</STATUS>"
-        "<TRACKINGID>T1</TRACKINGID><TO>1</TO></SUBSCRIBER><SUBSCRIBER><STATUS>Failure</STATUS>"
-        "<TO>2</TO><ERRORCODE>E114</ERRORCODE><ERRORINFO>no</ERRORINFO></SUBSCRIBER>",
+        (
+            "<SUBSCRIBERREF>s</SUBSCRIBERREF><SUBSCRIBER><STATUS>Success</STATUS>"
+            "<TRACKINGID>T1</TRACKINGID><TO>1</TO></SUBSCRIBER><SUBSCRIBER><STATUS>Failure</STATUS>"
+            "<TO>2</TO><ERRORCODE>E114</ERRORCODE><ERRORINFO>no</ERRORINFO></SUBSCRIBER>"
+        ),
         {
             "subscriber_ref": "s",
             "subscribers": [
@@ -145,8 +156,10 @@ DONE: list[tuple[str, str, str, dict[str, Any]]] = [
     (
         "several numbers in the form of 2013",
         "sendSavedMMS",
-        f"{OK}<SENDING><TO>1</TO><TRACKINGID>T1</TRACKINGID></SENDING>"
-        "<SENDING><TO>2</TO><ERRORCODE>E110</ERRORCODE></SENDING>",
+        (
+            f"{OK}<SENDING><TO>1</TO><TRACKINGID>T1</TRACKINGID></SENDING>"
+            "<SENDING><TO>2</TO><ERRORCODE>E110</ERRORCODE></SENDING>"
+        ),
         {
             "sendings": [
                 {"to": "1", "tracking_id": "T1"},
@@ -181,7 +194,7 @@ DONE: list[tuple[str, str, str, dict[str, Any]]] = [
 )
 def test_done(name: str, inner: str, fields: dict[str, Any]) -> None:
     reply = read(name, inner)
-    status = {"status": "Success"} if OK in inner else {}
+    status = {"status": "Success"} if inner.startswith(OK) else {}
     assert reply.fields == {**status, **fields}
     assert repr(reply) == f"Reply(action='{name}')"
 
@@ -193,6 +206,11 @@ FAILURES = [
     ("success with an error", f"{OK}<ERRORCODE>E110</ERRORCODE>", "E110"),
     ("unknown code", "<STATUS>Failure</STATUS><ERRORCODE>E000</ERRORCODE>", "E000"),
     ("odd code", "<STATUS>Failure</STATUS><ERRORCODE>104</ERRORCODE>", "104"),
+    (
+        "a tracking id in a failure",
+        "<STATUS>Failure</STATUS><TRACKINGID>T</TRACKINGID><ERRORCODE>E110</ERRORCODE>",
+        "E110",
+    ),
     ("no code", "<STATUS>Failure</STATUS>", ""),
     ("hyphens", "<status>Failure</status><error-code>E110</error-code>", "E110"),
     ("2013", "<SENDING><TO>1</TO><ERRORCODE>E110</ERRORCODE></SENDING>", "E110"),
@@ -270,6 +288,8 @@ UNKNOWN = {
     "empty tracking id": b"<RESPONSE><STATUS>Success</STATUS><TRACKINGID> </TRACKINGID></RESPONSE>",
     "tracking id and error": b"<RESPONSE><STATUS>Success</STATUS><TRACKINGID>T</TRACKINGID>"
     b"<ERRORCODE>E106</ERRORCODE></RESPONSE>",
+    "subscriber sent to, and an error": b"<RESPONSE><ERRORCODE>E106</ERRORCODE><SUBSCRIBER>"
+    b"<TRACKINGID>T</TRACKINGID></SUBSCRIBER></RESPONSE>",
     "entities": BOMB.encode(),
     "document type": b"<!DOCTYPE RESPONSE>" + WHOLE.encode(),
     "unknown encoding": b"<?xml version='1.0' encoding='rot13'?>" + WHOLE.encode(),
@@ -320,8 +340,28 @@ def test_no_bytes_crash(body: bytes, action: Action) -> None:
     for content in (body, b"<RESPONSE>" + body + b"</RESPONSE>"):
         try:
             read_reply(action, 200, content)
-        except OutcomeUnknown, Refused:
+        except (OutcomeUnknown, Refused):
             continue
+
+
+def test_hostile_replies_take_linear_time() -> None:
+    began = time.perf_counter()
+    pieces = (
+        "<?xml ",
+        "<EMAILHTML>",
+        "</EMAILHTML>",
+        "<EMAILHTML ",
+        "&",
+        "</RESPONSE ",
+        "1 ",
+        "<A>",
+    )
+    for piece in pieces:
+        for head in ("<RESPONSE>", "<RESPONSE><EMAILHTML>", ""):
+            body = head + piece * (2**19 // len(piece)) + "</RESPONSE>"
+            with pytest.raises((OutcomeUnknown, Refused)):
+                read_reply(action_named("sendSMS"), 200, body.encode())
+    assert time.perf_counter() - began < 10  # quadratic would be minutes
 
 
 def test_recipients() -> None:

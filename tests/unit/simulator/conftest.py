@@ -22,9 +22,15 @@ def skycore(running: Skycore) -> Skycore:
     return running
 
 
+@pytest.fixture(scope="session")
+def listening() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
 @pytest.fixture
-def receiver(skycore: Skycore) -> Iterator[Receiver]:
-    made = Receiver()
-    skycore.set(postback_url=made.url)
-    yield made
-    made.close()
+def receiver(skycore: Skycore, listening: Receiver) -> Receiver:
+    listening.clear()
+    skycore.set(postback_url=listening.url)
+    return listening

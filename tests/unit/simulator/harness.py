@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import requests
 
-from local.simulator.server import Server
+from local.simulator.server import Server as SimulatorServer
 from local.simulator.settings import Settings
 from local.simulator.simulator import Simulator
 
@@ -40,9 +40,17 @@ class Receiver:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 100
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/postbacks"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def clear(self) -> None:
+        self.got.clear()
+        self.statuses.clear()
+        self.delay = 0.0
 
     def close(self) -> None:
         self._server.shutdown()
@@ -64,7 +72,7 @@ class Skycore:
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.simulator = Simulator(Settings(api_key=KEY))
-        self.server = Server(self.simulator)
+        self.server = SimulatorServer(self.simulator)
         self._run(self.server.start())
         self.session = requests.Session()
         self.session.trust_env = False

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.simulator.__main__ import arguments
+from local.simulator.__main__ import arguments, main
 from local.simulator.settings import Settings
 from tests.unit.simulator.harness import Receiver, Skycore
 
@@ -175,6 +175,27 @@ def test_a_taken_port_is_named(skycore: Skycore) -> None:
         _, problem = program.communicate(timeout=10)
     assert program.returncode == 1
     assert f"port {skycore.server.port}: it is taken; choose another with --port" in problem
+
+
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        (["--port", "70000"], "--port must be"),
+        (["--log-file", "/no/such/folder/log"], "--log-file /no/such/folder/log: No such"),
+        (["--retry-seconds", "-1"], "retry_seconds must not be negative"),
+    ],
+)
+def test_a_wrong_command_line_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    word: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["simulator", *options])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert word in capsys.readouterr().err
 
 
 def test_the_help_names_every_option() -> None:

@@ -1,6 +1,7 @@
 """What follows a message: which postbacks, in which form, tried how often."""
 
 import json
+import random
 import time
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -231,11 +232,12 @@ def test_nothing_is_sent_without_an_address(skycore: Skycore) -> None:
 
 def test_duplicates_and_shuffling(skycore: Skycore, receiver: Receiver) -> None:
     skycore.set(duplicate_rate=1, shuffle=True, postback_delay=0)
-    for _ in range(20):
+    skycore.simulator.postman._chance = random.Random(7)
+    for _ in range(8):
         skycore.call("sendSMS", **SMS)
     skycore.settle()
     codes = receiver.codes()
-    assert (codes.count("N201"), codes.count("N202")) == (40, 40)
+    assert (codes.count("N201"), codes.count("N202")) == (16, 16)
     by_id: dict[str, list[str]] = {}
     for _, body in receiver.got:
         found = receiver.fields(body)
@@ -287,14 +289,14 @@ def test_every_code_has_a_body(shape: str, style: str) -> None:
         assert code in values
 
 
-def test_a_thousand_messages(skycore: Skycore, receiver: Receiver) -> None:
+def test_hundreds_of_messages(skycore: Skycore, receiver: Receiver) -> None:
     skycore.control("PATCH", "settings", {"postback_delay": 0.0})
-    loop = skycore.simulator.postman
+    send = skycore.simulator.postman.send
     began = time.monotonic()
     facts = {"TO": TO, "TRACKINGID": "t", "STATUS": "Message Sent"}
-    for _ in range(1000):
-        skycore.loop.call_soon_threadsafe(loop.send, [Notification("sms_mt", "N201", facts)])
+    for _ in range(300):
+        skycore.loop.call_soon_threadsafe(send, [Notification("sms_mt", "N201", facts)])
     time.sleep(0.05)
     skycore.settle()
-    assert len(receiver.got) == 1000
+    assert len(receiver.got) == 300
     assert time.monotonic() - began < 10

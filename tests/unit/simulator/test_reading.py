@@ -128,8 +128,8 @@ def test_bad_percent_encoding_is_refused(method: str) -> None:
 def test_eight_full_slides_survive(skycore: Skycore) -> None:
     texts = [f"{number}" + "x ü☺&<'\"\n" * 555 for number in range(8)]
     slides = [{"TEXT": text} for text in texts]
-    fields = {"TO": "17743199144", "FROM": "60856", "NAME": "n", "SUBJECT": "s", "SLIDE": slides}
-    assert skycore.call("sendMMS", **fields)["STATUS"] == "Success"
+    fields: dict[str, Any] = {"TO": "17743199144", "FROM": "60856", "NAME": "n", "SUBJECT": "s"}
+    assert skycore.call("sendMMS", **fields, SLIDE=slides)["STATUS"] == "Success"
     message = skycore.control("GET", "messages")["messages"][-1]
     assert [slide["TEXT"] for slide in message["slides"]] == texts
 

@@ -193,7 +193,11 @@ def test_send_mms(skycore: Skycore, changes: dict[str, str], code: str | None) -
         ("sendSavedEmail", {"EMAIL": "a@b.cc", "EMAILID": "9", "CAMPAIGNID": "701"}, "E402"),
         ("sendSavedEmail", {"EMAIL": "a@b.cc", "EMAILID": "803", "CAMPAIGNID": "701"}, "E403"),
         ("sendSavedEmail", {"EMAIL": "a@b.cc", "EMAILID": "801", "CAMPAIGNID": "9"}, "E714"),
-        ("sendSavedEmail", {"EMAIL": "bounced@b.cc", "EMAILID": "801", "CAMPAIGNID": "701"}, "E916"),
+        (
+            "sendSavedEmail",
+            {"EMAIL": "bounced@b.cc", "EMAILID": "801", "CAMPAIGNID": "701"},
+            "E916",
+        ),
         ("sendPassInEmail", {"EMAIL": "a@b.cc", "EMAILID": "801", "CAMPAIGNID": "701"}, "E823"),
         ("getPassTemplate", {"MMSID": "1001"}, "E822"),
         ("getPassTemplate", {"EMAILID": "801"}, "E823"),

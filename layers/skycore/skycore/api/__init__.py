@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from skycore.api.numbers import NumberError, parse_msisdn
     from skycore.api.prepare import prepare
     from skycore.api.reply import Reply
+    from skycore.api.report import Report, ReportRow, read_report, report_link
 
 __all__ = [
     "Credentials",
@@ -39,19 +40,27 @@ __all__ = [
     "OutcomeUnknown",
     "Refused",
     "Reply",
+    "Report",
+    "ReportRow",
     "SkycoreClient",
     "SkycoreError",
     "parse_msisdn",
     "prepare",
+    "read_report",
+    "report_link",
 ]
 
 _HOMES = {
     "Credentials": "credentials",
     "NumberError": "numbers",
     "Reply": "reply",
+    "Report": "report",
+    "ReportRow": "report",
     "SkycoreClient": "client",
     "parse_msisdn": "numbers",
     "prepare": "prepare",
+    "read_report": "report",
+    "report_link": "report",
 }
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Literal, Self
 from urllib.parse import urlencode, urlsplit
 
@@ -14,15 +15,19 @@ from skycore.api.failures import (
     FieldError,
     InvalidRequest,
     NotSent,
+    OutcomeUnknown,
     Refused,
 )
 from skycore.api.prepare import prepare
 from skycore.api.reply import Reply, read_reply
+from skycore.api.report import Report, read_report
 from skycore.api.request import request_query, request_xml
 from skycore.api.transport import exchange, guard, new_session
 from skycore.catalogue.actions import Action, find_action
 
-_LARGEST_REPLY = 2 * 1024 * 1024
+_SKYCORE = "skycore.com"
+_LARGEST_REPLY = 2 * 1024 * 1024  # bytes
+_LARGEST_REPORT = 64 * 1024 * 1024  # bytes
 _PAUSES = (0.1, 0.3)  # seconds before each of the two repeats of what was proven unsent
 _STALE_KEY = ("E102", "E103", "E104")
 _FOREVER = float("inf")
@@ -37,6 +42,7 @@ class _Way:
     transport: str
     timeout: tuple[float, float]
     deadline: float
+    most_bytes: int = _LARGEST_REPLY
 
 
 class SkycoreClient:
@@ -130,6 +136,32 @@ class SkycoreClient:
         # a refused key did nothing, so the action may be asked once more
         return self._ask(known, ready, newer, way)
 
+    def fetch_report(
+        self,
+        link: str,
+        *,
+        timeout: tuple[float, float] | None = None,
+        deadline: float | None = None,
+    ) -> Report:
+        """Fetch and read the file that a reply of getSendingStatus links to (``report_link``).
+
+        The link must lead to the host of ``base_url`` or to skycore.com; no credentials are sent,
+        redirects are not followed, and at most 64 MiB are read. It raises ``InvalidRequest`` for
+        another link, ``NotSent`` without a connection, ``OutcomeUnknown`` for anything but a file.
+        """
+        base, parts = urlsplit(self._base_url), urlsplit(link)
+        host = parts.hostname or ""
+        home = host in (base.hostname, _SKYCORE) or host.endswith(f".{_SKYCORE}")
+        if not home or parts.scheme not in ("https", base.scheme) or "@" in parts.netloc:
+            raise InvalidRequest([FieldError("link", "must be an absolute URL at Skycore")])
+        guard(self._session, f"{parts.scheme}://{parts.netloc}/")
+        limit = _FOREVER if deadline is None else deadline
+        way = _Way("get", timeout or self._timeout, limit, _LARGEST_REPORT)
+        status, content = self._exchange("GET", link, None, way)
+        if status != HTTPStatus.OK:
+            raise OutcomeUnknown(f"HTTP {status}")
+        return read_report(content)
+
     def _current_credentials(self, *, refresh: bool) -> Credentials:
         source = self._credentials
         credentials = source if isinstance(source, Credentials) else source(refresh)
@@ -161,7 +193,7 @@ class SkycoreClient:
                     body=body,
                     timeout=way.timeout,
                     deadline=way.deadline,
-                    most_bytes=_LARGEST_REPLY,
+                    most_bytes=way.most_bytes,
                 )
             except NotSent:
                 pause = next(pauses, None)

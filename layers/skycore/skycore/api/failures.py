@@ -13,7 +13,7 @@ from skycore.catalogue.errors import ProblemKind, find_error, problem_for
 
 _PLAIN = re.compile(r"[a-z_]{1,40}(\[\d{1,3}\])?")
 _THROTTLE = "throttle"
-_SECONDS = re.compile(r"(\d{1,6})(\.\d+)?[ -]*(?:s|secs?|seconds?)\b", re.IGNORECASE)
+_SECONDS = re.compile(r"(\d{1,6})(\.\d+)?[ -]{0,3}(?:s|secs?|seconds?)\b", re.IGNORECASE)
 
 
 class SkycoreError(Exception):

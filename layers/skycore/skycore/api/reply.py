@@ -13,6 +13,7 @@ from skycore.catalogue.fields import reply_field
 
 _SUCCESS = "success"
 _FAILURE = "failure"
+_GROUPS = ("subscribers", "sendings")  # one for each recipient
 _DIGITS = re.compile("[0-9]{1,18}")
 
 
@@ -36,8 +37,7 @@ class Reply:
 
         A map has ``status``, ``tracking_id`` or ``error_code``, and ``to``.
         """
-        groups = self.fields.get("subscribers") or self.fields.get("sendings") or []
-        return [group for group in groups if isinstance(group, dict)]
+        return [group for name in _GROUPS for group in self.fields.get(name, ())]
 
 
 def read_reply(action: Action, http_status: int, body: bytes) -> Reply:
@@ -66,10 +66,12 @@ def read_reply(action: Action, http_status: int, body: bytes) -> Reply:
 def _judged(action: Action, fields: dict[str, Any]) -> Reply:
     status = str(fields.get("status", "")).lower()
     code = str(fields.get("error_code", ""))
-    several = any(isinstance(fields.get(name), list) for name in ("subscribers", "sendings"))
-    if status == _SUCCESS and code and fields.get("tracking_id"):
+    groups = [group for name in _GROUPS for group in fields.get(name, ())]
+    failed = status == _FAILURE or code != ""
+    sent = any(one.get("tracking_id") for one in (*groups, {} if status == _FAILURE else fields))
+    if failed and sent and action.effect == "send":
         raise OutcomeUnknown("reply with both a tracking id and an error")
-    if status == _FAILURE or code:
+    if failed:
         known = find_error(code)
         raise Refused(
             known.code if known else code,
@@ -79,20 +81,18 @@ def _judged(action: Action, fields: dict[str, Any]) -> Reply:
         )
     if status not in (_SUCCESS, ""):
         raise OutcomeUnknown("reply with an unknown status")
-    if not status and not several and (action.effect != "read" or not fields):
+    if not status and not groups and (action.effect != "read" or not fields):
         raise OutcomeUnknown("reply without a status")
     promised = action.effect == "send" and "tracking_id" in action.reply
-    if promised and not several and not fields.get("tracking_id"):
+    if promised and not groups and not fields.get("tracking_id"):
         raise OutcomeUnknown("success without a tracking id")
     return Reply(action.name, fields)
 
 
 def _lift_single_sending(fields: dict[str, Any]) -> None:
     """In the form of 2013 a single recipient has a group of its own, too: make it plain."""
-    sendings = fields.get("sendings")
-    if isinstance(sendings, list) and len(sendings) == 1 and isinstance(sendings[0], dict):
-        del fields["sendings"]
-        fields.update({k: v for k, v in sendings[0].items() if v != "" or k not in fields})
+    if len(fields.get("sendings", ())) == 1:
+        fields.update(fields.pop("sendings")[0])
 
 
 def _children(parent: Element) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _named(element: Element) -> tuple[str, str]:
 
 def _shaped(element: Element, shape: str) -> Any:
     if shape == "groups":
-        return [_value(child) for child in element]
+        return [_children(child) for child in element]
     if shape == "group":
         return [_children(element)]
     if shape == "map":

@@ -21,8 +21,10 @@ _CODECS = {
     "windows-1252": "cp1252",
 }
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)")
-_MARKUP = re.compile(r"(<EMAILHTML\s*>)(.*)(?=</EMAILHTML\s*>)", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile("<EMAILHTML>", re.IGNORECASE)
+_MARKUP_END = re.compile("</EMAILHTML>", re.IGNORECASE)
 _CLOSED = re.compile(r"</RESPONSE\s*>$", re.IGNORECASE)
+_TAG_ROOM = 100
 _DEEPEST = 30
 
 
@@ -36,12 +38,14 @@ def read_reply_xml(body: bytes) -> Element:
     Raises ``UnreadableError`` when it is empty, cut off, has another root or a document type, or
     cannot be mended.
     """
-    text = _DECLARATION.sub("", _decoded(body).strip(), count=1).strip()
+    text = _decoded(body).strip()
+    if declaration := _DECLARATION.match(text):
+        text = text[declaration.end() :].strip()
     if not text:
         raise UnreadableError("empty reply")
     root = _parse(text)
     if root is None:
-        if not _CLOSED.search(text):
+        if not _CLOSED.search(text[-_TAG_ROOM:]):
             raise UnreadableError("reply cut off or not XML")
         root = _mended(text)
     if local_name(root) != "RESPONSE":
@@ -50,9 +54,9 @@ def read_reply_xml(body: bytes) -> Element:
         raise UnreadableError("reply nested too deeply")
     for child in root:
         if local_name(child) == "EMAILHTML" and len(child):
-            markup = _MARKUP.search(text)
             child[:] = []
-            child.text = markup[2] if markup else None
+            start, end = _markup(text)
+            child.text = text[start:end]
     return root
 
 
@@ -85,7 +89,9 @@ def _parse(text: str) -> Element | None:
 
 def _mended(text: str) -> Element:
     ampersands = _BARE_AMPERSAND.sub("&amp;", text)
-    markup = _BARE_AMPERSAND.sub("&amp;", _MARKUP.sub(_escaped_markup, text))
+    start, end = _markup(text)
+    inner = text[start:end].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    markup = _BARE_AMPERSAND.sub("&amp;", text[:start] + inner + text[end:])
     for mended in (ampersands, markup):
         root = _parse(mended)
         if root is not None:
@@ -93,9 +99,11 @@ def _mended(text: str) -> Element:
     raise UnreadableError("reply is not XML")
 
 
-def _escaped_markup(found: re.Match[str]) -> str:
-    inner = found[2].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return found[1] + inner
+def _markup(text: str) -> tuple[int, int]:
+    """Where the HTML in EMAILHTML begins and ends; its own text may hold anything but the end."""
+    start = _MARKUP.search(text)
+    ends = [found.start() for found in _MARKUP_END.finditer(text)]
+    return (start.end(), ends[-1]) if start and ends else (0, 0)
 
 
 def _too_deep(root: Element) -> bool:

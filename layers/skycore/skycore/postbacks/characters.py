@@ -94,5 +94,5 @@ def as_utf8(data: bytes) -> bytes:
             except UnicodeDecodeError:
                 text = _not_utf8(data)
         if text is not None:
-            data = text.encode("utf-8", "replace").removeprefix(codecs.BOM_UTF8)
-    return data.strip()
+            data = text.encode("utf-8", "replace")
+    return data.strip().removeprefix(codecs.BOM_UTF8).lstrip()

@@ -1,43 +1,27 @@
 """Cutting an event's values to what a queue takes."""
 
 import json
-from typing import Any, NamedTuple
-
-
-class _Place(NamedTuple):
-    """Where a text stands: in the data, in `extra` or in a list; bytes of both in JSON."""
-
-    size: int
-    holder: Any
-    key: Any
-    name_size: int
+from typing import Any
 
 
 def cut_values(data: dict[str, Any], most: int) -> bool:
-    """Cut the longest texts so that all are at most so many bytes in JSON; whether it had to.
+    """Cut the longest values so that all are at most so many bytes in JSON; whether it had to.
 
-    `raw` stays base64, every text ends at a character, and an unknown element that nothing is
-    left of goes. The given lists and `extra` are not changed but replaced.
+    Each value has an equal share, and what short ones leave is the longer ones'. A text ends at a
+    character, `raw` stays base64, a list and `extra` keep as many whole entries as fit. What the
+    data holds is not changed but replaced.
     """
     if sum(map(_characters, data.values())) * 6 <= most:  # no character has more than 6 bytes
         return False
-    data["extra"] = dict(data["extra"])
-    places = [place for group in (data["extra"], data) for place in _places(group, data)]
-    if sum(place.size for place in places) <= most:
+    sizes = {name: _size(value) for name, value in data.items() if value}
+    if sum(sizes.values()) <= most:
         return False
     left = most
-    for taken, place in enumerate(sorted(places, key=lambda place: place.size)):
-        share = left // (len(places) - taken)
-        text = place.holder[place.key]
-        if place.size > share:
-            text = _beginning(
-                text,
-                share - place.name_size - _size(""),
-                by=4 if place.key == "raw" and place.holder is data else 1,
-            )
-            place.holder[place.key] = text
-        left -= min(place.size, share)
-    _drop_empty(data)
+    for taken, name in enumerate(sorted(sizes, key=sizes.__getitem__)):
+        share = left // (len(sizes) - taken)
+        if sizes[name] > share:
+            data[name] = _beginning(data[name], share, by=4 if name == "raw" else 1)
+        left -= min(sizes[name], share)
     return True
 
 
@@ -50,45 +34,48 @@ def _characters(value: Any) -> int:
     return sum(map(_characters, value)) if isinstance(value, list) else 0
 
 
-def _size(value: str) -> int:
-    """Bytes of a text in JSON, with its quotes and what separates it from the next."""
-    return len(json.dumps(value, ensure_ascii=False).encode()) + 1
+def _size(value: Any) -> int:
+    """Bytes of a value in compact JSON."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-def _places(group: dict[str, Any], data: dict[str, Any]) -> list[_Place]:
-    """Every text of a group. Names are counted where Skycore chose them."""
-    places = []
-    for name, value in group.items():
-        name_size = 0 if group is data else _size(name)
-        if isinstance(value, str):
-            places.append(_Place(name_size + _size(value), group, name, name_size))
-        elif isinstance(value, list):
-            group[name] = texts = list(value)
-            for number, text in enumerate(texts):
-                places.append(_Place(name_size + _size(text), texts, number, name_size))
-    return places
+def _beginning(value: Any, most: int, *, by: int) -> Any:
+    """As much of the beginning of a text, list or map as has so many bytes in JSON.
+
+    Of a text in steps of `by` characters; of a map the first entry that is too long is cut. None
+    when nothing is left of a list.
+    """
+    if isinstance(value, str):
+        return _text(value, most, by=by)
+    left = most - 2  # brackets
+    if isinstance(value, list):
+        kept = []
+        for entry in value:
+            left -= _size(entry) + 1
+            if left < 0:
+                break
+            kept.append(entry)
+        return kept or None
+    held = {}
+    for name, entry in value.items():
+        room = left - _size(name) - 2
+        if _size(entry) <= room:
+            held[name] = entry
+        else:
+            held[name] = _beginning(entry, room, by=1)
+            if not held[name]:
+                del held[name]
+            break
+        left = room - _size(entry)
+    return held
 
 
-def _beginning(text: str, most: int, *, by: int) -> str:
-    """The longest beginning that is at most so many bytes in JSON, in steps of `by` characters."""
+def _text(text: str, most: int, *, by: int) -> str:
     low, high = 0, max(0, min(most, len(text))) // by
     while low < high:
         middle = (low + high + 1) // 2
-        if _size(text[: middle * by]) - _size("") <= most:
+        if _size(text[: middle * by]) <= most:
             low = middle
         else:
             high = middle - 1
     return text[: low * by]
-
-
-def _drop_empty(data: dict[str, Any]) -> None:
-    """Take out what nothing is left of."""
-    for group in data, data["extra"]:
-        for name, value in list(group.items()):
-            if isinstance(value, list):
-                group[name] = value = [text for text in value if text]  # noqa: PLW2901
-            if value in ("", []):
-                if group is data:
-                    data[name] = None
-                else:
-                    del group[name]

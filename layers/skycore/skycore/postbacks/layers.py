@@ -18,7 +18,9 @@ from skycore.postbacks.xml_document import read_xml
 _ESCAPED = re.compile(
     rb"&(?:amp;)*(?:lt|quot|#0*(?:60|34|123|91)|#x0*(?:3c|22|7b|5b));", re.IGNORECASE
 )
-_PERCENT = re.compile(rb"%(?:25)*(?:3c|7b|5b|22|26|ef|ff|fe|0d|0a|20)", re.IGNORECASE)
+_PERCENT = re.compile(
+    rb"%(?:25)*(?:3c|7b|5b|22|26|ef|ff|fe|0d|0a|20)|[\w.-]{1,64}%(?:25)*3d", re.IGNORECASE
+)
 _FORM = re.compile(rb"[A-Za-z0-9_.%\[\]-]{1,64}=")
 _RAW_FIELD = re.compile(rb"(?:^|&)[\w.-]{1,64}=\s*(?=[<{\[])")
 _PART_NAME = re.compile(rb"""\bname\s*=\s*(?:"([^"]*)"|([^\s;"]+))""", re.IGNORECASE)

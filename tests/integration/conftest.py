@@ -1,0 +1,134 @@
+"""The deployed local stack, brought up once on ports of its own and driven as users do."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from local.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL_DIR = ".local/test"
+PATIENCE = 60.0  # seconds for what should take two, on a machine that does much else
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Stack:
+    """The stack with the eyes and hands that tests need: the caller's and the administrator's."""
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        self.description = description
+        self.client = Client(description)
+        self._events: dict[str, dict[str, Any]] = {}
+
+    def post(self, path: str, body: Any, **headers: str):
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.request("POST", path, body, names)
+
+    def get(self, path: str):
+        return self.client.request("GET", path)
+
+    def postback(self, body: bytes, content_type: str = "text/xml", url: str | None = None):
+        request = urllib.request.Request(
+            url or self.description["postback_url"],
+            data=body,
+            headers={"Content-Type": content_type},
+            method="POST",
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def event(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first event that came, or comes within the deadline, and is wanted."""
+        found: list[dict[str, Any]] = []
+
+        def came() -> bool:
+            self._events.update({event["id"]: event for event in self.client.receive()})
+            found.extend(event for event in self._events.values() if wanted(event))
+            return bool(found)
+
+        types = sorted(event["type"] for event in self._events.values())
+        assert until(came), f"no such event; the queue gave {types}"
+        return found[0]
+
+    def control(self, path: str, body: Any = None, method: str | None = None) -> Any:
+        """Speaks to the simulator's control routes."""
+        request = urllib.request.Request(
+            f"{self.description['simulator_url']}_control/{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def admin(self, service: str) -> Any:
+        session = boto3.Session(
+            self.description["admin_access_key_id"],
+            self.description["admin_secret_access_key"],
+            region_name=self.description["region"],
+        )
+        return session.client(service, endpoint_url=self.description["endpoint_url"])
+
+    def resource(self, logical_id: str) -> str:
+        found = self.admin("cloudformation").describe_stack_resource(
+            StackName=self.description["stack_name"], LogicalResourceId=logical_id
+        )
+        name: str = found["StackResourceDetail"]["PhysicalResourceId"]
+        return name
+
+
+def until(happened: Callable[[], bool], patience: float = PATIENCE) -> bool:
+    """Whether it happened before the deadline."""
+    deadline = time.monotonic() + patience
+    while not happened():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    ports = {"EMULATOR_PORT": str(free_port()), "SIMULATOR_PORT": str(free_port())}
+    environment = {**os.environ, **ports, "LOCAL_DIR": LOCAL_DIR, "PYTHONPATH": str(ROOT)}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "SKYCORE_URL"):
+        environment.pop(name, None)
+    local = [sys.executable, "-m", "local"]
+    up = subprocess.run(
+        [*local, "up"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Stack(json.loads((ROOT / LOCAL_DIR / "stack.json").read_text()))
+    finally:
+        subprocess.run([*local, "down"], cwd=ROOT, env=environment, check=False)
+
+
+@pytest.fixture
+def sms() -> dict[str, Any]:
+    return {"to": "+1 (774) 319-9144", "from": "60856", "text": "Hello"}

@@ -1,0 +1,37 @@
+"""What the postback tests share."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from skycore.postbacks import Event, read_postback
+
+NOW = datetime(2026, 11, 22, 10, 41, 15, 250000, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def now() -> datetime:
+    return NOW
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[[str | bytes], Event]:
+    """The one event that a body tells."""
+
+    def one(body: str | bytes) -> Event:
+        (event,) = read_postback(body.encode() if isinstance(body, str) else body, NOW)
+        return event
+
+    return one
+
+
+@pytest.fixture(scope="session")
+def valid() -> Callable[[dict[str, Any]], None]:
+    """Validates an event by the schema that users get."""
+    path = Path(__file__).parents[3] / "events/schema/postback-event-v1.json"
+    return Draft202012Validator(json.loads(path.read_text("utf-8"))).validate

@@ -1,0 +1,151 @@
+"""Hostile bodies: refused, or kept as unparsed, in bounded time and memory.
+
+The bound: a body of 256 KiB, whatever is in it, takes at most MAX_SECONDS of CPU (a Lambda of one
+core; 0.5 s measured for the worst found) and MAX_MEMORY bytes.
+"""
+
+import random
+import socket
+import time
+import tracemalloc
+from datetime import datetime
+
+import pytest
+
+from skycore.postbacks import cloudevent, event_json, read_postback
+from skycore.postbacks.bounds import MAX_BODY_BYTES
+
+MAX_SECONDS = 1.5
+MAX_MEMORY = 48 * 1024 * 1024
+
+
+def fill(before: str | bytes, unit: str | bytes, after: str | bytes = b"") -> bytes:
+    """A body of the greatest length."""
+    start, middle, end = (x.encode() if isinstance(x, str) else x for x in (before, unit, after))
+    return start + middle * ((MAX_BODY_BYTES - len(start) - len(end)) // len(middle)) + end
+
+
+END = "</TEXT><CODE>N211</CODE></POSTBACK>"
+TEXT = "<POSTBACK><TEXT>"
+BODIES = {
+    "nested": fill("", "<a>"),
+    "nested and closed": b"<a>" * 37_000 + b"</a>" * 37_000,
+    "elements": fill("<POSTBACK>", "<a/>", "</POSTBACK>"),
+    "unknown elements": fill("<POSTBACK><CODE>N1</CODE>", "<a>b</a>" * 2, "</POSTBACK>"),
+    "attributes": b"<POSTBACK "
+    + b" ".join(b'a%d=""' % number for number in range(24_000))
+    + b"><CODE>N1</CODE></POSTBACK>",
+    "namespaces": b"<POSTBACK"
+    + b"".join(b' xmlns:a%d="u%d"' % (number, number) for number in range(10_000))
+    + b"></POSTBACK>",
+    "comments": fill(TEXT, "a<!---->", END),
+    "CDATA": fill(TEXT, "<![CDATA[a]]>", END),
+    "CDATA left open": fill(TEXT, "<![CDATA["),
+    "comments left open": fill(TEXT, "<!--"),
+    "instructions left open": fill(TEXT, "<?x "),
+    "ampersands": fill(TEXT, "&", END),
+    "less-thans": fill(TEXT, "< ", END),
+    "only less-thans": fill("", "<"),
+    "references": fill(TEXT, "&#1;", END),
+    "surrogates": fill(TEXT, "&#xD83D;", END),
+    "fields left open": fill("<POSTBACK>& ", "<TO>1<OS>2", "</POSTBACK>"),
+    "unknown left open": fill("<POSTBACK>& ", "<x>a", "</POSTBACK>"),
+    "quotes in a tag": fill("<TO ", "'\" ", ">"),
+    "names in a tag": fill("<POSTBACK>& <TO ", "a:b ", "/></POSTBACK>"),
+    "long name": fill("<POSTBACK>& <", "a", "/></POSTBACK>"),
+    "documents": fill("", "<postback/>"),
+    "documents, last broken": fill("", "<postback/>", "<postback>&"),
+    "notifications": fill(
+        "<POSTBACK>", "<NOTIFICATION><CODE>N301</CODE></NOTIFICATION>", "</POSTBACK>"
+    ),
+    "cp1252": fill(TEXT, b"\xe9", END),
+    "broken UTF-8": fill(TEXT, b"\xf0\x9f", END),
+    "zero bytes": b"\0" * MAX_BODY_BYTES,
+    "half UTF-16": fill("", b"\0<"),
+    "blanks": b" " * MAX_BODY_BYTES,
+    "percent signs": fill("xml=", "%"),
+    "percent encoded often": fill("%", "25", "3C"),
+    "form fields": fill("a=", "&a="),
+    "escapes": fill("&lt;", "&amp;"),
+    "long entity names": fill("&lt;", "&" + "not" * 10),
+    "multipart": fill("--a\r\n", "\n--a"),
+    "multipart blank lines": fill("--a\r\nname=\r\n\r\n", "\r\n"),
+    "JSON lists": fill("", "["),
+    "JSON objects": fill("", '{"a":'),
+    "JSON number": fill("[", "1", "]"),
+    "JSON members": fill('{"a":1', ',"a":1', "}"),
+    "JSON notifications": fill('[{"code":"N1"}', ',{"code":"N301"}', "]"),
+    "JSON documents": fill("", "{}"),
+    "JSON quotes": fill("{", '"'),
+    "JSON typographic quotes": fill('{"', "”,"),
+    "JSON surrogates": fill('{"code":"N211","text":"', "\\ud83d", '"}'),
+    "long tracking id": fill(
+        "<POSTBACK><CODE>N202</CODE><TRACKINGID>", "a", "</TRACKINGID></POSTBACK>"
+    ),
+    "long time": fill("<POSTBACK><CODE>N1</CODE><TIMESTAMP>", "2019-", "</TIMESTAMP></POSTBACK>"),
+    "noise": random.Random(4).randbytes(MAX_BODY_BYTES),
+    "too long": b"<" * (MAX_BODY_BYTES + 1),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_time_is_bounded(name: str, now: datetime) -> None:
+    body = BODIES[name]
+    start = time.process_time()
+    events = read_postback(body, now)
+    for event in events[:100]:
+        assert len(event_json(cloudevent(event, source="urn:x", raw=body)).encode()) < 192 * 1024
+    assert time.process_time() - start < MAX_SECONDS
+    assert events
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["elements", "unknown elements", "notifications", "JSON members", "documents", "escapes"],
+)
+def test_memory_is_bounded(name: str, now: datetime) -> None:
+    tracemalloc.start()
+    try:
+        read_postback(BODIES[name], now)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MAX_MEMORY
+
+
+ENTITY = "<!DOCTYPE a [<!ENTITY x {}>]><POSTBACK><CODE>N211</CODE><TEXT>&x;</TEXT></POSTBACK>"
+DECLARED = "a document type or an entity is declared"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (ENTITY.format('"y"'), DECLARED),
+        (ENTITY.format('SYSTEM "file:///etc/passwd"'), DECLARED),
+        (ENTITY.format('SYSTEM "http://127.0.0.1:9/x"'), DECLARED),
+        (ENTITY.format('"y"').replace("<POSTBACK>", "<POSTBACK>&"), DECLARED),
+        ('<!DOCTYPE POSTBACK SYSTEM "http://127.0.0.1:9/x.dtd"><POSTBACK/>', DECLARED),
+        ("<!DOCTYPE POSTBACK><POSTBACK><CODE>N211</CODE></POSTBACK>", DECLARED),
+        ("<POSTBACK><!DOCTYPE a><CODE>N211</CODE></POSTBACK>", "XML is not well-formed"),
+        ("<POSTBACK>" + "<A>" * 32 + "</A>" * 32 + "</POSTBACK>", "elements nested deeper than 32"),
+        ("<a>" + "<b/>" * 20_000 + "</a>", "more than 20000 elements"),
+        ("<a" + "".join(f" b{i}=''" for i in range(33)) + "/>", "an element with more than 32"),
+    ],
+)
+def test_refused(read, monkeypatch: pytest.MonkeyPatch, body: str, error: str) -> None:
+    monkeypatch.setattr(socket, "socket", None)  # nothing may be fetched
+    assert read(body).data["error"].startswith(error)
+
+
+def test_an_inclusion_is_only_an_unknown_element(read) -> None:
+    event = read(
+        '<POSTBACK xmlns:xi="http://www.w3.org/2001/XInclude"><CODE>N211</CODE>'
+        '<TEXT>a</TEXT><xi:include href="file:///etc/passwd" parse="text"/></POSTBACK>'
+    )
+    assert event.data["text"] == "a"
+    assert event.data["extra"] == {"include_href": "file:///etc/passwd", "include_parse": "text"}
+
+
+@pytest.mark.parametrize("body", ["<P>&secret;</P", "<P>secret</Q>", '{"secret": ', "secret"])
+def test_no_content_in_an_error(read, body: str) -> None:
+    assert "secret" not in read(body).data["error"]

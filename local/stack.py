@@ -50,8 +50,10 @@ def parse_parameters(text: str) -> dict[str, str]:
 
 def build() -> Path:
     """Runs `sam build`; returns the built template, rewritten for the emulator."""
-    _sam("build", ["build", "--cached", "--parallel"])
-    return adjust.rewrite(ROOT / ".aws-sam" / "build" / "template.yaml")
+    build, cache = STATE / "build", STATE / "cache"
+    arguments = ["--cached", "--cache-dir", str(cache), "--build-dir", str(build)]
+    _sam("build", ["build", "--parallel", *arguments])
+    return adjust.rewrite(build / "template.yaml")
 
 
 def deploy(template: Path, parameters: Mapping[str, str], skycore_url: str) -> dict[str, Any]:

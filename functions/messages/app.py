@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skycore.flows import read
+from skycore.flows.listing import list_messages, list_unparsed
 from skycore.settings import load
 from skycore.web.answers import Answer, answer, serve
 
@@ -19,6 +20,7 @@ class Settings:
     table_name: str
     stack_name: str
     default_region: str
+    event_retention_days: int
 
 
 @cache
@@ -31,14 +33,21 @@ def handler(event: dict[str, Any], _context: object) -> Answer:
 
 
 def _route(request: Request) -> Answer:
-    source = f"urn:skycore:{settings().stack_name}"
+    known = settings()
     match request.method, request.route:
         case "GET", "/messages/{message_id}":
             return answer(200, read.get_message(request.path["message_id"]))
         case "DELETE", "/messages/{message_id}":
             return answer(200, read.cancel(request.path["message_id"]))
+        case "GET", "/messages":
+            page = list_messages(
+                request.query, region=known.default_region, days=known.event_retention_days
+            )
+            return answer(200, page)
         case "GET", "/postbacks/unparsed":
-            return answer(200, read.unparsed(source=source, limit=50, cursor=None))
+            return answer(200, list_unparsed(request.query, days=known.event_retention_days))
         case "GET", "/postbacks/{item}":
-            return answer(200, read.get_event(request.path["item"], source=source))
+            return answer(
+                200, read.get_event(request.path["item"], source=f"urn:skycore:{known.stack_name}")
+            )
     raise LookupError("a route that the template has and this function does not")

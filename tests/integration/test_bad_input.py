@@ -136,7 +136,7 @@ def test_an_unreadable_postback_is_kept_with_its_bytes(stack, body, content_type
     assert kept.status_code == 200
     assert kept.json()["raw"] == raw
     listed = stack.get("/postbacks/unparsed").json()["events"]
-    assert event["id"] in [row["id"] for row in listed]
+    assert event["id"] in [row["event_id"] for row in listed]
 
 
 def test_skycores_refusal_carries_its_code(stack, sms):

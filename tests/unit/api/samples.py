@@ -8,7 +8,7 @@ from skycore.catalogue.actions import Action, Parameter
 
 _XML = st.characters(
     codec="utf-8",
-    exclude_categories=("Cs",),
+    exclude_categories=["Cs"],
     exclude_characters=[chr(code) for code in range(32) if chr(code) not in "\t\n\r"]
     + ["\ufffe", "\uffff"],
 )

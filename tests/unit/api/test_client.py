@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -198,3 +199,10 @@ def test_every_exported_name_exists() -> None:
     assert all(exported)
     with pytest.raises(AttributeError):
         package.nothing  # noqa: B018
+
+
+def test_no_module_hides_an_exported_name() -> None:
+    import skycore.api as package
+
+    modules = {file.stem for file in Path(package.__file__).parent.glob("*.py")}
+    assert not modules & set(package.__all__)

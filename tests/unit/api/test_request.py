@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skycore.api.credentials import Credentials
-from skycore.api.prepare import prepare
+from skycore.api.preparation import prepare
 from skycore.api.request import request_query, request_xml
 from skycore.catalogue.actions import Action, all_actions, find_action
 from tests.unit.api.samples import requests_of
@@ -183,6 +183,10 @@ def test_documented_forms() -> None:
         (
             Credentials(api_key="k", user="u", password="hello"),
             {"API_KEY": "k", "USER": "u", "PASS": "5d41402abc4b2a76b9719d911017c592"},
+        ),
+        (
+            Credentials(api_key="k", password="hello"),
+            {"API_KEY": "k", "PASS": "5d41402abc4b2a76b9719d911017c592"},
         ),
         (Credentials(user="u"), {}),
         (Credentials(), {}),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from skycore.catalogue.postback_codes import all_postback_codes
 from skycore.catalogue.postback_fields import all_postback_fields
 from skycore.postbacks import cloudevent, event_json, message_attributes, read_postback
+from skycore.postbacks.read import FAULT
 
 NOW = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)
 CORPUS = [
@@ -32,6 +33,7 @@ def check(body: bytes, valid: Valid) -> None:
     assert [event.id for event in events] == [event.id for event in read_postback(body, NOW)]
     assert len({event.id for event in events}) == len(events)
     for event in events:
+        assert not event.data.get("error", "").startswith(FAULT)
         assert event.anchored(NOW).id
         assert event.status_step in {None, "sent", "delivered", "failed", "expired"}
         envelope = cloudevent(event, source="urn:skycore:test", raw=body)

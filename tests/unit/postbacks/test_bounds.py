@@ -14,6 +14,7 @@ import pytest
 
 from skycore.postbacks import cloudevent, event_json, read_postback
 from skycore.postbacks.bounds import MAX_BODY_BYTES
+from skycore.postbacks.read import FAULT
 
 MAX_SECONDS = 1.5
 MAX_MEMORY = 48 * 1024 * 1024
@@ -96,7 +97,7 @@ def test_time_is_bounded(name: str, now: datetime) -> None:
     for event in events[:100]:
         assert len(event_json(cloudevent(event, source="urn:x", raw=body)).encode()) < 192 * 1024
     assert time.process_time() - start < MAX_SECONDS
-    assert events
+    assert not events[0].data.get("error", "").startswith(FAULT)
 
 
 @pytest.mark.parametrize(
@@ -149,3 +150,11 @@ def test_an_inclusion_is_only_an_unknown_element(read) -> None:
 @pytest.mark.parametrize("body", ["<P>&secret;</P", "<P>secret</Q>", '{"secret": ', "secret"])
 def test_no_content_in_an_error(read, body: str) -> None:
     assert "secret" not in read(body).data["error"]
+
+
+def test_a_fault_of_ours_loses_nothing(read, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(_body: bytes) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr("skycore.postbacks.read.read_body", faulty)
+    assert read("secret").data["error"] == f"{FAULT}ZeroDivisionError"

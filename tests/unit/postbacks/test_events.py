@@ -191,7 +191,8 @@ def test_where_values_are_cut(read: Read, length: int) -> None:
 
 
 def test_only_what_is_long_is_cut(read: Read) -> None:
-    event = read(json.dumps({"code": "N211", "keyword": "k" * 9000, "message-text": "é" * 99_000}))
+    members = {"code": "N211", "keyword": "k" * 9000, "message-text": "é" * 99_000}
+    event = read(json.dumps(members, ensure_ascii=False))
     data = cloudevent(event, source=SOURCE)["data"]
     assert len(data["keyword"]) == 9000
     assert set(data["text"]) == {"é"}

@@ -13,7 +13,8 @@ Read = Callable[[str | bytes], Event]
 
 XML = (
     "<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><TO>17743199144</TO>"
-    "<TRACKINGID>U01TX+/ab=</TRACKINGID><STATUSDETAILS>100% a+b &amp; é €</STATUSDETAILS></POSTBACK>"
+    "<TRACKINGID>U01TX+/ab=</TRACKINGID><STATUSDETAILS>100% a+b &amp; é €</STATUSDETAILS>"
+    "</POSTBACK>"
 )
 BYTES = XML.encode()
 JSON = json.dumps(
@@ -48,6 +49,7 @@ def multipart(content: bytes, headers: str, boundary: str, line: str = "\r\n") -
         pytest.param(b"xml=" + quote_plus(quote_plus(XML)).encode(), id="encoded twice"),
         pytest.param(quote_plus(urlencode({"xml": XML})).encode(), id="form encoded as a whole"),
         pytest.param(quote(XML).encode(), id="encoded without a field"),
+        pytest.param(quote_plus(f"xml={XML}").encode(), id="field and all encoded"),
         pytest.param(b"xml=" + BYTES, id="field, not encoded"),
         pytest.param(b"a=1&xml= " + BYTES, id="field behind another, not encoded"),
         pytest.param(b"xml=" + quote(XML.encode("utf-16")).encode(), id="utf-16 in a field"),
@@ -116,6 +118,7 @@ def declared(encoding: str) -> str:
     ]
     + [
         pytest.param(declared("ISO-8859-15").encode("iso-8859-15"), id="iso-8859-15"),
+        pytest.param(declared("ISO-88597").encode("cp1252"), id="no such iso-88597"),
         pytest.param(declared("windows-1250").encode("cp1250"), id="windows-1250"),
         pytest.param(declared("GB18030").encode("gb18030"), id="gb18030"),
     ],
@@ -133,7 +136,7 @@ def test_encodings(read: Read, body: bytes) -> None:
         (b"\xf0\x9f\x98\x80 \x80", "😀 €"),
         (b"\xed\xa0\xbd\xed\xb8\x80 ok", "😀 ok"),
         (b"\x81 \x8d \x9d", "\x81 \x8d \x9d"),
-        (b"cut \xe2\x82", "cut â‚"),
+        (b"cut \xe2\x82", "cut \u00e2\u201a"),
     ],
 )
 def test_bytes_that_are_not_utf8(read: Read, text: bytes, read_as: str) -> None:

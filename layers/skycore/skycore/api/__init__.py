@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SkycoreError,
     )
     from skycore.api.numbers import NumberError, parse_msisdn
-    from skycore.api.prepare import prepare
+    from skycore.api.preparation import prepare
     from skycore.api.reply import Reply
     from skycore.api.report import Report, ReportRow, read_report, report_link
 
@@ -58,7 +58,7 @@ _HOMES = {
     "ReportRow": "report",
     "SkycoreClient": "client",
     "parse_msisdn": "numbers",
-    "prepare": "prepare",
+    "prepare": "preparation",
     "read_report": "report",
     "report_link": "report",
 }

@@ -18,7 +18,7 @@ from skycore.api.failures import (
     OutcomeUnknown,
     Refused,
 )
-from skycore.api.prepare import prepare
+from skycore.api.preparation import prepare
 from skycore.api.reply import Reply, read_reply
 from skycore.api.report import Report, read_report
 from skycore.api.request import request_query, request_xml

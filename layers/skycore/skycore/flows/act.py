@@ -35,4 +35,4 @@ def act(
     except InvalidRequest as error:
         raise invalid(error.errors) from None
     reply = call(skycore, action, prepared, deadline=deadline, transport=transport)
-    return {"action": action.name, **reply.fields}
+    return reply.fields

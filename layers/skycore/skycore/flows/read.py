@@ -1,4 +1,4 @@
-"""The read API: messages with their timelines, and events with their raw bodies."""
+"""One message with its timeline, one event with its raw body; and cancelling a queued message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def get_message(message_id: str) -> dict[str, Any]:
 
 
 def cancel(message_id: str) -> dict[str, Any]:
-    """Cancels a message that is still queued. Raises Problem."""
+    """Cancels a message that is still queued.
+
+    Raises Problem: message_not_found, or not_cancellable once it has left the queue.
+    """
     if messages.get(message_id) is None:
         raise Problem("message_not_found", "there is no message with this id")
     if not messages.cancel(message_id, times.now()):
@@ -31,18 +34,20 @@ def cancel(message_id: str) -> dict[str, Any]:
 
 
 def get_event(event_id: str, *, source: str) -> dict[str, Any]:
-    """One event as subscribers get it, with the postback's raw body. Raises Problem."""
+    """One event as subscribers got it, with the postback's whole raw body as base64.
+
+    Raises Problem event_not_found.
+    """
     stored = events.get(event_id)
     if stored is None:
         raise Problem("event_not_found", "there is no event with this id")
-    return {**_shown(stored.event, source), "raw": base64.b64encode(stored.raw).decode()}
-
-
-def unparsed(*, source: str, limit: int, cursor: Any) -> dict[str, Any]:
-    """A page of postbacks that could not be read, newest first."""
-    page, following = events.unparsed_page(limit, cursor)
-    return {"events": [_shown(event, source) for event in page], "cursor": following}
-
-
-def _shown(event: Any, source: str) -> dict[str, Any]:
-    return cloudevent(event, source=source)
+    event = stored.event
+    owner = messages.pointers([event.tracking_id] if event.tracking_id else [])
+    pointer = owner.get(event.tracking_id or "")
+    envelope = cloudevent(
+        event,
+        source=source,
+        message_id=pointer.message_id if pointer else None,
+        client_reference=pointer.client_reference if pointer else None,
+    )
+    return {**envelope, "raw": base64.b64encode(stored.raw).decode()}

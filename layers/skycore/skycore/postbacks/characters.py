@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from contextlib import suppress
 
 # Characters that neither XML nor SQS carries. What stood there is kept in the raw body.
 _UNCARRIED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -65,16 +66,15 @@ def _marked(data: bytes) -> str | None:
 
 def _not_utf8(data: bytes) -> str:
     """Characters of bytes that are not UTF-8."""
-    try:  # emoji as two surrogates of three bytes each, as some databases hand them out
+    with suppress(UnicodeError):  # emoji as two halves of three bytes each, as from some databases
         halves = data.decode("utf-8", "surrogatepass")
         return halves.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeError:
-        pass
     declared = _DECLARED.search(data, 0, 1024)
     if declared:
         name = declared[1].decode().lower()
         if _BELIEVED.fullmatch(name):
-            return data.decode(name, "replace")
+            with suppress(LookupError):  # such as iso-88597
+                return data.decode(name, "replace")
         if name in {"iso-8859-1", "latin1", "latin-1", "windows-1252", "cp1252"}:
             return data.decode("latin-1").translate(_LATIN1_TO_CP1252)
     return data.decode("utf-8", "skycore.cp1252")

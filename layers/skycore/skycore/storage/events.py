@@ -120,17 +120,9 @@ def of_tracking_id(tracking_id: str) -> list[Event]:
     return [_unpack(row.blob)[0] for row in rows]
 
 
-def unparsed_page(limit: int, start: Mapping[str, Any] | None) -> tuple[list[Event], Any]:
-    """A page of unparsed events, newest first, and where the next one starts."""
-    page = Row.by_state.query(
-        keys.state_partition(UNPARSED),
-        scan_index_forward=False,
-        limit=limit,
-        last_evaluated_key=dict(start) if start else None,
-    )
-    wanted = [(row.pk, row.sk) for row in page]
-    rows = batches.read_all(wanted)
-    return [_unpack(_blob(rows[key]))[0] for key in wanted if key in rows], page.last_evaluated_key
+def get_many(row_keys: Iterable[batches.Key]) -> dict[batches.Key, StoredEvent]:
+    """The events that exist among `row_keys`, with their raw bodies."""
+    return {key: _stored(item) for key, item in batches.read_all(row_keys).items()}
 
 
 def from_image(image: Mapping[str, Any]) -> StoredEvent:

@@ -1,0 +1,175 @@
+"""GET /messages and GET /postbacks/unparsed: pages, newest first, with stable cursors."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from skycore import times
+from skycore.api import FieldError
+from skycore.api.numbers import NumberError, parse_msisdn, parse_sender
+from skycore.flows.compose import invalid
+from skycore.flows.views import message
+from skycore.storage import events, listing, messages
+from skycore.storage.listing import Place, Span
+from skycore.storage.table import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from skycore.storage.messages import MessageRow
+
+FILTERS = ("tracking_id", "to", "from")
+PAGING = ("since", "until", "limit", "cursor")
+USUAL, MOST = 50, 100  # rows of a page
+MOST_READ = 500  # rows looked at for a page of `from`, which has no index of its own
+
+type Query = Mapping[str, Sequence[str]]
+
+
+def list_messages(query: Query, *, region: str, days: int) -> dict[str, Any]:
+    """A page of messages by tracking_id, to or from. Raises Problem invalid_request."""
+    asked = _Asked(query, FILTERS, days=days)
+    if sum(name in asked.values for name in FILTERS) != 1:
+        asked.wrong("tracking_id, to, from", "give exactly one of them")
+    number = asked.number("to", parse_msisdn, region)
+    sender = asked.number("from", parse_sender, region)
+    span, limit = asked.span("message"), asked.limit()
+    asked.check()
+    if number:
+        keys, place = listing.page(Row.by_number, listing.months_of(number), span, limit)
+        rows = messages.get_many(keys)
+        return _page([rows[key] for key in keys if key in rows], place)
+    if sender:
+        return _page(*_by_sender(sender, span, limit))
+    owner = messages.pointers([asked.values["tracking_id"]])
+    found = (messages.get(pointer.message_id) for pointer in owner.values())
+    return _page([row for row in found if row is not None], None)
+
+
+def list_unparsed(query: Query, *, days: int) -> dict[str, Any]:
+    """A page of events whose postback could not be read. Raises Problem invalid_request."""
+    asked = _Asked(query, (), days=days)
+    span, limit = asked.span("event"), asked.limit()
+    asked.check()
+    keys, place = listing.page(Row.by_state, listing.all_time(events.UNPARSED), span, limit)
+    rows = events.get_many(keys)
+    shown = [
+        {
+            "event_id": stored.event.id,
+            "received_at": times.to_text(stored.event.received_at),
+            "error": stored.event.data.get("error"),
+            "raw": base64.b64encode(stored.raw).decode(),
+        }
+        for stored in (rows[key] for key in keys if key in rows)
+    ]
+    return {"events": shown, "cursor": _cursor(place)}
+
+
+def _by_sender(sender: str, span: Span, limit: int) -> tuple[list[MessageRow], Place | None]:
+    found: list[MessageRow] = []
+    place, read = span.place, 0
+    while read < MOST_READ:
+        now = Span(span.kind, span.since, span.until, place)
+        keys, following = listing.page(Row.by_day, listing.days, now, MOST)
+        rows = messages.get_many(keys)
+        for key in keys:
+            row = rows.get(key)
+            if row is not None and row.sender == sender:
+                if len(found) == limit:
+                    return found, place
+                found.append(row)
+                place = Place(str(row.at), row.pk)
+        place, read = following, read + len(keys)
+        if place is None or len(keys) < MOST:
+            break
+    return found, place
+
+
+def _page(rows: Sequence[MessageRow], place: Place | None) -> dict[str, Any]:
+    now = times.now()
+    return {"messages": [message(row, now) for row in rows], "cursor": _cursor(place)}
+
+
+class _Asked:
+    """A query string, read once, with every fault in it."""
+
+    def __init__(self, query: Query, filters: Sequence[str], *, days: int) -> None:
+        self.values = {name: values[-1] for name, values in query.items() if values}
+        self.errors: list[FieldError] = []
+        self.days = days
+        for name in sorted(set(self.values) - {*filters, *PAGING}):
+            self.wrong(name, "is no parameter of this route")
+
+    def wrong(self, name: str, detail: str) -> None:
+        self.errors.append(FieldError(name, detail))
+
+    def check(self) -> None:
+        if self.errors:
+            raise invalid(self.errors)
+
+    def number(self, name: str, parse: Any, region: str) -> str | None:
+        text = self.values.get(name)
+        if text is None:
+            return None
+        if text.startswith(" "):  # a plus sign that was not percent-encoded
+            text = "+" + text.strip()
+        try:
+            digits: str = parse(text, default_region=region)
+        except NumberError as error:
+            self.wrong(name, str(error))
+            return None
+        return digits
+
+    def limit(self) -> int:
+        text = self.values.get("limit", str(USUAL))
+        if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST:
+            return int(text)
+        self.wrong("limit", f"a whole number from 1 to {MOST}")
+        return USUAL
+
+    def span(self, kind: str) -> Span:
+        now = times.now()
+        until = self._moment("until", now)
+        since = self._moment("since", now - timedelta(days=self.days))
+        return Span(kind, since, until, self._place(kind))
+
+    def _moment(self, name: str, default: datetime) -> datetime:
+        text = self.values.get(name)
+        if text is None:
+            return default
+        try:
+            moment = datetime.fromisoformat(text.replace(" ", "+"))
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            self.wrong(name, "a time such as 2026-11-22T10:41:15Z")
+            return default
+
+    def _place(self, kind: str) -> Place | None:
+        text = self.values.get("cursor")
+        if text is None:
+            return None
+        place = _read_cursor(text, kind)
+        if place is None:
+            self.wrong("cursor", "the cursor of the page before, as it was")
+        return place
+
+
+def _read_cursor(text: str, kind: str) -> Place | None:
+    """The place that a cursor of this kind of row names; None if it names none."""
+    try:
+        at, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        row_kind, _, moment = at.partition("#")
+        times.from_text(moment)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return Place(at, str(pk)) if row_kind == kind else None
+
+
+def _cursor(place: Place | None) -> str | None:
+    if place is None:
+        return None
+    text = json.dumps([place.at, place.pk], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

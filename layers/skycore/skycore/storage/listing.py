@@ -1,0 +1,117 @@
+"""Pages of rows, newest first, from the indexes; a cursor is a place in time, so it stays valid."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from skycore import times
+from skycore.storage import keys
+from skycore.storage.table import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pynamodb.indexes import GlobalSecondaryIndex
+
+    from skycore.storage.batches import Key
+
+MOST_QUERIES = 64  # for one page; a quiet stretch ends the page early, with a cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ended: the time of its last row, and the row's key to part equal times."""
+
+    at: str
+    pk: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of time whose rows share some partitions of an index."""
+
+    start: datetime
+    partitions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What is asked for: a kind of row, from `since` until `until` (UTC), after `place`."""
+
+    kind: str
+    since: datetime
+    until: datetime
+    place: Place | None
+
+
+def months_of(number: str) -> Callable[[datetime], Period]:
+    """The periods of the index by counterpart number."""
+
+    def period(moment: datetime) -> Period:
+        start = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return Period(start, (keys.number_partition(number, start),))
+
+    return period
+
+
+def days(moment: datetime) -> Period:
+    """The periods of the index by day."""
+    start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Period(start, tuple(keys.day_partitions(start)))
+
+
+def all_time(state: str) -> Callable[[datetime], Period]:
+    """The one period of the index by state."""
+    partitions = (keys.state_partition(state),)
+    return lambda _: Period(datetime(2000, 1, 1, tzinfo=UTC), partitions)
+
+
+def page(
+    index: GlobalSecondaryIndex[Any],
+    period_of: Callable[[datetime], Period],
+    span: Span,
+    limit: int,
+) -> tuple[list[Key], Place | None]:
+    """Up to `limit` keys of rows in the span, and the place to go on from (None at the end)."""
+    found: list[Key] = []
+    queries = 0
+    place = span.place
+    moment = span.until if place is None else _moment(place)
+    while moment >= span.since:
+        period = period_of(moment)
+        for row in _newest(index, period, span, place, limit - len(found) + 1):
+            if len(found) == limit:
+                return found, place
+            found.append((row.pk, row.sk))
+            place = Place(row.at, row.pk)
+        moment = period.start - timedelta(microseconds=1)
+        queries += len(period.partitions)
+        if queries >= MOST_QUERIES and moment >= span.since:
+            return found, Place(keys.at(span.kind, moment), "~")
+    return found, None
+
+
+def _newest(
+    index: GlobalSecondaryIndex[Any], period: Period, span: Span, place: Place | None, limit: int
+) -> Iterator[Row]:
+    """The period's rows of the span from `place` on, newest first, of all its partitions."""
+    oldest = keys.at(span.kind, max(period.start, span.since))
+    newest = keys.at(span.kind, span.until) if place is None else place.at
+    if newest < oldest:
+        return iter(())
+    rows = [
+        # One more: a row may stand exactly at the place and is then passed over.
+        index.query(
+            partition, Row.at.between(oldest, newest), scan_index_forward=False, limit=limit + 1
+        )
+        for partition in period.partitions
+    ]
+    merged = heapq.merge(*rows, key=lambda row: (row.at, row.pk), reverse=True)
+    return (row for row in merged if place is None or (row.at, row.pk) < (place.at, place.pk))
+
+
+def _moment(place: Place) -> datetime:
+    return times.from_text(place.at.split("#", 1)[1])

@@ -1,0 +1,77 @@
+"""Pages of messages: newest first, each once, with cursors that stay valid."""
+
+from __future__ import annotations
+
+import random
+from urllib.parse import quote
+
+import pytest
+
+from tests.integration.conftest import until
+
+
+def number() -> str:
+    return f"1774319{random.randint(1000, 8999)}"
+
+
+def pages(stack, query: str):
+    cursor = ""
+    while True:
+        answer = stack.get(f"/messages?{query}{cursor}")
+        assert answer.status_code == 200, answer.text
+        yield answer.json()["messages"]
+        if answer.json()["cursor"] is None:
+            return
+        cursor = f"&cursor={answer.json()['cursor']}"
+
+
+def test_pages_by_recipient_hold_each_message_once_newest_first(stack, sms):
+    to = number()
+    sent = [stack.post("/messages", {**sms, "to": to, "text": str(n)}).json() for n in range(5)]
+    ids = [message["message_id"] for message in reversed(sent)]
+
+    def listed(query: str) -> list[list[str]]:
+        return [[message["message_id"] for message in page] for page in pages(stack, query)]
+
+    assert until(lambda: listed(f"to={to}") == [ids])
+    assert listed(f"to=%2B{to}&limit=2") == [ids[:2], ids[2:4], ids[4:]]
+    assert listed(f"to=%2B1%20774-319-{to[-4:]}&limit=5") == [ids]
+    since, until_ = sent[1]["created_at"], sent[3]["created_at"]
+    assert listed(f"to={to}&since={since}&until={until_}") == [ids[1:4]]
+
+
+def test_pages_by_sender(stack, sms):
+    sender = str(random.randint(30000, 89999))
+    sent = [stack.post("/messages", {**sms, "from": sender}).json() for _ in range(3)]
+    ids = [message["message_id"] for message in reversed(sent)]
+    found = [m["message_id"] for page in pages(stack, f"from={sender}&limit=2") for m in page]
+    assert found == ids
+
+
+def test_by_tracking_id(stack, sms):
+    sent = stack.post("/messages", sms).json()
+    query = f"tracking_id={quote(sent['tracking_id'], safe='')}"
+    (page,) = pages(stack, query)
+    assert [message["message_id"] for message in page] == [sent["message_id"]]
+    assert list(pages(stack, "tracking_id=nobody")) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "tracking_id, to, from"),
+        ("to=17743199144&from=60856", "tracking_id, to, from"),
+        ("to=7743199144", "to"),
+        ("to=17743199144&limit=0", "limit"),
+        ("to=17743199144&limit=101", "limit"),
+        ("to=17743199144&limit=ten", "limit"),
+        ("to=17743199144&since=yesterday", "since"),
+        ("to=17743199144&cursor=x", "cursor"),
+        ("to=17743199144&cursor=WyJldmVudCMyMDI2LTExLTIyVDEwOjQxOjE1WiIsIngiXQ", "cursor"),
+        ("to=17743199144&colour=red", "colour"),
+    ],
+)
+def test_a_query_that_cannot_be_answered_names_the_parameter(stack, query, field):
+    answer = stack.get(f"/messages?{query}")
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]

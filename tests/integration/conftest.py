@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCAL_DIR = ".local/test"
+LOCAL_DIR = os.environ.get("TEST_LOCAL_DIR", ".local/test")
 PATIENCE = 60.0  # seconds for what should take two, on a machine that does much else
 
 

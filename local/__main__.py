@@ -14,6 +14,16 @@ from local.screen import Screen
 def up(screen: Screen, skycore_url: str, parameters: str) -> dict[str, object]:
     """Brings the stack up, or updates it, and returns what .local/stack.json holds."""
     chosen = stack.parse_parameters(parameters)
+    was_up = emulator.is_running()
+    try:
+        return _up(screen, skycore_url, chosen)
+    except BaseException:
+        if not was_up:
+            down()
+        raise
+
+
+def _up(screen: Screen, skycore_url: str, chosen: dict[str, str]) -> dict[str, object]:
     with screen.step("start the AWS emulator"):
         emulator.start()
     with screen.step("start the Skycore simulator"):

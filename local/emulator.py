@@ -37,7 +37,7 @@ def start() -> None:
 
     Raises LocalError if its port is taken or it does not come up.
     """
-    if processes.running(NAME):
+    if processes.running_on(NAME, EMULATOR_PORT):
         return
     claim_port(EMULATOR_PORT, "EMULATOR_PORT")
     _forget_functions()
@@ -52,7 +52,9 @@ def start() -> None:
         "AUTH": "true",
         "PYTHONUNBUFFERED": "1",
     }
-    processes.start(NAME, [str(EMULATOR_PYTHON), "-m", "ministack"], environment, _ready)
+    processes.start(
+        NAME, EMULATOR_PORT, [str(EMULATOR_PYTHON), "-m", "ministack"], environment, _ready
+    )
 
 
 def is_running() -> bool:

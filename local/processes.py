@@ -13,14 +13,21 @@ from local.paths import LOGS, STATE, LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 STOP_SECONDS = 10.0
 
 
 def start(
-    name: str, command: Sequence[str], environment: Mapping[str, str], ready: Callable[[], bool]
+    name: str,
+    port: int,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    ready: Callable[[], bool],
 ) -> None:
     """Starts `command` as `name`, in a process group of its own, and waits until `ready`.
+
+    `port` is noted with it, so that a later command can tell where it listens.
 
     Its output goes to .local/logs/<name>.log. Raises LocalError with the log's end if the
     program stops or is not ready within 30 seconds.
@@ -36,7 +43,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _pid_file(name).write_text(str(process.pid))
+    _pid_file(name).write_text(f"{process.pid} {port}")
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -51,16 +58,27 @@ def start(
 
 def running(name: str) -> bool:
     """Whether the program that was started as `name` is alive."""
-    pid = _pid(name)
-    return pid is not None and _alive(pid)
+    noted = _noted(name)
+    return noted is not None and _alive(noted[0])
+
+
+def running_on(name: str, port: int) -> bool:
+    """Whether it is alive and listens on `port`; raises LocalError if it listens elsewhere."""
+    noted = _noted(name)
+    if noted is None or not _alive(noted[0]):
+        return False
+    if noted[1] != port:
+        raise LocalError(f"the {name} already runs, on port {noted[1]}; make down first")
+    return True
 
 
 def stop(name: str) -> bool:
     """Stops the program started as `name`, its children too; False if there was none."""
-    pid = _pid(name)
+    noted = _noted(name)
     _pid_file(name).unlink(missing_ok=True)
-    if pid is None or not _alive(pid):
+    if noted is None or not _alive(noted[0]):
         return False
+    pid = noted[0]
     _signal(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while _alive(pid) and time.monotonic() < deadline:
@@ -69,14 +87,16 @@ def stop(name: str) -> bool:
     return True
 
 
-def _pid_file(name: str):  # noqa: ANN202 - a Path, said by the name
-    STATE.mkdir(exist_ok=True)
+def _pid_file(name: str) -> Path:
+    STATE.mkdir(parents=True, exist_ok=True)
     return STATE / f"{name}.pid"
 
 
-def _pid(name: str) -> int | None:
+def _noted(name: str) -> tuple[int, int] | None:
+    """The process id and the port of what was started as `name`."""
     try:
-        return int(_pid_file(name).read_text())
+        pid, port = _pid_file(name).read_text().split()
+        return int(pid), int(port)
     except (FileNotFoundError, ValueError):
         return None
 

@@ -18,13 +18,13 @@ API_KEY = "local0simulator0key0000000000000"
 
 def start() -> None:
     """Starts the simulator; does nothing if it already runs. Raises LocalError if it cannot."""
-    if processes.running(NAME):
+    if processes.running_on(NAME, SIMULATOR_PORT):
         return
     claim_port(SIMULATOR_PORT, "SIMULATOR_PORT")
     command = [sys.executable, "-m", "local.simulator", "--port", str(SIMULATOR_PORT)]
     command += ["--api-key", API_KEY]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    processes.start(NAME, command, environment, _ready)
+    processes.start(NAME, SIMULATOR_PORT, command, environment, _ready)
 
 
 def stop() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 
 from local import emulator, simulator_process, stack
@@ -67,6 +68,7 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "down", "run"])
     arguments = parser.parse_args()
     screen = Screen()
+    signal.signal(signal.SIGTERM, _interrupt)
     parameters = os.environ.get("PARAMETERS", "")
     try:
         if arguments.command == "up":
@@ -86,6 +88,11 @@ def main() -> int:
         screen.fail("interrupted")
         return 130
     return 0
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """SIGTERM stops everything, as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

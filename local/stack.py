@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+import yaml
 
 from local import adjust, emulator, simulator_process
 from local.paths import (
@@ -64,13 +65,21 @@ def deploy(template: Path, parameters: Mapping[str, str], skycore_url: str) -> d
     """
     machine = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
     chosen = {"SkycoreUrl": skycore_url, "Architecture": machine, **parameters}
-    overrides = [f"{name}={value}" for name, value in chosen.items()]
+    # All of them, because an update would keep what an earlier one chose.
+    every = {**_defaults(template), **chosen}
+    overrides = [f'{name}="{value}"' for name, value in every.items()]
     arguments = ["deploy", "--template-file", str(template), "--stack-name", STACK_NAME]
     arguments += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
     arguments += ["--no-fail-on-empty-changeset", "--no-progressbar"]
     _sam("deploy", [*arguments, "--parameter-overrides", *overrides])
     adjust.put_back(client, STACK_NAME)
     return _write_stack_file()
+
+
+def _defaults(template: Path) -> dict[str, str]:
+    """The template's parameters with their defaults."""
+    parameters = yaml.safe_load(template.read_text())["Parameters"]
+    return {name: str(parameter["Default"]) for name, parameter in parameters.items()}
 
 
 def client(service: str, access_key_id: str = "test", secret_access_key: str = "test") -> Any:

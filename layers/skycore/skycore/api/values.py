@@ -173,17 +173,23 @@ def _time(value: Any, parameter: Parameter, rules: Rules) -> str:
 
 _ADDRESS = r"[^@\s,;<>()]+@[^@\s,;<>()]+"
 
+# The kinds that a pattern of the whole value describes, each with the words for a caller.
+PATTERNS = {
+    "alphanumeric": ("[A-Za-z0-9]+", "letters and digits only"),
+    "carrier_id": ("[0-9]{1,7}", "up to 7 digits"),
+    "email": (_ADDRESS, "an email address"),
+    "email_or_all": (f"{_ADDRESS}|ALL", "an email address, or ALL"),
+    "letters_digits_spaces": ("[A-Za-z0-9 ]+", "letters, digits and blanks only"),
+    "uuid": ("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID"),
+}
+
 _CHECKS: dict[str, Callable[[Any, Parameter, Rules], Any]] = {
-    "alphanumeric": _matching("[A-Za-z0-9]+", "letters and digits only"),
+    **{kind: _matching(*described) for kind, described in PATTERNS.items()},
     "beacon_number": _beacon_number,
-    "carrier_id": _matching("[0-9]{1,7}", "up to 7 digits"),
     "datetime": _time,
     "datetime_iso": _time,
-    "email": _matching(_ADDRESS, "an email address"),
-    "email_or_all": _matching(f"{_ADDRESS}|ALL", "an email address, or ALL"),
     "integer": _integer,
     "latitude": _degrees(90),
-    "letters_digits_spaces": _matching("[A-Za-z0-9 ]+", "letters, digits and blanks only"),
     "line": _line,
     "longitude": _degrees(180),
     "msisdn": _number,
@@ -193,7 +199,6 @@ _CHECKS: dict[str, Callable[[Any, Parameter, Rules], Any]] = {
     "text": _text,
     "true_only": _boolean,
     "url": _url,
-    "uuid": _matching("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID"),
     "value": _value,
     "yes_no": _boolean,
 }

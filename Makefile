@@ -60,3 +60,17 @@ lock: ## Write the pinned requirements anew (needs uv)
 
 clean: down ## Remove everything that was set up or built
 	@rm -rf .venv .venv-emulator .aws-sam .local
+
+.PHONY: replay fuzz
+replay: setup ## Read unparsed postbacks again after a fix (STACK=name, default the local one; SINCE, UNTIL, TYPE: publish again)
+	@$(BIN)/python -m ops.replay $(if $(STACK),--stack $(STACK),--local) $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(if $(TYPE),--type $(TYPE)) $(ARGUMENTS)
+
+.venv-fuzz/.ready: requirements/fuzz.txt .python-version
+	@$(PYTHON) -m venv --clear .venv-fuzz
+	@.venv-fuzz/bin/pip install --quiet --disable-pip-version-check -r requirements/fuzz.txt
+	@touch $@
+
+RUNS ?= 200000
+fuzz: .venv-fuzz/.ready ## Fuzz the intake with RUNS inputs (200000), guided by coverage, from the corpus of postbacks
+	@mkdir -p .local/fuzz
+	@.venv-fuzz/bin/python tests/fuzz/fuzz_intake.py -runs=$(RUNS) -max_len=65536 -timeout=30 -rss_limit_mb=2048 -artifact_prefix=.local/fuzz- .local/fuzz tests/contract/postbacks

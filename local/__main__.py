@@ -6,13 +6,14 @@ import argparse
 import os
 import signal
 import sys
+from typing import Any
 
 from local import emulator, simulator_process, stack
 from local.paths import STACK_FILE, LocalError
 from local.screen import Screen
 
 
-def up(screen: Screen, skycore_url: str, parameters: str) -> dict[str, object]:
+def up(screen: Screen, skycore_url: str, parameters: str) -> dict[str, Any]:
     """Brings the stack up, or updates it, and returns what .local/stack.json holds."""
     chosen = stack.parse_parameters(parameters)
     was_up = emulator.is_running()
@@ -24,7 +25,7 @@ def up(screen: Screen, skycore_url: str, parameters: str) -> dict[str, object]:
         raise
 
 
-def _up(screen: Screen, skycore_url: str, chosen: dict[str, str]) -> dict[str, object]:
+def _up(screen: Screen, skycore_url: str, chosen: dict[str, str]) -> dict[str, Any]:
     with screen.step("start the AWS emulator"):
         emulator.start()
     with screen.step("start the Skycore simulator"):
@@ -48,6 +49,8 @@ def run(screen: Screen, parameters: str) -> int:
     """The journey: up, the main job in front of the user's eyes, down, whatever happens."""
     from local import journey  # noqa: PLC0415 - only this command needs it
 
+    if os.environ.get("SKYCORE_URL"):
+        raise LocalError("make run needs the simulator's handset; SKYCORE_URL is for make up")
     if STACK_FILE.exists() and emulator.is_running():
         raise LocalError("the stack is already up; make down first, then make run")
     try:
@@ -75,6 +78,7 @@ def main() -> int:
             made = up(screen, os.environ.get("SKYCORE_URL", ""), parameters)
             screen.say(f"The stack is up. Everything a client needs is in {STACK_FILE}")
             screen.say(f"  API        {made['api_url']}")
+            screen.say(f"  Skycore    {made['parameters']['SkycoreUrl']}")
             screen.say(f"  simulator  {made['simulator_url']}")
             screen.say("Stop it with make down.")
         elif arguments.command == "down":

@@ -15,8 +15,9 @@ from botocore.credentials import Credentials
 class Client:
     """What .local/stack.json says, put to use with the local caller's key."""
 
-    def __init__(self, stack: dict[str, Any]) -> None:
+    def __init__(self, stack: dict[str, Any], timeout: float = 35) -> None:
         self.stack = stack
+        self._timeout = timeout  # seconds; API Gateway gives up after 29
         self._http = requests.Session()
         session = boto3.Session(
             stack["access_key_id"], stack["secret_access_key"], region_name=stack["region"]
@@ -41,7 +42,7 @@ class Client:
         SigV4Auth(credentials, "execute-api", self.stack["region"]).add_auth(unsigned)
         ready = unsigned.prepare()
         return self._http.request(
-            method, ready.url, data=ready.body, headers=dict(ready.headers), timeout=35
+            method, ready.url, data=ready.body, headers=dict(ready.headers), timeout=self._timeout
         )
 
     def receive(self, wait_seconds: int = 1) -> list[dict[str, Any]]:

@@ -48,4 +48,5 @@ class Screen:
 
     def fail(self, text: str) -> None:
         """Why the command failed."""
-        self.console.print("[red]failed:[/red]", text, markup=True, soft_wrap=True)
+        self.console.print("failed:", style="red", end=" ")
+        self.console.print(text, markup=False, soft_wrap=True)

@@ -66,7 +66,11 @@ def deploy(template: Path, parameters: Mapping[str, str], skycore_url: str) -> d
     machine = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
     chosen = {"SkycoreUrl": skycore_url, "Architecture": machine, **parameters}
     # All of them, because an update would keep what an earlier one chose.
-    every = {**_defaults(template), **chosen}
+    defaults = _defaults(template)
+    unknown = ", ".join(sorted(set(chosen) - set(defaults)))
+    if unknown:
+        raise LocalError(f"PARAMETERS: template.yaml has no parameter {unknown}")
+    every = {**defaults, **chosen}
     overrides = [f'{name}="{value}"' for name, value in every.items()]
     arguments = ["deploy", "--template-file", str(template), "--stack-name", STACK_NAME]
     arguments += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from skycore.flows.enqueue import enqueue_batch
+from skycore.flows.batch import enqueue_batch
+from skycore.flows.compose import Rules
 from skycore.settings import load
 from skycore.web.answers import Answer, answer, serve
 
@@ -19,6 +20,7 @@ class Settings:
     table_name: str
     send_queue_url: str
     default_region: str
+    allowed_country_codes: str
     event_retention_days: int
 
 
@@ -38,7 +40,8 @@ def _batch(request: Request) -> Answer:
         caller=request.caller,
         key=request.headers.get("idempotency-key"),
         queue_url=known.send_queue_url,
-        region=known.default_region,
-        days=known.event_retention_days,
+        rules=Rules.of(
+            known.default_region, known.allowed_country_codes, known.event_retention_days
+        ),
     )
     return answer(202, results)

@@ -1,4 +1,4 @@
-"""The table stream's consumer: statuses move, events reach the topic."""
+"""The table stream's consumer, and its retry queue's: statuses move, events reach the topic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from skycore.flows.publish import publish
+from skycore.flows.publish import publish, publish_again
 from skycore.settings import load
 
 
@@ -14,6 +14,7 @@ from skycore.settings import load
 class Settings:
     table_name: str
     event_topic_arn: str
+    publish_retry_queue_url: str
     stack_name: str
 
 
@@ -23,9 +24,17 @@ def settings() -> Settings:
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    failed = publish(
-        event["Records"],
-        source=f"urn:skycore:{settings().stack_name}",
-        topic_arn=settings().event_topic_arn,
-    )
-    return {"batchItemFailures": [{"itemIdentifier": sequence} for sequence in failed]}
+    known = settings()
+    records = event["Records"]
+    source = f"urn:skycore:{known.stack_name}"
+    if all(record["eventSource"] == "aws:sqs" for record in records):
+        named = [(record["messageId"], record["body"]) for record in records]
+        failed = publish_again(named, source=source, topic_arn=known.event_topic_arn)
+    else:
+        failed = publish(
+            records,
+            source=source,
+            topic_arn=known.event_topic_arn,
+            retry_queue_url=known.publish_retry_queue_url,
+        )
+    return {"batchItemFailures": [{"itemIdentifier": item} for item in failed]}

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skycore.flows.act import act
 from skycore.flows.enqueue import enqueue
+from skycore.flows.line import LineSettings as Settings
+from skycore.flows.line import line
+from skycore.flows.line import line_settings as settings
 from skycore.flows.send import Sent, send
-from skycore.flows.skycore_client import client
-from skycore.settings import load
 from skycore.web.answers import Answer, answer, serve
 
 if TYPE_CHECKING:
     from skycore.web.request import Request
 
+__all__ = ["Settings", "handler"]
+
 DEADLINE_SECONDS = 25.0  # of a send, its retries and its key refresh; the function has 28
-
-
-@dataclass(frozen=True)
-class Settings:
-    table_name: str
-    skycore_url: str
-    api_key_secret: str
-    send_queue_url: str
-    default_region: str
-    event_retention_days: int
-
-
-@cache
-def settings() -> Settings:
-    return load(Settings)
 
 
 def handler(event: dict[str, Any], _context: object) -> Answer:
@@ -40,46 +26,28 @@ def handler(event: dict[str, Any], _context: object) -> Answer:
 
 
 def _message(request: Request) -> Answer:
-    known = settings()
-    body, key = request.json(), request.headers.get("idempotency-key")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    body, key, rules = request.json(), request.headers.get("idempotency-key"), settings().rules()
     if request.prefers_async():
-        return _answer(
-            enqueue(
-                body,
-                caller=request.caller,
-                key=key,
-                queue_url=known.send_queue_url,
-                region=known.default_region,
-                days=known.event_retention_days,
-            )
+        queue_url = settings().send_queue_url
+        sent = enqueue(body, caller=request.caller, key=key, queue_url=queue_url, rules=rules)
+    else:
+        sent = send(
+            body, caller=request.caller, key=key, rules=rules, line=line(), deadline=deadline
         )
-    return _answer(
-        send(
-            body,
-            caller=request.caller,
-            key=key,
-            skycore=client(known.skycore_url, known.api_key_secret),
-            region=known.default_region,
-            days=known.event_retention_days,
-            deadline=time.monotonic() + DEADLINE_SECONDS,
-        )
-    )
+    return _answer(sent)
 
 
 def _action(request: Request) -> Answer:
-    known = settings()
-    reply = act(
-        request.path["action"],
-        request.json(),
-        skycore=client(known.skycore_url, known.api_key_secret),
-        region=known.default_region,
-        deadline=time.monotonic() + DEADLINE_SECONDS,
-    )
-    return answer(200, reply)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    name, body, rules = request.path["action"], request.json(), settings().rules()
+    return answer(200, act(name, body, line=line(), rules=rules, deadline=deadline))
 
 
 def _answer(sent: Sent) -> Answer:
-    headers = {"Location": f"/messages/{sent.body['message_id']}"}
+    headers = {}
+    if "message_id" in sent.body:
+        headers["Location"] = f"/messages/{sent.body['message_id']}"
     if sent.replayed:
         headers["Idempotency-Replayed"] = "true"
     return answer(sent.status, sent.body, headers)

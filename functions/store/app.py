@@ -8,6 +8,7 @@ from typing import Any
 
 from skycore.aws.postback_queue import read_record
 from skycore.flows.store import store
+from skycore.logs import log_exception
 from skycore.settings import load
 
 
@@ -23,6 +24,13 @@ def settings() -> Settings:
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    postbacks = [(record["messageId"], *read_record(record)) for record in event["Records"]]
-    failed = store(postbacks, days=settings().event_retention_days)
+    postbacks = []
+    failed = []
+    for record in event["Records"]:
+        try:
+            postbacks.append((record["messageId"], *read_record(record)))
+        except ValueError as error:  # a message that was put there by hand
+            log_exception("no postback", error)
+            failed.append(record["messageId"])
+    failed += store(postbacks, days=settings().event_retention_days)
     return {"batchItemFailures": [{"itemIdentifier": queue_id} for queue_id in failed]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -112,10 +113,17 @@ def until(happened: Callable[[], bool], patience: float = PATIENCE) -> bool:
     return True
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    ports = {"EMULATOR_PORT": str(free_port()), "SIMULATOR_PORT": str(free_port())}
-    environment = {**os.environ, **ports, "LOCAL_DIR": LOCAL_DIR, "PYTHONPATH": str(ROOT)}
+@contextlib.contextmanager
+def brought_up(local_dir: str, parameters: str = "") -> Iterator[Stack]:
+    """A stack of its own, on ports of its own, with these template parameters."""
+    environment = {
+        **os.environ,
+        "EMULATOR_PORT": str(free_port()),
+        "SIMULATOR_PORT": str(free_port()),
+        "LOCAL_DIR": local_dir,
+        "PARAMETERS": parameters,
+        "PYTHONPATH": str(ROOT),
+    }
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "SKYCORE_URL"):
         environment.pop(name, None)
     local = [sys.executable, "-m", "local"]
@@ -124,9 +132,15 @@ def stack() -> Iterator[Stack]:
     )
     try:
         assert up.returncode == 0, up.stdout + up.stderr
-        yield Stack(json.loads((ROOT / LOCAL_DIR / "stack.json").read_text()))
+        yield Stack(json.loads((ROOT / local_dir / "stack.json").read_text()))
     finally:
         subprocess.run([*local, "down"], cwd=ROOT, env=environment, check=False)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    with brought_up(LOCAL_DIR) as made:
+        yield made
 
 
 @pytest.fixture

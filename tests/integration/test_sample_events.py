@@ -52,6 +52,7 @@ EXPECTED = {
     "store/postbacks": NO_FAILURES,
     "publish/event_inserted": NO_FAILURES,
     "publish/message_accepted": NO_FAILURES,
+    "publish/retry": NO_FAILURES,
     "send/sms": 201,
     "send/sms_async": 202,
     "send/mms": 201,
@@ -63,7 +64,7 @@ EXPECTED = {
     "messages/cancel": 404,
     "messages/unparsed": 200,
     "messages/get_event": 404,
-    "sweep/every_minute": {"unknown": 0},
+    "sweep/every_minute": {"unknown": 0, "expired": 0},
 }
 
 

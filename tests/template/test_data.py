@@ -6,7 +6,7 @@ import pytest
 
 from skycore.storage.table import Row
 
-QUEUES = ["PostbackQueue", "SendQueue", "EventQueue"]
+QUEUES = ["PostbackQueue", "SendQueue", "EventQueue", "PublishRetryQueue"]
 
 
 def test_the_key_and_the_indexes_are_the_ones_of_the_first_release(template):

@@ -61,8 +61,8 @@ def test_only_senders_read_the_api_key(template):
 
 @pytest.mark.parametrize("verb", ["store", "publish", "dispatch"])
 def test_partial_failures_are_reported(template, verb):
-    (source,) = properties(template, verb)["Events"].values()
-    assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    for source in properties(template, verb)["Events"].values():
+        assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
 def test_the_stream_filter_lets_new_events_and_news_through(template):

@@ -8,11 +8,16 @@ import pytest
 
 from skycore.api import SkycoreClient
 from skycore.aws import clients
+from skycore.flows.store import READ_SECONDS
 from skycore.flows.views import IN_FLIGHT
 from skycore.storage.table import Row
 
 VERBS = ["Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
-QUEUE_CONSUMERS = {"Store": "PostbackQueue", "Dispatch": "SendQueue"}
+QUEUE_CONSUMERS = {
+    "Store": "PostbackQueue",
+    "Publish": "PublishRetryQueue",
+    "Dispatch": "SendQueue",
+}
 GATEWAY_SECONDS = 29
 SKYCORE_WAITS_SECONDS = 10
 
@@ -59,6 +64,16 @@ def test_skycore_gets_its_answer_in_time(template):
 def test_a_message_stays_hidden_for_six_functions(template, verb, queue):
     visibility = template.resources[queue]["Properties"]["VisibilityTimeout"]
     assert visibility >= 6 * timeout(template, verb)
+
+
+def test_an_outage_of_the_topic_outlasts_no_event(template):
+    queue = template.resources["PublishRetryQueue"]["Properties"]
+    tries = queue["RedrivePolicy"]["maxReceiveCount"]
+    assert tries * queue["VisibilityTimeout"] >= 4 * 3600
+
+
+def test_reading_a_batch_leaves_time_to_store_it(template):
+    assert timeout(template, "Store") / 2 >= READ_SECONDS
 
 
 def test_a_send_in_flight_is_never_read_as_unknown(template):

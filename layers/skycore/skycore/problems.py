@@ -21,6 +21,7 @@ TITLES: dict[str, tuple[int, str, bool]] = {
     "rate_limited": (429, "Over a limit of calls", True),
     "skycore_account": (502, "The Skycore account needs a person", False),
     "skycore_unreachable": (503, "Skycore was not reached; nothing was sent", True),
+    "not_queued": (503, "The message could not be queued", True),
     "not_stored": (503, "The postback could not be queued", True),
     "gateway_failure": (500, "The function failed", False),
     "outcome_unknown": (504, "Skycore may have taken it", False),

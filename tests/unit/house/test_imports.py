@@ -31,6 +31,7 @@ MAY_IMPORT = {
         "messages",
         "postbacks",
         "problems",
+        "settings",
         "storage",
         "times",
     },

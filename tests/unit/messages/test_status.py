@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.messages.status import INDEXED, OWN_STEPS, RANKS
+from skycore.messages.status import OWN_STEPS, RANKS
 
 REPORTS = ["sent", "expired", "failed", "delivered"]
 
@@ -47,4 +47,4 @@ def test_the_ladder(lower, higher):
 
 
 def test_every_own_step_is_a_status():
-    assert set(OWN_STEPS) | set(INDEXED) <= set(RANKS)
+    assert set(OWN_STEPS) <= set(RANKS)

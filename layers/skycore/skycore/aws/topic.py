@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from skycore.aws import clients
 from skycore.aws.batches import send_twice
+from skycore.logs import log_exception
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +23,10 @@ type Message = tuple[str, Mapping[str, str]]
 def publish_many(topic_arn: str, messages: Sequence[Message]) -> set[int]:
     """Publishes (body, attributes) pairs; returns the indexes of those that SNS does not have.
 
-    Each that SNS refuses is tried once more. Raises botocore's errors if a call fails as a whole.
+    Each that SNS refuses is tried once more. A call that fails as a whole is the last one: while
+    SNS is out, the caller's time is better spent on keeping what is left.
     """
+    left = set(range(len(messages)))
 
     def publish_batch(indexes: list[int]) -> set[int]:
         entries: list[PublishBatchRequestEntryTypeDef] = [
@@ -36,9 +41,15 @@ def publish_many(topic_arn: str, messages: Sequence[Message]) -> set[int]:
             for index in indexes
         ]
         answer = clients.sns().publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
-        return {int(entry["Id"]) for entry in answer.get("Successful", [])}
+        taken = {int(entry["Id"]) for entry in answer.get("Successful", [])}
+        left.difference_update(taken)
+        return taken
 
-    return send_twice([_size(message) for message in messages], BATCH_BYTES, publish_batch)
+    try:
+        send_twice([_size(message) for message in messages], BATCH_BYTES, publish_batch)
+    except (BotoCoreError, ClientError) as error:
+        log_exception("publishing failed", error, left=len(left))
+    return left
 
 
 def _size(message: Message) -> int:

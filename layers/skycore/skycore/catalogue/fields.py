@@ -27,6 +27,11 @@ def reply_field(xml: str) -> ReplyField | None:
     return _by_element().get(_folded(xml))
 
 
+def field_named(name: str) -> ReplyField | None:
+    """The field of this JSON name, None for one that no reply has."""
+    return next((field for field in _by_element().values() if field.name == name), None)
+
+
 def _folded(xml: str) -> str:
     return xml.upper().replace("-", "").replace("_", "")
 

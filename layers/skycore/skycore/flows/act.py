@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from skycore.api import FieldError, InvalidRequest, prepare
 from skycore.flows.call import call
 from skycore.flows.compose import find, invalid
+from skycore.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from skycore.api import SkycoreClient
+    from skycore.flows.compose import Rules
+    from skycore.flows.send import Line
 
 
 def act(
-    name: str, body: Mapping[str, Any], *, skycore: SkycoreClient, region: str, deadline: float
+    name: str, body: Mapping[str, Any], *, line: Line, rules: Rules, deadline: float
 ) -> dict[str, Any]:
     """The elements of Skycore's reply, under their JSON names.
 
@@ -31,8 +33,14 @@ def act(
         detail = "post, or get for an action that only reads"
         raise invalid([FieldError("transport", detail)])
     try:
-        prepared = prepare(action, fields, default_region=region)
+        prepared = prepare(action, fields, default_region=rules.region)
     except InvalidRequest as error:
         raise invalid(error.errors) from None
-    reply = call(skycore, action, prepared, deadline=deadline, transport=transport)
+    line.gate.enter()
+    try:
+        reply = call(line.skycore, action, prepared, deadline=deadline, transport=transport)
+    except Problem as problem:
+        line.gate.learn(problem)
+        raise
+    line.gate.learn(None)
     return reply.fields

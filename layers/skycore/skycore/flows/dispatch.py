@@ -1,40 +1,168 @@
-"""Queued messages go to Skycore, each at most once however often the queue names it."""
+"""Queued messages go to Skycore, each at most once however often the queue names it.
+
+A batch's messages take their slots from the limits together and go out side by side. What has no
+slot now is put back as a delayed copy before the original is deleted, so that waiting, even for a
+day's limit, never counts as a failed delivery of the queue.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from skycore import times
+from skycore.aws import queue
 from skycore.catalogue.actions import find_action
+from skycore.flows import ledger, opt_out, views
 from skycore.flows.compose import Draft
+from skycore.flows.gate import now_ms, wait_until
 from skycore.flows.send import deliver
-from skycore.logs import log
+from skycore.flows.sweep import expire_or_lose
+from skycore.logs import log, log_exception
+from skycore.messages.limits import Wait, usable
 from skycore.problems import Problem
 from skycore.storage import messages
 
 if TYPE_CHECKING:
-    from skycore.api import SkycoreClient
+    from collections.abc import Mapping, Sequence
+
+    from skycore.flows.send import Line
+    from skycore.storage.messages import MessageRow
+
+LONGEST_DELAY = 900  # seconds, the most that SQS delays a message
+BACKOFF = (15, 60, 240, 900)  # seconds after each real try that failed; then the dead-letter queue
+MOST_TRIES = len(BACKOFF) + 1
 
 
-def dispatch(body: str, *, skycore: SkycoreClient, days: int, deadline: float) -> bool:
-    """Sends the queued message that `body` names; False if it is to come again later."""
-    message_id = json.loads(body)["message_id"]
-    row = messages.get(message_id)
-    if row is None or row.status != "queued" or row.request is None:
-        log.info("nothing to send", extra={"message_id": message_id})
-        return True
-    if not messages.move(message_id, "sending", moment=times.now(), own=True):
-        return True
-    kept = messages.unpack(row.request)
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """The send queue, and where messages go that failed too often."""
+
+    send: str
+    dead: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    """A message of the queue that is to be sent."""
+
+    queue_id: str
+    row: MessageRow
+
+
+def dispatch(
+    bodies: Mapping[str, str], *, line: Line, queues: Queues, deadline: float
+) -> list[str]:
+    """Sends what the queue's messages (by queue id) name, before `deadline` (monotonic seconds).
+
+    Returns the queue ids that must come again because of a failure of ours.
+    """
+    failed: list[str] = []
+    ready: list[_Queued] = []
+    for queue_id, body in bodies.items():
+        try:
+            row = _ready(json.loads(body), line)
+        except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
+            log_exception("queued message not read", error)
+            failed.append(queue_id)
+            continue
+        if row is not None:
+            ready.append(_Queued(queue_id, row))
+    if ready:
+        failed += _send_all(ready, line, queues, deadline)
+    return failed
+
+
+def _ready(body: Mapping[str, Any], line: Line) -> MessageRow | None:
+    """The row of a message that is to be sent now; None if there is nothing to send."""
+    if "mend" in body:
+        ledger.mend(body["mend"], line.days)
+        return None
+    row = messages.get(body["message_id"])
+    if row is None or row.request is None or row.status != "queued":
+        log.info("nothing to send", extra={"message_id": body["message_id"]})
+        return None
+    if views.status_of(row, times.now()) == "expired":
+        expire_or_lose(row, "expired")
+        return None
+    return row
+
+
+def _send_all(ready: Sequence[_Queued], line: Line, queues: Queues, deadline: float) -> list[str]:
+    result = line.gate.enter_many(len(ready))
+    slots = () if isinstance(result, Wait) else result
+    wait = result.retry_after_s if isinstance(result, Wait) else 1
+    with ThreadPoolExecutor(max_workers=len(ready)) as pool:
+        futures = [
+            pool.submit(_guarded, _send_one, queued, slot, line, queues, deadline)
+            for queued, slot in zip(ready, slots, strict=False)
+        ]
+        futures += [
+            pool.submit(_guarded, _put_back, queued, wait, queues) for queued in ready[len(slots) :]
+        ]
+    return [queue_id for future in futures if (queue_id := future.result()) is not None]
+
+
+def _guarded(work: Any, queued: _Queued, *arguments: Any) -> str | None:
+    """None once the queue's message is dealt with; its id if it must come again."""
+    try:
+        work(queued, *arguments)
+    except Exception as error:  # noqa: BLE001 - the queue gives it again
+        log_exception("queued message not sent", error, message_id=queued.row.message_id)
+        return queued.queue_id
+    return None
+
+
+def _put_back(queued: _Queued, seconds: int, queues: Queues) -> None:
+    """A delayed copy, spread a little so that not all that wait come at once."""
+    spread = random.uniform(0, min(60, 1 + seconds / 4))  # noqa: S311 - jitter, not a secret
+    delay = min(LONGEST_DELAY, round(seconds + spread))
+    queue.send(queues.send, json.dumps({"message_id": queued.row.message_id}), delay=delay)
+
+
+def _send_one(queued: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: float) -> None:
+    row = queued.row
+    wait_until(slot_ms)
+    if not usable(slot_ms, now_ms()):
+        _put_back(queued, 1, queues)
+        return
+    kept = messages.unpack(row.request or b"")
     action = find_action(kept["action"])
     if action is None:
         raise LookupError("a queued message names an action that this release does not know")
     draft = Draft(action, kept["fields"], row.client_reference)
     try:
-        deliver(row, draft, skycore=skycore, days=days, deadline=deadline)
+        if not kept["confirmation"]:  # a confirmation was allowed, once, when it was queued
+            opt_out.check(draft.to, draft.sender, confirmation=False)
     except Problem as problem:
-        if problem.code in {"skycore_unreachable", "rate_limited", "skycore_account"}:
-            messages.back_to_queue(row)
-            return False
-    return True
+        ledger.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
+        return
+    if not messages.take_from_queue(row, ledger.new_attempt(), times.now()):
+        return
+    try:
+        deliver(row, draft, line=line, deadline=deadline)
+    except Problem as problem:
+        if problem.code in {"skycore_unreachable", "skycore_account", "rate_limited"}:
+            _again(queued, problem, queues)
+
+
+def _again(queued: _Queued, problem: Problem, queues: Queues) -> None:
+    """Puts a message back that provably was not sent; after five real tries, aside."""
+    row = queued.row
+    if problem.code == "rate_limited":
+        messages.back_to_queue(row, tries=int(row.tries))
+        _put_back(queued, problem.retry_after or 1, queues)
+        return
+    tries = int(row.tries) + 1
+    messages.back_to_queue(row, tries=tries)
+    if tries < MOST_TRIES:
+        _put_back(queued, BACKOFF[tries - 1], queues)
+        return
+    queue.send(queues.dead, json.dumps({"message_id": row.message_id}))
+    log.error(
+        "queued message set aside",
+        extra={"message_id": row.message_id, "problem": problem.code, "tries": tries},
+    )

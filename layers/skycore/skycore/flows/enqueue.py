@@ -7,79 +7,58 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import times
 from skycore.aws import queue
+from skycore.flows import ledger, opt_out, views
 from skycore.flows.compose import compose
-from skycore.flows.send import Sent, new_message, replay
-from skycore.flows.views import message
-from skycore.problems import Problem
+from skycore.flows.send import Sent, check_key, dry_run, replay
+from skycore.messages import idempotency
 from skycore.storage import messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from skycore.flows.compose import Draft, Rules
+    from skycore.storage.messages import MessageRow
+
 
 def enqueue(
-    body: Mapping[str, Any],
-    *,
-    caller: str,
-    key: str | None,
-    queue_url: str,
-    region: str,
-    days: int,
+    body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, rules: Rules
 ) -> Sent:
     """Queues one message; 202 once its row and the queue hold it. Raises Problem."""
-    draft = compose(body, default_region=region)
-    request = messages.pack({"action": draft.action.name, "fields": draft.fields})
-    row = new_message(
-        draft, "queued", caller=caller, key=key, body=body, days=days, request=request
-    )
+    check_key(key)
+    draft = compose(body, rules)
+    if draft.dry_run:
+        return dry_run(draft)
+    opt_out.check(draft.to, draft.sender, confirmation=draft.opt_out_confirmation)
+    row = queued_row(draft, body, idempotency.message_id(caller, key), rules.days)
     existing = messages.create(row)
-    if existing is not None and existing.status != "queued":
+    if existing is not None and not is_still_queued(existing, row):
         return replay(existing, row.fingerprint)
-    if existing is not None and existing.fingerprint != row.fingerprint:
-        return replay(existing, row.fingerprint)
-    # A row that was written, perhaps by a call that died before the queue had it, goes again:
-    # dispatch sends a message once, however often the queue names it.
-    queue.send(queue_url, json.dumps({"message_id": row.message_id}))
-    return Sent(202, message(existing or row, times.now()), replayed=existing is not None)
+    # A row that a call wrote which died before the queue had it goes again: dispatch sends a
+    # message once, however often the queue names it.
+    queue.send(queue_url, queue_body(row))
+    return Sent(202, views.message(existing or row, times.now()), replayed=existing is not None)
 
 
-def enqueue_batch(
-    body: Mapping[str, Any],
-    *,
-    caller: str,
-    key: str | None,
-    queue_url: str,
-    region: str,
-    days: int,
-) -> dict[str, Any]:
-    """Queues each of `messages`; one result per entry, in order. Raises Problem."""
-    entries = body.get("messages")
-    if not isinstance(entries, list) or not entries:
-        raise Problem(
-            "invalid_request",
-            "the body has no list of messages",
-            errors=[{"field": "messages", "detail": "a list of 1 to 1000 messages"}],
-        )
-    return {
-        "messages": [
-            _entry(
-                entry,
-                caller=caller,
-                key=None if key is None else f"{key}#{index}",
-                queue_url=queue_url,
-                region=region,
-                days=days,
-            )
-            for index, entry in enumerate(entries)
-        ]
-    }
+def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int) -> MessageRow:
+    """The row of a message that waits, with all that dispatch needs to send it."""
+    request = messages.pack(
+        {
+            "action": draft.action.name,
+            "fields": draft.fields,
+            "confirmation": draft.opt_out_confirmation,
+        }
+    )
+    return ledger.new_message(
+        draft, "queued", message_id=message_id, body=body, days=days, request=request
+    )
 
 
-def _entry(entry: object, **known: Any) -> dict[str, Any]:
-    """The result of one entry: the queued message, or why it was refused."""
-    if not isinstance(entry, dict):
-        return Problem("invalid_request", "a message is a JSON object").body()
-    try:
-        return enqueue(entry, **known).body
-    except Problem as problem:
-        return problem.body()
+def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
+    """Whether `existing` is the same message and waits to be sent."""
+    same = existing.fingerprint == row.fingerprint
+    return same and views.status_of(existing, times.now()) == "queued"
+
+
+def queue_body(row: MessageRow) -> str:
+    """What the send queue holds of a message: its id alone."""
+    return json.dumps({"message_id": row.message_id})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,21 @@ from skycore.api.numbers import NumberError, parse_msisdn, parse_sender
 from skycore.flows.compose import invalid
 from skycore.flows.views import message
 from skycore.storage import events, listing, messages
+from skycore.storage.keys import at, event_id_of
 from skycore.storage.listing import Place, Span
 from skycore.storage.table import Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from skycore.storage.events import StoredEvent
     from skycore.storage.messages import MessageRow
 
 FILTERS = ("tracking_id", "to", "from")
 PAGING = ("since", "until", "limit", "cursor")
 USUAL, MOST = 50, 100  # rows of a page
+MOST_RAW_BYTES = 3_000_000  # of a page of unparsed postbacks; a function answers at most 6 MB
+LATE_DELETION = timedelta(days=2)  # rows leave the table this long after they expire
 MOST_READ = 500  # rows looked at for a page of `from`, which has no index of its own
 
 type Query = Mapping[str, Sequence[str]]
@@ -55,17 +60,30 @@ def list_unparsed(query: Query, *, days: int) -> dict[str, Any]:
     span, limit = asked.span("event"), asked.limit()
     asked.check()
     keys, place = listing.page(Row.by_state, listing.all_time(events.UNPARSED), span, limit)
-    rows = events.get_many(keys)
-    shown = [
-        {
-            "event_id": stored.event.id,
-            "received_at": times.to_text(stored.event.received_at),
-            "error": stored.event.data.get("error"),
-            "raw": base64.b64encode(stored.raw).decode(),
-        }
-        for stored in (rows[key] for key in keys if key in rows)
-    ]
+    stored = events.by_keys(keys)
+    shown: list[dict[str, Any]] = []
+    size = 0
+    last: Place | None = None
+    for pk, sk in keys:
+        one = stored.get(event_id_of(sk))
+        if one is None:
+            continue
+        size += len(one.raw)
+        if shown and size > MOST_RAW_BYTES:
+            place = last
+            break
+        shown.append(_unparsed(one))
+        last = Place(at("event", one.event.received_at), pk, sk)
     return {"events": shown, "cursor": _cursor(place)}
+
+
+def _unparsed(stored: StoredEvent) -> dict[str, Any]:
+    return {
+        "event_id": stored.event.id,
+        "received_at": times.to_text(stored.event.received_at),
+        "error": stored.event.data.get("error"),
+        "raw": base64.b64encode(stored.raw).decode(),
+    }
 
 
 def _by_sender(sender: str, span: Span, limit: int) -> tuple[list[MessageRow], Place | None]:
@@ -81,7 +99,7 @@ def _by_sender(sender: str, span: Span, limit: int) -> tuple[list[MessageRow], P
                 if len(found) == limit:
                     return found, place
                 found.append(row)
-                place = Place(str(row.at), row.pk)
+                place = Place(str(row.at), row.pk, row.sk)
         place, read = following, read + len(keys)
         if place is None or len(keys) < MOST:
             break
@@ -132,8 +150,10 @@ class _Asked:
 
     def span(self, kind: str) -> Span:
         now = times.now()
-        until = self._moment("until", now)
-        since = self._moment("since", now - timedelta(days=self.days))
+        oldest = now - timedelta(days=self.days)
+        # Before and after these there is nothing, and a query for each month of it would say so.
+        since = max(self._moment("since", oldest), oldest - LATE_DELETION)
+        until = min(self._moment("until", now), now + timedelta(days=1))
         return Span(kind, since, until, self._place(kind))
 
     def _moment(self, name: str, default: datetime) -> datetime:
@@ -160,16 +180,16 @@ class _Asked:
 def _read_cursor(text: str, kind: str) -> Place | None:
     """The place that a cursor of this kind of row names; None if it names none."""
     try:
-        at, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        row_kind, _, moment = at.partition("#")
+        place = Place(*json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+        row_kind, _, moment = place.at.partition("#")
         times.from_text(moment)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return None
-    return Place(at, str(pk)) if row_kind == kind else None
+    return place if row_kind == kind and isinstance(place.pk + place.sk, str) else None
 
 
 def _cursor(place: Place | None) -> str | None:
     if place is None:
         return None
-    text = json.dumps([place.at, place.pk], separators=(",", ":"))
+    text = json.dumps(astuple(place), separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

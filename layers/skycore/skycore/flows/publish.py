@@ -1,142 +1,153 @@
-"""What entered the table is told: message statuses move, subscribers hear."""
+"""What entered the table is told: message statuses move, subscribers hear.
+
+What cannot be told now goes by its name to a retry queue, so that no record holds up the stream.
+"""
 
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from skycore import times
-from skycore.aws import topic
+from skycore.aws import queue, topic
+from skycore.flows.receipts import apply_earlier_receipts, apply_receipt
+from skycore.flows.tell import event_envelope, owner_of, owners_of, step_envelope
 from skycore.logs import log, log_exception
-from skycore.messages.status import OWN_STEPS
-from skycore.postbacks import cloudevent, event_json, message_attributes, step_event
-from skycore.storage import events, messages
+from skycore.postbacks import event_json, message_attributes
+from skycore.storage import events, keys, messages
+from skycore.storage.events import StoredEvent
+from skycore.storage.messages import MessageRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from skycore.flows.tell import Owners
     from skycore.messages.status import OwnStep
-    from skycore.postbacks import Event
-    from skycore.storage.events import StoredEvent
-    from skycore.storage.messages import MessageRow, PointerRow
 
 type Record = Mapping[str, Any]  # of a DynamoDB stream event
+type Name = dict[str, str]  # {"event_id"}, or {"message_id", "step"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """An envelope to publish, and the stream record that it comes from."""
+class _News:
+    """Something to tell: its name, who asked for it, and its row (None: it cannot be read)."""
 
-    sequence: str
-    envelope: dict[str, Any]
+    name: Name
+    asked_by: str
+    row: StoredEvent | MessageRow | None
 
 
-def publish(records: Sequence[Record], *, source: str, topic_arn: str) -> list[str]:
-    """Publishes what the records tell; returns the sequence numbers of those that must come again.
+def publish(
+    records: Sequence[Record], *, source: str, topic_arn: str, retry_queue_url: str
+) -> list[str]:
+    """Publishes what stream records tell; what could not be told goes to the retry queue.
 
-    Safe to repeat: a status moves by rank in a conditional write, and an event's id stays.
+    Returns the sequence numbers of records that neither took: they must come again. Safe to
+    repeat: a status moves by rank in a conditional write, and an event's id stays.
+    """
+    left = _publish(list(_in_stream(records)), source, topic_arn)
+    if not left:
+        return []
+    log.error("events go to the retry queue", extra={"events": len(left)})
+    try:
+        refused = queue.send_many(retry_queue_url, [json.dumps(one.name) for one in left])
+    except Exception as error:  # noqa: BLE001 - the stream brings them again
+        log_exception("retry queue out of reach", error)
+        refused = set(range(len(left)))
+    return sorted({left[index].asked_by for index in refused})
+
+
+def publish_again(named: Sequence[tuple[str, str]], *, source: str, topic_arn: str) -> list[str]:
+    """Publishes what messages of the retry queue name, as (queue id, body) pairs.
+
+    Returns the queue ids of those that must come again. What has left the table is dropped.
     """
     failed: list[str] = []
-    told: list[_Told] = []
-    stored = _stored_events(records)
-    owners = messages.pointers(
-        {one.event.tracking_id for one in stored.values() if one.event.tracking_id}
-    )
-    for record in records:
-        sequence = record["dynamodb"]["SequenceNumber"]
+    news: list[_News] = []
+    for queue_id, body in named:
         try:
-            if sequence in stored:
-                told.append(_Told(sequence, _settle(stored[sequence], owners, source)))
-            elif _is_news(record):
-                told += [_Told(sequence, envelope) for envelope in _own_step(record, source)]
+            name = json.loads(body)
+            row = _row(name)
+        except Exception as error:  # noqa: BLE001 - one bad message must not fail the others
+            log_exception("not read again", error)
+            failed.append(queue_id)
+            continue
+        if row is None:
+            log.error("nothing of this name is in the table", extra={"wanted": name})
+        else:
+            news.append(_News(name, queue_id, row))
+    return failed + [one.asked_by for one in _publish(news, source, topic_arn)]
+
+
+def _publish(news: Sequence[_News], source: str, topic_arn: str) -> list[_News]:
+    """Publishes news; returns what could not be read, and what SNS does not have."""
+    stored = [one.row for one in news if isinstance(one.row, StoredEvent)]
+    try:
+        owners = owners_of(row.event for row in stored)
+        raw = events.with_raw([row for row in stored if row.event.unparsed])
+    except Exception as error:  # noqa: BLE001 - all of them come again
+        log_exception("owners not read", error)
+        return list(news)
+    whole = {row.event.id: row for row in raw}
+    ready: list[_News] = []
+    left: list[_News] = []
+    pairs: list[topic.Message] = []
+    for one in news:
+        try:
+            envelope = _told(one, whole, owners, source)
+        except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
+            log_exception("not told", error)
+            left.append(one)
+        else:
+            ready.append(one)
+            pairs.append((event_json(envelope), message_attributes(envelope)))
+    refused = topic.publish_many(topic_arn, pairs) if pairs else set()
+    log.info("events published", extra={"events": len(pairs) - len(refused)})
+    return left + [ready[index] for index in sorted(refused)]
+
+
+def _told(
+    one: _News, whole: Mapping[str, StoredEvent], owners: Owners, source: str
+) -> dict[str, Any]:
+    """Moves the status of the message that the news is about, and makes the envelope."""
+    match one.row:
+        case StoredEvent(event=event) as stored:
+            owner = owner_of(event, owners)
+            if owner is not None:
+                apply_receipt(owner.message_id, event)
+            return event_envelope(whole.get(event.id, stored), owners, source)
+        case MessageRow() as row:
+            apply_earlier_receipts(row, row.tracking_id)
+            return step_envelope(row, cast("OwnStep", one.name["step"]), source)
+    raise ValueError("a row that cannot be read")
+
+
+def _in_stream(records: Sequence[Record]) -> Iterator[_News]:
+    """What the stream's records have to tell: new events, and new steps of messages."""
+    for record in records:
+        change = record["dynamodb"]
+        image = change.get("NewImage", {})
+        kind, step = (image.get(name, {}).get("S") for name in ("kind", "news"))
+        if record["eventName"] == "INSERT" and kind == "event":
+            name = {"event_id": keys.event_id_of(change["Keys"]["sk"]["S"])}
+        elif step and image["news"] != change.get("OldImage", {}).get("news"):
+            name = {"message_id": keys.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
+        else:
+            continue
+        try:
+            item = _bytes(image)
+            row = events.from_item(item) if kind == "event" else messages.from_image(item)
         except Exception as error:  # noqa: BLE001 - one bad record must not hold up the others
             log_exception("record not read", error)
-            failed.append(sequence)
-    return failed + _publish(told, topic_arn)
+            row = None
+        yield _News(name, change["SequenceNumber"], row)
 
 
-def _publish(told: Sequence[_Told], topic_arn: str) -> list[str]:
-    pairs = [
-        (
-            event_json(one.envelope),
-            message_attributes(one.envelope),
-        )
-        for one in told
-    ]
-    try:
-        left = topic.publish_many(topic_arn, pairs) if pairs else set()
-    except Exception as error:  # noqa: BLE001 - all of them come again
-        log_exception("events not published", error, count=len(told))
-        return [one.sequence for one in told]
-    log.info("events published", extra={"events": len(told) - len(left), "refused": len(left)})
-    return [told[index].sequence for index in sorted(left)]
-
-
-def _stored_events(records: Iterable[Record]) -> dict[str, StoredEvent]:
-    found: dict[str, StoredEvent] = {}
-    for record in records:
-        image = record["dynamodb"].get("NewImage", {})
-        if record["eventName"] == "INSERT" and image.get("kind", {}).get("S") == "event":
-            found[record["dynamodb"]["SequenceNumber"]] = events.from_image(_bytes(image))
-    return found
-
-
-def _settle(stored: StoredEvent, owners: Mapping[str, PointerRow], source: str) -> dict[str, Any]:
-    """Moves the status of the event's message, if it has one, and makes the envelope."""
-    event = stored.event
-    owner = owners.get(event.tracking_id or "")
-    if owner is not None:
-        _advance(owner.message_id, event)
-    return cloudevent(
-        event,
-        source=source,
-        message_id=owner.message_id if owner else None,
-        client_reference=owner.client_reference if owner else None,
-        raw=stored.raw if event.unparsed else None,
-    )
-
-
-def _advance(message_id: str, event: Event) -> None:
-    step = event.status_step
-    if step is not None:
-        messages.move(message_id, step, moment=event.received_at, own=False)
-
-
-def _is_news(record: Record) -> bool:
-    new = record["dynamodb"].get("NewImage", {})
-    old = record["dynamodb"].get("OldImage", {})
-    return "news" in new and new["news"] != old.get("news")
-
-
-def _own_step(record: Record, source: str) -> Iterable[dict[str, Any]]:
-    """The event of a step that we took ourselves; receipts that came before it are applied."""
-    image = _bytes(record["dynamodb"]["NewImage"])
-    row = messages.from_image(image)
-    if row.tracking_id:
-        for event in events.of_tracking_id(row.tracking_id):
-            _advance(row.message_id, event)
-    yield own_event(row, cast("OwnStep", row.news), source)
-
-
-def own_event(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]:
-    """The CloudEvent of a message's own step, at the time of its line in the timeline."""
-    outcome, terminal = OWN_STEPS[step]
-    moments = dict(reversed(line.split(" ", 1)) for line in row.steps)
-    return step_event(
-        step,
-        source=source,
-        message_id=row.message_id,
-        tracking_id=row.tracking_id,
-        to=row.to,
-        sender=row.sender,
-        client_reference=row.client_reference,
-        code=row.code,
-        time=times.from_text(moments[step]),
-        outcome=outcome,
-        terminal=terminal,
-        status_details=row.detail,
-    )
+def _row(name: Mapping[str, str]) -> StoredEvent | MessageRow | None:
+    if "event_id" in name:
+        return events.get(name["event_id"])
+    return messages.get(name["message_id"])
 
 
 def _bytes(image: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,14 +7,16 @@ from typing import Any
 
 from skycore import times
 from skycore.flows import views
-from skycore.postbacks import cloudevent
+from skycore.flows.tell import event_envelope, owners_of
 from skycore.problems import Problem
 from skycore.storage import events, messages
+
+MOST_ID = 256  # characters of a message's id; a longer one may not fit into a key
 
 
 def get_message(message_id: str) -> dict[str, Any]:
     """The message, its status and its timeline. Raises Problem message_not_found."""
-    row = messages.get(message_id)
+    row = messages.get(message_id) if len(message_id) <= MOST_ID else None
     if row is None:
         raise Problem("message_not_found", "there is no message with this id")
     told = events.of_tracking_id(row.tracking_id) if row.tracking_id else []
@@ -26,8 +28,7 @@ def cancel(message_id: str) -> dict[str, Any]:
 
     Raises Problem: message_not_found, or not_cancellable once it has left the queue.
     """
-    if messages.get(message_id) is None:
-        raise Problem("message_not_found", "there is no message with this id")
+    get_message(message_id)
     if not messages.cancel(message_id, times.now()):
         raise Problem("not_cancellable", "the message has left the queue", message_id=message_id)
     return get_message(message_id)
@@ -41,13 +42,5 @@ def get_event(event_id: str, *, source: str) -> dict[str, Any]:
     stored = events.get(event_id)
     if stored is None:
         raise Problem("event_not_found", "there is no event with this id")
-    event = stored.event
-    owner = messages.pointers([event.tracking_id] if event.tracking_id else [])
-    pointer = owner.get(event.tracking_id or "")
-    envelope = cloudevent(
-        event,
-        source=source,
-        message_id=pointer.message_id if pointer else None,
-        client_reference=pointer.client_reference if pointer else None,
-    )
+    envelope = event_envelope(stored, owners_of([stored.event]), source)
     return {**envelope, "raw": base64.b64encode(stored.raw).decode()}

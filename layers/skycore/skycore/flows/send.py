@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skycore import times
-from skycore.flows import views
+from skycore.api import FieldError
+from skycore.flows import ledger, opt_out, views
 from skycore.flows.call import KEPT, call
 from skycore.flows.compose import compose, invalid
-from skycore.logs import log, log_exception, masked
 from skycore.messages import idempotency
 from skycore.problems import Problem
 from skycore.storage import messages
-from skycore.storage.messages import MessageRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from skycore.api import Reply, SkycoreClient
-    from skycore.flows.compose import Draft
+    from skycore.flows.compose import Draft, Rules
+    from skycore.flows.gate import Gate
+    from skycore.storage.messages import MessageRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,80 +32,97 @@ class Sent:
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The way to Skycore: its client, the account's limits, and where late notes are queued."""
+
+    skycore: SkycoreClient
+    gate: Gate
+    mend_queue: str
+    days: int
+
+
 def send(
     body: Mapping[str, Any],
     *,
     caller: str,
     key: str | None,
-    skycore: SkycoreClient,
-    region: str,
-    days: int,
+    rules: Rules,
+    line: Line,
     deadline: float,
 ) -> Sent:
     """Sends one message before `deadline` (monotonic seconds); the row comes before the call.
 
-    Raises Problem for every answer that is not 201; those that stand are kept under `key`.
+    Raises Problem for every answer that is not 201 (200 for a dry run); those that stand are kept
+    under `key`, any other proves that nothing was sent and frees it.
     """
-    _check_key(key)
-    draft = compose(body, default_region=region)
-    row = new_message(draft, "sending", caller=caller, key=key, body=body, days=days)
+    check_key(key)
+    draft = compose(body, rules)
+    if draft.dry_run:
+        return dry_run(draft)
+    message_id = idempotency.message_id(caller, key)
+    row = ledger.new_message(draft, "sending", message_id=message_id, body=body, days=rules.days)
     existing = messages.create(row)
     if existing is not None:
         return replay(existing, row.fingerprint)
-    return Sent(201, deliver(row, draft, skycore=skycore, days=days, deadline=deadline))
+    try:
+        opt_out.check(draft.to, draft.sender, confirmation=draft.opt_out_confirmation)
+        line.gate.enter()
+        return Sent(201, deliver(row, draft, line=line, deadline=deadline))
+    except Problem as problem:
+        if problem.code not in KEPT:
+            problem.members.pop("message_id", None)  # its row is gone, its key is free
+            messages.release(row)
+        raise
 
 
-def new_message(
-    draft: Draft,
-    status: str,
-    *,
-    caller: str,
-    key: str | None,
-    body: Mapping[str, Any],
-    days: int,
-    **attributes: Any,
-) -> MessageRow:
-    """The row of a message that is about to be sent or queued."""
-    return messages.new_row(
-        idempotency.message_id(caller, key),
-        status,
-        moment=times.now(),
-        days=days,
-        attempt=secrets.token_hex(8),
-        action=draft.action.name,
-        to=draft.to,
-        sender=draft.sender,
-        client_reference=draft.client_reference,
-        fingerprint=idempotency.fingerprint(body),
-        **attributes,
+def dry_run(draft: Draft) -> Sent:
+    """Everything but the call: what would be sent. Raises Problem recipient_opted_out."""
+    if not draft.opt_out_confirmation:  # a dry run does not take the one confirmation
+        opt_out.check(draft.to, draft.sender, confirmation=False)
+    return Sent(
+        200,
+        {
+            "dry_run": True,
+            "action": draft.action.name,
+            "to": draft.to,
+            "from": draft.sender,
+            "client_reference": draft.client_reference,
+            "fields": draft.fields,
+        },
     )
 
 
-def deliver(
-    row: MessageRow, draft: Draft, *, skycore: SkycoreClient, days: int, deadline: float
-) -> dict[str, Any]:
+def deliver(row: MessageRow, draft: Draft, *, line: Line, deadline: float) -> dict[str, Any]:
     """Calls Skycore for a row in `sending` and writes down what came of it; the 201 body.
 
-    Raises Problem. One that stands is in the row; any other has deleted it, or, for a message
-    from the queue, left it for the caller to put back.
+    Raises Problem. One that stands (KEPT) is in the row; for any other the row is as it was, for
+    the caller to free or to put back.
     """
     try:
         reply = call(
-            skycore, draft.action, draft.fields, deadline=deadline, message_id=row.message_id
+            line.skycore, draft.action, draft.fields, deadline=deadline, message_id=row.message_id
         )
     except Problem as problem:
+        line.gate.learn(problem)
+        if problem.members.get("skycore_code") == opt_out.BLACKLISTED and draft.to:
+            opt_out.blacklisted(draft.to)
         if problem.code in KEPT:
-            _settle(row, problem)
-        elif row.request is None:
-            messages.release(row)
+            ledger.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
         raise
-    return _accept(row, reply, days)
+    line.gate.learn(None)
+    refusal = _all_refused(reply, row.message_id)
+    if refusal is not None:
+        ledger.note_recipients(row, reply, days=line.days)
+        ledger.settle(row, refusal, days=line.days, mend_queue=line.mend_queue)
+        raise refusal
+    return ledger.accept(row, reply, days=line.days, mend_queue=line.mend_queue)
 
 
 def replay(existing: MessageRow, fingerprint: str) -> Sent:
     """The answer that was given before under the same key.
 
-    Raises Problem: idempotency_key_reused, in_progress, or the kept problem itself.
+    Raises Problem: idempotency_key_reused or in_progress.
     """
     if existing.fingerprint != fingerprint:
         raise Problem(
@@ -116,104 +132,35 @@ def replay(existing: MessageRow, fingerprint: str) -> Sent:
         )
     now = times.now()
     status = views.status_of(existing, now)
-    if status == "sending":
-        raise Problem(
-            "in_progress",
-            "this message is being sent right now",
-            retry_after=1,
-            message_id=existing.message_id,
-        )
+    if status == "sending" and not views.was_queued(existing):
+        detail = "this message is being sent right now"
+        known = existing.message_id
+        raise Problem("in_progress", detail, retry_after=1, message_id=known)
+    if views.was_queued(existing):
+        body = {**views.message(existing, now), "status": "queued", "tracking_id": None}
+        body.pop("skycore_code", None)
+        return Sent(202, body, replayed=True)
     if existing.answer is not None:
         kept = messages.unpack(existing.answer)
         return Sent(kept["status"], kept["body"], replayed=True)
     if status == "unknown":
-        unknown = _unknown(existing.message_id)
+        detail = "the call died on its way; Skycore may have taken the message"
+        unknown = Problem("outcome_unknown", detail, message_id=existing.message_id)
         return Sent(unknown.status, unknown.body(), replayed=True)
-    return Sent(201, views.message(existing, now), replayed=True)
+    return Sent(201, {**views.message(existing, now), "status": "accepted"}, replayed=True)
 
 
-def _accept(row: MessageRow, reply: Reply, days: int) -> dict[str, Any]:
-    """The 201 body; what fails after Skycore accepted is logged and mended by a receipt."""
-    now = times.now()
-    tracking_id = reply.fields.get("tracking_id")
-    body = {
-        **_echoed(reply),
-        "message_id": row.message_id,
-        "status": "accepted",
-        "action": row.action,
-        "tracking_id": tracking_id,
-        "to": row.to,
-        "from": row.sender,
-        "client_reference": row.client_reference,
-        "created_at": times.to_text(times.from_text(row.created_at)),
-    }
-    try:
-        if tracking_id:
-            messages.put_pointer(
-                tracking_id, row.message_id, row.client_reference, moment=now, days=days
-            )
-        _finish(row, "accepted", now, body, 201, tracking_id=tracking_id)
-    except Exception as error:  # noqa: BLE001 - the caller must hear that it was accepted
-        log_exception("accepted, but not written", error, message_id=row.message_id)
-    log.info(
-        "message accepted",
-        extra={
-            "message_id": row.message_id,
-            "tracking_id": tracking_id,
-            "action": row.action,
-            "to": masked(row.to),
-        },
-    )
-    return body
-
-
-def _settle(row: MessageRow, problem: Problem) -> None:
-    status = "rejected" if problem.code == "skycore_rejected" else "unknown"
-    code = problem.members.get("skycore_code")
-    try:
-        _finish(
-            row,
-            status,
-            times.now(),
-            problem.body(),
-            problem.status,
-            code=code,
-            detail=problem.detail,
-        )
-    except Exception as error:  # noqa: BLE001 - the row stays in sending and reads as unknown
-        log_exception("outcome not written", error, message_id=row.message_id)
-
-
-def _finish(
-    row: MessageRow, status: str, moment: datetime, body: Any, http: int, **attributes: Any
-) -> None:
-    answer = messages.pack({"status": http, "body": body})
-    moved = messages.move(
-        row.message_id,
-        status,
-        moment=moment,
-        own=True,
-        only_if=MessageRow.attempt == row.attempt,
-        answer=answer,
-        request=None,
-        **attributes,
-    )
-    if not moved and status == "accepted":
-        # A receipt was quicker: the status stands, the answer is still to be kept.
-        messages.note(row.message_id, answer=answer, **attributes)
-
-
-def _echoed(reply: Reply) -> dict[str, Any]:
-    return {name: value for name, value in reply.fields.items() if name != "status"}
-
-
-def _unknown(message_id: str) -> Problem:
-    detail = "the call died on its way; Skycore may have taken the message"
-    return Problem("outcome_unknown", detail, message_id=message_id)
-
-
-def _check_key(key: str | None) -> None:
+def check_key(key: str | None) -> None:
+    """Raises Problem invalid_request for an Idempotency-Key that cannot be one."""
     if key is not None and not idempotency.valid_key(key):
-        from skycore.api import FieldError  # noqa: PLC0415 - the rare path pays for it
-
         raise invalid([FieldError("Idempotency-Key", "1 to 255 printable ASCII characters")])
+
+
+def _all_refused(reply: Reply, message_id: str) -> Problem | None:
+    """The problem of a reply that tells several recipients and accepted none."""
+    recipients = reply.recipients
+    if not recipients or any(str(one.get("status")).lower() == "success" for one in recipients):
+        return None
+    code = next((one["error_code"] for one in recipients if one.get("error_code")), None)
+    detail = "Skycore refused every recipient"
+    return Problem("skycore_rejected", detail, skycore_code=code, message_id=message_id)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from skycore.logs import log, log_exception
 from skycore.postbacks import Event, read_postback
-from skycore.storage import events
+from skycore.storage import events, windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+READ_SECONDS = 12.0  # for reading a batch, of the function's 28; hostile bodies take the longest
 
 type Postback = tuple[str, bytes, datetime]  # the queue's message id, the body, its arrival
 
@@ -29,11 +32,16 @@ def store(postbacks: Iterable[Postback], *, days: int) -> list[str]:
     """Stores what the postbacks tell; returns the queue ids of those that must come again.
 
     Whatever a body is, it is kept: as events, or as one unparsed event. The first copy of a
-    notification stays; later ones are counted as duplicates.
+    notification stays; later ones are counted as duplicates. What could not be read in time
+    comes again, with fewer others.
     """
     failed: set[str] = set()
     read: list[_Read] = []
+    deadline = time.monotonic() + READ_SECONDS
     for queue_id, raw, received_at in sorted(postbacks, key=lambda postback: postback[2]):
+        if time.monotonic() > deadline:
+            failed.add(queue_id)
+            continue
         try:
             told = [_anchored(event, days) for event in read_postback(raw, received_at)]
             read.append(_Read(queue_id, raw, told))
@@ -49,7 +57,7 @@ def store(postbacks: Iterable[Postback], *, days: int) -> list[str]:
 
 
 def _anchored(event: Event, days: int) -> Event:
-    return event if event.dated else event.anchored(events.first_seen(event, days))
+    return event if event.dated else event.anchored(windows.first_seen(event, days))
 
 
 def _put_new(read: list[_Read], days: int) -> set[str]:

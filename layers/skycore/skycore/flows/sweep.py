@@ -1,30 +1,57 @@
-"""Once a minute: sends that died in flight become unknown."""
+"""Once a minute: sends that died in flight become unknown, queued ones that are late expired."""
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 from skycore import times
-from skycore.flows.views import IN_FLIGHT
+from skycore.flows.views import status_of
 from skycore.logs import log
 from skycore.storage import messages
 from skycore.storage.messages import MessageRow
 
-MOST = 500  # rows in one run; what is left waits for the next minute
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WHY = {
+    "unknown": "the call died on its way; Skycore may have taken the message",
+    "expired": "expires_at passed before the message's turn came; it was not sent",
+}
 
 
-def sweep() -> int:
-    """Marks rows that have been in `sending` for too long; returns how many."""
+def sweep(deadline: float) -> dict[str, int]:
+    """Says of rows what they read as already; how many of each.
+
+    Ends at `deadline` (monotonic seconds); what is left waits for the next minute.
+    """
     now = times.now()
-    swept = 0
-    for row in messages.in_state("sending", now - IN_FLIGHT, MOST):
-        if now - times.from_text(row.steps[-1].split(" ", 1)[0]) <= IN_FLIGHT:
-            continue
-        swept += messages.move(
-            row.message_id,
-            "unknown",
-            moment=now,
-            own=True,
-            only_if=MessageRow.attempt == row.attempt,
-            detail="the call died on its way; Skycore may have taken the message",
-        )
-    log.info("swept", extra={"unknown": swept})
+    swept = {
+        "unknown": _say("unknown", messages.in_state("sending", now), deadline),
+        "expired": _say("expired", messages.in_state("queued", now), deadline),
+    }
+    log.info("swept", extra=swept)
     return swept
+
+
+def _say(status: str, rows: Iterable[MessageRow], deadline: float) -> int:
+    said = 0
+    for row in rows:
+        if time.monotonic() > deadline:
+            break
+        if status_of(row, times.now()) == status:
+            said += expire_or_lose(row, status)
+    return said
+
+
+def expire_or_lose(row: MessageRow, status: str) -> bool:
+    """Moves a row to expired or unknown, unless it moved since it was read."""
+    return messages.move(
+        row.message_id,
+        status,
+        moment=times.now(),
+        own=True,
+        only_if=(MessageRow.attempt == row.attempt) & (MessageRow.status == row.status),
+        request=None,
+        detail=WHY[status],
+    )

@@ -21,10 +21,17 @@ IN_FLIGHT = timedelta(seconds=30)
 
 
 def status_of(row: MessageRow, now: datetime) -> str:
-    """The row's status; a send that died in flight reads as unknown at once."""
+    """The row's status: at once unknown where a send died in flight, expired where it is late."""
     if row.status == "sending" and now - _last_step(row) > IN_FLIGHT:
         return "unknown"
+    if row.status == "queued" and row.deadline and times.from_text(row.deadline) <= now:
+        return "expired"
     return row.status
+
+
+def was_queued(row: MessageRow) -> bool:
+    """Whether the message was answered before it was sent."""
+    return bool(row.steps[0].endswith(" queued"))
 
 
 def message(row: MessageRow, now: datetime) -> dict[str, Any]:
@@ -56,8 +63,8 @@ def timeline(row: MessageRow, told: Iterable[Event]) -> list[dict[str, Any]]:
     # Skycore's times may be whole seconds: no receipt is shown before its message was accepted.
     accepted = max((moment for moment, step in own if step == "accepted"), default="")
     for event in told:
-        recipient = event.data.get("to")
-        if not (row.to and recipient and recipient != row.to):
+        # A campaign's recipients may share one tracking id.
+        if not row.to or event.counterpart in {None, row.to}:
             moment = max(times.to_key(times.from_text(event.time)), accepted)
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])
             steps.append((moment, rank, _told(event)))

@@ -34,9 +34,6 @@ OWN_STEPS: dict[OwnStep, tuple[Outcome, bool]] = {
     "cancelled": ("info", True),
 }
 
-# While a message has one of these it is listed in the table's index by state.
-INDEXED = ("queued", "sending")
-
 
 def rank(status: str) -> int:
     """How far along `status` is. Raises KeyError for a word that is no status."""

@@ -3,7 +3,7 @@
 from skycore.postbacks.envelope import event_json, message_attributes
 from skycore.postbacks.event import Event, cloudevent, step_event
 from skycore.postbacks.identity import tracking_key, tracking_key_of_event_id
-from skycore.postbacks.read import read_postback
+from skycore.postbacks.read import read_again, read_postback
 from skycore.postbacks.telling import unparsed_event
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "cloudevent",
     "event_json",
     "message_attributes",
+    "read_again",
     "read_postback",
     "step_event",
     "tracking_key",

@@ -6,6 +6,8 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from pynamodb.exceptions import VerboseClientError
+
 from skycore.storage.table import Row
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def read_all(keys: Iterable[Key], attributes: Sequence[str] = ()) -> dict[Key, I
             request["ProjectionExpression"] = ", ".join(f"#{n}" for n in range(len(names)))
             request["ExpressionAttributeNames"] = {f"#{n}": name for n, name in enumerate(names)}
         for _ in _rounds():
-            answer = _connection().dispatch("BatchGetItem", {"RequestItems": {_table(): request}})
+            answer = connection().dispatch("BatchGetItem", {"RequestItems": {_table(): request}})
             for item in answer.get("Responses", {}).get(_table(), []):
                 found[item["pk"]["S"], item["sk"]["S"]] = item
             unread = answer.get("UnprocessedKeys", {}).get(_table())
@@ -59,17 +61,26 @@ def put_all(rows: Sequence[Row]) -> set[Key]:
     """
     failed: set[Key] = set()
     for batch in _write_batches([row.serialize() for row in rows]):
-        requests: list[Any] = [{"PutRequest": {"Item": item}} for item in batch]
+        failed |= _put(batch)
+    return failed
+
+
+def _put(items: Sequence[Item]) -> set[Key]:
+    requests: list[Any] = [{"PutRequest": {"Item": item}} for item in items]
+    try:
         for _ in _rounds():
-            answer = _connection().dispatch(
-                "BatchWriteItem", {"RequestItems": {_table(): requests}}
-            )
+            answer = connection().dispatch("BatchWriteItem", {"RequestItems": {_table(): requests}})
             requests = answer.get("UnprocessedItems", {}).get(_table(), [])
             if not requests:
                 break
-        items = [request["PutRequest"]["Item"] for request in requests]
-        failed |= {(item["pk"]["S"], item["sk"]["S"]) for item in items}
-    return failed
+    except VerboseClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        if len(items) > 1:  # one item that DynamoDB refuses must not keep the others out
+            middle = len(items) // 2
+            return _put(items[:middle]) | _put(items[middle:])
+    left = [request["PutRequest"]["Item"] for request in requests]
+    return {(item["pk"]["S"], item["sk"]["S"]) for item in left}
 
 
 def _write_batches(items: list[Item]) -> Iterable[list[Item]]:
@@ -93,7 +104,7 @@ def _rounds() -> Iterable[int]:
         yield number
 
 
-def _connection() -> Connection:
+def connection() -> Connection:
     connection: Connection = Row._get_connection().connection  # noqa: SLF001 - its one client
     return connection
 

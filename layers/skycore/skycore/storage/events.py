@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
-from pynamodb.exceptions import PutError
+from pynamodb.exceptions import UpdateError
 
 from skycore import times
 from skycore.postbacks import Event
@@ -20,9 +19,11 @@ from skycore.storage.table import Row, expiry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-REPEAT_WINDOW = timedelta(minutes=30)  # Skycore's five retries end within it
 MOST_BLOB = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
+MOST_SUBJECT = 256  # characters; no more of it is told
+MOST_OF_ONE_ID = 1_000  # events read for one tracking id; a campaign's may have any number
 UNPARSED = "unparsed"
+TYPE_PREFIX = "skycore."
 
 
 class EventRow(Row):
@@ -38,18 +39,16 @@ class RawRow(Row):
     blob = BinaryAttribute(legacy_encoding=False)
 
 
-class WindowRow(Row):
-    """When a postback without time and id first came: its repeats are counted from then."""
-
-    first_seen = UnicodeAttribute()
-
-
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as it was stored, with the postback that told it."""
+    """An event as it was stored, with the postback that told it.
+
+    `raw_key`: where the raw body is, if it is not with the event; `with_raw` brings it.
+    """
 
     event: Event
     raw: bytes
+    raw_key: str | None = None
 
 
 def known(events: Iterable[Event]) -> set[str]:
@@ -78,63 +77,66 @@ def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[s
     failed = batches.put_all(ready) | {
         (row.pk, row.sk) for row in event_rows if row.raw_key in failed_raw
     }
-    return {sk.removeprefix("event#") for _, sk in failed}
-
-
-def first_seen(event: Event, days: int) -> datetime:
-    """When this content first came, within 30 minutes of this arrival; notes it if it is now.
-
-    For events without a time or id: a conditional write decides, so that copies which arrive at
-    the same time share one first arrival.
-    """
-    arrived = event.received_at
-    key = f"window#{event.content_digest}"
-    row = WindowRow(
-        key,
-        "window",
-        kind="window",
-        first_seen=times.to_key(arrived),
-        expires=expiry(arrived, days),
-    )
-    oldest = times.to_key(arrived - REPEAT_WINDOW)
-    try:
-        row.save(WindowRow.pk.does_not_exist() | (WindowRow.first_seen < oldest))
-    except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
-        kept = times.from_text(WindowRow.get(key, "window", consistent_read=True).first_seen)
-        # A body that waited long, in a dead-letter queue say, is older than the window's start.
-        return kept if kept - arrived <= REPEAT_WINDOW else arrived
-    return arrived
+    return {keys.event_id_of(sk) for _, sk in failed}
 
 
 def get(event_id: str) -> StoredEvent | None:
     """The event with this id and its raw body."""
-    row = next(iter(batches.read_all([keys.event_key(event_id)]).values()), None)
-    return None if row is None else _stored(row)
+    return next(iter(get_many([event_id]).values()), None)
+
+
+def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
+    """The events that exist among `event_ids`, with their raw bodies."""
+    return by_keys(keys.event_key(id_) for id_ in event_ids if keys.may_be_an_event_id(id_))
+
+
+def by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
+    """The events that exist among `row_keys`, by their ids, with their raw bodies."""
+    found = with_raw([from_item(item) for item in batches.read_all(row_keys).values()])
+    return {stored.event.id: stored for stored in found}
 
 
 def of_tracking_id(tracking_id: str) -> list[Event]:
-    """All events with this tracking id, in no order, without their raw bodies."""
-    rows = EventRow.query(keys.tracking_partition(tracking_id), EventRow.sk.startswith("event#"))
-    return [_unpack(row.blob)[0] for row in rows]
+    """The events with this tracking id, consistently read, at most 1,000, in no order."""
+    rows = EventRow.query(
+        keys.tracking_partition(tracking_id),
+        EventRow.sk.startswith("event#"),
+        consistent_read=True,
+        limit=MOST_OF_ONE_ID,
+    )
+    return [_unpack(row.blob, row.sk)[0] for row in rows]
 
 
-def get_many(row_keys: Iterable[batches.Key]) -> dict[batches.Key, StoredEvent]:
-    """The events that exist among `row_keys`, with their raw bodies."""
-    return {key: _stored(item) for key, item in batches.read_all(row_keys).items()}
+def from_item(item: Mapping[str, Any]) -> StoredEvent:
+    """The event in an item, or in a stream record's image (its binary values already bytes)."""
+    event, raw = _unpack(item["blob"]["B"], item["sk"]["S"])
+    return StoredEvent(event, raw, item.get("raw_key", {}).get("S"))
 
 
-def from_image(image: Mapping[str, Any]) -> StoredEvent:
-    """The event in a stream record's image (its binary values already bytes)."""
-    return _stored(image)
+def with_raw(found: Sequence[StoredEvent]) -> list[StoredEvent]:
+    """The same events, each with its raw body; bodies kept elsewhere are read together."""
+    wanted = {(stored.raw_key, "raw") for stored in found if stored.raw_key}
+    bodies = batches.read_all(wanted) if wanted else {}
+    return [
+        replace(stored, raw=zlib.decompress(bodies[stored.raw_key, "raw"]["blob"]["B"]))
+        if stored.raw_key and (stored.raw_key, "raw") in bodies
+        else stored
+        for stored in found
+    ]
+
+
+def off_the_unparsed_list(event_id: str) -> None:
+    """Takes an event off the list of unparsed ones; the row itself stays as it is."""
+    try:
+        EventRow(*keys.event_key(event_id)).update([EventRow.state.remove()], EventRow.pk.exists())
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
 
 
 def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
     pk, sk = keys.event_key(event.id)
-    line = json.dumps(_plain(event), ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    line = _pack(event)
     blob = zlib.compress(line if shared else line + b"\n" + raw)
     alone = not shared and len(blob) <= MOST_BLOB
     return EventRow(
@@ -153,26 +155,35 @@ def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
     )
 
 
-def _plain(event: Event) -> dict[str, Any]:
-    return {**asdict(event), "received_at": times.to_key(event.received_at)}
+def _pack(event: Event) -> bytes:
+    """A line of JSON with each value once: a long one twice would not fit into an item."""
+    subject = event.subject and event.subject[:MOST_SUBJECT]
+    kept: dict[str, Any] = {
+        "data": event.data,
+        "subject": None if subject == event.tracking_id else subject,
+        "counterpart": event.counterpart,
+        "replaces": event.replaces,
+    }
+    present = {name: value for name, value in kept.items() if value is not None}
+    text = json.dumps(present, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
 
 
-def _unpack(blob: bytes) -> tuple[Event, bytes]:
+def _unpack(blob: bytes, sk: str) -> tuple[Event, bytes]:
     line, _, raw = zlib.decompress(blob).partition(b"\n")
-    plain = json.loads(line.decode("utf-8", "surrogatepass"))
-    plain["received_at"] = times.from_text(plain["received_at"])
-    return Event(**plain), raw
-
-
-def _blob(item: Mapping[str, Any]) -> bytes:
-    blob: bytes = item["blob"]["B"]
-    return blob
-
-
-def _stored(item: Mapping[str, Any]) -> StoredEvent:
-    event, raw = _unpack(_blob(item))
-    raw_key = item.get("raw_key", {}).get("S")
-    if raw_key:
-        kept = batches.read_all([(raw_key, "raw")])
-        raw = zlib.decompress(_blob(kept[raw_key, "raw"])) if kept else b""
-    return StoredEvent(event, raw)
+    kept = json.loads(line.decode("utf-8", "surrogatepass"))
+    data = kept["data"]
+    tracking_id = data.get("tracking_id")
+    event = Event(
+        id=keys.event_id_of(sk),
+        type=TYPE_PREFIX + data["event"],
+        subject=kept.get("subject", tracking_id and tracking_id[:MOST_SUBJECT]),
+        time=data.get("timestamp") or data["received_at"],
+        data=data,
+        tracking_id=tracking_id,
+        counterpart=kept.get("counterpart"),
+        received_at=times.from_text(data["received_at"]),
+        dated=True,  # or anchored, before it was stored: its id stands
+        replaces=kept.get("replaces"),
+    )
+    return event, raw

@@ -13,12 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MESSAGE = "message"
+EVENT = "event#"
+MOST_ID = 1_000  # bytes of an event's id in a sort key of at most 1,024; ours have up to 375
 DAY_SHARDS = 8  # of the index by day: 8 x 1,000 write units a second, twice 10 million sends a day
 
 
 def message_partition(message_id: str) -> str:
     """Where a message's row is."""
     return f"message#{message_id}"
+
+
+def message_id_of(partition_key: str) -> str:
+    """The id of the message whose row has this partition key."""
+    return partition_key.removeprefix("message#")
 
 
 def tracking_partition(tracking_id: str) -> str:
@@ -29,8 +36,18 @@ def tracking_partition(tracking_id: str) -> str:
 def event_key(event_id: str) -> tuple[str, str]:
     """Partition and sort key of the event with this id."""
     tracking = tracking_key_of_event_id(event_id)
-    sort = f"event#{event_id}"
+    sort = EVENT + event_id
     return (f"tracking#{tracking}" if tracking is not None else sort), sort
+
+
+def event_id_of(sort_key: str) -> str:
+    """The id of the event whose row has this sort key."""
+    return sort_key.removeprefix(EVENT)
+
+
+def may_be_an_event_id(text: str) -> bool:
+    """Whether `text` fits into a key; no id of ours is longer."""
+    return 0 < len(text.encode("utf-8", "surrogatepass")) <= MOST_ID
 
 
 def at(kind: str, moment: datetime) -> str:

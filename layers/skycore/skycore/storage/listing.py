@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from skycore import times
@@ -12,7 +13,7 @@ from skycore.storage import keys
 from skycore.storage.table import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pynamodb.indexes import GlobalSecondaryIndex
 
@@ -27,6 +28,7 @@ class Place:
 
     at: str
     pk: str = ""
+    sk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def page(
             if len(found) == limit:
                 return found, place
             found.append((row.pk, row.sk))
-            place = Place(row.at, row.pk)
+            place = Place(row.at, row.pk, row.sk)
         moment = period.start - timedelta(microseconds=1)
         queries += len(period.partitions)
         if queries >= MOST_QUERIES and moment >= span.since:
@@ -103,14 +105,28 @@ def _newest(
     if newest < oldest:
         return iter(())
     rows = [
-        # One more: a row may stand exactly at the place and is then passed over.
-        index.query(
-            partition, Row.at.between(oldest, newest), scan_index_forward=False, limit=limit + 1
+        _by_key(
+            index.query(
+                partition,
+                Row.at.between(oldest, newest),
+                scan_index_forward=False,
+                page_size=limit + 2,  # the place's own row, and the one after the page's last
+            )
         )
         for partition in period.partitions
     ]
-    merged = heapq.merge(*rows, key=lambda row: (row.at, row.pk), reverse=True)
-    return (row for row in merged if place is None or (row.at, row.pk) < (place.at, place.pk))
+    merged = heapq.merge(*rows, key=_order, reverse=True)
+    return (row for row in merged if place is None or _order(row) < astuple(place))
+
+
+def _by_key(rows: Iterable[Row]) -> Iterator[Row]:
+    """The same rows; those of one moment, which an index gives in no order, by their keys."""
+    for _, together in groupby(rows, key=lambda row: row.at):
+        yield from sorted(together, key=_order, reverse=True)
+
+
+def _order(row: Row) -> tuple[str | None, str, str]:
+    return row.at, row.pk, row.sk
 
 
 def _moment(place: Place) -> datetime:

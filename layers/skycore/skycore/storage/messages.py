@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import (
@@ -12,15 +13,22 @@ from pynamodb.attributes import (
     NumberAttribute,
     UnicodeAttribute,
 )
-from pynamodb.exceptions import DeleteError, DoesNotExist, PutError, UpdateError
+from pynamodb.exceptions import (
+    DeleteError,
+    DoesNotExist,
+    PutError,
+    TransactWriteError,
+    UpdateError,
+)
+from pynamodb.transactions import TransactWrite
 
 from skycore import times
-from skycore.messages.status import INDEXED, OWN_STEPS, RANKS
+from skycore.messages.status import OWN_STEPS, RANKS
 from skycore.storage import batches, keys
 from skycore.storage.table import Row, expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
@@ -46,6 +54,7 @@ class MessageRow(Row):
     created_at = UnicodeAttribute()
     deadline = UnicodeAttribute(null=True)
     fingerprint = UnicodeAttribute()
+    tries = NumberAttribute(default=0)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
     answer = BinaryAttribute(null=True, legacy_encoding=False)
     request = BinaryAttribute(null=True, legacy_encoding=False)
@@ -85,11 +94,17 @@ def new_row(
         steps=[step(status, moment)],
         number=keys.number_partition(number, moment) if number else None,
         day=keys.day_partition(pk, moment),
-        state=keys.state_partition(status) if status in INDEXED else None,
+        state=_state(status, attributes.get("deadline")),
         at=keys.at("message", moment),
         expires=expiry(moment, days),
         **attributes,
     )
+
+
+def _state(status: str, deadline: str | None) -> str | None:
+    """Where the index by state lists a row: in flight, or queued with a time to be sent by."""
+    listed = status == "sending" or (status == "queued" and deadline)
+    return keys.state_partition(status) if listed else None
 
 
 def step(status: str, moment: datetime) -> str:
@@ -114,6 +129,39 @@ def create(row: MessageRow) -> MessageRow | None:
             return create(row)
         return None if existing.attempt == row.attempt else existing
     return None
+
+
+def create_many(rows: Sequence[MessageRow], *, may_exist: bool) -> dict[str, MessageRow]:
+    """Writes many new rows; returns, by message id, those that had their id before.
+
+    Rows with random ids cannot exist and go in batches. Others go a hundred at a time in a
+    transaction, and one by one where one of a hundred exists. Raises PynamoDB's errors.
+    """
+    if not may_exist:
+        if batches.put_all(rows):
+            raise TimeoutError("DynamoDB left rows unprocessed")
+        return {}
+    found = get_many((row.pk, row.sk) for row in rows)
+    existing = {row.message_id: row for row in found.values()}
+    for part in batched((row for row in rows if row.message_id not in existing), 100, strict=False):
+        for row in part if not _create_together(part) else ():
+            before = create(row)
+            if before is not None:
+                existing[row.message_id] = before
+    return existing
+
+
+def _create_together(rows: Sequence[MessageRow]) -> bool:
+    """Writes rows all or none; False if one of them exists already."""
+    try:
+        with TransactWrite(connection=batches.connection()) as transaction:
+            for row in rows:
+                transaction.save(row, condition=MessageRow.pk.does_not_exist())
+    except TransactWriteError as error:
+        if error.cause_response_code != "TransactionCanceledException":
+            raise
+        return False
+    return True
 
 
 def get(message_id: str) -> MessageRow | None:
@@ -159,7 +207,7 @@ def move(
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
         MessageRow.state.set(keys.state_partition(status))
-        if status in INDEXED
+        if status == "sending"
         else MessageRow.state.remove(),
         MessageRow.news.set(status) if own and status in OWN_STEPS else MessageRow.news.remove(),
     ]
@@ -172,12 +220,39 @@ def move(
     return _update(message_id, actions, condition)
 
 
-def back_to_queue(row: MessageRow) -> bool:
-    """Undoes the step from queued to sending, once it is proved that nothing was sent."""
-    actions = [
+def take_from_queue(row: MessageRow, attempt: str, moment: datetime) -> bool:
+    """Moves a queued message to `sending` for this attempt alone; False if another one has it.
+
+    A write whose answer was lost and that is repeated finds itself by its `attempt`.
+    """
+    moved = move(
+        row.message_id,
+        "sending",
+        moment=moment,
+        own=True,
+        only_if=MessageRow.status == "queued",
+        attempt=attempt,
+    )
+    if not moved:
+        now = get(row.message_id)
+        if now is None or now.status != "sending" or now.attempt != attempt:
+            return False
+    row.attempt, row.status = attempt, "sending"
+    return True
+
+
+def back_to_queue(row: MessageRow, *, tries: int) -> bool:
+    """Undoes the step from queued to sending, once it is proved that nothing was sent.
+
+    `tries` counts the calls that failed so far.
+    """
+    state = _state("queued", row.deadline)
+    actions: list[Action] = [
         MessageRow.status.set("queued"),
         MessageRow.rank.set(RANKS["queued"]),
-        MessageRow.state.set(keys.state_partition("queued")),
+        MessageRow.tries.set(tries),
+        MessageRow.steps.set(MessageRow.steps.append([step("queued", times.now())])),
+        MessageRow.state.remove() if state is None else MessageRow.state.set(state),
     ]
     condition = (MessageRow.status == "sending") & (MessageRow.attempt == row.attempt)
     return _update(row.message_id, actions, condition)
@@ -209,14 +284,12 @@ def pointers(tracking_ids: Iterable[str]) -> dict[str, PointerRow]:
     return {wanted[key]: PointerRow.from_raw_data(item) for key, item in found.items()}
 
 
-def in_state(state: str, before: datetime, limit: int) -> list[MessageRow]:
+def in_state(state: str, before: datetime) -> Iterator[MessageRow]:
     """Messages in `state` whose row was made before the given moment, oldest first."""
-    page = Row.by_state.query(
-        keys.state_partition(state), Row.at < keys.at("message", before), limit=limit
-    )
-    wanted = [(row.pk, row.sk) for row in page]
-    rows = get_many(wanted)
-    return [rows[key] for key in wanted if key in rows]
+    listed = Row.by_state.query(keys.state_partition(state), Row.at < keys.at("message", before))
+    for part in batched(((row.pk, row.sk) for row in listed), batches.READ_KEYS, strict=False):
+        rows = get_many(part)
+        yield from (rows[key] for key in part if key in rows)
 
 
 def _sets(attributes: Mapping[str, Any]) -> list[Action]:

@@ -1,0 +1,115 @@
+"""What the limiter knows: one small value for all windows, and its form as text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skycore.messages.limit_windows import Buckets
+
+type WindowName = Literal["second", "minute", "day"]
+
+_NAMES: tuple[WindowName, ...] = ("second", "minute", "day")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All windows at one moment. Times are milliseconds since 1970, lanes microseconds.
+
+    A lane's number is the first moment at which it has room for a call; see `limits` for the
+    lanes. `pause_until` holds everyone back, in the name of `pause_window`. `doubling_ms` is how
+    long the last pause for a used-up quota was, 0 once a call succeeded.
+    """
+
+    now: int = 0
+    shared_us: int = 0
+    kept_us: int = 0
+    bulk_us: int = 0
+    minute: Buckets = ()
+    day: Buckets = ()
+    pause_until: int = 0
+    pause_window: WindowName = "second"
+    doubling_ms: int = 0
+
+
+def encode(state: State) -> str:
+    """The state as JSON, short (under 1 KB as a rule) and still readable for an operator."""
+    base = state.now * 1000
+    return json.dumps(
+        {
+            "now": state.now,
+            "lanes": [lane - base for lane in (state.shared_us, state.kept_us, state.bulk_us)],
+            "minute": _packed(state.minute),
+            "day": _packed(state.day),
+            "pause": [state.pause_until, _NAMES.index(state.pause_window), state.doubling_ms],
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode(text: str) -> State:
+    """What `encode` wrote. Raises ValueError or KeyError for anything else."""
+    told = json.loads(text)
+    base = told["now"] * 1000
+    shared, kept, bulk = told["lanes"]
+    until, window, doubling = told["pause"]
+    return State(
+        now=told["now"],
+        shared_us=base + shared,
+        kept_us=base + kept,
+        bulk_us=base + bulk,
+        minute=_unpacked(told["minute"]),
+        day=_unpacked(told["day"]),
+        pause_until=until,
+        pause_window=_NAMES[window],
+        doubling_ms=doubling,
+    )
+
+
+def _packed(buckets: Buckets) -> list[Any]:
+    """The first bucket's number, then single and bulk calls by bucket."""
+    if not buckets:
+        return []
+    first = buckets[0][0]
+    singles = [0] * (buckets[-1][0] - first + 1)
+    bulks = singles.copy()
+    for number, single, bulk in buckets:
+        singles[number - first] = single
+        bulks[number - first] = bulk
+    return [first, _zeros_counted(singles), _zeros_counted(bulks)]
+
+
+def _unpacked(packed: Sequence[Any]) -> Buckets:
+    if not packed:
+        return ()
+    first, singles, bulks = packed
+    pairs = zip(_zeros_written(singles), _zeros_written(bulks), strict=True)
+    return tuple(
+        (number, single, bulk)
+        for number, (single, bulk) in enumerate(pairs, first)
+        if single or bulk
+    )
+
+
+def _zeros_counted(counts: Sequence[int]) -> list[int]:
+    """Runs of zeros as one negative number: 5 0 0 0 2 is 5 -3 2."""
+    short: list[int] = []
+    for count in counts:
+        if count:
+            short.append(count)
+        elif short and short[-1] < 0:
+            short[-1] -= 1
+        else:
+            short.append(-1)
+    return short
+
+
+def _zeros_written(short: Sequence[int]) -> list[int]:
+    counts: list[int] = []
+    for count in short:
+        counts.extend([count] if count > 0 else [0] * -count)
+    return counts

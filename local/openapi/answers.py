@@ -1,0 +1,240 @@
+"""JSON schemas of the answers: messages, events, replies of actions and problem details."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skycore.catalogue.fields import field_named
+from skycore.messages.status import RANKS
+from skycore.problems import TITLES
+
+if TYPE_CHECKING:
+    from skycore.catalogue.actions import Action
+
+type Schema = dict[str, Any]
+
+# What API Gateway answers by itself; a function's own gateway_failure is a 500.
+GATEWAY: dict[int, str] = {
+    400: "gateway_refused",
+    403: "forbidden",
+    429: "rate_limited",
+    500: "gateway_failure",
+    502: "gateway_failure",
+    504: "gateway_failure",
+}
+_GATEWAY_TITLES = {
+    "gateway_refused": "Refused by the gateway",
+    "forbidden": "Not signed, not allowed, or no such route",
+}
+_TEXT: Schema = {"type": "string"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_TIME: Schema = {"type": "string", "format": "date-time", "description": "UTC, RFC 3339."}
+_STATUS: Schema = {"enum": list(RANKS), "description": "Moves in one direction only."}
+_REPLY_SHAPES: dict[str, Schema] = {
+    "text": _TEXT,
+    "int": {"type": ["integer", "string"]},
+    "list": {"type": "array", "items": _TEXT},
+    "map": {"type": "object"},
+    "group": {"type": "array", "items": {"type": "object"}},
+    "groups": {"type": "array", "items": {"type": "object"}},
+    "markup": {"type": "string", "description": "HTML."},
+}
+RETRY_AFTER: Schema = {
+    "description": "Seconds to wait before the next try, where they are known.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+LOCATION: Schema = {
+    "description": "Where the message is to be read.",
+    "schema": {"type": "string", "pattern": "^/messages/"},
+}
+REPLAYED: Schema = {
+    "description": "true: the answer that the same Idempotency-Key got before.",
+    "schema": {"enum": ["true"]},
+}
+
+_MESSAGE: dict[str, Schema] = {
+    "message_id": _TEXT,
+    "status": {"$ref": "#/components/schemas/MessageStatus"},
+    "action": _TEXT,
+    "tracking_id": {**_TEXT_OR_NULL, "description": "Skycore's id of the message."},
+    "to": {**_TEXT_OR_NULL, "description": "The recipient, digits with the country code."},
+    "from": _TEXT_OR_NULL,
+    "client_reference": _TEXT_OR_NULL,
+    "created_at": _TIME,
+}
+_RECIPIENTS: dict[str, Schema] = {
+    "recipients": {
+        "type": "array",
+        "description": "Of a send to several: what became of each. Each is a message of its own.",
+        "items": {
+            "type": "object",
+            "properties": {
+                **{n: _MESSAGE[n] for n in ("message_id", "status", "to", "from", "tracking_id")},
+                "skycore_code": _TEXT,
+            },
+            "required": ["message_id", "status", "to", "tracking_id"],
+        },
+    }
+}
+_DRY_RUN: dict[str, Schema] = {
+    "dry_run": {"const": True},
+    **{name: _MESSAGE[name] for name in ("action", "to", "from", "client_reference")},
+    "fields": {"type": "object", "description": "What Skycore would be sent."},
+}
+_STEP: dict[str, Schema] = {
+    "time": _TIME,
+    "event": {**_TEXT, "description": "The event's name, such as sms_delivered."},
+    "status": {**_TEXT_OR_NULL, "description": "Skycore's words for it, or our status."},
+    "code": _TEXT_OR_NULL,
+    "details": _TEXT_OR_NULL,
+    "carrier": _TEXT_OR_NULL,
+    "handset": _TEXT_OR_NULL,
+    "received_at": _TIME,
+    "event_id": _TEXT,
+}
+_EVENT: dict[str, Schema] = {
+    "specversion": {"const": "1.0"},
+    "id": {**_TEXT, "description": "The same for every delivery of one notification."},
+    "source": _TEXT,
+    "type": {**_TEXT, "pattern": "^skycore\\.", "examples": ["skycore.sms_delivered"]},
+    "subject": _TEXT,
+    "time": _TIME,
+    "datacontenttype": {"const": "application/json"},
+    "dataschema": _TEXT,
+    "data": {"type": "object"},
+}
+_RAW: Schema = {**_TEXT, "contentEncoding": "base64", "description": "The postback's bytes."}
+_CURSOR: Schema = {**_TEXT_OR_NULL, "description": "For the next page; null after the last."}
+
+
+def schemas() -> dict[str, Schema]:
+    """The schemas of all answers, by name."""
+    message = _object(_MESSAGE, list(_MESSAGE), skycore_code=_TEXT, parent=_TEXT)
+    step = _object(_STEP, ["time", "event", "status"])
+    unparsed = {"event_id": _TEXT, "received_at": _TIME, "error": _TEXT_OR_NULL, "raw": _RAW}
+    entries = {"anyOf": [_ref("Message"), _ref("DryRun"), _ref("Problem")]}
+    return {
+        "MessageStatus": _STATUS,
+        "Message": message,
+        "AcceptedMessage": {
+            **_object(_MESSAGE, list(_MESSAGE), **_RECIPIENTS),
+            "description": "A message, with the other elements of Skycore's reply.",
+        },
+        "DryRun": _object(_DRY_RUN, list(_DRY_RUN)),
+        "MessageWithTimeline": {
+            "allOf": [
+                _ref("Message"),
+                _object({"timeline": {"type": "array", "items": _ref("Step")}}, ["timeline"]),
+            ]
+        },
+        "Step": step,
+        "MessagePage": _page("messages", _ref("Message")),
+        "BatchResult": _object(
+            {
+                "messages": {
+                    "type": "array",
+                    "items": entries,
+                    "description": "One result for each entry, in order.",
+                }
+            },
+            ["messages"],
+        ),
+        "Event": _object(
+            {**_EVENT, "raw": _RAW}, ["specversion", "id", "source", "type", "time", "data", "raw"]
+        ),
+        "UnparsedPage": _page("events", _object(unparsed, ["event_id", "received_at", "raw"])),
+        "ActionReply": {
+            "type": "object",
+            "description": "The elements of Skycore's reply, in snake_case.",
+        },
+        "Problem": _problem(),
+        "FieldError": _object({"field": _TEXT, "detail": _TEXT}, ["field", "detail"]),
+    }
+
+
+def reply(action: Action) -> Schema:
+    """The 200 of an action: the documented elements of its reply; more may come."""
+    fields = {}
+    for name in action.reply:
+        field = field_named(name)
+        fields[name] = _REPLY_SHAPES[field.shape] if field else {}
+    return {"allOf": [_ref("ActionReply"), {"properties": fields}]}
+
+
+def problems(codes: tuple[str, ...], *, replayed: bool = False) -> dict[str, Schema]:
+    """The error responses, by HTTP status, of a route that answers with these codes."""
+    by_status: dict[int, list[str]] = {}
+    for status, code in [*((TITLES[code][0], code) for code in codes), *GATEWAY.items()]:
+        if code not in by_status.setdefault(status, []):
+            by_status[status].append(code)
+    return {
+        str(status): _response(status, by_status[status], replayed=replayed)
+        for status in sorted(by_status)
+    }
+
+
+def _response(status: int, codes: list[str], *, replayed: bool) -> Schema:
+    headers: dict[str, Schema] = {}
+    if status in {409, 429} or status >= 500:
+        headers["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
+    if replayed and status in {422, 504}:
+        headers["Idempotency-Replayed"] = {"$ref": "#/components/headers/Idempotency-Replayed"}
+        headers["Location"] = {"$ref": "#/components/headers/Location"}
+    schema = {
+        "allOf": [
+            _ref("Problem"),
+            {"properties": {"status": {"const": status}, "code": {"enum": codes}}},
+        ]
+    }
+    lines = [f"`{code}`: {_title(code)}" for code in codes]
+    return {
+        "description": "; ".join(lines),
+        **({"headers": headers} if headers else {}),
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+
+
+def _title(code: str) -> str:
+    return TITLES[code][1] if code in TITLES else _GATEWAY_TITLES[code]
+
+
+def _problem() -> Schema:
+    fields: dict[str, Schema] = {
+        "type": {**_TEXT, "format": "uri-reference"},
+        "title": _TEXT,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": _TEXT,
+        "code": {
+            "enum": [*TITLES, *_GATEWAY_TITLES],
+            "description": "Stable: the name of the problem for programs.",
+        },
+        "retryable": {
+            "type": "boolean",
+            "description": "Whether the same request may be repeated by a machine.",
+        },
+        "skycore_code": {
+            **_TEXT,
+            "description": "Skycore's own code; x-skycore-errors of this document names them.",
+        },
+        "message_id": _TEXT,
+        "window": {"enum": ["second", "minute", "day"], "description": "The limit that is full."},
+        "errors": {"type": "array", "items": _ref("FieldError")},
+    }
+    # The gateway's own refusals name no status in their body.
+    return {
+        **_object(fields, ["type", "title", "detail", "code", "retryable"]),
+        "description": "Problem details as RFC 9457 has them.",
+    }
+
+
+def _page(name: str, row: Schema) -> Schema:
+    rows: Schema = {"type": "array", "items": row, "description": "Newest first."}
+    return _object({name: rows, "cursor": _CURSOR}, [name, "cursor"])
+
+
+def _object(fields: dict[str, Schema], required: list[str], **more: Schema) -> Schema:
+    return {"type": "object", "properties": {**fields, **more}, "required": required}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}

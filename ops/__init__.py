@@ -1,0 +1,1 @@
+"""What an operator does to a deployed stack, with an AWS login of their own."""

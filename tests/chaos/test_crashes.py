@@ -1,0 +1,176 @@
+"""send and dispatch killed at every point: never a second message, always an honest status."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import until
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.long
+IN_FLIGHT_SECONDS = 31
+
+# point: (messages that Skycore got, what the row says at once, what it says in the end,
+#         answer to the same request with the same key, at once and in the end)
+SEND = {
+    "before the row": (0, None, None, 201, 201),
+    "after the row": (0, "sending", "unknown", 409, 504),
+    "during the call": (1, "sending", "unknown", 409, 504),
+    "after the reply": (1, "sending", "unknown", 409, 504),
+    "between pointer and row": (1, "delivered", "delivered", 201, 201),
+    "before the answer": (1, "delivered", "delivered", 201, 201),
+}
+# point: (messages that Skycore got in the end, what the row says in the end)
+DISPATCH = {
+    "before taking it": (1, "delivered"),
+    "after taking it": (0, "unknown"),
+    "during the call": (1, "unknown"),
+    "after the reply": (1, "unknown"),
+    "between pointer and row": (1, "delivered"),
+    "before the answer": (1, "delivered"),
+}
+
+
+class Function:
+    """A function's handler in a process of its own, with the deployed function's environment."""
+
+    def __init__(self, stack, verb: str) -> None:
+        name = stack.resource(f"{verb.title()}Function")
+        known = stack.admin("lambda").get_function_configuration(FunctionName=name)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            **known["Environment"]["Variables"],
+            "AWS_ENDPOINT_URL": stack.description["endpoint_url"],
+            "AWS_REGION": stack.description["region"],
+            "AWS_DEFAULT_REGION": stack.description["region"],
+            "AWS_ACCESS_KEY_ID": stack.description["admin_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": stack.description["admin_secret_access_key"],
+            "PYTHONPATH": f"{ROOT / 'functions' / verb}:{ROOT / 'layers' / 'skycore'}",
+        }
+
+    def run(self, event: dict, point: str) -> dict | None:
+        """What the handler answers; None if it died at `point`."""
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tests/chaos/dying_handler.py"), point],
+            input=json.dumps(event),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 9:
+            return None
+        assert done.returncode == 0, done.stderr
+        answer: dict = json.loads(done.stdout.splitlines()[-1])
+        return answer
+
+
+def number() -> str:
+    return f"1774319{random.randint(1000, 8999)}"
+
+
+def post_event(body: dict, key: str) -> dict:
+    sample = json.loads((ROOT / "events/send/sms.json").read_text())
+    sample["headers"]["Idempotency-Key"] = key
+    sample["body"], sample["isBase64Encoded"] = json.dumps(body), False
+    return sample
+
+
+def got(stack, to: str) -> int:
+    return len(stack.control(f"messages?to={to}")["messages"])
+
+
+def message(stack, message_id: str) -> dict | None:
+    answer = stack.get(f"/messages/{message_id}")
+    return answer.json() if answer.status_code == 200 else None
+
+
+def status(stack, message_id: str) -> str | None:
+    found = message(stack, message_id)
+    return found and found["status"]
+
+
+@pytest.fixture
+def slow(stack, request):
+    if "during" in request.node.name:
+        stack.control("settings", {"mode": "slow", "slow_seconds": 4}, "PATCH")
+    yield
+    stack.control("settings", {"mode": None}, "PATCH")
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("point", SEND)
+def test_send_killed(stack, sms, point):
+    count, at_once, in_the_end, first, last = SEND[point]
+    send, to, key = Function(stack, "send"), number(), f"crash-{random.random()}"
+    event = post_event({**sms, "to": to}, key)
+    message_id = _message_id(event, key)
+    assert send.run(event, point) is None
+    died = time.monotonic()
+    stack.control("settings", {"mode": None}, "PATCH")
+    assert until(lambda: status(stack, message_id) == at_once, 20)
+    again = send.run(event, "never")
+    assert again["statusCode"] == first
+    assert until(lambda: got(stack, to) >= count, 10)
+    if at_once == "sending":
+        time.sleep(max(0.0, IN_FLIGHT_SECONDS - (time.monotonic() - died)))
+        assert status(stack, message_id) == in_the_end
+        Function(stack, "sweep").run({}, "never")
+        stack.event(
+            lambda told: (
+                told["type"] == "skycore.message_unknown"
+                and told["data"]["message_id"] == message_id
+            )
+        )
+    final = send.run(event, "never")
+    assert final["statusCode"] == last
+    total = got(stack, to)
+    print(
+        f"send killed {point}: Skycore got {total}; GET says {status(stack, message_id)}; "
+        f"the same key {first}, later {last}"
+    )
+    assert total == max(count, 1 if first == 201 else 0)
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("point", DISPATCH)
+def test_dispatch_killed(stack, sms, point):
+    count, in_the_end = DISPATCH[point]
+    enqueue, dispatch = Function(stack, "enqueue"), Function(stack, "dispatch")
+    # A queue of nobody's, so that the deployed dispatch does not take the message first.
+    queue = stack.admin("sqs").create_queue(QueueName=f"crash-{random.randint(0, 10**9)}")
+    enqueue.environment["SEND_QUEUE_URL"] = queue["QueueUrl"]
+    to = number()
+    sample = json.loads((ROOT / "events/enqueue/batch.json").read_text())
+    sample["body"] = json.dumps({"messages": [{**sms, "to": to}]})
+    sample["isBase64Encoded"] = False
+    answer = enqueue.run(sample, "never")
+    (entry,) = json.loads(answer["body"])["messages"]
+    record = {"messageId": "1", "body": json.dumps({"message_id": entry["message_id"]})}
+    event = {"Records": [record]}
+    assert dispatch.run(event, point) is None
+    died = time.monotonic()
+    stack.control("settings", {"mode": None}, "PATCH")
+    # The queue gives the message again, and again.
+    for _ in range(2):
+        assert dispatch.run(event, "never") == {"batchItemFailures": []}
+    if in_the_end == "unknown":
+        time.sleep(max(0.0, IN_FLIGHT_SECONDS - (time.monotonic() - died)))
+    assert until(lambda: status(stack, entry["message_id"]) == in_the_end, 20)
+    total = got(stack, to)
+    print(f"dispatch killed {point}: Skycore got {total}; GET says {in_the_end}")
+    assert total == count
+
+
+def _message_id(event: dict, key: str) -> str:
+    from skycore.messages.idempotency import message_id
+
+    return message_id(event["requestContext"]["identity"]["userArn"], key)

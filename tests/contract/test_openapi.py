@@ -1,0 +1,204 @@
+"""openapi.yaml against what it describes: the template's routes, the actions, the problems."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from local.openapi import routes
+from local.openapi.document import as_yaml
+from local.openapi.examples import maximal, minimal
+from skycore.api import InvalidRequest, prepare
+from skycore.catalogue.actions import Action, all_actions
+from skycore.catalogue.errors import all_errors
+from skycore.flows import batch, compose, listing
+from skycore.flows.compose import Rules
+from skycore.messages.status import RANKS
+from skycore.problems import TITLES, Problem
+from tests.template.conftest import Template
+
+ROOT = Path(__file__).resolve().parents[2]
+METHODS = ("get", "post", "delete", "put", "patch")
+EVERY = pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
+RULES = Rules(region="US", countries=(), days=30)
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return yaml.load((ROOT / "openapi.yaml").read_text(), yaml.CSafeLoader)
+
+
+def operations(document):
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def schema_of(document: dict[str, Any], action: Action) -> Draft202012Validator:
+    ref = f"#/components/schemas/{routes.request_name(action)}"
+    return Draft202012Validator({"$ref": ref, "components": document["components"]})
+
+
+def test_the_file_is_as_new_as_what_it_comes_from():
+    assert (ROOT / "openapi.yaml").read_text() == as_yaml(), "run make openapi"
+
+
+def test_every_schema_is_one(document):
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_every_reference_leads_somewhere(document):
+    for ref in set(re.findall(r"\$ref: '#/([^']+)'", (ROOT / "openapi.yaml").read_text())):
+        place = document
+        for name in ref.split("/"):
+            place = place[name]
+
+
+def test_routes_are_those_of_the_template(document):
+    template = {
+        (event["Properties"]["Path"], event["Properties"]["Method"])
+        for function in Template().functions.values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "Api"
+    }
+    by_name = {
+        (f"/actions/{action.name}", "post") for action in all_actions() if action.effect != "send"
+    }
+    assert {(path, method) for path, method, _ in operations(document)} == template | by_name
+
+
+def test_only_the_postback_route_is_open(document):
+    assert document["security"] == [{"sigv4": []}]
+    scheme = document["components"]["securitySchemes"]["sigv4"]
+    assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
+    unsigned = [(p, m) for p, m, operation in operations(document) if "security" in operation]
+    assert unsigned == [("/postbacks/{item}", "post")]
+
+
+def test_every_operation_has_its_own_id(document):
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_problem_has_its_place(document):
+    named = set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
+    assert set(TITLES) <= named
+    for name, response in document["components"]["responses"].items():
+        _, told = response["content"]["application/problem+json"]["schema"]["allOf"]
+        status, codes = told["properties"]["status"]["const"], told["properties"]["code"]["enum"]
+        assert str(status) in name
+        for code in codes:
+            # gateway_failure is told by the gateway with its own statuses too
+            own = [TITLES[code][0]] if code in TITLES else []
+            assert status in own or code.startswith(("gateway", "forbidden", "rate_limited"))
+            assert code in response["description"]
+    in_routes = {
+        code
+        for response in document["components"]["responses"].values()
+        for code in response["content"]["application/problem+json"]["schema"]["allOf"][1][
+            "properties"
+        ]["code"]["enum"]
+    }
+    assert set(TITLES) - in_routes <= {"not_queued"}  # that one is told of a batch's entry
+
+
+def test_every_reply_code_is_told(document):
+    table = document["x-skycore-errors"]
+    assert list(table) == [error.code for error in all_errors()]
+    known = {(TITLES[row["code"]][0], row["code"]) for row in table.values()}
+    assert {(row["status"], row["code"]) for row in table.values()} == known
+
+
+def test_numbers_are_those_of_the_code(document):
+    assert routes.MOST_IN_BATCH == batch.MOST
+    assert (routes.USUAL_IN_PAGE, routes.MOST_IN_PAGE) == (listing.USUAL, listing.MOST)
+    parameters = document["paths"]["/messages"]["get"]["parameters"]
+    assert [row["name"] for row in parameters] == [*listing.FILTERS, *listing.PAGING]
+    assert document["components"]["schemas"]["MessageStatus"]["enum"] == list(RANKS)
+
+
+@EVERY
+def test_every_action_has_its_request(document, action):
+    validator = schema_of(document, action)
+    extra = {"action": action.name} if action.effect == "send" else {}
+    for choice in action.one_of or (None,):
+        for made in (minimal(action, choice), maximal(action, choice)):
+            validator.validate({**extra, **made})
+            prepare(action, made)
+        for name in set(minimal(action, choice)) - {"pass_data"}:
+            less = {k: v for k, v in minimal(action, choice).items() if k != name}
+            assert not validator.is_valid({**extra, **less})
+            with pytest.raises(InvalidRequest):
+                prepare(action, less)
+    assert not validator.is_valid({**extra, **minimal(action), "colour": "red"})
+
+
+@EVERY
+def test_the_fields_of_a_request_are_those_of_the_action(document, action):
+    schema = document["components"]["schemas"][routes.request_name(action)]
+    own = {name for p in action.parameters for name in (p.name, *p.aliases)}
+    ours = set(schema["properties"]) - own - {"allow_multipart"}
+    if action.effect == "send":
+        assert ours == {
+            "action", "client_reference", "expires_at", "dry_run", "opt_out_confirmation",
+        }  # fmt: skip
+    else:
+        assert ours == {"transport"}
+        reads = schema["properties"]["transport"]["enum"] == ["post", "get"]
+        assert reads == (action.effect == "read")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("client_reference", "order-4711"),
+        ("client_reference", None),
+        ("client_reference", ""),
+        ("client_reference", "x" * 256),
+        ("client_reference", 4711),
+        ("expires_at", "2126-11-22T10:41:15Z"),
+        ("expires_at", "2126-11-22T10:41:15.25+01:00"),
+        ("expires_at", "tomorrow"),
+        ("expires_at", 4711),
+        ("dry_run", True),
+        ("dry_run", "true"),
+        ("opt_out_confirmation", False),
+        ("opt_out_confirmation", 0),
+    ],
+)
+def test_our_own_fields_are_described_as_they_are_taken(document, field, value):
+    action = next(action for action in all_actions() if action.name == "sendSMS")
+    body = {**minimal(action), field: value}
+    try:
+        compose.compose(body, RULES)
+        taken = True
+    except Problem:
+        taken = False
+    assert schema_of(document, action).is_valid(body) == taken
+
+
+def test_a_message_is_of_one_action(document):
+    ref = {"$ref": "#/components/schemas/SendRequest", "components": document["components"]}
+    validator = Draft202012Validator(ref)
+    sends = [action for action in all_actions() if action.effect == "send"]
+    for action in sends:
+        validator.validate({"action": action.name, **minimal(action)})
+    validator.validate(minimal(sends[0]))  # sendSMS, the default
+    assert not validator.is_valid({"action": "loginUser"})
+    mapping = document["components"]["schemas"]["SendRequest"]["discriminator"]["mapping"]
+    assert list(mapping) == [action.name for action in sends]
+
+
+def test_every_example_is_valid(document):
+    for _, _, operation in operations(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            schema = {**content["schema"], "components": document["components"]}
+            for example in content.get("examples", {}).values():
+                Draft202012Validator(schema).validate(example["value"])

@@ -1,0 +1,37 @@
+"""Signs what schemathesis sends, as a user's own service would; runs in .venv-schemathesis."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import schemathesis
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from requests.auth import AuthBase
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
+
+STACK = json.loads(Path(os.environ["STACK_FILE"]).read_text())
+CREDENTIALS = Credentials(STACK["access_key_id"], STACK["secret_access_key"])
+UNSIGNED = ("connection", "accept-encoding", "user-agent", "accept")
+
+
+class Signed(AuthBase):
+    """AWS Signature Version 4 on the request as it is about to leave."""
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        path, mark, query = str(request.url).partition("?")
+        request.url = path + mark + query.replace("+", "%20")  # a signature knows no other blank
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in UNSIGNED}
+        unsigned = AWSRequest(request.method, request.url, headers=headers, data=request.body)
+        SigV4Auth(CREDENTIALS, "execute-api", STACK["region"]).add_auth(unsigned)
+        request.headers.update(unsigned.headers.items())
+        return request
+
+
+schemathesis.auth.set_from_requests(Signed())

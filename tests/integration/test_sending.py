@@ -1,0 +1,248 @@
+"""Sending's promises through the deployed stack: once, within limits, with respect."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.integration.conftest import until
+from tests.integration.test_bad_input import problem
+
+
+def number() -> str:
+    return f"1774319{random.randint(1000, 8999)}"
+
+
+def in_seconds(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def sent_texts(stack, to: str) -> list[str]:
+    rows = stack.control(f"messages?to={to}")["messages"]
+    return [row["text"] for row in rows if row.get("direction") != "inbound"]
+
+
+def status(stack, message_id: str) -> str:
+    return stack.get(f"/messages/{message_id}").json()["status"]
+
+
+@pytest.fixture
+def simulator(stack):
+    """The simulator's settings, put back to what they were after the test."""
+
+    def change(**settings):
+        stack.control("settings", settings, "PATCH")
+
+    yield change
+    change(mode=None, next_errors=None, error_for_action=None, postback_delay=0.2)
+
+
+@pytest.mark.parametrize(
+    ("error", "http", "code", "kept"),
+    [
+        ("E106", 429, "rate_limited", False),
+        ("E113", 429, "rate_limited", False),
+        ("E104", 502, "skycore_account", False),
+        ("E111", 502, "skycore_account", False),
+        ("E110", 422, "skycore_rejected", True),
+        ("E503", 504, "outcome_unknown", True),
+    ],
+)
+def test_what_proves_that_nothing_was_sent_frees_the_key(stack, sms, error, http, code, kept):
+    key, body = f"free-{error}-{random.random()}", {**sms, "to": number()}
+    # E104 is asked twice: the key is read afresh and tried once more only if it changed.
+    stack.control("settings", {"next_errors": [error]}, "PATCH")
+    found = problem(stack.post("/messages", body, Idempotency_Key=key), http, code)
+    assert found["skycore_code"] == error
+    if code == "rate_limited":
+        assert found["window"] in {"second", "minute", "day"}
+    again = []
+    assert until(
+        lambda: (
+            again.append(stack.post("/messages", body, Idempotency_Key=key))
+            or again[-1].status_code != 429
+        )
+    )
+    if kept:
+        assert again[-1].status_code == http
+        assert again[-1].json() == found
+        assert again[-1].headers["Idempotency-Replayed"] == "true"
+        assert status(stack, found["message_id"]) == (
+            "unknown" if code == "outcome_unknown" else "rejected"
+        )
+    else:
+        assert again[-1].status_code == 201
+        assert "Idempotency-Replayed" not in again[-1].headers
+
+
+@pytest.mark.parametrize(
+    "mode", ["half", "garbage", "empty", "http500", "http302", "wrong_root", "reset_after"]
+)
+def test_an_answer_that_cannot_be_read_is_never_a_second_send(stack, sms, simulator, mode):
+    to, key = number(), f"odd-{mode}-{random.random()}"
+    simulator(mode=mode)
+    body = {**sms, "to": to}
+    found = problem(stack.post("/messages", body, Idempotency_Key=key), 504, "outcome_unknown")
+    simulator(mode=None)
+    again = stack.post("/messages", body, Idempotency_Key=key)
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (504, "true")
+    assert len(sent_texts(stack, to)) <= 1
+    assert status(stack, found["message_id"]) == "unknown"
+    event = stack.event(
+        lambda event: (
+            event["type"] == "skycore.message_unknown"
+            and event["data"]["message_id"] == found["message_id"]
+        )
+    )
+    assert event["data"]["terminal"] is True
+
+
+def test_a_stop_is_respected_until_a_start(stack, sms):
+    to = number()
+    body = {**sms, "to": to}
+    assert stack.post("/messages", body).status_code == 201
+    stack.control("inbound", {"from": to, "to": "60856", "text": " Stop. "})
+    assert until(lambda: stack.post("/messages", body).status_code == 422)
+    problem(stack.post("/messages", body), 422, "recipient_opted_out")
+    queued = stack.post("/messages", body, Prefer="respond-async")
+    problem(queued, 422, "recipient_opted_out")
+    (entry,) = stack.post("/messages/batch", {"messages": [body]}).json()["messages"]
+    assert entry["code"] == "recipient_opted_out"
+    problem(stack.post("/messages", {**body, "dry_run": True}), 422, "recipient_opted_out")
+    # Another sender is not concerned; Skycore itself may still refuse (E114), which is learnt.
+    stack.control("inbound", {"from": to, "to": "60856", "text": "START"})
+    assert until(lambda: stack.post("/messages", body).status_code == 201)
+
+
+def test_a_sentence_with_stop_in_it_is_flagged_and_stops_nothing(stack, sms):
+    to = number()
+    stack.control("inbound", {"from": to, "to": "60856", "text": "we have to STOP this bill"})
+    event = stack.event(
+        lambda event: event["type"] == "skycore.sms_received" and event["data"]["from"] == to
+    )
+    assert event["data"]["opt_out"] == "possible"
+    assert stack.post("/messages", {**sms, "to": to}).status_code == 201
+
+
+def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(stack, sms):
+    to = number()
+    answer = stack.post("/messages", {**sms, "to": f"+{to}", "dry_run": True})
+    assert answer.status_code == 200
+    assert answer.json()["dry_run"] is True
+    assert answer.json()["fields"]["to"] == to
+    assert sent_texts(stack, to) == []
+    assert stack.get(f"/messages?to={to}").json()["messages"] == []
+
+
+def test_a_queued_message_can_be_cancelled_and_is_then_never_sent(stack, sms, simulator):
+    to = number()
+    simulator(mode="http503")
+    try:
+        sent = stack.post("/messages", {**sms, "to": to}, Prefer="respond-async").json()
+        answers = [
+            stack.client.request("DELETE", f"/messages/{sent['message_id']}") for _ in range(1)
+        ]
+    finally:
+        simulator(mode=None)
+    if answers[0].status_code == 200:
+        assert answers[0].json()["status"] == "cancelled"
+        stack.event(
+            lambda event: (
+                event["type"] == "skycore.message_cancelled"
+                and event["data"]["message_id"] == sent["message_id"]
+            )
+        )
+        assert sent_texts(stack, to) == []
+    else:  # it was quicker than we
+        problem(answers[0], 409, "not_cancellable")
+
+
+def test_what_was_sent_cannot_be_cancelled(stack, sms):
+    sent = stack.post("/messages", sms).json()
+    answer = stack.client.request("DELETE", f"/messages/{sent['message_id']}")
+    problem(answer, 409, "not_cancellable")
+    problem(stack.client.request("DELETE", "/messages/nobody"), 404, "message_not_found")
+
+
+def test_expires_at_must_lie_ahead(stack, sms):
+    found = problem(
+        stack.post("/messages", {**sms, "expires_at": in_seconds(-1)}), 422, "invalid_request"
+    )
+    assert found["errors"][0]["field"] == "expires_at"
+
+
+def test_the_same_batch_again_queues_nothing_twice(stack, sms):
+    to = number()
+    batch = {
+        "template": {"from": "60856", "text": "Hello {n}"},
+        "recipients": [
+            {"to": to, "text": f"Hello {n}", "client_reference": f"r{n}"} for n in range(12)
+        ],
+    }
+    key = f"batch-{random.random()}"
+    first = stack.post("/messages/batch", batch, Idempotency_Key=key).json()["messages"]
+    again = stack.post("/messages/batch", batch, Idempotency_Key=key).json()["messages"]
+    assert [row["message_id"] for row in again] == [row["message_id"] for row in first]
+    assert {row["status"] for row in first + again} == {"queued"}
+    assert until(lambda: len(sent_texts(stack, to)) == 12)
+    assert until(lambda: all(status(stack, r["message_id"]) == "delivered" for r in first))
+    assert sorted(sent_texts(stack, to)) == sorted(f"Hello {n}" for n in range(12))
+    third = stack.post("/messages/batch", batch, Idempotency_Key=key).json()["messages"]
+    assert [row["message_id"] for row in third] == [row["message_id"] for row in first]
+    assert len(sent_texts(stack, to)) == 12
+
+
+def test_all_or_nothing_names_every_bad_entry(stack, sms):
+    to = number()
+    good = {**sms, "to": to}
+    batch = {"messages": [good, {**good, "text": ""}, good], "all_or_nothing": True}
+    found = problem(stack.post("/messages/batch", batch), 422, "invalid_request")
+    assert [error["field"] for error in found["errors"]] == ["messages[1].text"]
+    assert sent_texts(stack, to) == []
+
+
+@pytest.mark.parametrize(
+    ("batch", "field"),
+    [
+        ({}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{}] * 1001}, "messages"),
+        ({"messages": "x"}, "messages"),
+        ({"messages": [{}], "colour": 1}, "colour"),
+        ({"messages": [{}], "all_or_nothing": "yes"}, "all_or_nothing"),
+        ({"template": {}, "recipients": []}, "recipients"),
+        ({"template": [], "recipients": [{}]}, "template"),
+    ],
+    ids=["nothing", "empty", "many", "text", "unknown", "flag", "nobody", "list"],
+)
+def test_a_batch_that_is_none(stack, batch, field):
+    found = problem(stack.post("/messages/batch", batch), 422, "invalid_request")
+    assert field in [error["field"] for error in found["errors"]]
+
+
+def test_several_recipients_have_rows_of_their_own(stack):
+    body = {
+        "action": "sendMessageBySubscriberRef",
+        "subscriber_ref": "family",
+        "campaign_ref": "club",
+        "text": "Dinner is ready",
+    }
+    stack.post(
+        "/actions/subscribe",
+        {"campaign_ref": "club", "mobile": "+17743190011", "subscriber_ref": "family"},
+    )
+    stack.post(
+        "/actions/subscribe",
+        {"campaign_ref": "club", "mobile": "+17743190012", "subscriber_ref": "family"},
+    )
+    answer = stack.post("/messages", body)
+    assert answer.status_code == 201, answer.text
+    recipients = answer.json()["recipients"]
+    assert {row["to"] for row in recipients} >= {"17743190011", "17743190012"}
+    for row in recipients:
+        found = stack.get(f"/messages/{row['message_id']}").json()
+        assert found["parent"] == answer.json()["message_id"]
+        assert found["tracking_id"] == row["tracking_id"]
+        assert until(lambda row=row: status(stack, row["message_id"]) == "delivered")

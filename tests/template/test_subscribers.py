@@ -1,0 +1,76 @@
+"""Who may subscribe to the events, and that what is documented for them fits the topic."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from skycore.postbacks import message_attributes
+from tests.contract.test_postback_corpus import BODIES, expected
+from tests.template.conftest import ROOT, _Loader
+
+EVENTS_PAGE = (ROOT / "docs" / "events.md").read_text()
+EXAMPLE = ROOT / "examples" / "subscriber" / "template.yaml"
+
+
+def test_only_named_accounts_may_subscribe_and_only_queues(template):
+    policy = template.resources["EventTopicPolicy"]
+    assert policy["Condition"] == "HasSubscriberAccounts"
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Allow"
+    assert statement["Principal"] == {"AWS": {"Ref": "SubscriberAccountIds"}}
+    assert statement["Action"] == "sns:Subscribe"
+    assert statement["Resource"] == {"Ref": "EventTopic"}
+    assert statement["Condition"] == {"StringEquals": {"sns:Protocol": "sqs"}}
+    assert template.body["Parameters"]["SubscriberAccountIds"]["Default"] == ""
+
+
+def test_the_event_queue_gets_everything(template):
+    subscription = template.resources["EventSubscription"]["Properties"]
+    assert "FilterPolicy" not in subscription
+    assert subscription["RawMessageDelivery"] is True
+
+
+def documented_resources():
+    section = EVENTS_PAGE.split("\n## A queue of your own", 1)[1]
+    return yaml.load(section.split("```yaml\n", 1)[1].split("```", 1)[0], _Loader)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [documented_resources(), yaml.load(EXAMPLE.read_text(), _Loader)["Resources"]],
+    ids=["docs", "example"],
+)
+def test_a_documented_queue_is_whole(resources):
+    kinds = {
+        resource["Type"]: resource["Properties"]
+        for resource in resources.values()
+        if "Properties" in resource
+    }
+    subscription = kinds["AWS::SNS::Subscription"]
+    assert subscription["RawMessageDelivery"] is True
+    assert subscription["Protocol"] == "sqs"
+    (statement,) = kinds["AWS::SQS::QueuePolicy"]["PolicyDocument"]["Statement"]
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "EventTopicArn"}}}
+    attributes = [message_attributes(event) for name in BODIES for event in expected(name)]
+    for name, values in subscription["FilterPolicy"].items():
+        assert all(any(one.get(name) == value for one in attributes) for value in values)
+
+
+def test_the_attributes_that_are_documented_are_those_that_events_have():
+    table = EVENTS_PAGE.split("| attribute |", 1)[1].split("\n\n", 1)[0]
+    named = set(
+        re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    )
+    had = {name for one in BODIES for event in expected(one) for name in message_attributes(event)}
+    assert named == had
+
+
+def test_the_examples_schema_is_the_one_that_is_shipped():
+    name = "postback-event-v1.json"
+    copy = (EXAMPLE.parent / "src" / name).read_text()
+    assert copy == (ROOT / "events" / "schema" / name).read_text()
+    json.loads(copy)

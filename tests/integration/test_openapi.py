@@ -11,6 +11,7 @@ from tests.integration.conftest import LOCAL_DIR, ROOT
 
 HERE = ROOT / "tests" / "integration" / "schemathesis"
 PROGRAM = ROOT / ".venv-schemathesis" / "bin" / "schemathesis"
+SAME = ["--generation-deterministic"]  # the same requests in every run
 # Every combination of limits takes minutes; these routes have few.
 SMALL = [
     "/messages/batch",
@@ -43,11 +44,11 @@ def installed():
 
 
 def test_examples_and_random_requests_of_every_route(stack):
-    run(stack, "--phases", "examples,fuzzing", "--max-examples", "8")
+    run(stack, "--phases", "examples,fuzzing", "--max-examples", "8", *SAME)
 
 
 def test_every_limit_of_the_small_routes(stack):
-    run(stack, "--phases", "coverage", *(f"--include-path={path}" for path in SMALL))
+    run(stack, "--phases", "coverage", *(f"--include-path={path}" for path in SMALL), *SAME)
 
 
 @pytest.mark.long

@@ -11,12 +11,13 @@ from jsonschema import Draft202012Validator
 from tests.contract.test_postback_corpus import BODIES, SCHEMA, expected
 from tests.integration.conftest import Stack, until
 
-OURS = {"time", "source"}  # of the stack or of the moment; `received_at` too
+# Of the stack or of the moment, not of the body.
+OURS = {"time", "source", "received_at", "opt_out"}
 
 
 def plain(event: dict[str, Any]) -> dict[str, Any]:
     """The event without what differs between a stack at work and the files."""
-    data = {name: value for name, value in event["data"].items() if name != "received_at"}
+    data = {name: value for name, value in event["data"].items() if name not in OURS}
     kept = {name: value for name, value in event.items() if name not in OURS}
     time = event["time"] if data["timestamp"] else None
     return {**kept, "time": time, "data": data}

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import schemathesis
 from botocore.auth import SigV4Auth
@@ -35,3 +36,9 @@ class Signed(AuthBase):
 
 
 schemathesis.auth.set_from_requests(Signed())
+
+
+@schemathesis.hook
+def filter_path_parameters(_context: object, parameters: dict[str, object] | None) -> bool:
+    """The emulator's policies match no path with a line feed: its own 403 would be the answer."""
+    return not any("\n" in unquote(str(value)) for value in (parameters or {}).values())

@@ -64,7 +64,7 @@ class Sender:
 
     def accept(self) -> None:
         if not messages.move("m1", "accepted", moment=NOW, own=True, tracking_id="T1"):
-            messages.note("m1", tracking_id="T1")
+            messages.accept_late("m1", "a", NOW, tracking_id="T1")
 
     def step(self) -> None:
         if self.steps:

@@ -107,7 +107,10 @@ class FakeDynamoDB:
         right = right.strip()
         name = names[left.strip()]
         appended = re.fullmatch(r"list_append ?\((#\w+), ?(:\w+)\)", right)
-        if appended:
+        kept = re.fullmatch(r"if_not_exists ?\((#\w+), ?(:\w+)\)", right)
+        if kept:
+            item[name] = old.get(names[kept[1]], values[kept[2]])
+        elif appended:
             held = old[names[appended[1]]]["L"]
             item[name] = {"L": held + values[appended[2]]["L"]}
         else:

@@ -61,7 +61,8 @@ def call(
 def _refusal(error: Refused, known: Mapping[str, Any]) -> Problem:
     known_code = find_error(error.code)
     meaning = known_code.meaning if known_code else "Skycore refused the request"
-    if error.problem.code == "skycore_rejected" and error.problem.retryable:
+    kept = known["message_id"] is not None and error.problem.code in KEPT
+    if kept and error.problem.retryable:
         meaning += "; a later try, under a new Idempotency-Key, may succeed"
     return Problem(
         error.problem.code,

@@ -11,7 +11,6 @@ from skycore.aws import queue
 from skycore.logs import log, log_exception, masked
 from skycore.messages import idempotency
 from skycore.storage import messages
-from skycore.storage.messages import MessageRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from skycore.api import Reply
     from skycore.flows.compose import Draft
     from skycore.problems import Problem
+    from skycore.storage.messages import MessageRow
 
 
 def new_message(
@@ -113,14 +113,15 @@ def mend(note: Mapping[str, Any], days: int) -> None:
         note["status"],
         moment=moment,
         own=True,
-        only_if=MessageRow.attempt == note["attempt"],
+        if_attempt=note["attempt"],
         answer=answer,
         request=None,
         **extra,
     )
     if not moved and note["status"] == "accepted":
-        # A receipt was quicker: the status stands, the answer is still to be kept.
-        messages.note(message_id, answer=answer, **extra)
+        messages.accept_late(
+            message_id, note["attempt"], moment, answer=answer, request=None, **extra
+        )
 
 
 def _write(note: dict[str, Any], mend_queue: str, days: int) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from skycore import times
 from skycore.logs import log, masked
-from skycore.messages.opt_out import OptOut, opt_out_of
 from skycore.problems import Problem
 from skycore.storage import suppression
 
@@ -16,32 +15,30 @@ if TYPE_CHECKING:
 BLACKLISTED = "E114"
 
 
-def learn(event: Event) -> OptOut | None:
-    """Notes what an event says about its number's wishes; returns what its text said.
+def learn(event: Event) -> None:
+    """Notes what an event says about its number's wishes; safe to repeat, in any order.
 
     N302 concerns a sender only when the person asked for it (SOURCE MO): any other source took
     the number off one campaign. N301 lifts.
     """
     data, moment = event.data, times.from_text(event.time)
     code, number = data.get("code"), event.counterpart
-    said: OptOut | None = None
-    sender: str | None = None
     if number is None:
-        return None
+        return
+    sender: str | None
+    wish: str | None
     if code == "N211":
-        sender, said = data.get("to"), opt_out_of(data.get("text") or data.get("keyword"))
-        wish = said
+        sender, wish = data.get("to"), data.get("opt_out")
     elif code == "N302" and str(data.get("source") or "").strip().upper() == "MO":
         sender, wish = data.get("shortcode"), "stop"
     elif code == "N301":
         sender, wish = data.get("shortcode"), "start"
     else:
-        return None
+        return
     if wish == "stop" and suppression.stop(number, sender, moment, str(code)):
         log.info("opted out", extra={"number": masked(number), "code": code})
     if wish == "start" and suppression.start(number, sender, moment):
         log.info("opted in", extra={"number": masked(number), "code": code})
-    return said
 
 
 def blacklisted(number: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from skycore.aws import queue, topic
+from skycore.flows import opt_out
 from skycore.flows.receipts import apply_earlier_receipts, apply_receipt
 from skycore.flows.tell import event_envelope, owner_of, owners_of, step_envelope
 from skycore.logs import log, log_exception
@@ -116,6 +117,7 @@ def _told(
             owner = owner_of(event, owners)
             if owner is not None:
                 apply_receipt(owner.message_id, event)
+            opt_out.learn(event)
             return event_envelope(whole.get(event.id, stored), owners, source)
         case MessageRow() as row:
             apply_earlier_receipts(row, row.tracking_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 from skycore import times
 from skycore.flows import views
+from skycore.flows.possible_match import possible_matches
 from skycore.flows.tell import event_envelope, owners_of
 from skycore.problems import Problem
 from skycore.storage import events, messages
@@ -20,7 +21,10 @@ def get_message(message_id: str) -> dict[str, Any]:
     if row is None:
         raise Problem("message_not_found", "there is no message with this id")
     told = events.of_tracking_id(row.tracking_id) if row.tracking_id else []
-    return {**views.message(row, times.now()), "timeline": views.timeline(row, told)}
+    view = {**views.message(row, times.now()), "timeline": views.timeline(row, told)}
+    if view["status"] == "unknown":
+        view["possible_match"] = possible_matches(row)
+    return view
 
 
 def cancel(message_id: str) -> dict[str, Any]:

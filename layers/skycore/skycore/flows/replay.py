@@ -16,17 +16,13 @@ from skycore.storage.listing import Span
 from skycore.storage.table import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-
-    from pynamodb.indexes import GlobalSecondaryIndex
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from skycore.messages.status import OwnStep
     from skycore.postbacks import Event
-    from skycore.storage.batches import Key
     from skycore.storage.events import StoredEvent
 
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)  # before every row
-PAGE = 100  # rows; as many as one call reads
 LONGEST_STEPS = timedelta(days=1)  # after its row was made a message's last step of ours is taken
 
 
@@ -49,7 +45,7 @@ def reread_unparsed(*, days: int, write: bool) -> Iterator[Reread]:
     does not take an event.
     """
     span = Span("event", FIRST, times.now(), None)
-    for keys in _pages(Row.by_state, listing.all_time(events.UNPARSED), span):
+    for keys in listing.all_pages(Row.by_state, listing.all_time(events.UNPARSED), span):
         for stored in events.by_keys(keys).values():
             error = str(stored.event.data.get("error"))
             told = read_again(stored.raw, stored.event.received_at, error)
@@ -79,7 +75,7 @@ def told(
     since: datetime, until: datetime, types: Collection[str], *, source: str
 ) -> Iterator[list[dict[str, Any]]]:
     """The envelopes of stored events in a stretch of time, newest first, page by page."""
-    for keys in _pages(Row.by_day, listing.days, Span("event", since, until, None)):
+    for keys in listing.all_pages(Row.by_day, listing.days, Span("event", since, until, None)):
         found = list(events.by_keys(keys).values())
         wanted = [one for one in found if not types or one.event.type in types]
         owners = owners_of(one.event for one in wanted)
@@ -87,7 +83,7 @@ def told(
     if types and not any(type_.startswith("skycore.message_") for type_ in types):
         return
     span = Span("message", since - LONGEST_STEPS, until, None)
-    for keys in _pages(Row.by_day, listing.days, span):
+    for keys in listing.all_pages(Row.by_day, listing.days, span):
         envelopes = [
             step_envelope(row, cast("OwnStep", step), source)
             for row in messages.get_many(keys).values()
@@ -114,16 +110,3 @@ def _replace(stored: StoredEvent, told: Sequence[Event], days: int) -> None:
     if events.put_all([(stored.raw, fresh)], days):
         raise RuntimeError("the table refuses events; nothing is lost, run it again")
     events.off_the_unparsed_list(stored.event.id)
-
-
-def _pages(
-    index: GlobalSecondaryIndex[Any],
-    period_of: Callable[[datetime], listing.Period],
-    span: Span,
-) -> Iterator[list[Key]]:
-    while True:
-        keys, place = listing.page(index, period_of, span, PAGE)
-        yield keys
-        if place is None:
-            return
-        span = replace(span, place=place)

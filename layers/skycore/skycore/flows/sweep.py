@@ -9,10 +9,11 @@ from skycore import times
 from skycore.flows.views import status_of
 from skycore.logs import log
 from skycore.storage import messages
-from skycore.storage.messages import MessageRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from skycore.storage.messages import MessageRow
 
 WHY = {
     "unknown": "the call died on its way; Skycore may have taken the message",
@@ -51,7 +52,8 @@ def expire_or_lose(row: MessageRow, status: str) -> bool:
         status,
         moment=times.now(),
         own=True,
-        only_if=(MessageRow.attempt == row.attempt) & (MessageRow.status == row.status),
+        if_attempt=row.attempt,
+        if_status=row.status,
         request=None,
         detail=WHY[status],
     )

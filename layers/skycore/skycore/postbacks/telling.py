@@ -8,7 +8,10 @@ from skycore.postbacks.event import TYPE_PREFIX, Event
 from skycore.postbacks.identity import digest_of, digits, event_id, identify
 from skycore.postbacks.meaning import UNPARSED, meaning
 from skycore.postbacks.notification import Fields
+from skycore.postbacks.opt_out import opt_out_of
 from skycore.postbacks.times import utc_text
+
+_INBOUND_SMS = "sms_mo"
 
 
 def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
@@ -23,6 +26,9 @@ def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
     if outcome is not None:
         data["outcome"] = outcome
         data["terminal"] = terminal
+    if code is not None and code.kind == _INBOUND_SMS:
+        said = opt_out_of(values.get("text") or values.get("keyword"))
+        data |= {"opt_out": said} if said else {}
     if fields.extra:
         data["extra"] = fields.extra
     return Event(

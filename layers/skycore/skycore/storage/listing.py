@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from skycore import times
 from skycore.storage import keys
+from skycore.storage.batches import READ_KEYS
 from skycore.storage.table import Row
 
 if TYPE_CHECKING:
@@ -94,6 +95,18 @@ def page(
         if queries >= MOST_QUERIES and moment >= span.since:
             return found, Place(keys.at(span.kind, moment), "~")
     return found, None
+
+
+def all_pages(
+    index: GlobalSecondaryIndex[Any], period_of: Callable[[datetime], Period], span: Span
+) -> Iterator[list[Key]]:
+    """Keys of all rows in the span, newest first, as many at a time as one call reads."""
+    while True:
+        keys_, place = page(index, period_of, span, READ_KEYS)
+        yield keys_
+        if place is None:
+            return
+        span = replace(span, place=place)
 
 
 def _newest(

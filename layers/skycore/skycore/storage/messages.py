@@ -194,15 +194,57 @@ def move(
     *,
     moment: datetime,
     own: bool,
-    only_if: Condition | None = None,
+    if_attempt: str | None = None,
+    if_status: str | None = None,
     **attributes: Any,
 ) -> bool:
     """Moves a message to `status` if that ranks above what it has; True if it did.
 
     A step of our `own` gets a line in the timeline, and subscribers are told of it if it is one
     of OWN_STEPS; any other status came from an event that is kept and told itself.
-    `attributes` that are None are removed.
+    With `if_attempt` or `if_status`, only a row that has these. `attributes` that are None are
+    removed.
     """
+    condition = MessageRow.rank < RANKS[status]
+    if if_attempt is not None:
+        condition &= MessageRow.attempt == if_attempt
+    if if_status is not None:
+        condition &= MessageRow.status == if_status
+    return _move(message_id, status, moment, condition, own=own, attributes=attributes)
+
+
+def receive(
+    message_id: str,
+    status: str,
+    number: str | None,
+    moment: datetime,
+    *,
+    tracking_id: str | None,
+) -> bool:
+    """Moves a message to the `status` that a postback tells of `number`; True if it did.
+
+    The row gets the tracking id too, in case our own note of it was lost.
+
+    Campaigns share one tracking id: a receipt for another number than the message's does not
+    concern it, and a message without a number of its own, which is a campaign's, stays as it is.
+    """
+    # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
+    one_of_several = MessageRow.to.does_not_exist() & MessageRow.parent.exists()
+    its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
+    condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
+    mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
+    return _move(message_id, status, moment, condition, own=False, attributes=mended)
+
+
+def _move(
+    message_id: str,
+    status: str,
+    moment: datetime,
+    condition: Condition,
+    *,
+    own: bool,
+    attributes: Mapping[str, Any],
+) -> bool:
     actions: list[Action] = [
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
@@ -214,9 +256,6 @@ def move(
     if own:
         actions.append(MessageRow.steps.set(MessageRow.steps.append([step(status, moment)])))
     actions += _sets(attributes)
-    condition = (MessageRow.pk.exists()) & (MessageRow.rank < RANKS[status])
-    if only_if is not None:
-        condition &= only_if
     return _update(message_id, actions, condition)
 
 
@@ -230,7 +269,7 @@ def take_from_queue(row: MessageRow, attempt: str, moment: datetime) -> bool:
         "sending",
         moment=moment,
         own=True,
-        only_if=MessageRow.status == "queued",
+        if_status="queued",
         attempt=attempt,
     )
     if not moved:
@@ -258,9 +297,19 @@ def back_to_queue(row: MessageRow, *, tries: int) -> bool:
     return _update(row.message_id, actions, condition)
 
 
-def note(message_id: str, **attributes: Any) -> bool:
-    """Sets attributes of an existing row, whatever its status; True if there is one."""
-    return _update(message_id, _sets(attributes), MessageRow.pk.exists())
+def accept_late(message_id: str, attempt: str, moment: datetime, **attributes: Any) -> bool:
+    """Notes that Skycore accepted a message whose receipt was quicker; its status stays.
+
+    Once only: a row that has its answer is left as it is.
+    """
+    actions: list[Action] = [
+        MessageRow.news.set("accepted"),
+        MessageRow.steps.set(MessageRow.steps.append([step("accepted", moment)])),
+        *_sets(attributes),
+    ]
+    received = (MessageRow.rank > RANKS["accepted"]) & (MessageRow.rank <= RANKS["delivered"])
+    condition = received & (MessageRow.attempt == attempt) & MessageRow.answer.does_not_exist()
+    return _update(message_id, actions, condition)
 
 
 def put_pointer(
@@ -328,6 +377,6 @@ def cancel(message_id: str, moment: datetime) -> bool:
         "cancelled",
         moment=moment,
         own=True,
-        only_if=MessageRow.status == "queued",
+        if_status="queued",
         request=None,
     )

@@ -36,10 +36,21 @@ setup: .venv/.ready .venv-emulator/.ready
 	@.venv-emulator/bin/pip install --quiet --disable-pip-version-check -r requirements/emulator.txt
 	@touch $@
 
-test: setup lint types template-checks ## Lint, types, template checks, unit, contract and integration tests
-	@$(BIN)/pytest tests/unit tests/contract tests/template tests/integration
+.venv-schemathesis/.ready: requirements/schemathesis.txt .python-version
+	@echo "setting up .venv-schemathesis (once)"
+	@$(PYTHON) -m venv --clear .venv-schemathesis
+	@.venv-schemathesis/bin/pip install --quiet --disable-pip-version-check -r requirements/schemathesis.txt
+	@touch $@
 
-test-long: setup ## What takes longer: chaos, soak, long limiter runs
+.PHONY: openapi
+openapi: setup ## Write openapi.yaml from the catalogue of actions
+	@$(BIN)/python -m local.openapi
+
+test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract and integration tests
+	@$(BIN)/pytest -n auto tests/unit tests/contract tests/template
+	@$(BIN)/pytest -m "not long" tests/integration
+
+test-long: setup .venv-schemathesis/.ready ## What takes longer: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests
 
 lint: setup
@@ -55,11 +66,13 @@ template-checks: setup
 
 lock: ## Write the pinned requirements anew (needs uv)
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
+	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/schemathesis.in -o requirements/schemathesis.txt
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/emulator.in -o requirements/emulator.txt
 	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
+	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: down ## Remove everything that was set up or built
-	@rm -rf .venv .venv-emulator .aws-sam .local
+	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .aws-sam .local
 
 .PHONY: replay fuzz
 replay: setup ## Read unparsed postbacks again after a fix (STACK=name, default the local one; SINCE, UNTIL, TYPE: publish again)

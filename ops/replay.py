@@ -121,8 +121,10 @@ def _describe(name: str) -> Stack:
 
 def _use_local_stack() -> str:
     """Makes the local stack's administrator the one who acts; the stack's name."""
-    state = ROOT / os.environ.get("LOCAL_DIR", ".local")
-    stack = json.loads((state / "stack.json").read_text())
+    described = ROOT / os.environ.get("LOCAL_DIR", ".local") / "stack.json"
+    if not described.exists():
+        raise SystemExit("no local stack is up (make up); for one on AWS: make replay STACK=name")
+    stack = json.loads(described.read_text())
     os.environ.update(
         AWS_ENDPOINT_URL=stack["endpoint_url"],
         AWS_ACCESS_KEY_ID=stack["admin_access_key_id"],

@@ -76,6 +76,15 @@ _RECIPIENTS: dict[str, Schema] = {
         },
     }
 }
+_POSSIBLE_MATCH: Schema = {
+    "type": "array",
+    "description": "Of an unknown message: receipts that may be its own. A person decides.",
+    "items": {
+        "type": "object",
+        "properties": {"tracking_id": _TEXT, "event": _TEXT, "time": _TIME, "event_id": _TEXT},
+        "required": ["tracking_id", "event", "time", "event_id"],
+    },
+}
 _DRY_RUN: dict[str, Schema] = {
     "dry_run": {"const": True},
     **{name: _MESSAGE[name] for name in ("action", "to", "from", "client_reference")},
@@ -124,7 +133,11 @@ def schemas() -> dict[str, Schema]:
         "MessageWithTimeline": {
             "allOf": [
                 _ref("Message"),
-                _object({"timeline": {"type": "array", "items": _ref("Step")}}, ["timeline"]),
+                _object(
+                    {"timeline": {"type": "array", "items": _ref("Step")}},
+                    ["timeline"],
+                    possible_match=_POSSIBLE_MATCH,
+                ),
             ]
         },
         "Step": step,

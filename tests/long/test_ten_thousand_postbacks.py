@@ -142,7 +142,7 @@ def test_every_distinct_notification_is_kept_once_and_told(stack, capsys):
         f" missing {len(expected - reader.got.keys())}"
     )
     with capsys.disabled():
-        print(counts)  # noqa: T201 - the numbers are what the test is read for
+        print(counts)
     assert answers == {200: len(posts)}
     assert expected == reader.got.keys() & expected
     assert {id_: rows[id_] for id_ in dated} == dict.fromkeys(dated, 1)

@@ -3,7 +3,7 @@
 Run as a program it prints the tables of docs/limits.md.
 """
 
-# ruff: noqa: T201 - run as a program it prints
+
 from __future__ import annotations
 
 import heapq

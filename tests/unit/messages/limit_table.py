@@ -1,4 +1,4 @@
-# ruff: noqa: T201 - run as a program it prints
+
 """The limiter's item in memory, and what many takers at once cost.
 
 Run as a program it prints the table of docs/limits.md.

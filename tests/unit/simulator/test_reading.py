@@ -109,7 +109,7 @@ def test_the_layout_of_2014_still_works() -> None:
         ("wrong password", "POST", "", b"action=loginUser&user=u&pass=0", "E104"),
     ],
 )
-def test_unusable_requests(  # noqa: PLR0917 - the columns of the table
+def test_unusable_requests(
     skycore: Skycore, label: str, method: str, query: str, body: bytes, code: str
 ) -> None:
     answer = skycore.session.request(method, f"{skycore.url}?{query}", data=body)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from skycore.aws import clients
 from skycore.aws.batches import send_twice
+from skycore.logs import log_exception
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,14 +39,18 @@ def send(
 def send_many(queue_url: str, bodies: Sequence[str]) -> set[int]:
     """Sends many messages; returns the indexes of those that SQS does not have.
 
-    Each that SQS refuses is tried once more. Raises botocore's errors if a call fails as a whole.
+    Each that SQS refuses, or that a call without an answer held, is tried once more.
     """
 
     def send_batch(indexes: list[int]) -> set[int]:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(index), "MessageBody": bodies[index]} for index in indexes
         ]
-        answer = clients.sqs().send_message_batch(QueueUrl=queue_url, Entries=entries)
+        try:
+            answer = clients.sqs().send_message_batch(QueueUrl=queue_url, Entries=entries)
+        except (BotoCoreError, ClientError) as error:
+            log_exception("queue did not answer", error, entries=len(entries))
+            return set()
         return {int(entry["Id"]) for entry in answer.get("Successful", [])}
 
     return send_twice([len(body.encode()) for body in bodies], BATCH_BYTES, send_batch)

@@ -10,16 +10,17 @@ from skycore.api import FieldError
 from skycore.aws import queue
 from skycore.flows import opt_out, views
 from skycore.flows.compose import compose, invalid
-from skycore.flows.enqueue import is_still_queued, queue_body, queued_row
+from skycore.flows.enqueue import is_still_queued, not_queued, queue_body, queued_row
 from skycore.flows.send import check_key, dry_run, replay
 from skycore.messages import idempotency
 from skycore.problems import Problem
-from skycore.storage import messages
+from skycore.storage import messages, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-    from skycore.flows.compose import Rules
+    from skycore.flows.compose import Draft, Rules
     from skycore.storage.messages import MessageRow
 
 MOST = 1000  # messages in one call
@@ -31,8 +32,19 @@ class _Entry:
     """One message of the batch: what was asked, and its row or its answer."""
 
     body: Mapping[str, Any]
+    draft: Draft | None = None
     row: MessageRow | None = None
+    before: MessageRow | None = None  # the same message of an earlier call
+    taken: datetime | None = None  # when it took the one confirmation of an opt-out
     result: dict[str, Any] | None = None
+
+    def new(self, existing: Mapping[str, MessageRow]) -> bool:
+        """Whether it is to be queued for the first time."""
+        return self.row is not None and self.row.message_id not in existing
+
+    def refuse(self, problem: Problem) -> None:
+        """Answers with a problem; nothing is queued."""
+        self.row, self.result = None, problem.body()
 
 
 def enqueue_batch(
@@ -49,12 +61,12 @@ def enqueue_batch(
     for number, entry in enumerate(entries):
         message_id = idempotency.message_id(caller, None if key is None else f"{key}\n{number}")
         _prepare(entry, message_id, rules)
-    bad = [
-        number for number, entry in enumerate(entries) if entry.result and "code" in entry.result
-    ]
+    existing = _existing(entries) if key is not None else {}
+    _refuse_opted_out([entry for entry in entries if entry.new(existing)])
+    bad = [number for number, entry in enumerate(entries) if "code" in (entry.result or {})]
     if together and bad:
         raise _refused(entries, bad)
-    _write(entries, with_key=key is not None)
+    _write(entries, existing, may_exist=key is not None)
     _queue(entries, queue_url)
     return {"messages": [entry.result for entry in entries]}
 
@@ -81,18 +93,36 @@ def _bodies(body: Mapping[str, Any], together: object) -> list[Any]:
 def _prepare(entry: _Entry, message_id: str, rules: Rules) -> None:
     """Gives the entry its row, or its answer if it is not to be queued."""
     if not isinstance(entry.body, dict):
-        entry.result = Problem("invalid_request", "a message is a JSON object").body()
+        entry.refuse(Problem("invalid_request", "a message is a JSON object"))
         return
     try:
-        draft = compose(entry.body, rules)
-        if draft.dry_run:
-            entry.result = dry_run(draft).body
+        entry.draft = compose(entry.body, rules)
+        if entry.draft.dry_run:
+            entry.result = dry_run(entry.draft).body
             return
-        opt_out.check(draft.to, draft.sender, confirmation=draft.opt_out_confirmation)
     except Problem as problem:
-        entry.result = problem.body()
+        entry.refuse(problem)
         return
-    entry.row = queued_row(draft, entry.body, message_id, rules.days)
+    entry.row = queued_row(entry.draft, entry.body, message_id, rules.days)
+
+
+def _existing(entries: Sequence[_Entry]) -> dict[str, MessageRow]:
+    """The messages that an earlier call under the same key has written, by id."""
+    rows = [entry.row for entry in entries if entry.row is not None]
+    found = messages.get_many((row.pk, row.sk) for row in rows)
+    return {row.message_id: row for row in found.values()}
+
+
+def _refuse_opted_out(entries: Sequence[_Entry]) -> None:
+    """Answers those whose recipients opted out; a confirmation is taken when it is queued."""
+    drafts = [entry.draft for entry in entries if entry.draft is not None]
+    stopped = suppression.suppressed((draft.to, draft.sender) for draft in drafts if draft.to)
+    for entry in entries:
+        draft = entry.draft
+        if draft is None or draft.to is None or (draft.to, draft.sender) not in stopped:
+            continue
+        if not draft.opt_out_confirmation:
+            entry.refuse(opt_out.opted_out())
 
 
 def _refused(entries: Sequence[_Entry], bad: Sequence[int]) -> Problem:
@@ -105,31 +135,46 @@ def _refused(entries: Sequence[_Entry], bad: Sequence[int]) -> Problem:
     return invalid(errors)
 
 
-def _write(entries: Sequence[_Entry], *, with_key: bool) -> None:
-    """Writes the rows; an entry that another call has written or finished gets its answer."""
-    rows = [entry.row for entry in entries if entry.row is not None]
-    existing = messages.create_many(rows, may_exist=with_key)
+def _write(
+    entries: Sequence[_Entry], existing: Mapping[str, MessageRow], *, may_exist: bool
+) -> None:
+    """Writes the new rows; an entry that another call has finished gets its answer."""
+    rows = [entry.row for entry in entries if entry.row is not None and entry.new(existing)]
+    before = {**existing, **messages.create_many(rows, may_exist=may_exist)}
     for entry in entries:
         if entry.row is None:
             continue
-        before = existing.get(entry.row.message_id)
-        if before is not None and not is_still_queued(before, entry.row):
-            try:
-                entry.result = replay(before, entry.row.fingerprint).body
-            except Problem as problem:
-                entry.result = problem.body()
-            entry.row = None
+        entry.before = before.get(entry.row.message_id)
+        try:
+            if entry.before is None:
+                _confirm(entry)
+            elif not is_still_queued(entry.before, entry.row):
+                entry.result = replay(entry.before, entry.row.fingerprint).body
+                entry.row = None
+        except Problem as problem:
+            entry.refuse(problem)
+
+
+def _confirm(entry: _Entry) -> None:
+    """Takes the one confirmation of an opt-out, if the entry is one. Raises Problem."""
+    if entry.draft is None or entry.row is None or not entry.draft.opt_out_confirmation:
+        return
+    try:
+        entry.taken = opt_out.check(entry.draft)
+    except Problem:
+        messages.release(entry.row)
+        raise
 
 
 def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
-    waiting = [entry for entry in entries if entry.row is not None]
-    rows = [entry.row for entry in waiting if entry.row is not None]
-    lost = queue.send_many(queue_url, [queue_body(row) for row in rows])
+    waiting = [(entry, entry.row) for entry in entries if entry.row is not None]
+    lost = queue.send_many(queue_url, [queue_body(row) for _, row in waiting])
     now = times.now()
-    for number, (entry, row) in enumerate(zip(waiting, rows, strict=True)):
-        if number in lost:
+    for number, (entry, row) in enumerate(waiting):
+        if number not in lost:
+            entry.result = views.message(entry.before or row, now)
+            continue
+        if entry.before is None and entry.draft is not None:
             messages.release(row)
-            detail = "the queue did not take the message; nothing will be sent"
-            entry.result = Problem("not_queued", detail, message_id=row.message_id).body()
-        else:
-            entry.result = views.message(row, now)
+            opt_out.give_back(entry.draft, entry.taken)
+        entry.refuse(not_queued())

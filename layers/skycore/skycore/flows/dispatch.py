@@ -136,7 +136,7 @@ def _send_one(queued: _Queued, slot_ms: int, line: Line, queues: Queues, deadlin
     draft = Draft(action, kept["fields"], row.client_reference)
     try:
         if not kept["confirmation"]:  # a confirmation was allowed, once, when it was queued
-            opt_out.check(draft.to, draft.sender, confirmation=False)
+            opt_out.check(draft)
     except Problem as problem:
         ledger.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
         return
@@ -153,7 +153,7 @@ def _again(queued: _Queued, problem: Problem, queues: Queues) -> None:
     """Puts a message back that provably was not sent; after five real tries, aside."""
     row = queued.row
     if problem.code == "rate_limited":
-        messages.back_to_queue(row, tries=int(row.tries))
+        messages.back_to_queue(row, tries=int(row.tries), keep_line=False)
         _put_back(queued, problem.retry_after or 1, queues)
         return
     tries = int(row.tries) + 1

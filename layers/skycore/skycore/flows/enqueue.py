@@ -11,6 +11,7 @@ from skycore.flows import ledger, opt_out, views
 from skycore.flows.compose import compose
 from skycore.flows.send import Sent, check_key, dry_run, replay
 from skycore.messages import idempotency
+from skycore.problems import Problem
 from skycore.storage import messages
 
 if TYPE_CHECKING:
@@ -28,15 +29,29 @@ def enqueue(
     draft = compose(body, rules)
     if draft.dry_run:
         return dry_run(draft)
-    opt_out.check(draft.to, draft.sender, confirmation=draft.opt_out_confirmation)
     row = queued_row(draft, body, idempotency.message_id(caller, key), rules.days)
     existing = messages.create(row)
     if existing is not None and not is_still_queued(existing, row):
         return replay(existing, row.fingerprint)
-    # A row that a call wrote which died before the queue had it goes again: dispatch sends a
-    # message once, however often the queue names it.
-    queue.send(queue_url, queue_body(row))
+    taken = None
+    try:
+        if existing is None:
+            taken = opt_out.check(draft)
+        # A row that a call wrote which died before the queue had it goes again: dispatch sends a
+        # message once, however often the queue names it.
+        if queue.send_many(queue_url, [queue_body(row)]):
+            raise not_queued()
+    except BaseException:
+        if existing is None:
+            messages.release(row)
+            opt_out.give_back(draft, taken)
+        raise
     return Sent(202, views.message(existing or row, times.now()), replayed=existing is not None)
+
+
+def not_queued() -> Problem:
+    """The problem of a queue that did not take a message."""
+    return Problem("not_queued", "the queue did not take the message; nothing will be sent")
 
 
 def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int) -> MessageRow:

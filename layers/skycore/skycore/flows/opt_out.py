@@ -10,6 +10,9 @@ from skycore.problems import Problem
 from skycore.storage import suppression
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from skycore.flows.compose import Draft
     from skycore.postbacks import Event
 
 BLACKLISTED = "E114"
@@ -46,14 +49,27 @@ def blacklisted(number: str) -> None:
     suppression.stop(number, None, times.now(), BLACKLISTED)
 
 
-def check(number: str | None, sender: str | None, *, confirmation: bool) -> None:
+def check(draft: Draft) -> datetime | None:
     """Raises Problem recipient_opted_out for a number that wants nothing from this sender.
 
-    The one message after a stop that says `opt_out_confirmation` may go.
+    The one message after a stop that says `opt_out_confirmation` may go: then the moment is
+    returned at which that was taken, for `give_back` if nothing is sent after all.
     """
-    if number is None or not suppression.is_suppressed(number, sender):
-        return
-    if confirmation and suppression.confirm_once(number, sender, times.now()):
-        return
+    if draft.to is None or not suppression.suppressed([(draft.to, draft.sender)]):
+        return None
+    moment = times.now()
+    if draft.opt_out_confirmation and suppression.confirm_once(draft.to, draft.sender, moment):
+        return moment
+    raise opted_out()
+
+
+def give_back(draft: Draft, taken: datetime | None) -> None:
+    """Lets another message confirm the opt-out, because this one provably was not sent."""
+    if draft.to is not None and taken is not None:
+        suppression.give_back(draft.to, draft.sender, taken)
+
+
+def opted_out() -> Problem:
+    """The problem of a recipient who wants nothing from this sender."""
     detail = "the recipient has opted out of messages from this sender"
-    raise Problem("recipient_opted_out", detail)
+    return Problem("recipient_opted_out", detail)

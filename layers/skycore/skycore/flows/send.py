@@ -16,6 +16,7 @@ from skycore.storage import messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from skycore.api import Reply, SkycoreClient
     from skycore.flows.compose import Draft, Rules
@@ -65,21 +66,26 @@ def send(
     existing = messages.create(row)
     if existing is not None:
         return replay(existing, row.fingerprint)
+    taken = None
     try:
-        opt_out.check(draft.to, draft.sender, confirmation=draft.opt_out_confirmation)
+        taken = opt_out.check(draft)
         line.gate.enter()
+    except BaseException:
+        _free(row, draft, taken)  # whatever happened, no call was made
+        raise
+    try:
         return Sent(201, deliver(row, draft, line=line, deadline=deadline))
     except Problem as problem:
         if problem.code not in KEPT:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
-            messages.release(row)
+            _free(row, draft, taken)
         raise
 
 
 def dry_run(draft: Draft) -> Sent:
     """Everything but the call: what would be sent. Raises Problem recipient_opted_out."""
     if not draft.opt_out_confirmation:  # a dry run does not take the one confirmation
-        opt_out.check(draft.to, draft.sender, confirmation=False)
+        opt_out.check(draft)
     return Sent(
         200,
         {
@@ -154,6 +160,11 @@ def check_key(key: str | None) -> None:
     """Raises Problem invalid_request for an Idempotency-Key that cannot be one."""
     if key is not None and not idempotency.valid_key(key):
         raise invalid([FieldError("Idempotency-Key", "1 to 255 printable ASCII characters")])
+
+
+def _free(row: MessageRow, draft: Draft, taken: datetime | None) -> None:
+    messages.release(row)
+    opt_out.give_back(draft, taken)
 
 
 def _all_refused(reply: Reply, message_id: str) -> Problem | None:

@@ -280,17 +280,21 @@ def take_from_queue(row: MessageRow, attempt: str, moment: datetime) -> bool:
     return True
 
 
-def back_to_queue(row: MessageRow, *, tries: int) -> bool:
+def back_to_queue(row: MessageRow, *, tries: int, keep_line: bool = True) -> bool:
     """Undoes the step from queued to sending, once it is proved that nothing was sent.
 
-    `tries` counts the calls that failed so far.
+    `tries` counts the calls that failed so far. Without `keep_line`, for a call that a limit
+    refused, the timeline forgets the step: a message may wait for long.
     """
+    steps = MessageRow.steps
+    again = steps.set(steps.append([step("queued", times.now())]))
+
     state = _state("queued", row.deadline)
     actions: list[Action] = [
         MessageRow.status.set("queued"),
         MessageRow.rank.set(RANKS["queued"]),
         MessageRow.tries.set(tries),
-        MessageRow.steps.set(MessageRow.steps.append([step("queued", times.now())])),
+        again if keep_line else steps[len(row.steps)].remove(),
         MessageRow.state.remove() if state is None else MessageRow.state.set(state),
     ]
     condition = (MessageRow.status == "sending") & (MessageRow.attempt == row.attempt)

@@ -6,21 +6,26 @@ Times only grow, so notifications may come in any order and any number of times.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import UpdateError
 
+from skycore.storage import batches
 from skycore.storage.table import Row
 from skycore.times import to_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
 
 EVERY_SENDER = "*"
 _NEVER = ""
+
+type Pair = tuple[str, str | None]  # a number, and who writes to it
 
 
 class OptOutRow(Row):
@@ -47,14 +52,15 @@ def start(number: str, sender: str | None, moment: datetime) -> bool:
     return _note(number, sender, {"started_at": to_key(moment)}, later)
 
 
-def is_suppressed(number: str, sender: str | None) -> bool:
-    """Whether the last word of `number` towards `sender` or all senders was to stop."""
-    rows = {row.sk: row for row in OptOutRow.query(_partition(number))}
-    wanted = [rows[sk] for sk in (_sort(sender), _sort(EVERY_SENDER)) if sk in rows]
-    stopped = max((row.stopped_at or _NEVER for row in wanted), default=_NEVER)
-    started = max((row.started_at or _NEVER for row in wanted), default=_NEVER)
-    # Of two at the same moment, the safe one counts.
-    return bool(stopped) and stopped >= started
+def suppressed(pairs: Iterable[Pair]) -> set[Pair]:
+    """Those (number, sender) pairs whose number's last word to the sender, or to all, was stop."""
+    wanted = set(pairs)
+    rows = batches.read_all(key for number, sender in wanted for key in _keys(number, sender))
+    return {
+        (number, sender)
+        for number, sender in wanted
+        if _last_word_is_stop([rows[key] for key in _keys(number, sender) if key in rows])
+    }
 
 
 def confirm_once(number: str, sender: str | None, moment: datetime) -> bool:
@@ -62,9 +68,25 @@ def confirm_once(number: str, sender: str | None, moment: datetime) -> bool:
     unused = OptOutRow.confirmed_at.does_not_exist() | (
         OptOutRow.confirmed_at < OptOutRow.stopped_at
     )
-    rows = {row.sk for row in OptOutRow.query(_partition(number))}
-    to = sender if _sort(sender) in rows else EVERY_SENDER
-    return _note(number, to, {"confirmed_at": to_key(moment)}, unused)
+    stopped = OptOutRow.stopped_at.exists() & unused
+    values = {"confirmed_at": to_key(moment)}
+    return _note(number, sender, values, stopped) or _note(number, None, values, stopped)
+
+
+def give_back(number: str, sender: str | None, moment: datetime) -> None:
+    """Undoes `confirm_once` of that moment, for a confirmation that provably was not sent."""
+    for to in (sender, None):
+        row = OptOutRow(_partition(number), _sort(to))
+        with contextlib.suppress(UpdateError):  # of the other row, or taken anew
+            row.update([OptOutRow.confirmed_at.remove()], OptOutRow.confirmed_at == to_key(moment))
+
+
+def _last_word_is_stop(rows: Iterable[batches.Item]) -> bool:
+    told = list(rows)
+    stopped = max((row.get("stopped_at", {}).get("S", _NEVER) for row in told), default=_NEVER)
+    started = max((row.get("started_at", {}).get("S", _NEVER) for row in told), default=_NEVER)
+    # Of two at the same moment, the safe one counts.
+    return bool(stopped) and stopped >= started
 
 
 def _note(number: str, sender: str | None, values: dict[str, str], only_if: Condition) -> bool:
@@ -81,6 +103,10 @@ def _note(number: str, sender: str | None, values: dict[str, str], only_if: Cond
 
 def _partition(number: str) -> str:
     return f"number#{number}"
+
+
+def _keys(number: str, sender: str | None) -> tuple[batches.Key, batches.Key]:
+    return (_partition(number), _sort(sender)), (_partition(number), _sort(None))
 
 
 def _sort(sender: str | None) -> str:

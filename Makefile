@@ -18,8 +18,8 @@ run: setup ## See the whole thing work: send, postbacks, events, timelines; then
 up: setup ## Bring the local stack up, or update it, and leave it running
 	@$(BIN)/python -m local up
 
-down: setup ## Stop the local stack
-	@$(BIN)/python -m local down
+down: ## Stop the local stack
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; fi
 
 .PHONY: setup
 setup: .venv/.ready .venv-emulator/.ready

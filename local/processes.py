@@ -43,7 +43,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _pid_file(name).write_text(f"{process.pid} {port}")
+    _pid_file(name).write_text(f"{process.pid} {port} {_born(process.pid)}")
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -95,10 +95,19 @@ def _pid_file(name: str) -> Path:
 def _noted(name: str) -> tuple[int, int] | None:
     """The process id and the port of what was started as `name`."""
     try:
-        pid, port = _pid_file(name).read_text().split()
-        return int(pid), int(port)
+        pid, port, born = _pid_file(name).read_text().split(maxsplit=2)
     except (FileNotFoundError, ValueError):
         return None
+    # After a restart of the machine the number may be another program's.
+    return (int(pid), int(port)) if born == _born(int(pid)) else None
+
+
+def _born(pid: int) -> str:
+    """When the process started, as ps tells it: with the number, a name that is never reused."""
+    told = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip()
 
 
 def _alive(pid: int) -> bool:
@@ -106,7 +115,7 @@ def _alive(pid: int) -> bool:
         os.waitpid(pid, os.WNOHANG)
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # gone, or not ours
         return False
     return True
 

@@ -142,8 +142,9 @@ def _write_stack_file() -> dict[str, Any]:
             row["ParameterKey"]: row["ParameterValue"] for row in described["Parameters"]
         },
     }
-    STACK_FILE.write_text(json.dumps(stack, indent=2) + "\n")
-    STACK_FILE.chmod(0o600)
+    STACK_FILE.unlink(missing_ok=True)
+    with open(os.open(STACK_FILE, os.O_WRONLY | os.O_CREAT, 0o600), "w") as output:  # noqa: PTH123
+        output.write(json.dumps(stack, indent=2) + "\n")
     return stack
 
 

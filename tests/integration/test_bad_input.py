@@ -98,10 +98,13 @@ def test_a_message_that_is_not_there(stack):
 
 def test_a_wrong_token_stores_nothing(stack):
     url = stack.description["postback_url"][:-1] + "!"
-    status, _ = stack.postback(b"<POSTBACK>never</POSTBACK>", url=url)
-    assert status == 404
-    dump = json.dumps(stack.get("/postbacks/unparsed").json())
-    assert base64.b64encode(b"<POSTBACK>never</POSTBACK>").decode() not in dump
+    never, marker = b"<POSTBACK>never</POSTBACK>", b"<POSTBACK>posted after it</POSTBACK>"
+    assert stack.postback(never, url=url)[0] == 404
+    assert stack.postback(marker) == (200, b"")
+    stack.event(lambda event: event["data"]["raw"] == base64.b64encode(marker).decode())
+    listed = [row["raw"] for row in stack.get("/postbacks/unparsed").json()["events"]]
+    assert base64.b64encode(marker).decode() in listed
+    assert base64.b64encode(never).decode() not in listed
 
 
 def test_a_body_over_256_kib_is_refused(stack):

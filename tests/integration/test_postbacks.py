@@ -12,7 +12,7 @@ from tests.contract.test_postback_corpus import BODIES, SCHEMA, expected
 from tests.integration.conftest import Stack, until
 
 # Of the stack or of the moment, not of the body.
-OURS = {"time", "source", "received_at", "opt_out"}
+OURS = {"time", "source", "received_at"}
 
 
 def plain(event: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,13 @@ def test_callers_need_invoke_on_the_api_and_nothing_else(template):
     assert template.resources["Api"]["Properties"]["Auth"]["InvokeRole"] == "NONE"
 
 
+def test_method_settings_escape_the_inner_slashes(template):
+    # CloudFormation takes /~1postbacks~1{item}; a raw inner slash fails the whole stack.
+    for row in template.resources["Api"]["Properties"]["MethodSettings"]:
+        path = row["ResourcePath"]
+        assert path == "/*" or "/" not in path[1:], path
+
+
 def test_changed_parameters_reach_the_stage(template):
     assert template.resources["Api"]["Properties"]["AlwaysDeploy"] is True
 

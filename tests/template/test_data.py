@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from skycore.flows.ack import MAX_BYTES
 from skycore.storage.table import Row
 
 QUEUES = ["PostbackQueue", "SendQueue", "EventQueue", "PublishRetryQueue"]
@@ -50,6 +51,12 @@ def test_a_queue_has_a_dead_letter_queue_that_keeps_as_long(template, queue):
     dead = template.resources[target]["Properties"]
     assert dead["MessageRetentionPeriod"] == 1209600
     assert properties["MessageRetentionPeriod"] == 1209600
+
+
+def test_the_postback_queues_take_the_largest_postback(template):
+    largest = MAX_BYTES * 4 // 3 + 4  # as base64, where SQS cannot carry the bytes
+    for queue in ("PostbackQueue", "PostbackDeadLetterQueue"):
+        assert template.resources[queue]["Properties"]["MaximumMessageSize"] >= largest
 
 
 def test_every_queue_is_encrypted(template):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from skycore.api import (
     Credentials,
     CredentialsMissing,
     InvalidRequest,
+    NotSent,
     OutcomeUnknown,
     Refused,
     SkycoreClient,
@@ -160,6 +162,83 @@ def test_unreadable_answer_after_the_newer_key_is_unknown() -> None:
     ):
         client.call("sendSMS", SMS)
     assert len(server.requests) == 2
+
+
+class OutError(Exception):
+    """A stranger's error, whose text must not get out."""
+
+
+def failing(*keys: Credentials) -> Callable[[bool], Credentials]:
+    left = list(keys)
+
+    def give(_: bool) -> Credentials:
+        if not left:
+            raise OutError("old-key")
+        return left.pop(0)
+
+    return give
+
+
+@pytest.mark.parametrize(("keys", "requests"), [((), 0), ((OLD,), 1)], ids=["first", "refresh"])
+def test_credentials_that_cannot_be_read(keys: tuple[Credentials, ...], requests: int) -> None:
+    with serve(refusal("E104")) as server:
+        client = SkycoreClient(server.url, failing(*keys))
+        with client, pytest.raises(NotSent) as caught:
+            client.call("sendSMS", SMS)
+    assert caught.value.reason == "credentials not read"
+    assert "old-key" not in "".join(traceback.format_exception(caught.value))
+    assert len(server.requests) == requests
+
+
+def test_a_request_that_cannot_be_written_was_not_sent() -> None:
+    with serve(SENT) as server, SkycoreClient(server.url, OLD) as client:
+        with pytest.raises(NotSent):
+            client.call("sendSMS", {**SMS, "text": "\ud800"}, prepared=True)
+        with pytest.raises(NotSent):
+            client.call("sendSMS", 5)  # type: ignore[arg-type]
+    assert server.requests == []
+
+
+def test_hooks_come_before_every_exchange() -> None:
+    _, give = source(OLD, NEW)
+    came: list[tuple[str, int]] = []
+    with (
+        serve(in_turn(refusal("E104"), SENT)) as server,
+        SkycoreClient(server.url, give) as client,
+    ):
+        client.call(
+            "sendSMS",
+            SMS,
+            before=lambda: came.append(("before", len(server.requests))),
+            again=lambda: came.append(("again", len(server.requests))),
+        )
+    assert came == [("before", 0), ("again", 1), ("before", 1)]
+
+
+@pytest.mark.parametrize(("name", "requests"), [("before", 0), ("again", 1)])
+@pytest.mark.parametrize("error", [OutError("too late"), NotSent("too late")], ids=repr)
+def test_what_a_hook_raises_comes_out_as_it_is(name: str, requests: int, error: Exception) -> None:
+    _, give = source(OLD, NEW)
+
+    def refuse() -> None:
+        raise error
+
+    hooks: dict[str, Any] = {name: refuse}
+    with serve(refusal("E104")) as server:
+        client = SkycoreClient(server.url, give)
+        with client, pytest.raises(type(error)) as caught:
+            client.call("sendSMS", SMS, **hooks)
+    assert caught.value is error
+    assert len(server.requests) == requests
+
+
+def test_the_hook_comes_before_a_repeat_without_a_connection_too() -> None:
+    with serve(SENT) as server:
+        pass
+    came: list[None] = []
+    with SkycoreClient(server.url, OLD) as client, pytest.raises(NotSent):
+        client.call("sendSMS", SMS, before=lambda: came.append(None))
+    assert len(came) == 3
 
 
 @pytest.mark.parametrize("url", ["", "skycore.com", "ftp://skycore.com/", "https://", "/a"])

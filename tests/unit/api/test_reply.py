@@ -203,7 +203,6 @@ FAILURES = [
     ("failure", "<STATUS>Failure</STATUS><ERRORCODE>E110</ERRORCODE>", "E110"),
     ("any case", "<Status>FAILURE</Status><ErrorCode> e110 </ErrorCode>", "E110"),
     ("no status", "<ERRORCODE>E503</ERRORCODE>", "E503"),
-    ("success with an error", f"{OK}<ERRORCODE>E110</ERRORCODE>", "E110"),
     ("unknown code", "<STATUS>Failure</STATUS><ERRORCODE>E000</ERRORCODE>", "E000"),
     ("odd code", "<STATUS>Failure</STATUS><ERRORCODE>104</ERRORCODE>", "104"),
     (
@@ -214,6 +213,11 @@ FAILURES = [
     ("no code", "<STATUS>Failure</STATUS>", ""),
     ("hyphens", "<status>Failure</status><error-code>E110</error-code>", "E110"),
     ("2013", "<SENDING><TO>1</TO><ERRORCODE>E110</ERRORCODE></SENDING>", "E110"),
+    (
+        "2013, the request a success and its only recipient an error",
+        f"{OK}<SENDING><TO>1</TO><ERRORCODE>E110</ERRORCODE></SENDING>",
+        "E110",
+    ),
 ]
 
 
@@ -288,6 +292,12 @@ UNKNOWN = {
     "empty tracking id": b"<RESPONSE><STATUS>Success</STATUS><TRACKINGID> </TRACKINGID></RESPONSE>",
     "tracking id and error": b"<RESPONSE><STATUS>Success</STATUS><TRACKINGID>T</TRACKINGID>"
     b"<ERRORCODE>E106</ERRORCODE></RESPONSE>",
+    "success and error": b"<RESPONSE><STATUS>Success</STATUS><ERRORCODE>E106</ERRORCODE>"
+    b"</RESPONSE>",
+    "scheduled id and error": b"<RESPONSE><SCHEDULEDID>9</SCHEDULEDID><ERRORCODE>E106</ERRORCODE>"
+    b"</RESPONSE>",
+    "subscriber a success, and an error": b"<RESPONSE><ERRORCODE>E106</ERRORCODE><SUBSCRIBER>"
+    b"<STATUS>Success</STATUS></SUBSCRIBER></RESPONSE>",
     "subscriber sent to, and an error": b"<RESPONSE><ERRORCODE>E106</ERRORCODE><SUBSCRIBER>"
     b"<TRACKINGID>T</TRACKINGID></SUBSCRIBER></RESPONSE>",
     "entities": BOMB.encode(),
@@ -364,7 +374,43 @@ def test_hostile_replies_take_linear_time() -> None:
     assert time.perf_counter() - began < 10  # quadratic would be minutes
 
 
-def test_recipients() -> None:
-    reply = Reply("sendMessageBySubscriberRef", {"subscribers": [{"to": "1"}]})
-    assert reply.recipients == [{"to": "1"}]
+def test_success_with_an_error_is_a_refusal_where_nothing_is_sent() -> None:
+    with pytest.raises(Refused):
+        read("deleteMMSID", f"{OK}<ERRORCODE>E110</ERRORCODE>")
+
+
+def test_a_campaign_that_was_scheduled_with_an_error_is_unknown() -> None:
+    with pytest.raises(OutcomeUnknown):
+        read(
+            "sendSavedMMSCampaign",
+            f"{OK}<SCHEDULEDID>9</SCHEDULEDID><ERRORCODE>E106</ERRORCODE>",
+        )
+
+
+RECIPIENTS = [
+    ("success", {"status": "Success", "tracking_id": "T"}, "accepted", None),
+    ("no status", {"tracking_id": "T"}, "accepted", None),
+    ("refused", {"status": "Failure", "error_code": "E114"}, "rejected", "skycore_rejected"),
+    ("refused without a status", {"error_code": "e114"}, "rejected", "skycore_rejected"),
+    ("limited", {"error_code": "E106"}, "rejected", "rate_limited"),
+    ("account", {"error_code": "E713"}, "rejected", "skycore_account"),
+    ("failure without a code", {"status": "failure"}, "rejected", "skycore_rejected"),
+    ("E503", {"status": "Failure", "error_code": "E503"}, "unknown", "outcome_unknown"),
+    ("both", {"tracking_id": "T", "error_code": "E114"}, "unknown", "skycore_rejected"),
+    ("neither", {}, "unknown", None),
+    ("success alone", {"status": "Success", "error_code": ""}, "unknown", None),
+]
+
+
+@pytest.mark.parametrize("group", ["subscribers", "sendings"])
+@pytest.mark.parametrize(
+    ("told", "outcome", "problem"), [row[1:] for row in RECIPIENTS], ids=[r[0] for r in RECIPIENTS]
+)
+def test_recipients(group: str, told: dict[str, Any], outcome: str, problem: str | None) -> None:
+    (one,) = Reply("sendMessageBySubscriberRef", {group: [{"to": "1", **told}]}).recipients
+    known = {} if problem is None else {"problem": problem}
+    assert one == {"to": "1", **told, "outcome": outcome, **known}
+
+
+def test_a_single_recipient_is_no_group() -> None:
     assert Reply("sendSMS", {"tracking_id": "T1"}).recipients == []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from skycore.flows.compose import Rules, compose
+from skycore.flows.compose import Rules, check_new, compose
 from skycore.problems import Problem
 
 RULES = Rules.of("US", "", 90)
@@ -55,7 +55,6 @@ def test_what_is_ours_does_not_reach_skycore():
         ({"client_reference": "a\nb"}, "client_reference"),
         ({"client_reference": ["r"]}, "client_reference"),
         ({"expires_at": "tomorrow"}, "expires_at"),
-        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2090-01-01T00:00:00"}, "expires_at"),
         ({"expires_at": 5}, "expires_at"),
         ({"dry_run": "yes"}, "dry_run"),
@@ -87,7 +86,18 @@ def test_an_unknown_action():
 )
 def test_countries(countries, to, allowed):
     rules = Rules.of("US", countries, 90)
+    draft = compose({**SMS, "to": to}, rules)
     if allowed:
-        assert compose({**SMS, "to": to}, rules).to == to[1:]
+        check_new(draft, rules)
     else:
-        assert refused({**SMS, "to": to}, rules).code == "country_not_allowed"
+        with pytest.raises(Problem) as problem:
+            check_new(draft, rules)
+        assert problem.value.code == "country_not_allowed"
+
+
+def test_a_message_that_would_be_late_is_no_new_message():
+    # A repeat of one that was sent in time is: it gets the answer that was kept.
+    draft = compose({**SMS, "expires_at": "2020-01-01T00:00:00Z"}, RULES)
+    with pytest.raises(Problem) as problem:
+        check_new(draft, RULES)
+    assert fields(problem.value) == ["expires_at"]

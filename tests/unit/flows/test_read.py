@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from skycore.flows import read
+from skycore.flows import possible_match, read
 from skycore.flows.listing import MOST_RAW_BYTES, list_messages, list_unparsed
 from skycore.flows.store import store
 from skycore.problems import Problem
@@ -54,6 +54,33 @@ def test_an_unparsed_postback_is_shown_whole(table):
     event = read.get_event(listed["event_id"], source="urn:skycore:test")
     assert base64.b64decode(event["raw"]) == body
     assert event["data"]["truncated"] is True
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "1.0", "٣", "", "9" * 5000], ids=len)
+def test_a_limit_that_is_none_is_refused(table, limit):
+    with pytest.raises(Problem, match="invalid_request"):
+        list_unparsed({"limit": [limit]}, days=90)
+
+
+def test_the_receipt_that_came_first_is_a_possible_match(table):
+    row = messages.new_row(
+        "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
+    )
+    messages.create(row)
+    arrive(*(receipt("N202", tracking_id=f"X{n:03}") for n in range(120)))
+    found = read.get_message("m9")["possible_match"]
+    assert [match["tracking_id"] for match in found] == [f"X{n:03}" for n in range(120)]
+
+
+def test_of_very_many_receipts_the_earliest_are_looked_at(table, monkeypatch):
+    monkeypatch.setattr(possible_match, "MOST", 5)
+    row = messages.new_row(
+        "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
+    )
+    messages.create(row)
+    arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(9)))
+    found = read.get_message("m9")["possible_match"]
+    assert [match["tracking_id"] for match in found] == ["X0", "X1", "X2", "X3", "X4"]
 
 
 @pytest.mark.parametrize("text", ["nobody", "x" * 10_000, "ä" * 1000, "a.b", "#"], ids=len)

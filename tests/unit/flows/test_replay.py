@@ -15,8 +15,8 @@ from skycore.flows.publish import publish
 from skycore.flows.store import store
 from skycore.postbacks import notification
 from skycore.postbacks.bounds import UnreadableError
-from skycore.storage import events
-from tests.unit.flows.test_publish import WHERE, Sender, receipt
+from skycore.storage import events, messages
+from tests.unit.flows.test_publish import TO, WHERE, Sender, receipt
 from tests.unit.storage.fake_dynamodb import Crash, FakeDynamoDB
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -92,18 +92,40 @@ def test_a_dry_run_writes_nothing(table, fault):
     assert table.items == before
 
 
-def test_each_of_several_in_a_body_replaces_its_own(table, outside, fault):
+def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(table, outside, fault):
     other = ODD.replace(b"ODD", b"ODD-2")
     arrive(many(receipt("N202"), ODD, receipt("N201"), other))
-    assert len(unparsed()) == 2
+    assert len(unparsed()) == 1
     fault()
     before = len(table.stream)
-    assert {one.types for one in reread()} == {("skycore.sms_delivered",)}
+    assert [one.types for one in reread()] == [("skycore.sms_delivered",) * 2]
     assert unparsed() == []
     del table.stream[:before]
     told = tell(table, outside)
     assert sorted(event["data"]["tracking_id"] for event in told) == ["ODD", "ODD-2"]
-    assert len({event["replaces"] for event in told}) == 2
+    assert len({event["replaces"] for event in told}) == 1
+
+
+def test_what_stays_odd_of_a_body_stays_listed(table, fault, monkeypatch):
+    other = ODD.replace(b"ODD", b"ODD-2")
+    arrive(many(receipt("N202"), ODD, other))
+    (first,) = unparsed()
+    fault()
+    real = notification.Fields._read
+
+    def read(self: Any, node: Any) -> None:
+        if "ODD-2" in [child.text for child in node.children]:
+            raise UnreadableError("odd")
+        real(self, node)
+
+    monkeypatch.setattr(notification.Fields, "_read", read)
+    assert [one.types for one in reread()] == [("skycore.sms_delivered", "skycore.unparsed")]
+    (second,) = unparsed()
+    assert second != first
+    assert events.get(second).event.data["error"] == "notification 3 of 3: odd"
+    monkeypatch.setattr(notification.Fields, "_read", real)
+    assert [one.types for one in reread()] == [("skycore.sms_delivered",)]
+    assert unparsed() == []
 
 
 def test_one_of_several_that_stays_unreadable_stays_listed(table, fault):
@@ -173,6 +195,21 @@ def test_stored_events_are_told_again_under_the_same_ids(table, outside, minutes
     assert counts == {f"skycore.{name}": number for name, number in expected.items()}
     assert len(outside.published) == sum(expected.values())
     assert all(first[event["id"]] == event for event in outside.published)
+
+
+@pytest.mark.parametrize(("days", "steps"), [(14, 1), (16, 0)])
+def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days, steps):
+    known = {"to": TO, "parent": None, "sender": "60856", "action": "sendSMS"}
+    made = NOW - timedelta(days=days)
+    messages.create(
+        messages.new_row(
+            "m1", "queued", moment=made, days=90, attempt="a", fingerprint="f", **known
+        )
+    )
+    messages.move("m1", "expired", moment=NOW, own=True)
+    pages = replay.told(NOW - timedelta(minutes=1), NOW, [], source="urn:skycore:test")
+    told = [event["type"] for page in pages for event in page]
+    assert told == ["skycore.message_expired"] * steps
 
 
 def test_a_topic_that_refuses_is_an_error(table, outside):

@@ -103,6 +103,39 @@ def test_what_is_not_read_in_time_comes_again(table, monkeypatch):
     assert len(kept(table)) == 2
 
 
+def undated_many(count: int) -> bytes:
+    bodies = (undated(f"{n}@example.com") for n in range(count))
+    inner = b"".join(body.replace(b"POSTBACK", b"NOTIFICATION") for body in bodies)
+    return b"<POSTBACK>" + inner + b"</POSTBACK>"
+
+
+def test_a_body_of_many_undated_events_takes_no_time_from_the_others(table, monkeypatch):
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(store_flow, "time", clock)
+
+    def slow(_: int, operation: str, __: object) -> None:
+        clock.now += 0.1 * (operation == "PutItem")
+
+    table.before = slow
+    assert store(arrived(undated_many(300), undated(), receipt(1)), days=90) == ["queue-0"]
+    assert len(kept(table)) == 2
+    assert clock.now < store_flow.READ_SECONDS + 1
+
+
+def test_a_batch_of_more_events_than_one_run_can_put_is_shared_out(table, monkeypatch):
+    monkeypatch.setattr(store_flow, "MOST_EVENTS", 5)
+    bodies = arrived(many(1, 2, 3), many(4, 5, 6), receipt(7))
+    assert store(bodies, days=90) == ["queue-2"]
+    assert store(bodies[2:], days=90) == []
+    assert len(kept(table)) == 7
+
+
 def test_an_undated_kind_is_news_after_thirty_minutes(table):
     for minutes in (0, 10, 29, 45, 50):
         assert store(arrived(undated(), minutes=minutes), days=90) == []
@@ -190,7 +223,25 @@ def test_any_batches_keep_each_notification_once(monkeypatch, numbers, cuts, lef
     assert len(kept(table)) == len(expected)
 
 
-def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(table, app, monkeypatch):
+BY_HAND = {
+    "no base64": {"body": "é"},
+    "no time": {"attributes": {}, "messageAttributes": {}},
+    "a time that is none": {
+        "messageAttributes": {"received_at": {"stringValue": "soon"}},
+    },
+    "a time beyond time": {
+        "attributes": {"SentTimestamp": "9" * 400},
+        "messageAttributes": {},
+    },
+    "attributes that are none": {"messageAttributes": None},
+    "no body": {"body": None},
+}
+
+
+@pytest.mark.parametrize("wrong", BY_HAND.values(), ids=BY_HAND)
+def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
+    table, app, monkeypatch, wrong
+):
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
 
     def record(queue_id: str, body: str, encoding: str) -> dict:
@@ -205,7 +256,8 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(table, app
         }
 
     good = base64.b64encode(receipt(1)).decode()
-    batch = {"Records": [record("bad", "é", "base64"), record("good", good, "base64")]}
+    bad = record("bad", good, "base64") | wrong
+    batch = {"Records": [bad, record("good", good, "base64")]}
     answer = app("store").handler(batch, None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     assert len(kept(table)) == 1

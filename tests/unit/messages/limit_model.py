@@ -3,7 +3,6 @@
 Run as a program it prints the tables of docs/limits.md.
 """
 
-
 from __future__ import annotations
 
 import heapq

@@ -1,4 +1,3 @@
-
 """The limiter's item in memory, and what many takers at once cost.
 
 Run as a program it prints the table of docs/limits.md.

@@ -236,3 +236,43 @@ def test_many_processes_together_take_exactly_what_there_is(table):
 def test_the_functions_are_one_process():
     assert module.take.__self__ is module.teach.__self__
     assert module.succeeded.__self__ is module.allowance.__self__
+
+
+def test_two_threads_of_one_process_lose_no_call(table, process, monkeypatch):
+    # The second thread takes its call after the first has reckoned and before it writes.
+    one = process()
+    one.take(MINUTE)
+    reckon = module.rules.take
+
+    def interrupted(*arguments, **options):
+        result = reckon(*arguments, **options)
+        monkeypatch.setattr(module.rules, "take", reckon)
+        one.take(MINUTE, count=10)
+        return result
+
+    monkeypatch.setattr(module.rules, "take", interrupted)
+    assert isinstance(one.take(MINUTE), Granted)
+    assert remaining(table.state, NOW + 100, MINUTE).minute == 100 - 12
+
+
+@pytest.mark.parametrize("change", ["taught", "succeeded"])
+def test_what_a_thread_learns_loses_no_call_of_another(table, process, clock, monkeypatch, change):
+    one = process()
+    one.teach(MINUTE, "E120", None)
+    clock.ms += 86_400_000
+    taken = table.state
+    learn = getattr(module.rules, change)
+
+    def interrupted(*arguments):
+        result = learn(*arguments)
+        monkeypatch.setattr(module.rules, change, learn)
+        assert one._write(taken, one._seen)  # another thread's write
+        return result
+
+    monkeypatch.setattr(module.rules, change, interrupted)
+    table.calls.clear()
+    if change == "taught":
+        one.teach(MINUTE, "E113", 1)
+    else:
+        one.succeeded()
+    assert table.calls == ["UpdateItem"] * 3  # the other's, ours that was too late, ours again

@@ -13,7 +13,7 @@ from datetime import datetime
 import pytest
 
 from skycore.postbacks import cloudevent, event_json, read_postback
-from skycore.postbacks.bounds import MAX_BODY_BYTES
+from skycore.postbacks.bounds import MAX_BODY_BYTES, MAX_NOTIFICATIONS
 from skycore.postbacks.read import FAULT
 
 MAX_SECONDS = 1.5
@@ -112,6 +112,26 @@ def test_memory_is_bounded(name: str, now: datetime) -> None:
     finally:
         tracemalloc.stop()
     assert peak < MAX_MEMORY
+
+
+def listed(*codes: str) -> bytes:
+    return ("[" + ",".join(f'{{"code": "{code}", "mms-id": "1"}}' for code in codes) + "]").encode()
+
+
+def test_more_notifications_than_a_body_has_are_one_unparsed_event(now: datetime) -> None:
+    codes = [f"N{number:04}" for number in range(MAX_NOTIFICATIONS + 1)]
+    assert len(read_postback(listed(*codes[1:]), now)) == MAX_NOTIFICATIONS
+    (event,) = read_postback(listed(*codes), now)
+    assert event.data["error"] == "more than 500 notifications"
+
+
+def test_what_cannot_be_read_of_a_body_is_one_event(now: datetime) -> None:
+    (event,) = read_postback(listed(*[""] * 400), now)
+    assert event.data["error"] == "none of 400 notifications can be read: no code"
+    events = read_postback(listed("N003", *[""] * 300, "N002"), now)
+    assert [event.event for event in events] == ["mms_saved", "unparsed", "mobile_video_encoded"]
+    assert events[1].data["error"].startswith("notifications 2, 3, 4, 5, ")
+    assert events[1].data["error"].endswith(", 301 of 302: no code")
 
 
 ENTITY = "<!DOCTYPE a [<!ENTITY x {}>]><POSTBACK><CODE>N211</CODE><TEXT>&x;</TEXT></POSTBACK>"

@@ -130,11 +130,41 @@ def test_a_notification_that_cannot_be_read_does_not_spoil_the_others(now: datet
     assert [event.event for event in events] == [
         "sms_sent",
         "unparsed",
-        "unparsed",
         "sms_delivered",
     ]
-    assert events[1].data["error"] == "notification 2 of 4: no code"
-    assert len({event.id for event in events}) == 4
+    assert events[1].data["error"] == "notifications 2, 3 of 4: no code"
+    assert len({event.id for event in events}) == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("+447700900123", "447700900123"),
+        ("+1 (774) 319-9144", "17743199144"),
+        ("17743199144", "17743199144"),
+        ("60856", "60856"),
+        ("ACME", "ACME"),
+        ("+ACME", "+ACME"),
+        ("+" + "1" * 40, "+" + "1" * 40),
+    ],
+)
+@pytest.mark.parametrize("name", ["to", "from", "mobile"])
+def test_numbers_are_digits(read: Read, name: str, written: str, told: str) -> None:
+    assert read(f"<POSTBACK><CODE>N202</CODE><{name}>{written}</{name}></POSTBACK>").data[name] == (
+        told
+    )
+
+
+@pytest.mark.parametrize("origin", ["", "SMS_MT", "SUB", "SMS_MO", "MMS_MO"])
+@pytest.mark.parametrize(
+    ("code", "counterpart"), [("N211", "1774"), ("N401", "1774"), ("N202", "60856")]
+)
+def test_the_code_says_who_the_other_side_is(
+    read: Read, code: str, origin: str, counterpart: str
+) -> None:
+    fields = f"<ORIGIN>{origin}</ORIGIN><FROM>1774</FROM><TO>60856</TO>"
+    event = read(f"<POSTBACK><CODE>{code}</CODE>{fields}</POSTBACK>")
+    assert (event.counterpart, event.subject) == (counterpart, counterpart)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ def size_of(item: Item) -> int:
         ((kind, held),) = field.items()
         if kind == "L":
             return 3 + sum(1 + value(entry) for entry in held)
+        if kind in {"BOOL", "NULL"}:
+            return 1
         if kind == "N":
             return len(held) // 2 + 2
         return len(held) if kind == "B" else len(held.encode())
@@ -101,7 +103,11 @@ class FakeDynamoDB:
         names = request["ExpressionAttributeNames"]
         values = request.get("ExpressionAttributeValues", {})
         if verb == "REMOVE":
-            item.pop(names[part.strip()], None)
+            entry = re.fullmatch(r"(#\w+)\[(\d+)\]", part.strip())
+            if entry:
+                del item[names[entry[1]]]["L"][int(entry[2])]
+            else:
+                item.pop(names[part.strip()], None)
             return
         left, _, right = part.partition("=")
         right = right.strip()

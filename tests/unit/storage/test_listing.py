@@ -76,6 +76,11 @@ def test_each_row_once_newest_first(fresh, rows, limit, index):
         expected.add((keys.at("event", moment), f"p{pk}-{hours}", f"s{sk}"))
     found = [key for page in all_pages(index, limit) for key in page]
     assert found == [(pk, sk) for _, pk, sk in sorted(expected, reverse=True)]
+    span = Span("event", NOW - timedelta(days=90), NOW, None)
+    first = listing.earliest(*INDEXES[index], span, limit)
+    moments = {(pk, sk): at for at, pk, sk in expected}
+    assert [moments[key] for key in first] == sorted(moments.values())[:limit]
+    assert len(set(first)) == len(first)
 
 
 @pytest.mark.parametrize("index", INDEXES)

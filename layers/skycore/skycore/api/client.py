@@ -1,7 +1,8 @@
 """The client: one call, one action, one answer."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal, Self
@@ -17,6 +18,7 @@ from skycore.api.failures import (
     NotSent,
     OutcomeUnknown,
     Refused,
+    SkycoreError,
 )
 from skycore.api.preparation import prepare
 from skycore.api.reply import Reply, read_reply
@@ -33,6 +35,7 @@ _STALE_KEY = ("E102", "E103", "E104")
 _FOREVER = float("inf")
 
 CredentialSource = Callable[[bool], Credentials]
+Hook = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class _Way:
     timeout: tuple[float, float]
     deadline: float
     most_bytes: int = _LARGEST_REPLY
+    before: Hook | None = None
 
 
 class SkycoreClient:
@@ -102,6 +106,8 @@ class SkycoreClient:
         timeout: tuple[float, float] | None = None,
         deadline: float | None = None,
         prepared: bool = False,
+        again: Hook | None = None,
+        before: Hook | None = None,
     ) -> Reply:
         """Call an action, by name in any letter case, with fields under their JSON names.
 
@@ -110,9 +116,15 @@ class SkycoreClient:
         repeats and a refresh of the credentials included. ``transport="get"`` puts everything, the
         API key too, into the URL, where proxies and servers log it.
 
+        Two hooks let the caller keep to the account's limits. ``again`` is called before Skycore
+        is asked a second time, with newer credentials, which is one more call. ``before`` is
+        called right before every attempt, repeats without a connection included. What they raise
+        ends the call and comes out as it is: Skycore has done nothing by then.
+
         It raises, when nothing was sent, ``InvalidRequest`` (unknown action, bad fields, no GET
-        form), ``CredentialsMissing`` or ``NotSent`` (no connection); ``Refused`` when Skycore says
-        that it did not do it, and why; ``OutcomeUnknown`` when it may have been done.
+        form), ``CredentialsMissing`` or ``NotSent`` (no connection, no answer from the source of
+        the credentials, a request that cannot be written); ``Refused`` when Skycore says that it
+        did not do it, and why; ``OutcomeUnknown`` when it may have been done.
         """
         known = find_action(action) if isinstance(action, str) else action
         if known is None:
@@ -120,10 +132,12 @@ class SkycoreClient:
         if transport == "get" and not known.get_form:
             detail = f"{known.name} has no GET form: its slides fit into no URL"
             raise InvalidRequest([FieldError("transport", detail)])
-        ready = dict(fields or {})
-        if not prepared:
-            ready = prepare(known, ready, default_region=self._default_region)
-        way = _Way(transport, timeout or self._timeout, _FOREVER if deadline is None else deadline)
+        with _nothing_sent("request not prepared"):
+            ready = dict(fields or {})
+            if not prepared:
+                ready = prepare(known, ready, default_region=self._default_region)
+        limit = _FOREVER if deadline is None else deadline
+        way = _Way(transport, timeout or self._timeout, limit, before=before)
         credentials = self._current_credentials(refresh=False)
         try:
             return self._ask(known, ready, credentials, way)
@@ -134,6 +148,8 @@ class SkycoreClient:
             if newer == credentials:
                 raise
         # a refused key did nothing, so the action may be asked once more
+        if again is not None:
+            again()
         return self._ask(known, ready, newer, way)
 
     def fetch_report(
@@ -164,7 +180,11 @@ class SkycoreClient:
 
     def _current_credentials(self, *, refresh: bool) -> Credentials:
         source = self._credentials
-        credentials = source if isinstance(source, Credentials) else source(refresh)
+        if isinstance(source, Credentials):
+            credentials = source
+        else:
+            with _nothing_sent("credentials not read"):
+                credentials = source(refresh)
         if not credentials.usable:
             raise CredentialsMissing
         return credentials
@@ -173,18 +193,21 @@ class SkycoreClient:
         self, action: Action, fields: Mapping[str, Any], credentials: Credentials, way: _Way
     ) -> Reply:
         url, method, body = self._base_url, "POST", None
-        if way.transport == "get":
-            method = "GET"
-            url += _joint(url) + request_query(action, fields, credentials.elements)
-        else:
-            xml = request_xml(action, fields, credentials.elements)
-            body = urlencode({"xml": xml}).encode()
+        with _nothing_sent("request not written"):
+            if way.transport == "get":
+                method = "GET"
+                url += _joint(url) + request_query(action, fields, credentials.elements)
+            else:
+                xml = request_xml(action, fields, credentials.elements)
+                body = urlencode({"xml": xml}).encode()
         status, answer = self._exchange(method, url, body, way)
         return read_reply(action, status, answer)
 
     def _exchange(self, method: str, url: str, body: bytes | None, way: _Way) -> tuple[int, bytes]:
         pauses = iter(_PAUSES)
         while True:
+            if way.before is not None:
+                way.before()
             try:
                 return exchange(
                     self._session,
@@ -200,6 +223,17 @@ class SkycoreClient:
                 if pause is None or time.monotonic() + pause >= way.deadline:
                     raise
             time.sleep(pause)
+
+
+@contextmanager
+def _nothing_sent(reason: str) -> Iterator[None]:
+    """Whatever goes wrong in here, nothing was sent; the first error's text may hold secrets."""
+    try:
+        yield
+    except SkycoreError:
+        raise
+    except Exception:  # noqa: BLE001 - see above
+        raise NotSent(reason) from None
 
 
 def _joint(url: str) -> str:

@@ -50,7 +50,10 @@ class CredentialsMissing(SkycoreError):  # noqa: N818 - it names an outcome
 
 
 class NotSent(SkycoreError):  # noqa: N818 - it names an outcome
-    """No connection was made, so nothing reached Skycore; the same call may be repeated."""
+    """Nothing that does anything reached Skycore; the same call may be repeated.
+
+    ``reason`` says why, mostly that no connection was made.
+    """
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -8,12 +8,14 @@ from xml.etree.ElementTree import Element
 from skycore.api.failures import OutcomeUnknown, Refused
 from skycore.api.reply_xml import UnreadableError, local_name, read_reply_xml
 from skycore.catalogue.actions import Action
-from skycore.catalogue.errors import find_error
+from skycore.catalogue.errors import find_error, problem_for
 from skycore.catalogue.fields import reply_field
 
 _SUCCESS = "success"
 _FAILURE = "failure"
 _GROUPS = ("subscribers", "sendings")  # one for each recipient
+_ACCEPTED, _REJECTED, _UNKNOWN = "accepted", "rejected", "unknown"
+_OUTCOME_UNKNOWN = "outcome_unknown"
 _DIGITS = re.compile("[0-9]{1,18}")
 
 
@@ -35,17 +37,20 @@ class Reply:
     def recipients(self) -> list[dict[str, Any]]:
         """One map for each number, where the reply tells several; else empty.
 
-        A map has ``status``, ``tracking_id`` or ``error_code``, and ``to``.
+        A map has ``to``, ``status``, ``tracking_id`` or ``error_code`` as Skycore gave them, and
+        ``outcome``: ``accepted`` (a tracking id and no error), ``rejected``, or ``unknown`` (E503,
+        a tracking id together with an error, or neither). With an error, ``problem`` is the code
+        by which it is told over HTTP, such as ``rate_limited``.
         """
-        return [group for name in _GROUPS for group in self.fields.get(name, ())]
+        return [_with_outcome(group) for name in _GROUPS for group in self.fields.get(name, ())]
 
 
 def read_reply(action: Action, http_status: int, body: bytes) -> Reply:
     """Read the answer to a call.
 
     Raises ``Refused`` when Skycore says that it did not do it, and ``OutcomeUnknown`` for HTTP 3xx
-    and 5xx, a body that is not a whole reply, and a success without the tracking id that the action
-    promises.
+    and 5xx, a body that is not a whole reply, a success without the tracking id that the action
+    promises, and a send that tells both a success and an error.
     """
     if not (200 <= http_status < 300 or 400 <= http_status < 500):
         raise OutcomeUnknown(f"HTTP {http_status}")
@@ -63,14 +68,26 @@ def read_reply(action: Action, http_status: int, body: bytes) -> Reply:
     return reply
 
 
+def _with_outcome(group: dict[str, Any]) -> dict[str, Any]:
+    code = str(group.get("error_code", ""))
+    failed = str(group.get("status", "")).lower() == _FAILURE or code != ""
+    told = {**group, "outcome": _UNKNOWN}
+    if failed:
+        told["problem"] = problem_for(code, effect="send").code
+    if group.get("tracking_id"):
+        told["outcome"] = _UNKNOWN if failed else _ACCEPTED
+    elif failed and told["problem"] != _OUTCOME_UNKNOWN:
+        told["outcome"] = _REJECTED
+    return told
+
+
 def _judged(action: Action, fields: dict[str, Any]) -> Reply:
     status = str(fields.get("status", "")).lower()
     code = str(fields.get("error_code", ""))
     groups = [group for name in _GROUPS for group in fields.get(name, ())]
     failed = status == _FAILURE or code != ""
-    sent = any(one.get("tracking_id") for one in (*groups, {} if status == _FAILURE else fields))
-    if failed and sent and action.effect == "send":
-        raise OutcomeUnknown("reply with both a tracking id and an error")
+    if failed and action.effect == "send" and any(map(_tells_success, (fields, *groups))):
+        raise OutcomeUnknown("reply with both a success and an error")
     if failed:
         known = find_error(code)
         raise Refused(
@@ -89,10 +106,20 @@ def _judged(action: Action, fields: dict[str, Any]) -> Reply:
     return Reply(action.name, fields)
 
 
+def _tells_success(part: dict[str, Any]) -> bool:
+    """Whether this part of a reply, taken alone, says that something was sent."""
+    status = str(part.get("status", "")).lower()
+    ids = part.get("tracking_id") or part.get("scheduled_id")
+    return status == _SUCCESS or (status != _FAILURE and bool(ids))
+
+
 def _lift_single_sending(fields: dict[str, Any]) -> None:
     """In the form of 2013 a single recipient has a group of its own, too: make it plain."""
     if len(fields.get("sendings", ())) == 1:
-        fields.update(fields.pop("sendings")[0])
+        single = fields.pop("sendings")[0]
+        if single.get("error_code"):  # what is said of the only recipient is said of all
+            fields.pop("status", None)
+        fields.update(single)
 
 
 def _children(parent: Element) -> dict[str, Any]:

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from skycore.aws import clients
+from skycore.logs import log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEEP_SECONDS = 300.0
+# No such secret or no such value of it; a secret that is scheduled for deletion.
+_NO_VALUE = frozenset(("ResourceNotFoundException", "InvalidRequestException"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A stage's value, None if it has none, and when it was read (monotonic seconds)."""
+
+    value: str | None = field(repr=False)
+    read_at: float
 
 
 @dataclass(slots=True)
@@ -18,28 +33,45 @@ class Secret:
 
     name: str
     stages: tuple[str, ...] = ("AWSCURRENT",)
-    _values: tuple[str, ...] = ()
-    _read_at: float = field(default=float("-inf"))
+    _kept: dict[str, _Kept] = field(default_factory=dict, repr=False)
 
-    def values(self, *, not_older_than: float = KEEP_SECONDS) -> tuple[str, ...]:
-        """The values of the stages that have one, read again if older than the given seconds.
+    def values(self, *, not_older_than: float = KEEP_SECONDS) -> Iterator[str]:
+        """The values of the stages that have one, each read when it is asked for.
 
-        Raises botocore's ClientError or BotoCoreError if the secret cannot be read.
+        What is older than the given seconds is read again; while that fails, what is kept goes on
+        to count. Raises botocore's ClientError or BotoCoreError if nothing of the stage is kept.
         """
-        if time.monotonic() - self._read_at > not_older_than:
-            found = (self._value(stage) for stage in self.stages)
-            self._values = tuple(value for value in found if value)
-            self._read_at = time.monotonic()
-        return self._values
+        for stage in self.stages:
+            value = self._value(stage, not_older_than)
+            if value:
+                yield value
 
-    def _value(self, stage: str) -> str | None:
+    def _value(self, stage: str, not_older_than: float) -> str | None:
+        kept = self._kept.get(stage)
+        if kept and time.monotonic() - kept.read_at <= not_older_than:
+            return kept.value
+        try:
+            value = self._read(stage)
+        except (BotoCoreError, ClientError) as error:
+            if kept is None:
+                raise
+            log.warning("secret not read again", extra={"error": type(error).__name__})
+            value = kept.value
+        if stage == self.stages[0]:
+            if kept is None or value != kept.value:
+                self._kept.clear()  # it was rotated: what was the previous value is so no longer
+            if not value:
+                return None  # not kept: one that is set now counts at once
+        self._kept[stage] = _Kept(value, time.monotonic())
+        return value
+
+    def _read(self, stage: str) -> str | None:
         try:
             answer = clients.secretsmanager().get_secret_value(
                 SecretId=self.name, VersionStage=stage
             )
         except ClientError as error:
-            # A secret without a value, or without a previous one.
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            if error.response["Error"]["Code"] in _NO_VALUE:
                 return None
             raise
         return answer.get("SecretString")

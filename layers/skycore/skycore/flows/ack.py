@@ -13,6 +13,8 @@ from skycore.logs import log, log_exception
 from skycore.problems import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from skycore.aws.secrets import Secret
 
 MAX_BYTES = 262_144  # 256 KiB; Skycore's postbacks are a few kB
@@ -45,7 +47,7 @@ def _knows(secret: Secret, token: str) -> bool:
     )
 
 
-def _is_one_of(token: str, values: tuple[str, ...]) -> bool:
+def _is_one_of(token: str, values: Iterable[str]) -> bool:
+    """Asks for the previous value only if the current one is not it."""
     given = token.encode("utf-8", "surrogatepass")
-    matches = [hmac.compare_digest(given, value.encode()) for value in values]
-    return any(matches)
+    return any(hmac.compare_digest(given, value.encode()) for value in values)

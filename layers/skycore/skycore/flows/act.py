@@ -36,9 +36,11 @@ def act(
         prepared = prepare(action, fields, default_region=rules.region)
     except InvalidRequest as error:
         raise invalid(error.errors) from None
-    line.gate.enter()
+    slot = line.gate.enter()
     try:
-        reply = call(line.skycore, action, prepared, deadline=deadline, transport=transport)
+        reply = call(
+            line.skycore, action, prepared, slot=slot, deadline=deadline, transport=transport
+        )
     except Problem as problem:
         line.gate.learn(problem)
         raise

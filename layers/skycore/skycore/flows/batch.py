@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from skycore import times
 from skycore.api import FieldError
 from skycore.aws import queue
 from skycore.flows import opt_out, views
-from skycore.flows.compose import compose, invalid
+from skycore.flows.compose import check_new, compose, invalid
 from skycore.flows.enqueue import is_still_queued, not_queued, queue_body, queued_row
 from skycore.flows.send import check_key, dry_run, replay
+from skycore.logs import log_exception
 from skycore.messages import idempotency
 from skycore.problems import Problem
-from skycore.storage import messages, suppression
+from skycore.storage import batches, messages, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +64,7 @@ def enqueue_batch(
         message_id = idempotency.message_id(caller, None if key is None else f"{key}\n{number}")
         _prepare(entry, message_id, rules)
     existing = _existing(entries) if key is not None else {}
+    _check_new([entry for entry in entries if entry.new(existing)], rules)
     _refuse_opted_out([entry for entry in entries if entry.new(existing)])
     bad = [number for number, entry in enumerate(entries) if "code" in (entry.result or {})]
     if together and bad:
@@ -98,19 +101,33 @@ def _prepare(entry: _Entry, message_id: str, rules: Rules) -> None:
     try:
         entry.draft = compose(entry.body, rules)
         if entry.draft.dry_run:
-            entry.result = dry_run(entry.draft).body
+            entry.result = dry_run(entry.draft, rules).body
             return
+        entry.row = queued_row(entry.draft, entry.body, message_id, rules.days)
     except Problem as problem:
         entry.refuse(problem)
-        return
-    entry.row = queued_row(entry.draft, entry.body, message_id, rules.days)
 
 
 def _existing(entries: Sequence[_Entry]) -> dict[str, MessageRow]:
-    """The messages that an earlier call under the same key has written, by id."""
-    rows = [entry.row for entry in entries if entry.row is not None]
+    """The messages that an earlier call under the same key has written, by id.
+
+    One past its expiry counts as gone: the table's time to live deletes late.
+    """
+    rows = _rows(entries)
     found = messages.get_many((row.pk, row.sk) for row in rows)
-    return {row.message_id: row for row in found.values()}
+    now = times.now().timestamp()
+    live = (row for row in found.values() if row.expires is None or row.expires >= now)
+    return {row.message_id: row for row in live}
+
+
+def _check_new(entries: Sequence[_Entry], rules: Rules) -> None:
+    """Answers those that cannot be sent any more, or not there."""
+    for entry in entries:
+        try:
+            if entry.draft is not None:
+                check_new(entry.draft, rules)
+        except Problem as problem:
+            entry.refuse(problem)
 
 
 def _refuse_opted_out(entries: Sequence[_Entry]) -> None:
@@ -139,8 +156,15 @@ def _write(
     entries: Sequence[_Entry], existing: Mapping[str, MessageRow], *, may_exist: bool
 ) -> None:
     """Writes the new rows; an entry that another call has finished gets its answer."""
-    rows = [entry.row for entry in entries if entry.row is not None and entry.new(existing)]
-    before = {**existing, **messages.create_many(rows, may_exist=may_exist)}
+    new = [entry for entry in entries if entry.new(existing)]
+    before = dict(existing)
+    if may_exist:
+        before |= messages.create_many(_rows(new))
+    else:
+        lost = _put(_rows(new))
+        for entry in new:
+            if entry.row is not None and (entry.row.pk, entry.row.sk) in lost:
+                entry.refuse(not_queued())
     for entry in entries:
         if entry.row is None:
             continue
@@ -155,12 +179,37 @@ def _write(
             entry.refuse(problem)
 
 
+def _rows(entries: Sequence[_Entry]) -> list[MessageRow]:
+    return [entry.row for entry in entries if entry.row is not None]
+
+
+def _put(rows: Sequence[MessageRow]) -> set[batches.Key]:
+    """Writes rows with random ids, which cannot exist; the keys of those that are not written.
+
+    Never raises, so that what was written before DynamoDB failed goes on to the queue.
+    """
+    lost: set[batches.Key] = set()
+    out = False
+    for part in batched(rows, batches.WRITE_ROWS, strict=False):
+        if not out:
+            try:
+                lost |= batches.put_all(part)
+                continue
+            except Exception as error:  # noqa: BLE001 - see above
+                log_exception("rows of a batch not written", error, rows=len(part))
+                out = True
+        lost |= {(row.pk, row.sk) for row in part}
+    return lost
+
+
 def _confirm(entry: _Entry) -> None:
     """Takes the one confirmation of an opt-out, if the entry is one. Raises Problem."""
     if entry.draft is None or entry.row is None or not entry.draft.opt_out_confirmation:
         return
     try:
         entry.taken = opt_out.check(entry.draft)
+        if entry.taken is not None:
+            messages.mark_confirmation(entry.row.message_id)
     except Problem:
         messages.release(entry.row)
         raise

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from skycore.api import Reply, SkycoreClient
     from skycore.catalogue.actions import Action
+    from skycore.flows.gate import Slot
 
 # Answers that stand: the message may be, or will never be, at Skycore. Any other problem proves
 # that nothing was sent.
@@ -25,6 +26,7 @@ def call(
     action: Action,
     fields: Mapping[str, Any],
     *,
+    slot: Slot,
     deadline: float,
     message_id: str | None = None,
     transport: Literal["post", "get"] = "post",
@@ -36,7 +38,15 @@ def call(
     """
     known: dict[str, Any] = {"message_id": message_id}
     try:
-        return skycore.call(action, fields, prepared=True, deadline=deadline, transport=transport)
+        return skycore.call(
+            action,
+            fields,
+            prepared=True,
+            deadline=deadline,
+            transport=transport,
+            before=slot.check,
+            again=slot.renew,
+        )
     except NotSent as error:
         problem = Problem("skycore_unreachable", "no connection to Skycore was made", **known)
         _log(action, problem, error.reason, message_id)

@@ -61,8 +61,7 @@ class Draft:
 def compose(body: Mapping[str, Any], rules: Rules) -> Draft:
     """The draft of a POST /messages body.
 
-    Raises Problem: unknown_action, country_not_allowed, or invalid_request that names every bad
-    field.
+    Raises Problem: unknown_action, or invalid_request that names every bad field.
     """
     fields = dict(body)
     action = _action(fields.pop("action", "sendSMS"))
@@ -79,9 +78,17 @@ def compose(body: Mapping[str, Any], rules: Rules) -> Draft:
         raise invalid([*ours.errors, *error.errors]) from None
     if ours.errors:
         raise invalid(ours.errors)
-    draft = Draft(action, prepared, reference, expires_at, dry_run, confirmation)
+    return Draft(action, prepared, reference, expires_at, dry_run, confirmation)
+
+
+def check_new(draft: Draft, rules: Rules) -> None:
+    """What must hold of a message that is new, and need not of one that was sent already.
+
+    Raises Problem: invalid_request for an `expires_at` that is past, or country_not_allowed.
+    """
+    if draft.expires_at is not None and draft.expires_at <= times.now():
+        raise invalid([FieldError("expires_at", "is in the past; the message would not be sent")])
     _check_country(draft, rules)
-    return draft
 
 
 def find(name: str) -> Action:
@@ -140,11 +147,8 @@ class _Ours:
         if value is None:
             return None
         try:
-            moment = times.from_text(value).astimezone(UTC)
+            return times.from_text(value).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
             detail = "a time with an offset, such as 2026-11-22T10:41:15Z"
             self.errors.append(FieldError(name, detail))
             return None
-        if moment <= times.now():
-            self.errors.append(FieldError(name, "is in the past; the message would not be sent"))
-        return moment

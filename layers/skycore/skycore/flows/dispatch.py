@@ -11,6 +11,7 @@ import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import times
@@ -18,11 +19,11 @@ from skycore.aws import queue
 from skycore.catalogue.actions import find_action
 from skycore.flows import ledger, opt_out, views
 from skycore.flows.compose import Draft
-from skycore.flows.gate import now_ms, wait_until
+from skycore.flows.gate import wait_until
 from skycore.flows.send import deliver
 from skycore.flows.sweep import expire_or_lose
 from skycore.logs import log, log_exception
-from skycore.messages.limits import Wait, usable
+from skycore.messages.limits import Wait
 from skycore.problems import Problem
 from skycore.storage import messages
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 LONGEST_DELAY = 900  # seconds, the most that SQS delays a message
 BACKOFF = (15, 60, 240, 900)  # seconds after each real try that failed; then the dead-letter queue
 MOST_TRIES = len(BACKOFF) + 1
+NOT_EARLY = timedelta(seconds=2)  # that a delayed copy may come before its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +64,24 @@ def dispatch(
     """
     failed: list[str] = []
     ready: list[_Queued] = []
+    named: set[str] = set()
     for queue_id, body in bodies.items():
         try:
-            row = _ready(json.loads(body), line)
+            row = _ready(json.loads(body), line, queues)
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             log_exception("queued message not read", error)
             failed.append(queue_id)
             continue
-        if row is not None:
+        if row is not None and row.message_id not in named:
+            named.add(row.message_id)
             ready.append(_Queued(queue_id, row))
     if ready:
         failed += _send_all(ready, line, queues, deadline)
     return failed
 
 
-def _ready(body: Mapping[str, Any], line: Line) -> MessageRow | None:
-    """The row of a message that is to be sent now; None if there is nothing to send."""
+def _ready(body: Mapping[str, Any], line: Line, queues: Queues) -> MessageRow | None:
+    """The row of a message that is to be sent now; None if there is nothing to send now."""
     if "mend" in body:
         ledger.mend(body["mend"], line.days)
         return None
@@ -87,6 +91,11 @@ def _ready(body: Mapping[str, Any], line: Line) -> MessageRow | None:
         return None
     if views.status_of(row, times.now()) == "expired":
         expire_or_lose(row, "expired")
+        return None
+    early = times.from_text(row.not_before) - times.now() if row.not_before else NOT_EARLY
+    if early > NOT_EARLY:
+        # Another copy of a message that waits after a failed try: it must not use up the tries.
+        _put_back(row, round(early.total_seconds()), queues)
         return None
     return row
 
@@ -101,7 +110,7 @@ def _send_all(ready: Sequence[_Queued], line: Line, queues: Queues, deadline: fl
             for queued, slot in zip(ready, slots, strict=False)
         ]
         futures += [
-            pool.submit(_guarded, _put_back, queued, wait, queues) for queued in ready[len(slots) :]
+            pool.submit(_guarded, _wait_on, queued, wait, queues) for queued in ready[len(slots) :]
         ]
     return [queue_id for future in futures if (queue_id := future.result()) is not None]
 
@@ -116,50 +125,55 @@ def _guarded(work: Any, queued: _Queued, *arguments: Any) -> str | None:
     return None
 
 
-def _put_back(queued: _Queued, seconds: int, queues: Queues) -> None:
+def _wait_on(queued: _Queued, seconds: int, queues: Queues) -> None:
+    _put_back(queued.row, seconds, queues)
+
+
+def _put_back(row: MessageRow, seconds: int, queues: Queues) -> None:
     """A delayed copy, spread a little so that not all that wait come at once."""
     spread = random.uniform(0, min(60, 1 + seconds / 4))  # noqa: S311 - jitter, not a secret
     delay = min(LONGEST_DELAY, round(seconds + spread))
-    queue.send(queues.send, json.dumps({"message_id": queued.row.message_id}), delay=delay)
+    queue.send(queues.send, json.dumps({"message_id": row.message_id}), delay=delay)
 
 
 def _send_one(queued: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: float) -> None:
+    """Sends one message at its slot. All that can be done before the slot is done before it."""
     row = queued.row
-    wait_until(slot_ms)
-    if not usable(slot_ms, now_ms()):
-        _put_back(queued, 1, queues)
-        return
     kept = messages.unpack(row.request or b"")
     action = find_action(kept["action"])
     if action is None:
         raise LookupError("a queued message names an action that this release does not know")
-    draft = Draft(action, kept["fields"], row.client_reference)
+    draft = Draft(
+        action, kept["fields"], row.client_reference, opt_out_confirmation=kept["confirmation"]
+    )
     try:
-        if not kept["confirmation"]:  # a confirmation was allowed, once, when it was queued
-            opt_out.check(draft)
+        taken = None if row.confirmation else opt_out.check(draft)
     except Problem as problem:
         ledger.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
         return
+    if taken is not None:
+        messages.mark_confirmation(row.message_id)
     if not messages.take_from_queue(row, ledger.new_attempt(), times.now()):
-        return
+        return  # another copy has it, or it is late and sweep says so
+    wait_until(slot_ms)
+    slot = line.gate.slot(slot_ms, single=False)
     try:
-        deliver(row, draft, line=line, deadline=deadline)
+        deliver(row, draft, line=line, slot=slot, deadline=deadline)
     except Problem as problem:
         if problem.code in {"skycore_unreachable", "skycore_account", "rate_limited"}:
-            _again(queued, problem, queues)
+            _again(row, problem, queues)
 
 
-def _again(queued: _Queued, problem: Problem, queues: Queues) -> None:
+def _again(row: MessageRow, problem: Problem, queues: Queues) -> None:
     """Puts a message back that provably was not sent; after five real tries, aside."""
-    row = queued.row
-    if problem.code == "rate_limited":
-        messages.back_to_queue(row, tries=int(row.tries), keep_line=False)
-        _put_back(queued, problem.retry_after or 1, queues)
-        return
-    tries = int(row.tries) + 1
-    messages.back_to_queue(row, tries=tries)
-    if tries < MOST_TRIES:
-        _put_back(queued, BACKOFF[tries - 1], queues)
+    tries, wait, real = int(row.tries), problem.retry_after or 1, problem.code != "rate_limited"
+    if real:
+        tries += 1
+        wait = BACKOFF[min(tries, len(BACKOFF)) - 1]
+    not_before = times.now() + timedelta(seconds=wait)
+    messages.back_to_queue(row, tries=tries, not_before=not_before, keep_line=real)
+    if not real or tries < MOST_TRIES:
+        _put_back(row, wait, queues)
         return
     queue.send(queues.dead, json.dumps({"message_id": row.message_id}))
     log.error(

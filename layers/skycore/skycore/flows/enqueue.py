@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skycore import times
 from skycore.aws import queue
 from skycore.flows import ledger, opt_out, views
-from skycore.flows.compose import compose
+from skycore.flows.compose import check_new, compose
 from skycore.flows.send import Sent, check_key, dry_run, replay
 from skycore.messages import idempotency
 from skycore.problems import Problem
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from skycore.storage.messages import MessageRow
 
 
+MOST_DAYS_IN_QUEUE = 14  # of a message in SQS; its row must not be gone when its turn comes
+
+
 def enqueue(
     body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, rules: Rules
 ) -> Sent:
@@ -28,7 +31,7 @@ def enqueue(
     check_key(key)
     draft = compose(body, rules)
     if draft.dry_run:
-        return dry_run(draft)
+        return dry_run(draft, rules)
     row = queued_row(draft, body, idempotency.message_id(caller, key), rules.days)
     existing = messages.create(row)
     if existing is not None and not is_still_queued(existing, row):
@@ -36,17 +39,24 @@ def enqueue(
     taken = None
     try:
         if existing is None:
+            check_new(draft, rules)
             taken = opt_out.check(draft)
+            if taken is not None:
+                messages.mark_confirmation(row.message_id)
         # A row that a call wrote which died before the queue had it goes again: dispatch sends a
         # message once, however often the queue names it.
-        if queue.send_many(queue_url, [queue_body(row)]):
-            raise not_queued()
+        _queue(row, queue_url)
     except BaseException:
         if existing is None:
             messages.release(row)
             opt_out.give_back(draft, taken)
         raise
     return Sent(202, views.message(existing or row, times.now()), replayed=existing is not None)
+
+
+def _queue(row: MessageRow, queue_url: str) -> None:
+    if queue.send_many(queue_url, [queue_body(row)]):
+        raise not_queued()
 
 
 def not_queued() -> Problem:
@@ -63,6 +73,7 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
             "confirmation": draft.opt_out_confirmation,
         }
     )
+    days += MOST_DAYS_IN_QUEUE
     return ledger.new_message(
         draft, "queued", message_id=message_id, body=body, days=days, request=request
     )

@@ -21,13 +21,38 @@ TEACHING = frozenset(("E106", "E113", "E120"))
 
 
 @dataclass(slots=True)
+class Slot:
+    """The moment that the limits gave to one call (None: there are no limits)."""
+
+    gate: Gate
+    at_ms: int | None
+    single: bool
+
+    def check(self) -> None:
+        """Raises Problem rate_limited once the moment is too long ago to be kept to."""
+        if self.at_ms is not None and not usable(self.at_ms, now_ms()):
+            raise rate_limited("second", 1)
+
+    def renew(self) -> None:
+        """Takes a slot of its own for a second call of the same message.
+
+        Raises Problem rate_limited; at once for a message of the queue, which can come again.
+        """
+        if self.at_ms is None:
+            return
+        if not self.single:
+            raise rate_limited("second", 1)
+        self.at_ms = self.gate.enter().at_ms
+
+
+@dataclass(slots=True)
 class Gate:
     """One process's way through the limits."""
 
     limits: Limits
     limiter: Limiter = field(default_factory=Limiter)
 
-    def enter(self) -> None:
+    def enter(self) -> Slot:
         """Takes a call for a single message and waits until its slot, two seconds at most.
 
         Raises Problem rate_limited, with when to come again, if there is none.
@@ -38,8 +63,12 @@ class Gate:
                 raise rate_limited(result.window, result.retry_after_s)
             wait_until(result.slots_ms[0])
             if usable(result.slots_ms[0], now_ms()):
-                return
+                return self.slot(result.slots_ms[0], single=True)
         raise rate_limited("second", 1)
+
+    def slot(self, at_ms: int, *, single: bool) -> Slot:
+        """What a call needs to know of its slot."""
+        return Slot(self, at_ms if self.limits.any else None, single)
 
     def enter_many(self, count: int) -> tuple[int, ...] | Wait:
         """Takes up to `count` calls for messages of the queue: their slots, soon to come.

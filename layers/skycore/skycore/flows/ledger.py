@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 import secrets
+import time
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from skycore import times
 from skycore.aws import queue
 from skycore.logs import log, log_exception, masked
 from skycore.messages import idempotency
-from skycore.storage import messages
+from skycore.problems import Problem
+from skycore.storage import batches, keys, messages
+from skycore.storage.table import expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from skycore.api import Reply
     from skycore.flows.compose import Draft
-    from skycore.problems import Problem
     from skycore.storage.messages import MessageRow
+
+LARGEST_REQUEST = 350_000  # bytes of a request in a row; a row of DynamoDB holds 400 KiB in all
+LARGEST_ANSWER = 180_000  # bytes of an answer, which also fits, in base64, into a note
+NOTE_BYTES = 200_000  # of recipients in a note; with the rest under 256 KiB
+TOGETHER = 100  # rows of recipients that are written together
+LONGEST_WORD = 512  # characters
 
 
 def new_message(
@@ -31,7 +42,12 @@ def new_message(
     days: int,
     request: bytes | None = None,
 ) -> MessageRow:
-    """The row of a message that is about to be sent or queued."""
+    """The row of a message that is about to be sent or queued.
+
+    Raises Problem too_large if its `request` does not fit into a row.
+    """
+    if request is not None and len(request) > LARGEST_REQUEST:
+        raise Problem("too_large", f"a message is at most {LARGEST_REQUEST} bytes, compressed")
     return messages.new_row(
         message_id,
         status,
@@ -53,11 +69,14 @@ def new_attempt() -> str:
     return secrets.token_hex(8)
 
 
-def accept(row: MessageRow, reply: Reply, *, days: int, mend_queue: str) -> dict[str, Any]:
+def accept(
+    row: MessageRow, reply: Reply, *, days: int, mend_queue: str, deadline: float = math.inf
+) -> dict[str, Any]:
     """Writes down that Skycore accepted; the body of the 201.
 
     Never raises: whatever fails now, Skycore has the message and the caller is told so. What
-    could not be written goes to the send queue, and `mend` writes it later.
+    could not be written goes to the send queue, and `mend` writes it later. So do the rows of
+    recipients that are not written at `deadline` (monotonic seconds).
     """
     tracking_id = reply.fields.get("tracking_id")
     body = {name: value for name, value in reply.fields.items() if name != "status"} | {
@@ -71,10 +90,10 @@ def accept(row: MessageRow, reply: Reply, *, days: int, mend_queue: str) -> dict
         "created_at": times.to_text(times.from_text(row.created_at)),
     }
     if reply.recipients:
-        body["recipients"] = note_recipients(row, reply, days=days)
-    note = {"message_id": row.message_id, "attempt": row.attempt, "http": 201, "body": body}
-    note |= {"status": "accepted", "at": times.to_key(times.now()), "tracking_id": tracking_id}
-    _write(note, mend_queue, days)
+        body["recipients"] = _children(row, reply)
+    note = _note(row) | {"status": "accepted", "tracking_id": tracking_id}
+    _write(note | {"answer": _kept(201, body)}, mend_queue, days)
+    note_recipients(row, reply, days=days, mend_queue=mend_queue, deadline=deadline)
     log.info(
         "message accepted",
         extra={
@@ -90,24 +109,53 @@ def accept(row: MessageRow, reply: Reply, *, days: int, mend_queue: str) -> dict
 def settle(row: MessageRow, problem: Problem, *, days: int, mend_queue: str) -> None:
     """Writes down an answer that stands: rejected, or unknown. Never raises, as `accept`."""
     status = "unknown" if problem.code == "outcome_unknown" else "rejected"
-    note: dict[str, Any] = {"message_id": row.message_id, "attempt": row.attempt}
-    note["status"] = status
-    note |= {"at": times.to_key(times.now()), "http": problem.status, "body": problem.body()}
+    note = _note(row) | {"status": status, "answer": _kept(problem.status, problem.body())}
     note |= {"code": problem.members.get("skycore_code"), "detail": problem.detail}
     _write(note, mend_queue, days)
 
 
+def note_recipients(
+    parent: MessageRow, reply: Reply, *, days: int, mend_queue: str, deadline: float = math.inf
+) -> None:
+    """Writes a row of its own for each recipient that Skycore returned, if there are several.
+
+    Call it after the parent's own end is written. Never raises, and ends, as `accept`.
+    """
+    note = _note(parent) | {"action": parent.action, "fingerprint": parent.fingerprint}
+    left: list[dict[str, Any]] = []
+    for part in batched(_children(parent, reply), TOGETHER, strict=False):
+        if not left and time.monotonic() < deadline:
+            try:
+                mend(note | {"children": part}, days)
+                continue
+            except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+                log_exception("recipients not written", error, message_id=parent.message_id)
+        left += part
+    for children in _by_note(left):
+        _queue(note | {"children": children}, mend_queue)
+
+
 def mend(note: Mapping[str, Any], days: int) -> None:
-    """Writes what a note says of a message's end; safe to repeat. Raises PynamoDB's errors."""
+    """Writes what a note says of a message's end, or of its recipients; safe to repeat.
+
+    Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
+    """
     moment: datetime = times.from_text(note["at"])
+    if "status" in note:
+        _mend_message(note, moment, days)
+    if "children" in note:
+        _mend_children(note, moment, days)
+
+
+def _mend_message(note: Mapping[str, Any], moment: datetime, days: int) -> None:
     message_id, tracking_id = note["message_id"], note.get("tracking_id")
     extra = {name: note[name] for name in ("code", "detail") if note.get(name)}
     if tracking_id:
-        reference = note["body"].get("client_reference")
+        reference = note["client_reference"]
         # Before the row, so that a receipt finds its message even if the row's update is lost.
         messages.put_pointer(tracking_id, message_id, reference, moment=moment, days=days)
         extra["tracking_id"] = tracking_id
-    answer = messages.pack({"status": note["http"], "body": note["body"]})
+    answer = base64.b64decode(note["answer"])
     moved = messages.move(
         message_id,
         note["status"],
@@ -124,67 +172,114 @@ def mend(note: Mapping[str, Any], days: int) -> None:
         )
 
 
+def _mend_children(note: Mapping[str, Any], moment: datetime, days: int) -> None:
+    """Pointers before rows, as for a single message; a row that is there stays as it is."""
+    children, reference = note["children"], note["client_reference"]
+    pointers = {
+        child["tracking_id"]: messages.PointerRow(
+            keys.tracking_partition(child["tracking_id"]),
+            keys.MESSAGE,
+            kind="pointer",
+            message_id=child["message_id"],
+            client_reference=reference,
+            expires=expiry(moment, days),
+        )
+        for child in children
+        if child["tracking_id"]
+    }
+    if batches.put_all(list(pointers.values())):
+        raise TimeoutError("DynamoDB left pointers unprocessed")
+    rows = [
+        messages.new_row(
+            child["message_id"],
+            child["status"],
+            moment=moment,
+            days=days,
+            attempt=note["attempt"],
+            action=note["action"],
+            to=child["to"],
+            sender=child["from"],
+            tracking_id=child["tracking_id"],
+            code=child.get("skycore_code"),
+            client_reference=reference,
+            parent=note["message_id"],
+            fingerprint=note["fingerprint"],
+            news=child["status"],
+        )
+        for child in children
+    ]
+    messages.create_many(rows)
+
+
+def _children(parent: MessageRow, reply: Reply) -> list[dict[str, Any]]:
+    """What the caller is told of each recipient that Skycore returned."""
+    told = []
+    for number, recipient in enumerate(reply.recipients, start=1):
+        child = {
+            "message_id": f"{parent.message_id}-{number}",
+            "status": recipient["outcome"],
+            "to": _word(recipient.get("to")),
+            "from": _word(recipient.get("from")),
+            "tracking_id": _word(recipient.get("tracking_id")),
+        }
+        if code := _word(recipient.get("error_code")):
+            child["skycore_code"] = code
+        told.append(child)
+    return told
+
+
+def _word(value: Any) -> str | None:
+    """A text that may be in a key; None for what no number, id or code is."""
+    return value if isinstance(value, str) and 0 < len(value) <= LONGEST_WORD else None
+
+
+def _note(row: MessageRow) -> dict[str, Any]:
+    """What every note says of its message."""
+    return {
+        "message_id": row.message_id,
+        "attempt": row.attempt,
+        "client_reference": row.client_reference,
+        "at": times.to_key(times.now()),
+    }
+
+
+def _kept(status: int, body: Mapping[str, Any]) -> str:
+    """An answer as its row keeps it, in base64 for a note.
+
+    One that is too long for either is kept without its recipients: they have rows of their own.
+    """
+    packed = messages.pack({"status": status, "body": body})
+    if len(packed) > LARGEST_ANSWER:
+        short = {name: value for name, value in body.items() if not isinstance(value, list)}
+        packed = messages.pack({"status": status, "body": short})
+    return base64.b64encode(packed).decode()
+
+
 def _write(note: dict[str, Any], mend_queue: str, days: int) -> None:
     try:
         mend(note, days)
     except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
         log_exception("outcome not written", error, message_id=note["message_id"])
-        try:
-            queue.send(mend_queue, json.dumps({"mend": note}), delay=5)
-        except Exception as again:  # noqa: BLE001 - a receipt or a person must mend it
-            log_exception("outcome lost", again, message_id=note["message_id"])
+        _queue(note, mend_queue)
 
 
-def note_recipients(parent: MessageRow, reply: Reply, *, days: int) -> list[dict[str, Any]]:
-    """A row of its own for each recipient that Skycore returned; what the caller is told of them.
-
-    Never raises, as `accept`.
-    """
-    told: list[dict[str, Any]] = []
-    for number, recipient in enumerate(reply.recipients, start=1):
-        accepted = str(recipient.get("status", "")).lower() == "success"
-        status = "accepted" if accepted else "rejected"
-        child = {
-            "message_id": f"{parent.message_id}-{number}",
-            "status": status,
-            "to": recipient.get("to"),
-            "from": recipient.get("from"),
-            "tracking_id": recipient.get("tracking_id") if accepted else None,
-        }
-        if recipient.get("error_code"):
-            child["skycore_code"] = recipient["error_code"]
-        try:
-            _write_child(parent, child, days)
-        except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
-            log_exception("recipient not written", error, message_id=child["message_id"])
-        told.append(child)
-    return told
+def _queue(note: dict[str, Any], mend_queue: str) -> None:
+    try:
+        queue.send(mend_queue, json.dumps({"mend": note}), delay=5)
+    except Exception as error:  # noqa: BLE001 - a receipt or a person must mend it
+        log_exception("outcome lost", error, message_id=note["message_id"])
 
 
-def _write_child(parent: MessageRow, child: Mapping[str, Any], days: int) -> None:
-    moment = times.now()
-    if child["tracking_id"]:
-        messages.put_pointer(
-            child["tracking_id"],
-            child["message_id"],
-            parent.client_reference,
-            moment=moment,
-            days=days,
-        )
-    row = messages.new_row(
-        child["message_id"],
-        child["status"],
-        moment=moment,
-        days=days,
-        attempt=parent.attempt,
-        action=parent.action,
-        to=child["to"],
-        sender=child["from"],
-        tracking_id=child["tracking_id"],
-        code=child.get("skycore_code"),
-        client_reference=parent.client_reference,
-        parent=parent.message_id,
-        fingerprint=parent.fingerprint,
-        news=child["status"],
-    )
-    messages.create(row)
+def _by_note(children: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Parts that fit into a message of the queue."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    for child in children:
+        length = len(json.dumps(child)) + 2
+        if part and size + length > NOTE_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(child)
+        size += length
+    if part:
+        yield part

@@ -143,7 +143,7 @@ class _Asked:
 
     def limit(self) -> int:
         text = self.values.get("limit", str(USUAL))
-        if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST:
+        if len(text) <= 3 and text.isascii() and text.isdigit() and 1 <= int(text) <= MOST:
             return int(text)
         self.wrong("limit", f"a whole number from 1 to {MOST}")
         return USUAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skycore import times
-from skycore.logs import log, masked
+from skycore.logs import log, log_exception, masked
 from skycore.problems import Problem
 from skycore.storage import suppression
 
@@ -22,11 +22,12 @@ def learn(event: Event) -> None:
     """Notes what an event says about its number's wishes; safe to repeat, in any order.
 
     N302 concerns a sender only when the person asked for it (SOURCE MO): any other source took
-    the number off one campaign. N301 lifts.
+    the number off one campaign. N301 lifts. What the table can never hold is logged and passed
+    over, because the event must be told all the same; raises the table's other errors.
     """
     data, moment = event.data, times.from_text(event.time)
     code, number = data.get("code"), event.counterpart
-    if number is None:
+    if not number:
         return
     sender: str | None
     wish: str | None
@@ -38,10 +39,13 @@ def learn(event: Event) -> None:
         sender, wish = data.get("shortcode"), "start"
     else:
         return
-    if wish == "stop" and suppression.stop(number, sender, moment, str(code)):
-        log.info("opted out", extra={"number": masked(number), "code": code})
-    if wish == "start" and suppression.start(number, sender, moment):
-        log.info("opted in", extra={"number": masked(number), "code": code})
+    try:
+        if wish == "stop" and suppression.stop(number, sender, moment, str(code)):
+            log.info("opted out", extra={"number": masked(number), "code": code})
+        if wish == "start" and suppression.start(number, sender, moment):
+            log.info("opted in", extra={"number": masked(number), "code": code})
+    except ValueError as error:
+        log_exception("opt-out not noted", error, event_id=event.id)
 
 
 def blacklisted(number: str) -> None:

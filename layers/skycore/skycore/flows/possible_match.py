@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from skycore.storage.messages import MessageRow
 
 LOOK_AHEAD = timedelta(hours=24)  # after the call; a receipt that is later tells nothing
-MOST = 50  # events to the number that are looked at
+MOST = 500  # events of the number that are looked at, the earliest
 
 
 def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
         return []
     called = times.from_text(row.created_at)
     span = Span("event", called, called + LOOK_AHEAD, None)
-    keys, _ = listing.page(Row.by_number, listing.months_of(row.to), span, MOST)
+    keys = listing.earliest(Row.by_number, listing.months_of(row.to), span, MOST)
     told = [stored.event for stored in events.by_keys(keys).values()]
     receipts = [event for event in told if event.status_step and event.tracking_id]
     owned = messages.pointers({str(event.tracking_id) for event in receipts})

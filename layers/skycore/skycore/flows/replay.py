@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from skycore.storage.events import StoredEvent
 
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)  # before every row
-LONGEST_STEPS = timedelta(days=1)  # after its row was made a message's last step of ours is taken
+LONGEST_STEPS = timedelta(days=15)  # from a message's row to its last step: 14 may be in a queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from skycore import times
 from skycore.api import FieldError
 from skycore.flows import ledger, opt_out, views
 from skycore.flows.call import KEPT, call
-from skycore.flows.compose import compose, invalid
+from skycore.flows.compose import check_new, compose, invalid
 from skycore.messages import idempotency
 from skycore.problems import Problem
 from skycore.storage import messages
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from skycore.api import Reply, SkycoreClient
     from skycore.flows.compose import Draft, Rules
-    from skycore.flows.gate import Gate
+    from skycore.flows.gate import Gate, Slot
     from skycore.storage.messages import MessageRow
 
 
@@ -60,7 +60,7 @@ def send(
     check_key(key)
     draft = compose(body, rules)
     if draft.dry_run:
-        return dry_run(draft)
+        return dry_run(draft, rules)
     message_id = idempotency.message_id(caller, key)
     row = ledger.new_message(draft, "sending", message_id=message_id, body=body, days=rules.days)
     existing = messages.create(row)
@@ -68,13 +68,14 @@ def send(
         return replay(existing, row.fingerprint)
     taken = None
     try:
+        check_new(draft, rules)
         taken = opt_out.check(draft)
-        line.gate.enter()
+        slot = line.gate.enter()
     except BaseException:
         _free(row, draft, taken)  # whatever happened, no call was made
         raise
     try:
-        return Sent(201, deliver(row, draft, line=line, deadline=deadline))
+        return Sent(201, deliver(row, draft, line=line, slot=slot, deadline=deadline))
     except Problem as problem:
         if problem.code not in KEPT:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
@@ -82,8 +83,9 @@ def send(
         raise
 
 
-def dry_run(draft: Draft) -> Sent:
-    """Everything but the call: what would be sent. Raises Problem recipient_opted_out."""
+def dry_run(draft: Draft, rules: Rules) -> Sent:
+    """Everything but the call: what would be sent. Raises Problem as a send does."""
+    check_new(draft, rules)
     if not draft.opt_out_confirmation:  # a dry run does not take the one confirmation
         opt_out.check(draft)
     return Sent(
@@ -99,15 +101,24 @@ def dry_run(draft: Draft) -> Sent:
     )
 
 
-def deliver(row: MessageRow, draft: Draft, *, line: Line, deadline: float) -> dict[str, Any]:
+def deliver(
+    row: MessageRow, draft: Draft, *, line: Line, slot: Slot, deadline: float
+) -> dict[str, Any]:
     """Calls Skycore for a row in `sending` and writes down what came of it; the 201 body.
+
+    No call starts once `slot` has grown too old for the limits: that is rate_limited.
 
     Raises Problem. One that stands (KEPT) is in the row; for any other the row is as it was, for
     the caller to free or to put back.
     """
     try:
         reply = call(
-            line.skycore, draft.action, draft.fields, deadline=deadline, message_id=row.message_id
+            line.skycore,
+            draft.action,
+            draft.fields,
+            slot=slot,
+            deadline=deadline,
+            message_id=row.message_id,
         )
     except Problem as problem:
         line.gate.learn(problem)
@@ -117,12 +128,13 @@ def deliver(row: MessageRow, draft: Draft, *, line: Line, deadline: float) -> di
             ledger.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
         raise
     line.gate.learn(None)
-    refusal = _all_refused(reply, row.message_id)
-    if refusal is not None:
-        ledger.note_recipients(row, reply, days=line.days)
-        ledger.settle(row, refusal, days=line.days, mend_queue=line.mend_queue)
-        raise refusal
-    return ledger.accept(row, reply, days=line.days, mend_queue=line.mend_queue)
+    known: dict[str, Any] = {"days": line.days, "mend_queue": line.mend_queue}
+    none_taken = _none_taken(reply, row.message_id)
+    if none_taken is not None:
+        ledger.settle(row, none_taken, **known)
+        ledger.note_recipients(row, reply, **known, deadline=deadline)
+        raise none_taken
+    return ledger.accept(row, reply, **known, deadline=deadline)
 
 
 def replay(existing: MessageRow, fingerprint: str) -> Sent:
@@ -167,11 +179,15 @@ def _free(row: MessageRow, draft: Draft, taken: datetime | None) -> None:
     opt_out.give_back(draft, taken)
 
 
-def _all_refused(reply: Reply, message_id: str) -> Problem | None:
-    """The problem of a reply that tells several recipients and accepted none."""
+def _none_taken(reply: Reply, message_id: str) -> Problem | None:
+    """The problem of a reply that tells several recipients and accepted none for certain."""
     recipients = reply.recipients
-    if not recipients or any(str(one.get("status")).lower() == "success" for one in recipients):
+    outcomes = {one["outcome"] for one in recipients}
+    if not recipients or "accepted" in outcomes:
         return None
+    if "unknown" in outcomes:
+        detail = "Skycore's answer does not say of every recipient that it was refused"
+        return Problem("outcome_unknown", detail, message_id=message_id)
     code = next((one["error_code"] for one in recipients if one.get("error_code")), None)
     detail = "Skycore refused every recipient"
     return Problem("skycore_rejected", detail, skycore_code=code, message_id=message_id)

@@ -7,6 +7,7 @@ from functools import cache
 
 from skycore.api import Credentials, SkycoreClient
 from skycore.aws.secrets import Secret
+from skycore.logs import log_exception
 
 
 @cache
@@ -15,8 +16,12 @@ def client(url: str, secret_name: str) -> SkycoreClient:
     secret = Secret(secret_name)
 
     def credentials(refresh: bool) -> Credentials:
-        values = secret.values(not_older_than=0) if refresh else secret.values()
-        return _credentials(values[0] if values else "")
+        try:
+            values = secret.values(not_older_than=0) if refresh else secret.values()
+            return _credentials(next(values, ""))
+        except Exception as error:
+            log_exception("Skycore key not read", error)  # the client tells only that
+            raise
 
     return SkycoreClient(url, credentials)
 

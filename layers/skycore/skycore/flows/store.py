@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 READ_SECONDS = 12.0  # for reading a batch, of the function's 28; hostile bodies take the longest
 
+MOST_EVENTS = 5_000  # of a batch: some 250 calls to the table
+
 type Postback = tuple[str, bytes, datetime]  # the queue's message id, the body, its arrival
 
 
@@ -37,17 +39,23 @@ def store(postbacks: Iterable[Postback], *, days: int) -> list[str]:
     """
     failed: set[str] = set()
     read: list[_Read] = []
+    found = 0
     deadline = time.monotonic() + READ_SECONDS
     for queue_id, raw, received_at in sorted(postbacks, key=lambda postback: postback[2]):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or found > MOST_EVENTS:
             failed.add(queue_id)
             continue
+        told = read_postback(raw, received_at)
+        found += len(told)
+        read.append(_Read(queue_id, raw, told))
+    # Each undated event costs calls of its own; a body of many must not take the others' time.
+    for one in sorted(read, key=lambda one: sum(not event.dated for event in one.events)):
         try:
-            told = [_anchored(event, days) for event in read_postback(raw, received_at)]
-            read.append(_Read(queue_id, raw, told))
+            one.events = [_anchored(event, days, deadline) for event in one.events]
         except Exception as error:  # noqa: BLE001 - one bad postback must not fail the others
             log_exception("postback not read", error)
-            failed.add(queue_id)
+            failed.add(one.queue_id)
+    read = [one for one in read if one.queue_id not in failed]
     try:
         failed |= _put_new(read, days)
     except Exception as error:  # noqa: BLE001 - the whole batch comes again
@@ -56,8 +64,12 @@ def store(postbacks: Iterable[Postback], *, days: int) -> list[str]:
     return sorted(failed)
 
 
-def _anchored(event: Event, days: int) -> Event:
-    return event if event.dated else event.anchored(windows.first_seen(event, days))
+def _anchored(event: Event, days: int, deadline: float) -> Event:
+    if event.dated:
+        return event
+    if time.monotonic() > deadline:
+        raise TimeoutError("no time left to look for an event's first arrival")
+    return event.anchored(windows.first_seen(event, days))
 
 
 def _put_new(read: list[_Read], days: int) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from skycore import times
 from skycore.flows.views import status_of
-from skycore.logs import log
+from skycore.logs import log, log_exception
 from skycore.storage import messages
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ def _say(status: str, rows: Iterable[MessageRow], deadline: float) -> int:
     for row in rows:
         if time.monotonic() > deadline:
             break
-        if status_of(row, times.now()) == status:
-            said += expire_or_lose(row, status)
+        try:
+            if status_of(row, times.now()) == status:
+                said += expire_or_lose(row, status)
+        except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
+            log_exception("row not swept", error, message_id=row.message_id)
     return said
 
 

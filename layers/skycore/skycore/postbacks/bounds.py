@@ -15,6 +15,9 @@ MAX_DEPTH = 32
 MAX_ELEMENTS = 20_000
 """Elements or JSON members in a body. 300 notifications at once have some 4,500."""
 
+MAX_NOTIFICATIONS = 500
+"""Notifications in a body; each one costs writes. Skycore documents 300."""
+
 MAX_ATTRIBUTES = 32
 """Attributes of one element. Documented ones have 4."""
 

@@ -52,10 +52,13 @@ class Identity(NamedTuple):
 
 
 def digits(number: str | None) -> str | None:
-    """A phone number's digits, None for a sender's name or what is too long for a number."""
+    """A phone number's digits, None for a sender's name or what is too long for a number.
+
+    A leading + is only a way of writing: the digits begin with the country code either way.
+    """
     if not number or len(number) > 40 or not _NUMBER.fullmatch(number):
         return None
-    return re.sub("[^0-9]", "", number)
+    return re.sub("[^0-9]", "", number) or None
 
 
 def identify(

@@ -8,6 +8,7 @@ from skycore.catalogue.postback_codes import find_postback_code, origin_names
 from skycore.catalogue.postback_fields import PostbackField, fields_by_element, plain_name
 from skycore.postbacks.bounds import MAX_NAME_CHARACTERS, UnreadableError
 from skycore.postbacks.characters import carried
+from skycore.postbacks.identity import digits
 from skycore.postbacks.node import Node
 from skycore.postbacks.times import utc_timestamp
 
@@ -45,7 +46,8 @@ def _snake_name(name: str) -> str:
 class Fields:
     """A notification's fields.
 
-    `values`: text by the event's names, without empty ones (`files` is a list). `extra`: what has
+    `values`: text by the event's names, without empty ones (`files` is a list); phone numbers are
+    digits. `extra`: what has
     no name of its own: unknown elements (nested ones with their names joined), attributes,
     further values of a field that has one already, and times that are none.
     """
@@ -74,6 +76,8 @@ class Fields:
                 self._attributes(node)
             if field.shape != "prose" or text.isspace():
                 text = text.strip()
+            if field.shape == "number":
+                text = digits(text) or text
             if text:
                 self._keep(field, rank, carried(text), node.name)
 

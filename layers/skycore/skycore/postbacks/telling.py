@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from skycore.catalogue.postback_codes import find_postback_code
+from skycore.catalogue.postback_codes import PostbackCode, find_postback_code
 from skycore.postbacks.event import TYPE_PREFIX, Event
 from skycore.postbacks.identity import digest_of, digits, event_id, identify
 from skycore.postbacks.meaning import UNPARSED, meaning
@@ -12,6 +12,7 @@ from skycore.postbacks.opt_out import opt_out_of
 from skycore.postbacks.times import utc_text
 
 _INBOUND_SMS = "sms_mo"
+_INBOUND = {_INBOUND_SMS, "mms_mo"}
 
 
 def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
@@ -21,6 +22,7 @@ def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
     event, outcome, terminal = meaning(code, values, is_json=is_json)
     identity = identify(code.kind if code else "", outcome, values, fields.extra)
     tracking_id = values.get("tracking_id")
+    inbound = _inbound(code, values)
     arrived = utc_text(received_at)
     data = {"event": event, **values, "received_at": arrived}
     if outcome is not None:
@@ -34,11 +36,11 @@ def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
     return Event(
         id=event_id(tracking_id, identity.digest),
         type=TYPE_PREFIX + event,
-        subject=_subject(values),
+        subject=_subject(values, inbound=inbound),
         time=values.get("timestamp") or arrived,
         data=data,
         tracking_id=tracking_id,
-        counterpart=_counterpart(values),
+        counterpart=_counterpart(values, inbound=inbound),
         received_at=received_at,
         dated=identity.dated,
         content_digest=identity.digest,
@@ -66,8 +68,11 @@ def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
     )
 
 
-def _inbound(values: dict[str, Any]) -> bool:
-    return str(values.get("origin", "")).endswith("_MO")
+def _inbound(code: PostbackCode | None, values: dict[str, Any]) -> bool:
+    """Whether a person wrote to us. The code says so; of one that is not known, the origin."""
+    if code is not None:
+        return code.kind in _INBOUND
+    return str(values.get("origin", "")).upper().endswith("_MO")
 
 
 _SUBJECTS = ("tracking_id", "mms_id", "mobile", "email", "from", "to", "transaction_id")
@@ -78,16 +83,16 @@ _OTHER_SUBJECTS = (
 )
 
 
-def _subject(values: dict[str, Any]) -> str | None:
+def _subject(values: dict[str, Any], *, inbound: bool) -> str | None:
     """The best name for what the event is about."""
-    for name in (_SUBJECTS if _inbound(values) else _OUTBOUND_SUBJECTS) + _OTHER_SUBJECTS:
+    for name in (_SUBJECTS if inbound else _OUTBOUND_SUBJECTS) + _OTHER_SUBJECTS:
         if name in values:
             return str(values[name])
     return None
 
 
-def _counterpart(values: dict[str, Any]) -> str | None:
+def _counterpart(values: dict[str, Any], *, inbound: bool) -> str | None:
     """Digits of the mobile number on the other side."""
-    if _inbound(values):
+    if inbound:
         return digits(values.get("from"))
     return digits(values.get("to") or values.get("mobile"))

@@ -11,7 +11,7 @@ from pynamodb.exceptions import VerboseClientError
 from skycore.storage.table import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pynamodb.connection import Connection
 
@@ -60,7 +60,7 @@ def put_all(rows: Sequence[Row]) -> set[Key]:
     Raises PynamoDB's errors if a call fails as a whole; rows of earlier calls are then put.
     """
     failed: set[Key] = set()
-    for batch in _write_batches([row.serialize() for row in rows]):
+    for batch in cut_by_bytes((row.serialize() for row in rows), WRITE_ROWS, WRITE_BYTES):
         failed |= _put(batch)
     return failed
 
@@ -83,18 +83,32 @@ def _put(items: Sequence[Item]) -> set[Key]:
     return {(item["pk"]["S"], item["sk"]["S"]) for item in left}
 
 
-def _write_batches(items: list[Item]) -> Iterable[list[Item]]:
-    batch: list[Item] = []
+def cut_by_bytes[T: Row | Item](
+    items: Iterable[T], most_items: int, most_bytes: int
+) -> Iterator[list[T]]:
+    """Parts, in order, of at most so many rows or items and bytes; what is larger goes alone."""
+    part: list[T] = []
     size = 0
     for item in items:
-        length = sum(len(value) for field in item.values() for value in field.values())
-        if batch and (len(batch) == WRITE_ROWS or size + length > WRITE_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
+        length = _bytes_of(item.serialize() if isinstance(item, Row) else item)
+        if part and (len(part) == most_items or size + length > most_bytes):
+            yield part
+            part, size = [], 0
+        part.append(item)
         size += length
-    if batch:
-        yield batch
+    if part:
+        yield part
+
+
+def _bytes_of(value: Any) -> int:
+    """Bytes of an item or of a value in it, names and types included: no less than they count."""
+    if isinstance(value, dict):
+        return sum(len(name.encode()) + _bytes_of(held) for name, held in value.items())
+    if isinstance(value, list | set | tuple):
+        return 3 + sum(1 + _bytes_of(held) for held in value)
+    if isinstance(value, str):
+        return len(value.encode())
+    return len(value) if isinstance(value, bytes) else 1
 
 
 def _rounds() -> Iterable[int]:

@@ -44,7 +44,10 @@ class _Seen:
 
 
 class Limiter:
-    """One process's side of the limiter. It remembers the item as it last saw it."""
+    """One process's side of the limiter. It remembers the item as it last saw it.
+
+    Threads may share it: each works from one `_Seen` and writes only in place of that one.
+    """
 
     def __init__(
         self,
@@ -66,9 +69,9 @@ class Limiter:
         Raises botocore's errors (ClientError for what DynamoDB refuses).
         """
 
-        def taken() -> tuple[State, Granted | Wait]:
+        def taken(seen: _Seen) -> tuple[State, Granted | Wait]:
             return rules.take(
-                self._seen.state,
+                seen.state,
                 self._clock(),
                 limits,
                 count=count,
@@ -79,16 +82,17 @@ class Limiter:
         if not limits.any:
             if not 0 <= self._clock() - self._seen_at < PAUSE_KNOWN_FOR_MS:
                 self._read(consistent=False)
-            return taken()[1]
+            return taken(self._seen)[1]
         fresh = False
         for _ in self._rounds():
-            state, result = taken()
+            seen = self._seen
+            state, result = taken(seen)
             if isinstance(result, Wait):
                 if fresh:
                     return result
                 # What is remembered may be old, and the moment told would be too early.
                 self._read(consistent=True)
-            elif self._write(state):
+            elif self._write(state, seen):
                 now = self._clock()
                 in_time = tuple(slot for slot in result.slots_ms if rules.usable(slot, now))
                 if in_time:
@@ -103,8 +107,9 @@ class Limiter:
         Returns when the next call may be made, and because of which window. Raises as `take`.
         """
         for _ in self._rounds():
-            state = rules.taught(self._seen.state, self._clock(), code, retry_after_s)
-            if state is self._seen.state or self._write(state):
+            seen = self._seen
+            state = rules.taught(seen.state, self._clock(), code, retry_after_s)
+            if state is seen.state or self._write(state, seen):
                 break
         now = self._clock()
         _, result = rules.take(self._seen.state, now, limits)
@@ -116,8 +121,9 @@ class Limiter:
         Writes only if this process knows of such pauses, so it may be called after every call.
         """
         for _ in self._rounds():
-            state = rules.succeeded(self._seen.state, self._clock())
-            if state is self._seen.state or self._write(state):
+            seen = self._seen
+            state = rules.succeeded(seen.state, self._clock())
+            if state is seen.state or self._write(state, seen):
                 return
 
     def allowance(self, limits: Limits) -> Remaining:
@@ -136,14 +142,14 @@ class Limiter:
             self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
             longest = min(2 * longest, LONGEST_BACKOFF_S)
 
-    def _write(self, state: State) -> bool:
-        """Puts `state` in place of what was seen; False if that is no longer there."""
+    def _write(self, state: State, seen: _Seen) -> bool:
+        """Puts `state` in place of `seen`, which it was made from; False if that is gone."""
         version = secrets.token_hex(8)
         values = {":version": version, ":windows": encode(state), ":kind": "limiter"}
         condition = "attribute_not_exists(#version)"
-        if self._seen.version:
+        if seen.version:
             condition = "#version = :seen"
-            values[":seen"] = self._seen.version
+            values[":seen"] = seen.version
         request = {
             "Key": _KEY,
             "UpdateExpression": "SET #version = :version, #windows = :windows, #kind = :kind",
@@ -162,28 +168,26 @@ class Limiter:
                 raise
             # PynamoDB keeps only the code; the item is in the error that it was raised from.
             item = getattr(error.__cause__, "response", {}).get("Item")
-            if item:
-                self._see(item)
-            else:  # deleted, or not told
-                self._read(consistent=True)
+            # Without one it was deleted, or not told.
+            there = self._see(item) if item else self._read(consistent=True)
             # A write whose answer was lost, and that botocore tried again, finds itself.
-            return self._seen.version == version
+            return there.version == version
         self._see_as(_Seen(version, state))
         return True
 
-    def _read(self, *, consistent: bool) -> None:
+    def _read(self, *, consistent: bool) -> _Seen:
         answer = _call("GetItem", {"Key": _KEY, "ConsistentRead": consistent})
-        self._see(answer.get("Item"))
+        return self._see(answer.get("Item"))
 
-    def _see(self, item: dict[str, Any] | None) -> None:
+    def _see(self, item: dict[str, Any] | None) -> _Seen:
         if item is None:
-            self._see_as(_Seen("", State()))
-        else:
-            self._see_as(_Seen(item["version"]["S"], decode(item["windows"]["S"])))
+            return self._see_as(_Seen("", State()))
+        return self._see_as(_Seen(item["version"]["S"], decode(item["windows"]["S"])))
 
-    def _see_as(self, seen: _Seen) -> None:
+    def _see_as(self, seen: _Seen) -> _Seen:
         self._seen = seen
         self._seen_at = self._clock()
+        return seen
 
 
 def _call(operation: str, request: dict[str, Any]) -> dict[str, Any]:

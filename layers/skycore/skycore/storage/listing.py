@@ -109,6 +109,24 @@ def all_pages(
         span = replace(span, place=place)
 
 
+def earliest(
+    index: GlobalSecondaryIndex[Any],
+    period_of: Callable[[datetime], Period],
+    span: Span,
+    limit: int,
+) -> list[Key]:
+    """Keys of the first `limit` rows of a short span, oldest first."""
+    first, last = keys.at(span.kind, span.since), keys.at(span.kind, span.until)
+    rows: list[Row] = []
+    moment = span.until
+    while moment >= span.since:
+        period = period_of(moment)
+        for partition in period.partitions:
+            rows += index.query(partition, Row.at.between(first, last), limit=limit)
+        moment = period.start - timedelta(microseconds=1)
+    return [(row.pk, row.sk) for row in sorted(rows, key=_order)[:limit]]
+
+
 def _newest(
     index: GlobalSecondaryIndex[Any], period: Period, span: Span, place: Place | None, limit: int
 ) -> Iterator[Row]:

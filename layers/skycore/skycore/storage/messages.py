@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import (
     BinaryAttribute,
+    BooleanAttribute,
     ListAttribute,
     NumberAttribute,
     UnicodeAttribute,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from pynamodb.expressions.update import Action
 
 
+TOGETHER = 100  # rows of a transaction, the most that DynamoDB takes
+TOGETHER_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
+
+
 class MessageRow(Row):
     """One message. `news` is the last step of ours that subscribers are to be told."""
 
@@ -55,6 +60,8 @@ class MessageRow(Row):
     deadline = UnicodeAttribute(null=True)
     fingerprint = UnicodeAttribute()
     tries = NumberAttribute(default=0)
+    not_before = UnicodeAttribute(null=True)
+    confirmation = BooleanAttribute(null=True)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
     answer = BinaryAttribute(null=True, legacy_encoding=False)
     request = BinaryAttribute(null=True, legacy_encoding=False)
@@ -131,19 +138,18 @@ def create(row: MessageRow) -> MessageRow | None:
     return None
 
 
-def create_many(rows: Sequence[MessageRow], *, may_exist: bool) -> dict[str, MessageRow]:
+def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
     """Writes many new rows; returns, by message id, those that had their id before.
 
-    Rows with random ids cannot exist and go in batches. Others go a hundred at a time in a
-    transaction, and one by one where one of a hundred exists. Raises PynamoDB's errors.
+    They go a hundred at a time in a transaction, and one by one where one of a hundred exists.
+    A row past its expiry counts as gone. Raises PynamoDB's errors.
     """
-    if not may_exist:
-        if batches.put_all(rows):
-            raise TimeoutError("DynamoDB left rows unprocessed")
-        return {}
+    now = times.now().timestamp()
     found = get_many((row.pk, row.sk) for row in rows)
-    existing = {row.message_id: row for row in found.values()}
-    for part in batched((row for row in rows if row.message_id not in existing), 100, strict=False):
+    live = (row for row in found.values() if row.expires is None or row.expires >= now)
+    existing = {row.message_id: row for row in live}
+    new = (row for row in rows if row.message_id not in existing)
+    for part in batches.cut_by_bytes(new, TOGETHER, TOGETHER_BYTES):
         for row in part if not _create_together(part) else ():
             before = create(row)
             if before is not None:
@@ -196,13 +202,15 @@ def move(
     own: bool,
     if_attempt: str | None = None,
     if_status: str | None = None,
+    if_not_late: bool = False,
     **attributes: Any,
 ) -> bool:
     """Moves a message to `status` if that ranks above what it has; True if it did.
 
     A step of our `own` gets a line in the timeline, and subscribers are told of it if it is one
     of OWN_STEPS; any other status came from an event that is kept and told itself.
-    With `if_attempt` or `if_status`, only a row that has these. `attributes` that are None are
+    With `if_attempt` or `if_status`, only a row that has these; with `if_not_late`, only one that
+    need not have been sent before `moment`. `attributes` that are None are
     removed.
     """
     condition = MessageRow.rank < RANKS[status]
@@ -210,6 +218,9 @@ def move(
         condition &= MessageRow.attempt == if_attempt
     if if_status is not None:
         condition &= MessageRow.status == if_status
+    if if_not_late:
+        no_deadline = MessageRow.deadline.does_not_exist()
+        condition &= no_deadline | (MessageRow.deadline > times.to_key(moment))
     return _move(message_id, status, moment, condition, own=own, attributes=attributes)
 
 
@@ -270,6 +281,7 @@ def take_from_queue(row: MessageRow, attempt: str, moment: datetime) -> bool:
         moment=moment,
         own=True,
         if_status="queued",
+        if_not_late=True,
         attempt=attempt,
     )
     if not moved:
@@ -280,11 +292,19 @@ def take_from_queue(row: MessageRow, attempt: str, moment: datetime) -> bool:
     return True
 
 
-def back_to_queue(row: MessageRow, *, tries: int, keep_line: bool = True) -> bool:
+def mark_confirmation(message_id: str) -> None:
+    """Notes that a queued message has taken the one confirmation of its recipient's opt-out."""
+    _update(message_id, [MessageRow.confirmation.set(True)], MessageRow.pk.exists())
+
+
+def back_to_queue(
+    row: MessageRow, *, tries: int, not_before: datetime, keep_line: bool = True
+) -> bool:
     """Undoes the step from queued to sending, once it is proved that nothing was sent.
 
-    `tries` counts the calls that failed so far. Without `keep_line`, for a call that a limit
-    refused, the timeline forgets the step: a message may wait for long.
+    `tries` counts the calls that failed so far; no copy is sent `not_before`. Without
+    `keep_line`, for a call that a limit refused, the timeline forgets the step: a message may wait
+    for long.
     """
     steps = MessageRow.steps
     again = steps.set(steps.append([step("queued", times.now())]))
@@ -294,6 +314,7 @@ def back_to_queue(row: MessageRow, *, tries: int, keep_line: bool = True) -> boo
         MessageRow.status.set("queued"),
         MessageRow.rank.set(RANKS["queued"]),
         MessageRow.tries.set(tries),
+        MessageRow.not_before.set(times.to_key(not_before)),
         again if keep_line else steps[len(row.steps)].remove(),
         MessageRow.state.remove() if state is None else MessageRow.state.set(state),
     ]

@@ -1,7 +1,8 @@
 """Who has opted out: one row per number and sender, with when it last stopped and started.
 
 Times only grow, so notifications may come in any order and any number of times. A row for sender
-`*` is of all senders. These rows do not expire: an opt-out holds until it is lifted.
+`*` is of all senders. Numbers are told by their digits, however they are written. These rows do
+not expire: an opt-out holds until it is lifted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import UpdateError
 
+from skycore.postbacks import digits
 from skycore.storage import batches
 from skycore.storage.table import Row
 from skycore.times import to_key
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 EVERY_SENDER = "*"
 _NEVER = ""
+_MOST = 40  # characters of a number or sender in a key; longer ones do not exist
 
 type Pair = tuple[str, str | None]  # a number, and who writes to it
 
@@ -40,7 +43,8 @@ class OptOutRow(Row):
 def stop(number: str, sender: str | None, moment: datetime, reason: str) -> bool:
     """Notes that `number` wants nothing from `sender` (None: anyone) since `moment`.
 
-    True if that is news; an older or repeated notification changes nothing.
+    True if that is news; an older or repeated notification changes nothing. Raises ValueError for
+    what no row can hold, and PynamoDB's errors.
     """
     later = OptOutRow.stopped_at.does_not_exist() | (OptOutRow.stopped_at < to_key(moment))
     return _note(number, sender, {"stopped_at": to_key(moment), "reason": reason}, later)
@@ -95,6 +99,8 @@ def _note(number: str, sender: str | None, values: dict[str, str], only_if: Cond
     try:
         row.update([*actions, OptOutRow.kind.set("opt_out")], only_if)
     except UpdateError as error:
+        if error.cause_response_code == "ValidationException":
+            raise ValueError("the table can hold no such row") from None
         if error.cause_response_code != "ConditionalCheckFailedException":
             raise
         return False
@@ -102,7 +108,7 @@ def _note(number: str, sender: str | None, values: dict[str, str], only_if: Cond
 
 
 def _partition(number: str) -> str:
-    return f"number#{number}"
+    return f"number#{_plain(number)}"
 
 
 def _keys(number: str, sender: str | None) -> tuple[batches.Key, batches.Key]:
@@ -110,4 +116,9 @@ def _keys(number: str, sender: str | None) -> tuple[batches.Key, batches.Key]:
 
 
 def _sort(sender: str | None) -> str:
-    return f"opt_out#{sender or EVERY_SENDER}"
+    return f"opt_out#{_plain(sender or EVERY_SENDER)}"
+
+
+def _plain(name: str) -> str:
+    """A number's digits, or a sender's name."""
+    return digits(name) or name.strip()[:_MOST]

@@ -1,0 +1,126 @@
+"""Secrets: few reads, a new value at once, an old one rather than none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from skycore.aws import clients, secrets
+from skycore.aws.secrets import KEEP_SECONDS, Secret
+from skycore.flows.ack import _knows
+
+BOTH = ("AWSCURRENT", "AWSPREVIOUS")
+
+
+class Manager:
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+        self.error: Exception | None = None
+        self.reads: list[str] = []
+        self.now = 1000.0
+
+    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, Any]:  # noqa: N803
+        assert SecretId == "name"
+        self.reads.append(VersionStage)
+        if self.error:
+            raise self.error
+        if VersionStage not in self.held:
+            raise refused("ResourceNotFoundException")
+        return {"SecretString": self.held[VersionStage]}
+
+
+def refused(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": ""}}, "GetSecretValue")
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> Manager:
+    fake = Manager()
+    monkeypatch.setattr(clients, "secretsmanager", lambda: fake)
+    monkeypatch.setattr(secrets.time, "monotonic", lambda: fake.now)
+    return fake
+
+
+ERRORS = [
+    EndpointConnectionError(endpoint_url="https://a.example"),
+    refused("AccessDeniedException"),
+    refused("InternalServiceError"),
+]
+
+
+def test_a_value_is_read_once_in_five_minutes(manager):
+    manager.held = {"AWSCURRENT": "a"}
+    secret = Secret("name")
+    assert [list(secret.values()) for _ in range(3)] == [["a"]] * 3
+    manager.now += KEEP_SECONDS + 1
+    assert list(secret.values()) == ["a"]
+    assert manager.reads == ["AWSCURRENT"] * 2
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "InvalidRequestException"])
+def test_no_value_is_not_kept(manager, code):
+    secret = Secret("name")
+    manager.error = refused(code)
+    assert list(secret.values()) == []
+    manager.error, manager.held = None, {"AWSCURRENT": "a"}
+    assert list(secret.values()) == ["a"]
+
+
+@pytest.mark.parametrize("older", [KEEP_SECONDS, 0], ids=["by age", "forced"])
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_what_is_kept_counts_while_nothing_can_be_read(manager, error, older):
+    manager.held = {"AWSCURRENT": "a", "AWSPREVIOUS": "b"}
+    secret = Secret("name", BOTH)
+    assert list(secret.values()) == ["a", "b"]
+    manager.error = error
+    manager.now += KEEP_SECONDS + 1
+    assert list(secret.values(not_older_than=older)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_with_nothing_kept_the_error_is_told(manager, error):
+    manager.error = error
+    with pytest.raises(type(error)):
+        list(Secret("name").values())
+
+
+def test_the_previous_value_is_read_only_if_the_current_one_is_not_it(manager):
+    manager.held = {"AWSCURRENT": "a", "AWSPREVIOUS": "b"}
+    secret = Secret("name", BOTH)
+    assert _knows(secret, "a")
+    assert manager.reads == ["AWSCURRENT"]
+    assert _knows(secret, "b")
+    assert manager.reads == list(BOTH)
+
+
+def test_wrong_tokens_cost_few_reads(manager):
+    manager.held = {"AWSCURRENT": "a"}
+    secret = Secret("name", BOTH)
+    for _ in range(10):
+        assert not _knows(secret, "x")
+        manager.now += 1
+    assert manager.reads == list(BOTH)
+
+
+def test_after_a_rotation_both_values_hold(manager):
+    manager.held = {"AWSCURRENT": "a"}
+    secret = Secret("name", BOTH)
+    assert _knows(secret, "a")
+    manager.now += KEEP_SECONDS - 10
+    assert not _knows(secret, "x")  # reads both again
+    manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
+    list(secret.values(not_older_than=-1))
+    manager.now += 1
+    assert _knows(secret, "b")
+    assert _knows(secret, "a")
+
+
+def test_a_rotated_value_forgets_the_previous_one(manager):
+    manager.held = {"AWSCURRENT": "a"}
+    secret = Secret("name", BOTH)
+    assert not _knows(secret, "x")
+    manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
+    assert next(secret.values(not_older_than=-1)) == "b"
+    assert list(secret.values()) == ["b", "a"]

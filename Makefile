@@ -74,7 +74,10 @@ lock: ## Write the pinned requirements anew (needs uv)
 clean: down ## Remove everything that was set up or built
 	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .aws-sam .local
 
-.PHONY: replay fuzz
+.PHONY: replay reconcile fuzz
+reconcile: setup ## Learn from Skycore's report what no postback told (STACK=name, default the local one; SINCE=time, UNTIL=time)
+	@$(BIN)/python -m ops.reconcile $(if $(STACK),--stack $(STACK),--local) --since $(SINCE) $(if $(UNTIL),--until $(UNTIL)) $(ARGUMENTS)
+
 replay: setup ## Read unparsed postbacks again after a fix (STACK=name, default the local one; SINCE, UNTIL, TYPE: publish again)
 	@$(BIN)/python -m ops.replay $(if $(STACK),--stack $(STACK),--local) $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(if $(TYPE),--type $(TYPE)) $(ARGUMENTS)
 

@@ -44,11 +44,11 @@ class Stack(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Does what the command line says; 0 if all of it was done."""
     asked = _parser().parse_args(arguments)
-    stack_name = _use_local_stack() if asked.local else asked.stack
+    stack_name = use_local_stack() if asked.local else asked.stack
     if not stack_name:
         print("name the stack: --stack NAME, or --local", file=sys.stderr)
         return 2
-    stack = _describe(stack_name)
+    stack = describe(stack_name)
     # The table's model reads these when it is imported.
     os.environ["TABLE_NAME"] = stack.table
     os.environ["AWS_REGION"] = boto3.Session().region_name or ""
@@ -61,7 +61,7 @@ def _reread(stack: Stack, asked: argparse.Namespace) -> bool:
     from skycore.flows.replay import reread_unparsed  # noqa: PLC0415 - once it knows its table
 
     print(f"Reading the unparsed postbacks of {stack.name} again.")
-    if not _sure(asked, "Store and publish what is understood now?"):
+    if not sure(asked, "Store and publish what is understood now?"):
         return False
     now: Counter[str] = Counter()
     still = 0
@@ -88,7 +88,7 @@ def _republish(stack: Stack, asked: argparse.Namespace) -> bool:
     _say("found", found)
     if asked.dry_run or not found:
         return True
-    if not _sure(asked, "Every subscriber gets them again, under the same ids. Publish?"):
+    if not sure(asked, "Every subscriber gets them again, under the same ids. Publish?"):
         return False
     sent: Counter[str] = Counter()
     pages = replay.republish(asked.since, until, types, source=stack.source, topic_arn=stack.topic)
@@ -105,13 +105,13 @@ def _say(what: str, counts: Mapping[str, int]) -> None:
         print(f"  {number:>8}  {type_}")
 
 
-def _sure(asked: argparse.Namespace, question: str) -> bool:
+def sure(asked: argparse.Namespace, question: str) -> bool:
     if asked.yes or asked.dry_run:
         return True
     return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def _describe(name: str) -> Stack:
+def describe(name: str) -> Stack:
     (stack,) = boto3.Session().client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     outputs = {row["OutputKey"]: row["OutputValue"] for row in stack["Outputs"]}
     parameters = {row["ParameterKey"]: row["ParameterValue"] for row in stack["Parameters"]}
@@ -119,7 +119,7 @@ def _describe(name: str) -> Stack:
     return Stack(name, outputs["TableName"], outputs["EventTopicArn"], days)
 
 
-def _use_local_stack() -> str:
+def use_local_stack() -> str:
     """Makes the local stack's administrator the one who acts; the stack's name."""
     described = ROOT / os.environ.get("LOCAL_DIR", ".local") / "stack.json"
     if not described.exists():

@@ -11,7 +11,6 @@ the Skycore key, and write the table.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from datetime import UTC, datetime
 
 import boto3
 
-from ops.replay import describe, sure, use_local_stack
+from ops.stack import chosen, moment, sure
 
 SECONDS = 120.0  # for the call and the file
 
@@ -27,19 +26,12 @@ SECONDS = 120.0  # for the call and the file
 def main(arguments: list[str] | None = None) -> int:
     """Does what the command line says; 0 if the report was read to its end."""
     asked = _parser().parse_args(arguments)
-    name = use_local_stack() if asked.local else asked.stack
-    if not name:
-        print("name the stack: --stack NAME, or --local", file=sys.stderr)
-        return 2
-    stack = describe(name)
-    formation = boto3.Session().client("cloudformation")
-    (described,) = formation.describe_stacks(StackName=name)["Stacks"]
-    given = {row["ParameterKey"]: row["ParameterValue"] for row in described["Parameters"]}
-    key = formation.describe_stack_resource(StackName=name, LogicalResourceId="ApiKey")
-    # The table's model reads these when it is imported.
-    os.environ["TABLE_NAME"] = stack.table
-    os.environ["AWS_REGION"] = boto3.Session().region_name or ""
-    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    stack = chosen(asked)
+    key = (
+        boto3.Session()
+        .client("cloudformation")
+        .describe_stack_resource(StackName=stack.name, LogicalResourceId="ApiKey")
+    )
     from skycore.flows.gate import Gate  # noqa: PLC0415 - once the table is known
     from skycore.flows.reconcile import reconcile  # noqa: PLC0415
     from skycore.flows.skycore_client import client  # noqa: PLC0415
@@ -48,13 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
 
     names = ("MaxCallsPerSecond", "MaxCallsPerMinute", "MaxCallsPerDay", "PriorityShare")
     until = asked.until or datetime.now(UTC)
-    print(f"Skycore's report of {name} from {asked.since} to {until}.")
+    print(f"Skycore's report of {stack.name} from {asked.since} to {until}.")
     if not sure(asked, "Store and publish what no postback told?"):
         return 1
     try:
         found = reconcile(
-            client(given["SkycoreUrl"], key["StackResourceDetail"]["PhysicalResourceId"]),
-            Gate(Limits(*(int(given[parameter]) for parameter in names))),
+            client(
+                stack.parameters["SkycoreUrl"], key["StackResourceDetail"]["PhysicalResourceId"]
+            ),
+            Gate(Limits(*(int(stack.parameters[parameter]) for parameter in names))),
             asked.since,
             until,
             days=stack.days,
@@ -81,17 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stack", help="name of the deployed stack")
     parser.add_argument("--local", action="store_true", help="the stack that make up started")
     parser.add_argument(
-        "--since", type=_moment, required=True, help="a time, such as 2026-11-22T08:00Z"
+        "--since", type=moment, required=True, help="a time, such as 2026-11-22T08:00Z"
     )
-    parser.add_argument("--until", type=_moment, help="a time; now if not given")
+    parser.add_argument("--until", type=moment, help="a time; now if not given")
     parser.add_argument("--dry-run", action="store_true", help="say what is missing, store nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     return parser
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 if __name__ == "__main__":

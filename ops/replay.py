@@ -11,48 +11,21 @@ read the table and its indexes, and to write the table or to publish to the topi
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import boto3
+from ops.stack import Stack, chosen, moment, sure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-class Stack(NamedTuple):
-    """What replaying needs to know of a deployed stack."""
-
-    name: str
-    table: str
-    topic: str
-    days: int
-
-    @property
-    def source(self) -> str:
-        """The source of its events."""
-        return f"urn:skycore:{self.name}"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Does what the command line says; 0 if all of it was done."""
     asked = _parser().parse_args(arguments)
-    stack_name = use_local_stack() if asked.local else asked.stack
-    if not stack_name:
-        print("name the stack: --stack NAME, or --local", file=sys.stderr)
-        return 2
-    stack = describe(stack_name)
-    # The table's model reads these when it is imported.
-    os.environ["TABLE_NAME"] = stack.table
-    os.environ["AWS_REGION"] = boto3.Session().region_name or ""
-    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    stack = chosen(asked)
     done = _republish(stack, asked) if asked.since else _reread(stack, asked)
     return 0 if done else 1
 
@@ -105,43 +78,6 @@ def _say(what: str, counts: Mapping[str, int]) -> None:
         print(f"  {number:>8}  {type_}")
 
 
-def sure(asked: argparse.Namespace, question: str) -> bool:
-    if asked.yes or asked.dry_run:
-        return True
-    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
-
-
-def describe(name: str) -> Stack:
-    (stack,) = boto3.Session().client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    outputs = {row["OutputKey"]: row["OutputValue"] for row in stack["Outputs"]}
-    parameters = {row["ParameterKey"]: row["ParameterValue"] for row in stack["Parameters"]}
-    days = int(parameters["EventRetentionDays"])
-    return Stack(name, outputs["TableName"], outputs["EventTopicArn"], days)
-
-
-def use_local_stack() -> str:
-    """Makes the local stack's administrator the one who acts; the stack's name."""
-    described = ROOT / os.environ.get("LOCAL_DIR", ".local") / "stack.json"
-    if not described.exists():
-        raise SystemExit("no local stack is up (make up); for one on AWS: make replay STACK=name")
-    stack = json.loads(described.read_text())
-    os.environ.update(
-        AWS_ENDPOINT_URL=stack["endpoint_url"],
-        AWS_ACCESS_KEY_ID=stack["admin_access_key_id"],
-        AWS_SECRET_ACCESS_KEY=stack["admin_secret_access_key"],
-        AWS_REGION=stack["region"],
-        AWS_DEFAULT_REGION=stack["region"],
-    )
-    name: str = stack["stack_name"]
-    return name
-
-
-def _moment(text: str) -> datetime:
-    """A time; without an offset it is UTC."""
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ops.replay",
@@ -151,9 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stack", default="", help="the stack's name")
     parser.add_argument("--local", action="store_true", help="the stack that make up brought up")
     parser.add_argument(
-        "--since", type=_moment, help="publish again what came since, such as 2026-11-22T08:00Z"
+        "--since", type=moment, help="publish again what came since, such as 2026-11-22T08:00Z"
     )
-    parser.add_argument("--until", type=_moment, help="up to then (default: now)")
+    parser.add_argument("--until", type=moment, help="up to then (default: now)")
     parser.add_argument(
         "--type",
         action="append",

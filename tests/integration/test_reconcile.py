@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
-from tests.integration.conftest import LOCAL_DIR, ROOT, until
+from tests.integration.conftest import until
+from tests.integration.test_subscribers import in_stack
 
 
-def reconcile(*arguments: str) -> str:
-    environment = {**os.environ, "LOCAL_DIR": LOCAL_DIR}
-    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'layers' / 'skycore'}"
+def reconcile(stack, *arguments: str) -> str:
     since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    done = subprocess.run(
-        [sys.executable, "-m", "ops.reconcile", "--local", "--since", since, "--yes", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    given = ("--local", "--since", since, "--yes", *arguments)
+    return in_stack(stack, *given, module="ops.reconcile")
 
 
 def test_a_delivery_that_no_postback_told_is_learnt_once(stack, sms):
@@ -37,9 +25,9 @@ def test_a_delivery_that_no_postback_told_is_learnt_once(stack, sms):
         url = stack.description["postback_url"]
         stack.control("settings", {"postback_url": url}, "PATCH")
     assert _status(stack, missed) == "accepted"
-    reconcile("--dry-run")
+    reconcile(stack, "--dry-run")
     assert _status(stack, missed) == "accepted"
-    assert "became events" in reconcile()
+    assert "became events" in reconcile(stack)
     event = stack.event(
         lambda event: (
             event["type"] == "skycore.sms_delivered"
@@ -48,7 +36,7 @@ def test_a_delivery_that_no_postback_told_is_learnt_once(stack, sms):
     )
     assert event["data"]["from_report"] is True
     assert until(lambda: _status(stack, missed) == "delivered")
-    assert "\n0 became events" in reconcile()
+    assert "\n0 became events" in reconcile(stack)
 
 
 def _status(stack, sent: dict) -> str:

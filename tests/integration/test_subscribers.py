@@ -189,7 +189,9 @@ def test_what_the_topic_refuses_waits_in_the_retry_queue_and_is_told(stack):
         sqs.set_queue_attributes(QueueUrl=url, Attributes=hidden["Attributes"])
 
 
-def in_stack(stack: Stack, *arguments: str, source: str | None = None) -> str:
+def in_stack(
+    stack: Stack, *arguments: str, module: str = "ops.replay", source: str | None = None
+) -> str:
     """Runs our code as an operator of the local stack."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
@@ -202,7 +204,7 @@ def in_stack(stack: Stack, *arguments: str, source: str | None = None) -> str:
         "AWS_REGION": stack.description["region"],
         "AWS_DEFAULT_REGION": stack.description["region"],
     }
-    command = ["-c", source] if source else ["-m", "ops.replay", *arguments]
+    command = ["-c", source] if source else ["-m", module, *arguments]
     done = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,

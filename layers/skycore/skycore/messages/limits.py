@@ -40,7 +40,6 @@ RELAXED_PACE = 85  # the same, while a longer window decides how many calls ther
 RELAXED_BELOW = 80  # percent of the second's limit that such a window lets through on average
 SHORTEST_PAUSE_MS = 1_000
 LONGEST_PAUSE_MS = 900_000
-QUOTA_USED_UP = "E120"
 
 _MINUTE_S = 60
 _DAY_S = 86_400

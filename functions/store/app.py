@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skycore.aws.postback_queue import read_record
+from skycore.aws.postback_queue import read_record, token_of
 from skycore.flows.store import store
 from skycore.logs import log_exception
 from skycore.settings import load
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,17 @@ def settings() -> Settings:
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     postbacks = []
+    used: dict[str, datetime] = {}
     failed = []
     for record in event["Records"]:
         try:
-            postbacks.append((record["messageId"], *read_record(record)))
+            body, arrived = read_record(record)
         except Exception as error:  # noqa: BLE001 - put there by hand; it must not fail the others
             log_exception("no postback", error)
             failed.append(record["messageId"])
-    failed += store(postbacks, days=settings().event_retention_days)
+            continue
+        postbacks.append((record["messageId"], body, arrived))
+        if token := token_of(record):
+            used[token] = max(arrived, used.get(token, arrived))
+    failed += store(postbacks, days=settings().event_retention_days, used=used)
     return {"batchItemFailures": [{"itemIdentifier": queue_id} for queue_id in failed]}

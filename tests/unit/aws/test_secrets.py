@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from skycore.aws import clients, secrets
 from skycore.aws.secrets import KEEP_SECONDS, Secret
-from skycore.flows.ack import _knows
+from skycore.flows.ack import UNKNOWN_TOKEN_SECONDS, _knows
 
 BOTH = ("AWSCURRENT", "AWSPREVIOUS")
 
@@ -124,3 +124,35 @@ def test_a_rotated_value_forgets_the_previous_one(manager):
     manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
     assert next(secret.values(not_older_than=-1)) == "b"
     assert list(secret.values()) == ["b", "a"]
+
+
+def test_a_flood_of_wrong_tokens_costs_two_reads_in_thirty_seconds(manager):
+    manager.held = {"AWSCURRENT": "a", "AWSPREVIOUS": "b"}
+    secret = Secret("name", BOTH)
+    for number in range(10_000):
+        assert not _knows(secret, f"wrong {number}")
+        manager.now += 0.01  # 100 s in all
+    assert len(manager.reads) <= 2 * (100 / UNKNOWN_TOKEN_SECONDS + 1)
+
+
+def test_a_new_token_is_known_half_a_minute_after_the_rotation_in_the_midst_of_a_flood(manager):
+    manager.held = {"AWSCURRENT": "a"}
+    secret = Secret("name", BOTH)
+    assert not _knows(secret, "wrong")
+    manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
+    for _ in range(31):
+        assert not _knows(secret, "wrong")
+        assert _knows(secret, "a")
+        manager.now += 1
+    assert _knows(secret, "b")
+    assert _knows(secret, "a")
+
+
+def test_a_copy_that_read_its_secret_long_ago_knows_a_new_token_at_once(manager):
+    manager.held = {"AWSCURRENT": "a"}
+    secret = Secret("name", BOTH)
+    assert _knows(secret, "a")
+    manager.now += UNKNOWN_TOKEN_SECONDS + 1
+    manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
+    assert _knows(secret, "b")
+    assert _knows(secret, "a")

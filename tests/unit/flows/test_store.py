@@ -13,7 +13,7 @@ from pynamodb.connection.base import Connection
 
 from skycore.flows import store as store_flow
 from skycore.flows.store import store
-from skycore.storage import events
+from skycore.storage import events, tokens
 from tests.unit.storage.fake_dynamodb import Crash, FakeDynamoDB, error
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -261,3 +261,38 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
     answer = app("store").handler(batch, None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     assert len(kept(table)) == 1
+
+
+def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch):
+    monkeypatch.setattr(tokens, "_written", {})
+    for n in range(20):
+        used = {"0123456789ab": START + timedelta(seconds=n)}
+        assert store(arrived(receipt(n)), days=90, used=used) == []
+    assert tokens.last_used("0123456789ab") == START
+    assert table.calls["PutItem"] == 1
+
+
+@pytest.mark.parametrize("code", ["InternalServerError", "AccessDeniedException"])
+def test_a_use_that_cannot_be_noted_fails_no_postback(table, monkeypatch, code):
+    monkeypatch.setattr(tokens, "_written", {})
+
+    def refuse(_number: int, operation: str, _request: object) -> None:
+        if operation == "PutItem":
+            raise error(code, operation)
+
+    table.before = refuse
+    assert store(arrived(receipt(1)), days=90, used={"0123456789ab": START}) == []
+    assert len(kept(table)) == 1
+    assert tokens.last_used("0123456789ab") is None
+
+
+def test_a_use_is_not_noted_for_what_was_not_stored(table, monkeypatch):
+    monkeypatch.setattr(tokens, "_written", {})
+
+    def refuse(_number: int, operation: str, _request: object) -> None:
+        if operation == "BatchWriteItem":
+            raise error("InternalServerError", operation)
+
+    table.before = refuse
+    assert store(arrived(receipt(1)), days=90, used={"0123456789ab": START}) == ["queue-0"]
+    assert tokens.last_used("0123456789ab") is None

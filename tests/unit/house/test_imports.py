@@ -17,11 +17,12 @@ MAY_IMPORT = {
     "settings": set(),
     "logs": set(),
     "problems": set(),
+    "tokens": set(),
     "api": {"catalogue"},
     "postbacks": {"catalogue"},
     "messages": {"catalogue"},
     "aws": {"times", "logs"},
-    "storage": {"catalogue", "postbacks", "messages", "times", "logs"},
+    "storage": {"catalogue", "postbacks", "messages", "times", "logs", "tokens"},
     "web": {"problems", "logs"},
     "flows": {
         "aws",
@@ -34,6 +35,7 @@ MAY_IMPORT = {
         "settings",
         "storage",
         "times",
+        "tokens",
     },
 }
 FUNCTIONS_MAY_IMPORT = {"flows", "web", "aws", "settings", "logs"}

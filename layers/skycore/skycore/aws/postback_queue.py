@@ -1,4 +1,4 @@
-"""How a raw postback travels in SQS: its bytes, and when it came.
+"""How a raw postback travels in SQS: its bytes, when it came, and by which token.
 
 SQS carries only the characters of XML 1.0, and a carriage return may not survive every client;
 a body that holds anything else goes as base64. The time of arrival is stamped here because
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 UNSAFE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def send_postback(queue_url: str, body: bytes, received_at: datetime) -> None:
-    """Puts a raw postback into the queue. Raises botocore's errors if SQS does not have it."""
+def send_postback(queue_url: str, body: bytes, received_at: datetime, *, token: str) -> None:
+    """Puts a raw postback into the queue, with the fingerprint of the token that it came by.
+
+    Raises botocore's errors if SQS does not have it.
+    """
     text, encoding = encode(body)
-    attributes = {"received_at": times.to_key(received_at), "encoding": encoding}
+    attributes = {"received_at": times.to_key(received_at), "encoding": encoding, "token": token}
     queue.send(queue_url, text, attributes=attributes)
 
 
@@ -55,3 +58,10 @@ def read_record(record: Mapping[str, Any]) -> tuple[bytes, datetime]:
     if encoding == "empty":
         return b"", received_at
     return (base64.b64decode(text) if encoding == "base64" else text.encode()), received_at
+
+
+def token_of(record: Mapping[str, Any]) -> str | None:
+    """The fingerprint of the token that a postback came by; None if it was put there by hand."""
+    attributes = record.get("messageAttributes", {})
+    token: str | None = attributes.get("token", {}).get("stringValue")
+    return token

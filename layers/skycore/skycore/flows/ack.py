@@ -11,6 +11,7 @@ from skycore import times
 from skycore.aws.postback_queue import send_postback
 from skycore.logs import log, log_exception
 from skycore.problems import Problem
+from skycore.tokens import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,10 +23,10 @@ UNKNOWN_TOKEN_SECONDS = 30.0  # an unknown token makes a copy read the secret af
 
 
 def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> None:
-    """Puts the raw bytes and the time of arrival into the queue; the body is not parsed.
+    """Puts the raw bytes, the time of arrival and the token's fingerprint into the queue.
 
-    Raises Problem: too_large, message_not_found for a wrong token (nothing is stored), and
-    not_stored if the queue does not have it, so that Skycore posts it again.
+    The body is not parsed. Raises Problem: too_large, message_not_found for a wrong token (nothing
+    is stored), and not_stored if the queue does not have it, so that Skycore posts it again.
     """
     if len(body) > MAX_BYTES:
         raise Problem("too_large", f"a postback is at most {MAX_BYTES} bytes")
@@ -34,7 +35,7 @@ def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> N
         if not _knows(secret, token):
             log.warning("postback with a wrong token", extra={"bytes": len(body)})
             raise Problem("message_not_found", "no such address")
-        send_postback(queue_url, body, arrived)
+        send_postback(queue_url, body, arrived, token=fingerprint(token))
     except (BotoCoreError, ClientError) as error:
         log_exception("postback not queued", error, bytes=len(body))
         raise Problem("not_stored", "the postback was not queued; post it again") from None

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from skycore.logs import log, log_exception
 from skycore.postbacks import Event, read_postback
-from skycore.storage import events, windows
+from skycore.storage import events, tokens, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 READ_SECONDS = 12.0  # for reading a batch, of the function's 28; hostile bodies take the longest
@@ -30,12 +30,15 @@ class _Read:
     events: list[Event] = field(default_factory=list)
 
 
-def store(postbacks: Iterable[Postback], *, days: int) -> list[str]:
+def store(
+    postbacks: Iterable[Postback], *, days: int, used: Mapping[str, datetime] | None = None
+) -> list[str]:
     """Stores what the postbacks tell; returns the queue ids of those that must come again.
 
     Whatever a body is, it is kept: as events, or as one unparsed event. The first copy of a
     notification stays; later ones are counted as duplicates. What could not be read in time
-    comes again, with fewer others.
+    comes again, with fewer others. `used`: the fingerprints of the tokens that they came by, and
+    when each last did; noted if that is easy, and never a reason to store anything again.
     """
     failed: set[str] = set()
     read: list[_Read] = []
@@ -61,7 +64,18 @@ def store(postbacks: Iterable[Postback], *, days: int) -> list[str]:
     except Exception as error:  # noqa: BLE001 - the whole batch comes again
         log_exception("postbacks not stored", error, count=len(read))
         failed |= {one.queue_id for one in read}
+    else:
+        if time.monotonic() < deadline:  # an unsure note is not worth a batch that comes again
+            _note_tokens(used or {})
     return sorted(failed)
+
+
+def _note_tokens(used: Mapping[str, datetime]) -> None:
+    for fingerprint, moment in used.items():
+        try:
+            tokens.mark_used(fingerprint, moment)
+        except Exception as error:  # noqa: BLE001 - what was stored is stored
+            log_exception("use of a token not noted", error)
 
 
 def _anchored(event: Event, days: int, deadline: float) -> Event:

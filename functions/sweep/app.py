@@ -1,4 +1,4 @@
-"""Every minute: what died in flight is said to be unknown, what is too late to be expired."""
+"""Every minute: what died in flight, what is too late, and what never reached the queue."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ DEADLINE_SECONDS = 20.0  # of one run; the function has 28
 @dataclass(frozen=True)
 class Settings:
     table_name: str
+    send_queue_url: str
 
 
 @cache
@@ -23,5 +24,4 @@ def settings() -> Settings:
 
 
 def handler(_event: object, _context: object) -> dict[str, int]:
-    settings()
-    return sweep(time.monotonic() + DEADLINE_SECONDS)
+    return sweep(time.monotonic() + DEADLINE_SECONDS, queue_url=settings().send_queue_url)

@@ -14,7 +14,7 @@ from typing import Any
 import app
 
 from skycore.flows import ledger
-from skycore.storage import messages
+from skycore.storage import messages, queued
 
 
 def die() -> None:
@@ -52,8 +52,8 @@ POINTS: dict[str, Any] = {
     "never": lambda: None,
     "before the row": lambda: before(messages, "create"),
     "after the row": lambda: after(messages, "create"),
-    "before taking it": lambda: before(messages, "take_from_queue"),
-    "after taking it": lambda: after(messages, "take_from_queue"),
+    "before taking it": lambda: before(queued, "take"),
+    "after taking it": lambda: after(queued, "take"),
     "during the call": lambda: threading.Timer(2.5, die).start(),  # Skycore is made slow
     "after the reply": lambda: before(ledger, "mend"),
     "between pointer and row": lambda: before(messages, "move", when=to_accepted),

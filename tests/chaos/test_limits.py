@@ -21,7 +21,7 @@ PER_SECOND, PER_MINUTE = 10, 300
 MINUTES = float(os.environ.get("LIMIT_MINUTES", "4"))  # in which all workers work
 WORKERS = 50
 RAMP_SECONDS = 2.5  # between two workers' starts: the emulator starts a process for each copy
-LONGEST_PAUSE = 8.0  # seconds that a worker adds of its own
+LONGEST_PAUSE = 2.5  # seconds that a worker adds of its own
 GATEWAY_SECONDS = 60  # patience with the emulator, which is slower than API Gateway's 29 s
 
 

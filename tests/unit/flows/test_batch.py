@@ -70,8 +70,7 @@ def test_a_message_that_fits_into_no_row_is_refused_alone(outside, table, monkey
     assert len(table.of_kind("message")) == len(outside.queued) == 2
 
 
-def test_a_row_past_its_expiry_does_not_count(table, monkeypatch):
-    monkeypatch.setattr(messages, "_create_together", lambda _: False)
+def test_a_row_past_its_expiry_does_not_count(table):
     entry = batch._Entry(sms(1))
     batch._prepare(entry, "m1", RULES)
     row = entry.row

@@ -30,8 +30,6 @@ def notes(outside, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         sent.append(MessageBody)
 
     monkeypatch.setattr(outside, "send_message", take, raising=False)
-    # Rows one by one: the table in memory has no transactions.
-    monkeypatch.setattr(messages, "_create_together", lambda _: False)
     return sent
 
 

@@ -12,9 +12,8 @@ import pytest
 from skycore import times
 from skycore.api import NotSent, OutcomeUnknown, Refused
 from skycore.api.reply import Reply
-from skycore.flows import dispatch as dispatching
 from skycore.flows.compose import Rules
-from skycore.flows.dispatch import BACKOFF, MOST_TRIES, Queues, dispatch
+from skycore.flows.dispatch import Queues, dispatch
 from skycore.flows.enqueue import enqueue
 from skycore.flows.gate import Gate
 from skycore.flows.send import Line, send
@@ -22,6 +21,7 @@ from skycore.flows.sweep import sweep
 from skycore.messages.limits import Limits
 from skycore.problems import Problem
 from skycore.storage import messages, suppression
+from skycore.storage import queued as queued_rows
 
 RULES = Rules.of("US", "", 90)
 QUEUES = Queues("send", "dead")
@@ -86,6 +86,10 @@ def queued(key: str | None = None, **fields: Any) -> str:
 def deliver(line: Line, message_id: str) -> list[str]:
     body = json.dumps({"message_id": message_id})
     return dispatch({"q": body}, line=line, queues=QUEUES, deadline=time.monotonic() + 25)
+
+
+def swept() -> dict[str, int]:
+    return sweep(time.monotonic() + 20, queue_url="send")
 
 
 def stop(moment=None) -> None:
@@ -187,33 +191,6 @@ class TestQueued:
             assert dispatch(bodies, line=line, queues=QUEUES, deadline=deadline) == []
         assert skycore.calls == 1
 
-    def test_five_real_tries_with_growing_waits_and_then_it_is_set_aside(
-        self, line, skycore, queue, monkeypatch
-    ):
-        message_id = queued()
-        skycore.outcome = NotSent("refused")
-        monkeypatch.setattr(dispatching.random, "uniform", lambda *_: 0)
-        clock = times.now()
-        for wait in BACKOFF:
-            deliver(line, message_id)
-            name, _, delay = queue[-1]
-            assert (name, delay) == ("send", min(900, wait))
-            early = len(queue)
-            deliver(line, message_id)  # a copy too early costs no try
-            assert len(queue) == early + 1
-            clock += timedelta(seconds=wait + 1)
-            monkeypatch.setattr(times, "now", lambda moment=clock: moment)
-        deliver(line, message_id)
-        assert queue[-1][0] == "dead"
-        row = messages.get(message_id)
-        assert row is not None
-        assert (row.tries, row.status) == (MOST_TRIES, "queued")
-        skycore.outcome = None
-        clock += timedelta(hours=1)
-        monkeypatch.setattr(times, "now", lambda: clock)
-        deliver(line, message_id)  # redriven by a person
-        assert (status(message_id), skycore.calls) == ("accepted", 1)
-
     def test_waiting_for_a_limit_is_no_try_and_leaves_no_line(
         self, line, skycore, queue, monkeypatch
     ):
@@ -243,16 +220,16 @@ class TestQueued:
         waiting = queued()
         row = messages.get(queued())
         assert row is not None
-        assert messages.take_from_queue(row, "attempt", times.now())
+        assert queued_rows.take(row, "attempt", times.now())
         later = times.now() + timedelta(seconds=40)
         monkeypatch.setattr(times, "now", lambda: later)
-        assert sweep(time.monotonic() + 20) == {"unknown": 1, "expired": 1}
+        assert swept() == {"unknown": 1, "expired": 1, "queued_again": 0}
         assert [status(id_) for id_ in (late, waiting, row.message_id)] == [
             "expired",
             "queued",
             "unknown",
         ]
-        assert sweep(time.monotonic() + 20) == {"unknown": 0, "expired": 0}
+        assert swept() == {"unknown": 0, "expired": 0, "queued_again": 0}
 
     def test_a_queue_that_is_out_leaves_nothing_behind(self, outside):
         outside.queue_is_out = True

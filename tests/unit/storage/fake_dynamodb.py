@@ -151,6 +151,23 @@ class FakeDynamoDB:
             self._write(item, "BatchWriteItem")
         return {"UnprocessedItems": {table: requests[len(items) - later :]} if later else {}}
 
+    def _TransactWriteItems(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        puts = [entry["Put"] for entry in request["TransactItems"]]
+        self._batch_limits("TransactWriteItems", [_key(put["Item"]) for put in puts], 100)
+        if sum(size_of(put["Item"]) for put in puts) > 4_000_000:
+            raise error("ValidationException", "TransactWriteItems")
+        reasons = []
+        for put in puts:
+            held = _holds(put["ConditionExpression"], put, self.items.get(_key(put["Item"]), {}))
+            reasons.append({"Code": "None" if held else "ConditionalCheckFailed"})
+        if any(reason["Code"] != "None" for reason in reasons):
+            cancelled = error("TransactionCanceledException", "TransactWriteItems")
+            cancelled.response["CancellationReasons"] = reasons  # type: ignore[typeddict-unknown-key]
+            raise cancelled
+        for put in puts:
+            self._write(put["Item"], "TransactWriteItems")
+        return {}
+
     def _Query(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         index = request.get("IndexName")
         descending = request.get("ScanIndexForward") is False

@@ -16,7 +16,7 @@ from skycore.flows.send import check_key, dry_run, replay
 from skycore.logs import log_exception
 from skycore.messages import idempotency
 from skycore.problems import Problem
-from skycore.storage import batches, messages, suppression
+from skycore.storage import batches, messages, queued, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -209,7 +209,7 @@ def _confirm(entry: _Entry) -> None:
     try:
         entry.taken = opt_out.check(entry.draft)
         if entry.taken is not None:
-            messages.mark_confirmation(entry.row.message_id)
+            queued.mark_confirmation(entry.row.message_id)
     except Problem:
         messages.release(entry.row)
         raise

@@ -25,7 +25,7 @@ from skycore.flows.sweep import expire_or_lose
 from skycore.logs import log, log_exception
 from skycore.messages.limits import Wait
 from skycore.problems import Problem
-from skycore.storage import messages
+from skycore.storage import messages, queued
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class Queues:
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
-    """A message of the queue that is to be sent."""
+    """A message of the queue that is to be sent now."""
 
     queue_id: str
     row: MessageRow
@@ -86,6 +86,12 @@ def _ready(body: Mapping[str, Any], line: Line, queues: Queues) -> MessageRow | 
         ledger.mend(body["mend"], line.days)
         return None
     row = messages.get(body["message_id"])
+    if row is not None and queued.is_set_aside(row):
+        if not body.get("set_aside"):
+            # dispatch died before the dead-letter queue had it, or this is one copy of two.
+            _set_aside(row.message_id, queues)
+            return None
+        queued.revive(row, times.now())
     if row is None or row.request is None or row.status != "queued":
         log.info("nothing to send", extra={"message_id": body["message_id"]})
         return None
@@ -106,27 +112,28 @@ def _send_all(ready: Sequence[_Queued], line: Line, queues: Queues, deadline: fl
     wait = result.retry_after_s if isinstance(result, Wait) else 1
     with ThreadPoolExecutor(max_workers=len(ready)) as pool:
         futures = [
-            pool.submit(_guarded, _send_one, queued, slot, line, queues, deadline)
-            for queued, slot in zip(ready, slots, strict=False)
+            pool.submit(_guarded, _send_one, one, slot, line, queues, deadline)
+            for one, slot in zip(ready, slots, strict=False)
         ]
         futures += [
-            pool.submit(_guarded, _wait_on, queued, wait, queues) for queued in ready[len(slots) :]
+            pool.submit(_guarded, _wait_on, one, wait, queues) for one in ready[len(slots) :]
         ]
     return [queue_id for future in futures if (queue_id := future.result()) is not None]
 
 
-def _guarded(work: Any, queued: _Queued, *arguments: Any) -> str | None:
+def _guarded(work: Any, one: _Queued, *arguments: Any) -> str | None:
     """None once the queue's message is dealt with; its id if it must come again."""
     try:
-        work(queued, *arguments)
+        work(one, *arguments)
     except Exception as error:  # noqa: BLE001 - the queue gives it again
-        log_exception("queued message not sent", error, message_id=queued.row.message_id)
-        return queued.queue_id
+        log_exception("queued message not sent", error, message_id=one.row.message_id)
+        return one.queue_id
     return None
 
 
-def _wait_on(queued: _Queued, seconds: int, queues: Queues) -> None:
-    _put_back(queued.row, seconds, queues)
+def _wait_on(one: _Queued, seconds: int, queues: Queues) -> None:
+    queued.mark_seen(one.row)
+    _put_back(one.row, seconds, queues)
 
 
 def _put_back(row: MessageRow, seconds: int, queues: Queues) -> None:
@@ -136,9 +143,9 @@ def _put_back(row: MessageRow, seconds: int, queues: Queues) -> None:
     queue.send(queues.send, json.dumps({"message_id": row.message_id}), delay=delay)
 
 
-def _send_one(queued: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: float) -> None:
+def _send_one(one: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: float) -> None:
     """Sends one message at its slot. All that can be done before the slot is done before it."""
-    row = queued.row
+    row = one.row
     kept = messages.unpack(row.request or b"")
     action = find_action(kept["action"])
     if action is None:
@@ -152,8 +159,8 @@ def _send_one(queued: _Queued, slot_ms: int, line: Line, queues: Queues, deadlin
         ledger.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
         return
     if taken is not None:
-        messages.mark_confirmation(row.message_id)
-    if not messages.take_from_queue(row, ledger.new_attempt(), times.now()):
+        queued.mark_confirmation(row.message_id)
+    if not queued.take(row, ledger.new_attempt(), times.now()):
         return  # another copy has it, or it is late and sweep says so
     wait_until(slot_ms)
     slot = line.gate.slot(slot_ms, single=False)
@@ -170,13 +177,20 @@ def _again(row: MessageRow, problem: Problem, queues: Queues) -> None:
     if real:
         tries += 1
         wait = BACKOFF[min(tries, len(BACKOFF)) - 1]
-    not_before = times.now() + timedelta(seconds=wait)
-    messages.back_to_queue(row, tries=tries, not_before=not_before, keep_line=real)
-    if not real or tries < MOST_TRIES:
+    if tries < MOST_TRIES:
+        not_before = times.now() + timedelta(seconds=wait)
+        queued.put_back(row, tries=tries, not_before=not_before, keep_line=real)
         _put_back(row, wait, queues)
         return
-    queue.send(queues.dead, json.dumps({"message_id": row.message_id}))
+    why = f"{tries} calls failed and nothing was sent; the last: {problem.detail}"
+    queued.set_aside(row, code=problem.members.get("skycore_code"), detail=why)
+    _set_aside(row.message_id, queues)
     log.error(
         "queued message set aside",
         extra={"message_id": row.message_id, "problem": problem.code, "tries": tries},
     )
+
+
+def _set_aside(message_id: str, queues: Queues) -> None:
+    """Into the dead-letter queue. Whoever moves it back from there has it tried again."""
+    queue.send(queues.dead, json.dumps({"message_id": message_id, "set_aside": True}))

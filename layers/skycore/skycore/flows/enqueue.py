@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import times
@@ -12,7 +13,7 @@ from skycore.flows.compose import check_new, compose
 from skycore.flows.send import Sent, check_key, dry_run, replay
 from skycore.messages import idempotency
 from skycore.problems import Problem
-from skycore.storage import messages
+from skycore.storage import messages, queued
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from skycore.storage.messages import MessageRow
 
 
-MOST_DAYS_IN_QUEUE = 14  # of a message in SQS; its row must not be gone when its turn comes
+LONGEST_WAIT = timedelta(days=14)  # without expires_at; for so long SQS keeps what nobody takes
+MOST_DAYS = 3650  # that a row outlives its queue's retention for an `expires_at` far ahead
 
 
 def enqueue(
@@ -42,7 +44,7 @@ def enqueue(
             check_new(draft, rules)
             taken = opt_out.check(draft)
             if taken is not None:
-                messages.mark_confirmation(row.message_id)
+                queued.mark_confirmation(row.message_id)
         # A row that a call wrote which died before the queue had it goes again: dispatch sends a
         # message once, however often the queue names it.
         _queue(row, queue_url)
@@ -73,9 +75,17 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
             "confirmation": draft.opt_out_confirmation,
         }
     )
-    days += MOST_DAYS_IN_QUEUE
+    now = times.now()
+    deadline = draft.expires_at or now + LONGEST_WAIT
     return ledger.new_message(
-        draft, "queued", message_id=message_id, body=body, days=days, request=request
+        draft,
+        "queued",
+        message_id=message_id,
+        body=body,
+        # The row must not be gone when the message's turn comes.
+        days=days + min(MOST_DAYS, max(0, (deadline - now).days) + 1),
+        deadline=deadline,
+        request=request,
     )
 
 

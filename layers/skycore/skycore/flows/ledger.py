@@ -40,9 +40,10 @@ def new_message(
     message_id: str,
     body: Mapping[str, Any],
     days: int,
+    deadline: datetime | None = None,
     request: bytes | None = None,
 ) -> MessageRow:
-    """The row of a message that is about to be sent or queued.
+    """The row of a message that is about to be sent, or queued until `deadline`.
 
     Raises Problem too_large if its `request` does not fit into a row.
     """
@@ -53,7 +54,7 @@ def new_message(
         status,
         moment=times.now(),
         days=days,
-        deadline=times.to_key(draft.expires_at) if draft.expires_at else None,
+        deadline=times.to_key(deadline) if deadline else None,
         attempt=new_attempt(),
         action=draft.action.name,
         to=draft.to,

@@ -10,7 +10,7 @@ from skycore.flows import views
 from skycore.flows.possible_match import possible_matches
 from skycore.flows.tell import event_envelope, owners_of
 from skycore.problems import Problem
-from skycore.storage import events, messages
+from skycore.storage import events, messages, queued
 
 MOST_ID = 256  # characters of a message's id; a longer one may not fit into a key
 
@@ -33,7 +33,7 @@ def cancel(message_id: str) -> dict[str, Any]:
     Raises Problem: message_not_found, or not_cancellable once it has left the queue.
     """
     get_message(message_id)
-    if not messages.cancel(message_id, times.now()):
+    if not queued.cancel(message_id, times.now()):
         raise Problem("not_cancellable", "the message has left the queue", message_id=message_id)
     return get_message(message_id)
 

@@ -157,6 +157,7 @@ def replay(existing: MessageRow, fingerprint: str) -> Sent:
     if views.was_queued(existing):
         body = {**views.message(existing, now), "status": "queued", "tracking_id": None}
         body.pop("skycore_code", None)
+        body.pop("detail", None)
         return Sent(202, body, replayed=True)
     if existing.answer is not None:
         kept = messages.unpack(existing.answer)

@@ -48,6 +48,8 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
     }
     if row.code:
         view["skycore_code"] = row.code
+    if row.detail:
+        view["detail"] = row.detail
     if row.parent:
         view["parent"] = row.parent
     return view

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from skycore.postbacks import tracking_key, tracking_key_of_event_id
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 MESSAGE = "message"
 EVENT = "event#"
 MOST_ID = 1_000  # bytes of an event's id in a sort key of at most 1,024; ours have up to 375
+UNSEEN_SHARDS = (
+    4  # of queued messages that dispatch has not seen: a batch writes a thousand at once
+)
+UNSEEN = timedelta(hours=1)  # after which sweep looks where such a message is
 DAY_SHARDS = 8  # of the index by day: 8 x 1,000 write units a second, twice 10 million sends a day
 
 
@@ -74,3 +78,23 @@ def day_partitions(moment: datetime) -> Iterator[str]:
 def state_partition(state: str) -> str:
     """The sparse index by state."""
     return f"state#{state}"
+
+
+def queued_partition(row_key: str, moment: datetime, deadline: datetime) -> str:
+    """Where the index by state lists a message that is new in the queue.
+
+    Among those that dispatch has not seen, unless it is too late for it before that is asked.
+    """
+    if deadline - moment <= UNSEEN:
+        return waiting_partition(deadline)
+    return f"state#unseen#{zlib.crc32(row_key.encode()) % UNSEEN_SHARDS}"
+
+
+def unseen_partitions() -> Iterator[str]:
+    """All shards of the queued messages that dispatch has not seen."""
+    return (f"state#unseen#{shard}" for shard in range(UNSEEN_SHARDS))
+
+
+def waiting_partition(deadline: datetime) -> str:
+    """Queued messages by the hour in which it will be too late to send them."""
+    return f"state#queued#{deadline.astimezone(UTC):%Y-%m-%dT%H}"

@@ -101,17 +101,18 @@ def new_row(
         steps=[step(status, moment)],
         number=keys.number_partition(number, moment) if number else None,
         day=keys.day_partition(pk, moment),
-        state=_state(status, attributes.get("deadline")),
+        state=_listed(status, pk, moment, attributes.get("deadline")),
         at=keys.at("message", moment),
         expires=expiry(moment, days),
         **attributes,
     )
 
 
-def _state(status: str, deadline: str | None) -> str | None:
-    """Where the index by state lists a row: in flight, or queued with a time to be sent by."""
-    listed = status == "sending" or (status == "queued" and deadline)
-    return keys.state_partition(status) if listed else None
+def _listed(status: str, pk: str, moment: datetime, deadline: str | None) -> str | None:
+    """Where the index by state lists a new row: in flight, or queued with a time to be sent by."""
+    if status == "queued" and deadline:
+        return keys.queued_partition(pk, moment, times.from_text(deadline))
+    return keys.state_partition(status) if status == "sending" else None
 
 
 def step(status: str, moment: datetime) -> str:
@@ -202,15 +203,13 @@ def move(
     own: bool,
     if_attempt: str | None = None,
     if_status: str | None = None,
-    if_not_late: bool = False,
     **attributes: Any,
 ) -> bool:
     """Moves a message to `status` if that ranks above what it has; True if it did.
 
     A step of our `own` gets a line in the timeline, and subscribers are told of it if it is one
     of OWN_STEPS; any other status came from an event that is kept and told itself.
-    With `if_attempt` or `if_status`, only a row that has these; with `if_not_late`, only one that
-    need not have been sent before `moment`. `attributes` that are None are
+    With `if_attempt` or `if_status`, only a row that has these. `attributes` that are None are
     removed.
     """
     condition = MessageRow.rank < RANKS[status]
@@ -218,10 +217,7 @@ def move(
         condition &= MessageRow.attempt == if_attempt
     if if_status is not None:
         condition &= MessageRow.status == if_status
-    if if_not_late:
-        no_deadline = MessageRow.deadline.does_not_exist()
-        condition &= no_deadline | (MessageRow.deadline > times.to_key(moment))
-    return _move(message_id, status, moment, condition, own=own, attributes=attributes)
+    return move_if(message_id, status, moment, condition, own=own, attributes=attributes)
 
 
 def receive(
@@ -244,10 +240,10 @@ def receive(
     its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
     condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
     mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
-    return _move(message_id, status, moment, condition, own=False, attributes=mended)
+    return move_if(message_id, status, moment, condition, own=False, attributes=mended)
 
 
-def _move(
+def move_if(
     message_id: str,
     status: str,
     moment: datetime,
@@ -256,6 +252,7 @@ def _move(
     own: bool,
     attributes: Mapping[str, Any],
 ) -> bool:
+    """Moves a message to `status` on this condition, whatever it has; else as `move`."""
     actions: list[Action] = [
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
@@ -267,59 +264,7 @@ def _move(
     if own:
         actions.append(MessageRow.steps.set(MessageRow.steps.append([step(status, moment)])))
     actions += _sets(attributes)
-    return _update(message_id, actions, condition)
-
-
-def take_from_queue(row: MessageRow, attempt: str, moment: datetime) -> bool:
-    """Moves a queued message to `sending` for this attempt alone; False if another one has it.
-
-    A write whose answer was lost and that is repeated finds itself by its `attempt`.
-    """
-    moved = move(
-        row.message_id,
-        "sending",
-        moment=moment,
-        own=True,
-        if_status="queued",
-        if_not_late=True,
-        attempt=attempt,
-    )
-    if not moved:
-        now = get(row.message_id)
-        if now is None or now.status != "sending" or now.attempt != attempt:
-            return False
-    row.attempt, row.status = attempt, "sending"
-    return True
-
-
-def mark_confirmation(message_id: str) -> None:
-    """Notes that a queued message has taken the one confirmation of its recipient's opt-out."""
-    _update(message_id, [MessageRow.confirmation.set(True)], MessageRow.pk.exists())
-
-
-def back_to_queue(
-    row: MessageRow, *, tries: int, not_before: datetime, keep_line: bool = True
-) -> bool:
-    """Undoes the step from queued to sending, once it is proved that nothing was sent.
-
-    `tries` counts the calls that failed so far; no copy is sent `not_before`. Without
-    `keep_line`, for a call that a limit refused, the timeline forgets the step: a message may wait
-    for long.
-    """
-    steps = MessageRow.steps
-    again = steps.set(steps.append([step("queued", times.now())]))
-
-    state = _state("queued", row.deadline)
-    actions: list[Action] = [
-        MessageRow.status.set("queued"),
-        MessageRow.rank.set(RANKS["queued"]),
-        MessageRow.tries.set(tries),
-        MessageRow.not_before.set(times.to_key(not_before)),
-        again if keep_line else steps[len(row.steps)].remove(),
-        MessageRow.state.remove() if state is None else MessageRow.state.set(state),
-    ]
-    condition = (MessageRow.status == "sending") & (MessageRow.attempt == row.attempt)
-    return _update(row.message_id, actions, condition)
+    return update(message_id, actions, condition)
 
 
 def accept_late(message_id: str, attempt: str, moment: datetime, **attributes: Any) -> bool:
@@ -334,7 +279,7 @@ def accept_late(message_id: str, attempt: str, moment: datetime, **attributes: A
     ]
     received = (MessageRow.rank > RANKS["accepted"]) & (MessageRow.rank <= RANKS["delivered"])
     condition = received & (MessageRow.attempt == attempt) & MessageRow.answer.does_not_exist()
-    return _update(message_id, actions, condition)
+    return update(message_id, actions, condition)
 
 
 def put_pointer(
@@ -358,10 +303,10 @@ def pointers(tracking_ids: Iterable[str]) -> dict[str, PointerRow]:
     return {wanted[key]: PointerRow.from_raw_data(item) for key, item in found.items()}
 
 
-def in_state(state: str, before: datetime) -> Iterator[MessageRow]:
-    """Messages in `state` whose row was made before the given moment, oldest first."""
-    listed = Row.by_state.query(keys.state_partition(state), Row.at < keys.at("message", before))
-    for part in batched(((row.pk, row.sk) for row in listed), batches.READ_KEYS, strict=False):
+def listed(partition: str, before: datetime) -> Iterator[MessageRow]:
+    """Messages in a part of the index by state, made before the given moment, oldest first."""
+    found = Row.by_state.query(partition, Row.at < keys.at("message", before))
+    for part in batched(((row.pk, row.sk) for row in found), batches.READ_KEYS, strict=False):
         rows = get_many(part)
         yield from (rows[key] for key in part if key in rows)
 
@@ -375,7 +320,8 @@ def _sets(attributes: Mapping[str, Any]) -> list[Action]:
     ]
 
 
-def _update(message_id: str, actions: Sequence[Action], condition: Condition) -> bool:
+def update(message_id: str, actions: Sequence[Action], condition: Condition) -> bool:
+    """Changes a message's row; False if it is not as the condition says."""
     row = MessageRow(keys.message_partition(message_id), keys.MESSAGE)
     try:
         row.update(list(actions), condition)
@@ -393,15 +339,3 @@ def _condition_failed(error: PutError | UpdateError | DeleteError) -> bool:
 def from_image(image: Mapping[str, Any]) -> MessageRow:
     """The row in a stream record's image (its binary values already bytes)."""
     return MessageRow.from_raw_data(dict(image))
-
-
-def cancel(message_id: str, moment: datetime) -> bool:
-    """Cancels a message that is still queued; False if it has left the queue."""
-    return move(
-        message_id,
-        "cancelled",
-        moment=moment,
-        own=True,
-        if_status="queued",
-        request=None,
-    )

@@ -25,7 +25,7 @@ os.environ.update(
     AWS_DEFAULT_REGION="us-east-1",
     AWS_EC2_METADATA_DISABLED="true",
     TABLE_NAME="table",
-    POWERTOOLS_METRICS_NAMESPACE="Skycore",
+    STACK_NAME="skycore",
 )
 
 

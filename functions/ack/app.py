@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore.aws.secrets import Secret
 from skycore.flows.ack import acknowledge
+from skycore.invocation import invocation
 from skycore.settings import load
 from skycore.web.answers import Answer, answer, serve
 
@@ -31,6 +32,7 @@ def secret() -> Secret:
     return Secret(settings().token_secret, stages=("AWSCURRENT", "AWSPREVIOUS"))
 
 
+@invocation
 def handler(event: dict[str, Any], _context: object) -> Answer:
     return serve(event, _postback)
 

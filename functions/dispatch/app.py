@@ -9,6 +9,7 @@ from typing import Any
 
 from skycore.flows.dispatch import Queues, dispatch
 from skycore.flows.line import LineSettings, line
+from skycore.invocation import invocation
 from skycore.settings import load
 
 DEADLINE_SECONDS = 25.0  # of a batch; the function has 28
@@ -24,6 +25,7 @@ def settings() -> Settings:
     return load(Settings)
 
 
+@invocation
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     deadline = time.monotonic() + DEADLINE_SECONDS
     known = settings()

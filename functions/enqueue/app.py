@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore.flows.batch import enqueue_batch
 from skycore.flows.compose import Rules
+from skycore.invocation import invocation
 from skycore.settings import load
 from skycore.web.answers import Answer, answer, serve
 
@@ -29,6 +30,7 @@ def settings() -> Settings:
     return load(Settings)
 
 
+@invocation
 def handler(event: dict[str, Any], _context: object) -> Answer:
     return serve(event, _batch)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore.flows import read
 from skycore.flows.listing import list_messages, list_unparsed
+from skycore.invocation import invocation
 from skycore.settings import load
 from skycore.web.answers import Answer, answer, serve
 
@@ -28,6 +29,7 @@ def settings() -> Settings:
     return load(Settings)
 
 
+@invocation
 def handler(event: dict[str, Any], _context: object) -> Answer:
     return serve(event, _route)
 

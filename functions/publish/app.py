@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from skycore.flows.publish import publish, publish_again
+from skycore.invocation import invocation
 from skycore.settings import load
 
 
@@ -23,6 +24,7 @@ def settings() -> Settings:
     return load(Settings)
 
 
+@invocation
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     known = settings()
     records = event["Records"]

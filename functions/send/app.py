@@ -11,6 +11,7 @@ from skycore.flows.line import LineSettings as Settings
 from skycore.flows.line import line
 from skycore.flows.line import line_settings as settings
 from skycore.flows.send import Sent, send
+from skycore.invocation import invocation
 from skycore.web.answers import Answer, answer, serve
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["Settings", "handler"]
 DEADLINE_SECONDS = 25.0  # of a send, its retries and its key refresh; the function has 28
 
 
+@invocation
 def handler(event: dict[str, Any], _context: object) -> Answer:
     return serve(event, _action if "action" in (event.get("pathParameters") or {}) else _message)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore.aws.postback_queue import read_record, token_of
 from skycore.flows.store import store
+from skycore.invocation import invocation
 from skycore.logs import log_exception
 from skycore.settings import load
 
@@ -26,6 +27,7 @@ def settings() -> Settings:
     return load(Settings)
 
 
+@invocation
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     postbacks = []
     used: dict[str, datetime] = {}

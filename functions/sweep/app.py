@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from skycore.flows.sweep import sweep
+from skycore.invocation import invocation
 from skycore.settings import load
 
 DEADLINE_SECONDS = 20.0  # of one run; the function has 28
@@ -23,5 +24,6 @@ def settings() -> Settings:
     return load(Settings)
 
 
+@invocation
 def handler(_event: object, _context: object) -> dict[str, int]:
     return sweep(time.monotonic() + DEADLINE_SECONDS, queue_url=settings().send_queue_url)

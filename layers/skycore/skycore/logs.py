@@ -3,16 +3,81 @@
 The API key, the postback token, message texts and full numbers are in no log line: callers log
 ids, codes and counts, a number only through `masked`, and an exception only as its type and the
 place in our code where it was raised, because the texts of foreign exceptions quote their input.
+As the last line of defence, secrets that this process has read are blotted out of every line.
+
+Every line carries the ids of the invocation, and the lines of a message those of the message.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import traceback
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-log = Logger(service="skycore", level=os.environ.get("LOG_LEVEL", "INFO"))
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHORTEST_SECRET = 6  # characters; blotting out a shorter one would spoil ordinary words
+
+_NO_MESSAGE: Mapping[str, str | None] = MappingProxyType({})
+_invocation: dict[str, str] = {}  # a process has one invocation at a time, on all its threads
+_message: ContextVar[Mapping[str, str | None]] = ContextVar("message", default=_NO_MESSAGE)
+_secrets: dict[str, None] = {}
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    """A log line as JSON, without the secrets that are known."""
+    text = json.dumps(fields, default=str, separators=(",", ":"), ensure_ascii=False)
+    for secret in _secrets:
+        if secret in text:
+            text = text.replace(secret, "(hidden)")
+    return text
+
+
+class _Ids(logging.Filter):
+    """Puts the ids of the invocation and of the message on a line, unless it has its own."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for name, value in (_invocation | dict(_message.get())).items():
+            if value and not hasattr(record, name):
+                setattr(record, name, value)
+        return True
+
+
+log = Logger(service="skycore", level=os.environ.get("LOG_LEVEL", "INFO"), json_serializer=_line)
+log.addFilter(_Ids())
+
+
+def begin(**ids: str | None) -> None:
+    """Starts an invocation: from here on every line, on any thread, has these ids."""
+    _invocation.clear()
+    _invocation.update({name: value for name, value in ids.items() if value})
+    about()
+
+
+def invocation_ids() -> Mapping[str, str]:
+    """The ids of the running invocation."""
+    return _invocation
+
+
+def about(*, message_id: str | None = None, tracking_id: str | None = None) -> None:
+    """From here on, and until it is called again, this thread's lines are about this message."""
+    _message.set({"message_id": message_id, "tracking_id": tracking_id})
+
+
+def hide(*secrets: str | None) -> None:
+    """Blots these texts out of every line that is yet to come, as they are and as JSON has them."""
+    for secret in secrets:
+        if secret and len(secret) >= SHORTEST_SECRET:
+            _secrets[secret] = None
+            _secrets[json.dumps(secret)[1:-1]] = None
+            _secrets[json.dumps(secret, ensure_ascii=False)[1:-1]] = None
 
 
 def masked(number: str | None) -> str | None:

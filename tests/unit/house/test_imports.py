@@ -18,6 +18,8 @@ MAY_IMPORT = {
     "logs": set(),
     "problems": set(),
     "tokens": set(),
+    "metrics": {"logs"},
+    "invocation": {"logs", "metrics", "settings"},
     "api": {"catalogue"},
     "postbacks": {"catalogue"},
     "messages": {"catalogue"},
@@ -30,6 +32,7 @@ MAY_IMPORT = {
         "catalogue",
         "logs",
         "messages",
+        "metrics",
         "postbacks",
         "problems",
         "settings",
@@ -38,7 +41,7 @@ MAY_IMPORT = {
         "tokens",
     },
 }
-FUNCTIONS_MAY_IMPORT = {"flows", "web", "aws", "settings", "logs"}
+FUNCTIONS_MAY_IMPORT = {"flows", "web", "aws", "settings", "logs", "invocation"}
 HOMES = {
     "requests": {"api"},
     "urllib3": {"api"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from skycore.aws import clients
-from skycore.logs import log
+from skycore.logs import hide, log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,4 +74,6 @@ class Secret:
             if error.response["Error"]["Code"] in _NO_VALUE:
                 return None
             raise
-        return answer.get("SecretString")
+        value = answer.get("SecretString")
+        hide(value)
+        return value

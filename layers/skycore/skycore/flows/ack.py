@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from skycore import times
+from skycore import metrics, times
 from skycore.aws.postback_queue import send_postback
 from skycore.logs import log, log_exception
 from skycore.problems import Problem
@@ -33,6 +33,7 @@ def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> N
     arrived = times.now()
     try:
         if not _knows(secret, token):
+            metrics.count("WrongTokens")
             log.warning("postback with a wrong token", extra={"bytes": len(body)})
             raise Problem("message_not_found", "no such address")
         send_postback(queue_url, body, arrived, token=fingerprint(token))

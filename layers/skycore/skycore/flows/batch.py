@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from skycore import times
+from skycore import metrics, times
 from skycore.api import FieldError
 from skycore.aws import queue
 from skycore.flows import opt_out, views
 from skycore.flows.compose import check_new, compose, invalid
 from skycore.flows.enqueue import is_still_queued, not_queued, queue_body, queued_row
+from skycore.flows.refusals import count_refusal
 from skycore.flows.send import check_key, dry_run, replay
 from skycore.logs import log_exception
 from skycore.messages import idempotency
@@ -46,6 +47,7 @@ class _Entry:
 
     def refuse(self, problem: Problem) -> None:
         """Answers with a problem; nothing is queued."""
+        count_refusal(problem)
         self.row, self.result = None, problem.body()
 
 
@@ -222,6 +224,7 @@ def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
     for number, (entry, row) in enumerate(waiting):
         if number not in lost:
             entry.result = views.message(entry.before or row, now)
+            metrics.count("Queued", entry.before is None)
             continue
         if entry.before is None and entry.draft is not None:
             messages.release(row)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from skycore import metrics
 from skycore.api import CredentialsMissing, NotSent, OutcomeUnknown, Refused
 from skycore.catalogue.errors import find_error
 from skycore.logs import log
@@ -37,6 +39,7 @@ def call(
     outcome_unknown.
     """
     known: dict[str, Any] = {"message_id": message_id}
+    began = time.monotonic()
     try:
         return skycore.call(
             action,
@@ -65,6 +68,9 @@ def call(
             **known,
         )
         _log(action, problem, error.reason, message_id)
+    finally:
+        metrics.record("SkycoreSeconds", time.monotonic() - began)
+    metrics.count("AccountErrors", problem.code == "skycore_account")
     raise problem
 
 

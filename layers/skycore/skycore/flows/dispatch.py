@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from skycore import times
+from skycore import metrics, times
 from skycore.aws import queue
 from skycore.catalogue.actions import find_action
 from skycore.flows import ledger, opt_out, views
 from skycore.flows.compose import Draft
 from skycore.flows.gate import wait_until
+from skycore.flows.refusals import count_refusal
 from skycore.flows.send import deliver
 from skycore.flows.sweep import expire_or_lose
-from skycore.logs import log, log_exception
+from skycore.logs import about, log, log_exception
 from skycore.messages.limits import Wait
 from skycore.problems import Problem
 from skycore.storage import messages, queued
@@ -123,6 +124,7 @@ def _send_all(ready: Sequence[_Queued], line: Line, queues: Queues, deadline: fl
 
 def _guarded(work: Any, one: _Queued, *arguments: Any) -> str | None:
     """None once the queue's message is dealt with; its id if it must come again."""
+    about(message_id=one.row.message_id)
     try:
         work(one, *arguments)
     except Exception as error:  # noqa: BLE001 - the queue gives it again
@@ -156,6 +158,7 @@ def _send_one(one: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: 
     try:
         taken = None if row.confirmation else opt_out.check(draft)
     except Problem as problem:
+        count_refusal(problem)
         ledger.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
         return
     if taken is not None:
@@ -167,6 +170,7 @@ def _send_one(one: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: 
     try:
         deliver(row, draft, line=line, slot=slot, deadline=deadline)
     except Problem as problem:
+        count_refusal(problem)
         if problem.code in {"skycore_unreachable", "skycore_account", "rate_limited"}:
             _again(row, problem, queues)
 
@@ -185,6 +189,7 @@ def _again(row: MessageRow, problem: Problem, queues: Queues) -> None:
     why = f"{tries} calls failed and nothing was sent; the last: {problem.detail}"
     queued.set_aside(row, code=problem.members.get("skycore_code"), detail=why)
     _set_aside(row.message_id, queues)
+    metrics.count("SetAside")
     log.error(
         "queued message set aside",
         extra={"message_id": row.message_id, "problem": problem.code, "tries": tries},

@@ -6,11 +6,13 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from skycore import times
+from skycore import metrics, times
 from skycore.aws import queue
 from skycore.flows import ledger, opt_out, views
 from skycore.flows.compose import check_new, compose
+from skycore.flows.refusals import counted_refusals
 from skycore.flows.send import Sent, check_key, dry_run, replay
+from skycore.logs import about
 from skycore.messages import idempotency
 from skycore.problems import Problem
 from skycore.storage import messages, queued
@@ -26,6 +28,7 @@ LONGEST_WAIT = timedelta(days=14)  # without expires_at; for so long SQS keeps w
 MOST_DAYS = 3650  # that a row outlives its queue's retention for an `expires_at` far ahead
 
 
+@counted_refusals()
 def enqueue(
     body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, rules: Rules
 ) -> Sent:
@@ -35,6 +38,7 @@ def enqueue(
     if draft.dry_run:
         return dry_run(draft, rules)
     row = queued_row(draft, body, idempotency.message_id(caller, key), rules.days)
+    about(message_id=row.message_id)
     existing = messages.create(row)
     if existing is not None and not is_still_queued(existing, row):
         return replay(existing, row.fingerprint)
@@ -53,6 +57,7 @@ def enqueue(
             messages.release(row)
             opt_out.give_back(draft, taken)
         raise
+    metrics.count("Queued", existing is None)
     return Sent(202, views.message(existing or row, times.now()), replayed=existing is not None)
 
 

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from skycore import metrics
 from skycore.logs import log
-from skycore.messages.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Limits, Wait, usable
+from skycore.messages.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits, Wait, usable
 from skycore.problems import Problem
 from skycore.storage.limiter import Limiter
 
@@ -58,7 +59,7 @@ class Gate:
         Raises Problem rate_limited, with when to come again, if there is none.
         """
         for _ in range(TRIES):
-            result = self.limiter.take(self.limits, longest_wait_ms=SINGLE_WAIT_MS)
+            result = self._take(1, bulk=False, longest_wait_ms=SINGLE_WAIT_MS)
             if isinstance(result, Wait):
                 raise rate_limited(result.window, result.retry_after_s)
             wait_until(result.slots_ms[0])
@@ -77,9 +78,7 @@ class Gate:
         """
         until = now_ms() + PATIENCE_MS
         while True:
-            result = self.limiter.take(
-                self.limits, count=count, bulk=True, longest_wait_ms=BULK_WAIT_MS
-            )
+            result = self._take(count, bulk=True, longest_wait_ms=BULK_WAIT_MS)
             if not isinstance(result, Wait):
                 return result.slots_ms
             # A slot is given out BULK_WAIT_MS ahead; after that moment, single calls may have it.
@@ -87,6 +86,21 @@ class Gate:
             if ask_at > until:
                 return result
             wait_until(ask_at)
+
+    def _take(self, count: int, *, bulk: bool, longest_wait_ms: int) -> Granted | Wait:
+        """The limiter's answer, measured."""
+        began = now_ms()
+        result = self.limiter.take(
+            self.limits, count=count, bulk=bulk, longest_wait_ms=longest_wait_ms
+        )
+        if isinstance(result, Wait):
+            metrics.count("LimiterFull", by=result.window)
+        elif self.limits.any:
+            for slot in result.slots_ms:
+                metrics.record("LimiterWaitSeconds", max(0, slot - began) / 1000)
+        for name, percent in self.limiter.percent_left(self.limits).items():
+            metrics.record(f"{name.capitalize()}Allowance", percent)
+        return result
 
     def learn(self, problem: Problem | None) -> Problem | None:
         """Tells the limiter what Skycore said: everyone pauses, or pauses end.

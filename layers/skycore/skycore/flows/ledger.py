@@ -10,7 +10,7 @@ import time
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from skycore import times
+from skycore import metrics, times
 from skycore.aws import queue
 from skycore.logs import log, log_exception, masked
 from skycore.messages import idempotency
@@ -95,6 +95,9 @@ def accept(
     note = _note(row) | {"status": "accepted", "tracking_id": tracking_id}
     _write(note | {"answer": _kept(201, body)}, mend_queue, days)
     note_recipients(row, reply, days=days, mend_queue=mend_queue, deadline=deadline)
+    metrics.count("Accepted")
+    if row.to and tracking_id:  # what has neither, such as a campaign's start, has no receipt
+        metrics.record("Silence", 1)
     log.info(
         "message accepted",
         extra={
@@ -110,6 +113,7 @@ def accept(
 def settle(row: MessageRow, problem: Problem, *, days: int, mend_queue: str) -> None:
     """Writes down an answer that stands: rejected, or unknown. Never raises, as `accept`."""
     status = "unknown" if problem.code == "outcome_unknown" else "rejected"
+    metrics.count("Unknown", status == "unknown")
     note = _note(row) | {"status": status, "answer": _kept(problem.status, problem.body())}
     note |= {"code": problem.members.get("skycore_code"), "detail": problem.detail}
     _write(note, mend_queue, days)

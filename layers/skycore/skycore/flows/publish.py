@@ -14,7 +14,7 @@ from skycore.aws import queue, topic
 from skycore.flows import opt_out
 from skycore.flows.receipts import apply_earlier_receipts, apply_receipt
 from skycore.flows.tell import event_envelope, owner_of, owners_of, step_envelope
-from skycore.logs import log, log_exception
+from skycore.logs import about, log, log_exception
 from skycore.postbacks import event_json, message_attributes
 from skycore.storage import events, keys, messages
 from skycore.storage.events import StoredEvent
@@ -103,6 +103,7 @@ def _publish(news: Sequence[_News], source: str, topic_arn: str) -> list[_News]:
         else:
             ready.append(one)
             pairs.append((event_json(envelope), message_attributes(envelope)))
+    about()
     refused = topic.publish_many(topic_arn, pairs) if pairs else set()
     log.info("events published", extra={"events": len(pairs) - len(refused)})
     return left + [ready[index] for index in sorted(refused)]
@@ -115,11 +116,13 @@ def _told(
     match one.row:
         case StoredEvent(event=event) as stored:
             owner = owner_of(event, owners)
+            about(message_id=owner.message_id if owner else None, tracking_id=event.tracking_id)
             if owner is not None:
                 apply_receipt(owner.message_id, event)
             opt_out.learn(event)
             return event_envelope(whole.get(event.id, stored), owners, source)
         case MessageRow() as row:
+            about(message_id=row.message_id, tracking_id=row.tracking_id)
             apply_earlier_receipts(row, row.tracking_id)
             return step_envelope(row, cast("OwnStep", one.name["step"]), source)
     raise ValueError("a row that cannot be read")

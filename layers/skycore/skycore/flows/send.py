@@ -10,6 +10,8 @@ from skycore.api import FieldError
 from skycore.flows import ledger, opt_out, views
 from skycore.flows.call import KEPT, call
 from skycore.flows.compose import check_new, compose, invalid
+from skycore.flows.refusals import counted_refusals
+from skycore.logs import about
 from skycore.messages import idempotency
 from skycore.problems import Problem
 from skycore.storage import messages
@@ -43,6 +45,7 @@ class Line:
     days: int
 
 
+@counted_refusals()
 def send(
     body: Mapping[str, Any],
     *,
@@ -62,6 +65,7 @@ def send(
     if draft.dry_run:
         return dry_run(draft, rules)
     message_id = idempotency.message_id(caller, key)
+    about(message_id=message_id)
     row = ledger.new_message(draft, "sending", message_id=message_id, body=body, days=rules.days)
     existing = messages.create(row)
     if existing is not None:

@@ -7,7 +7,7 @@ from functools import cache
 
 from skycore.api import Credentials, SkycoreClient
 from skycore.aws.secrets import Secret
-from skycore.logs import log_exception
+from skycore.logs import hide, log_exception
 
 
 @cache
@@ -36,4 +36,5 @@ def _credentials(text: str) -> Credentials:
     except ValueError:
         return Credentials()
     known = {name: str(value[name]) for name in ("api_key", "user", "password") if value.get(name)}
+    hide(*known.values())
     return Credentials(**known)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from skycore import metrics
 from skycore.logs import log, log_exception
 from skycore.postbacks import Event, read_postback
 from skycore.storage import events, tokens, windows
@@ -102,4 +103,17 @@ def _put_new(read: list[_Read], days: int) -> set[str]:
         "postbacks stored",
         extra={"postbacks": len(read), "events": stored, "duplicates": told - stored},
     )
+    _measure([event for _, new in fresh for event in new if event.id not in not_put])
+    metrics.count("Duplicates", told - sum(len(new) for _, new in fresh))
     return {one.queue_id for one in read if any(event.id in not_put for event in one.events)}
+
+
+def _measure(stored: Iterable[Event]) -> None:
+    heard = False
+    for event in stored:
+        metrics.count("Postbacks", by=event.event)
+        metrics.count("Unparsed", event.event == "unparsed")
+        metrics.count("UnknownCodes", event.event == "unknown")
+        heard = heard or event.status_step is not None
+    if heard:
+        metrics.record("Silence", 0)

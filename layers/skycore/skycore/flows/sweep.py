@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from skycore import times
+from skycore import metrics, times
 from skycore.aws import queue
 from skycore.flows.enqueue import queue_body
 from skycore.flows.views import status_of
@@ -74,7 +74,7 @@ def _again(row: MessageRow, queue_url: str) -> bool:
 
 def expire_or_lose(row: MessageRow, status: str) -> bool:
     """Moves a row to expired or unknown, unless it moved since it was read."""
-    return messages.move(
+    moved = messages.move(
         row.message_id,
         status,
         moment=times.now(),
@@ -84,3 +84,5 @@ def expire_or_lose(row: MessageRow, status: str) -> bool:
         request=None,
         detail=WHY[status],
     )
+    metrics.count(status.capitalize(), moved)  # Unknown, or Expired
+    return moved

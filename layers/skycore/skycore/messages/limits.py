@@ -211,6 +211,17 @@ def remaining(state: State, now: int, limits: Limits) -> Remaining:
     )
 
 
+def percent_left(state: State, now: int, limits: Limits) -> dict[WindowName, float]:
+    """What is left in each window that has a limit, in percent of the limit."""
+    left = remaining(state, now, limits)
+    windows: tuple[tuple[WindowName, int | None, int], ...] = (
+        ("second", left.second, limits.per_second),
+        ("minute", left.minute, limits.per_minute),
+        ("day", left.day, limits.per_day),
+    )
+    return {name: 100 * calls / most for name, calls, most in windows if calls is not None}
+
+
 def _open_from(state: State, limits: Limits, *, bulk: bool) -> tuple[int, WindowName]:
     """The first moment at which no pause and neither minute nor day is in the way."""
     moment: int = state.now

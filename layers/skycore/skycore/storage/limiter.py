@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pynamodb.connection import Connection
 
+    from skycore.messages.limit_state import WindowName
+
 TRIES = 40  # of a write, and no more after TRYING_MS
 TRYING_MS = 2_000
 FIRST_BACKOFF_S = 0.004  # doubles up to LONGEST_BACKOFF_S; the wait is random below it
@@ -125,6 +127,10 @@ class Limiter:
             state = rules.succeeded(seen.state, self._clock())
             if state is seen.state or self._write(state, seen):
                 return
+
+    def percent_left(self, limits: Limits) -> dict[WindowName, float]:
+        """What is left of each limit there is, as this process last saw it; asks nobody."""
+        return rules.percent_left(self._seen.state, self._clock(), limits) if limits.any else {}
 
     def allowance(self, limits: Limits) -> Remaining:
         """The calls that are left in each window, for metrics. Raises as `take`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from skycore.logs import log_exception
+from skycore.logs import log, log_exception
 from skycore.problems import Problem
 from skycore.web.request import read_request
 
@@ -24,13 +24,19 @@ def serve(event: Mapping[str, Any], route: Callable[[Request], Answer]) -> Answe
     logged with its text, which may quote the request.
     """
     try:
-        return route(read_request(event))
+        answered = route(read_request(event))
     except Problem as problem:
-        return problem_answer(problem)
+        answered = problem_answer(problem)
+        log.info(
+            "answered with a problem",
+            extra={"route": event.get("resource"), "problem": problem.code},
+        )
     except Exception as error:  # noqa: BLE001 - see above
         log_exception("request failed", error, route=event.get("resource"))
         detail = "outcome unknown; repeat only with the same Idempotency-Key"
-        return problem_answer(Problem("gateway_failure", detail, retry_after=30))
+        answered = problem_answer(Problem("gateway_failure", detail, retry_after=30))
+    log.debug("answered", extra={"route": event.get("resource"), "status": answered["statusCode"]})
+    return answered
 
 
 def answer(status: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:

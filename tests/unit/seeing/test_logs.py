@@ -1,0 +1,134 @@
+"""Log lines say which invocation and which message they are about, and no secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from skycore import logs, metrics
+from skycore.invocation import InvocationError, invocation
+from skycore.settings import SettingsError
+
+CONTEXT = SimpleNamespace(aws_request_id="lambda-1")
+EVENT = {"requestContext": {"requestId": "api-1"}}
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """The lines that were written, as JSON, and as they are with `text`."""
+    output = io.StringIO()
+    handler = logs.log.registered_handler
+    monkeypatch.setattr(handler, "stream", output)
+    monkeypatch.setattr(logs, "_secrets", {})
+    logs.begin()
+
+    def written(*, text: bool = False):
+        found = output.getvalue().splitlines()
+        return found if text else [json.loads(line) for line in found]
+
+    yield written
+    logs.begin()
+
+
+def test_the_lines_of_a_request_have_its_ids(lines):
+    @invocation
+    def handler(_event, _context):
+        logs.log.info("one")
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(logs.log.info, "two").result()
+        return 7
+
+    assert handler(EVENT, CONTEXT) == 7
+    logs.begin()
+    logs.log.info("outside")
+    one, two, outside = lines()
+    for line in (one, two):
+        assert (line["request_id"], line["api_request_id"]) == ("lambda-1", "api-1")
+    assert "request_id" not in outside
+
+
+def test_the_lines_of_a_message_have_its_ids_and_its_thread_alone(lines):
+    logs.about(message_id="m1", tracking_id="t1")
+    logs.log.info("one")
+
+    def other():
+        logs.about(message_id="m2")
+        logs.log.info("two")
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(other).result()
+    logs.log.info("three", extra={"message_id": "its own"})
+    logs.about()
+    logs.log.info("four")
+    told = [(line.get("message_id"), line.get("tracking_id")) for line in lines()]
+    assert told == [("m1", "t1"), ("m2", None), ("its own", "t1"), (None, None)]
+
+
+def test_the_next_invocation_starts_without_a_message(lines):
+    @invocation
+    def handler(event, _context):
+        logs.log.info("before")
+        logs.about(message_id=event["id"])
+        metrics.count("Accepted")
+
+    handler({"id": "m1"}, CONTEXT)
+    handler({"id": "m2"}, None)
+    assert all("message_id" not in line for line in lines())
+    assert metrics._recorded == []
+
+
+SECRETS = ['k"ey/with+signs', "clé-secrète-€", "plain-0123456789"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_that_was_read_is_in_no_line(lines, secret):
+    logs.hide(secret, None, "")
+    logs.log.error("failed", extra={"url": f"https://x/?key={secret}&a=1", "list": [secret]})
+    (line,) = lines(text=True)
+    assert secret not in line
+    assert json.dumps(secret)[1:-1] not in line
+    assert line.count("(hidden)") == 2
+
+
+def test_short_words_are_not_blotted_out(lines):
+    logs.hide("a", "level")
+    logs.log.info("level a")
+    assert lines()[0]["message"] == "level a"
+
+
+@pytest.mark.parametrize("error", [ValueError("the text: Hello"), KeyError("17743199144")])
+def test_what_an_error_quotes_is_not_told(lines, error):
+    @invocation
+    def handler(_event, _context):
+        metrics.count("Accepted")
+        raise error
+
+    with pytest.raises(InvocationError) as caught:
+        handler({}, CONTEXT)
+    assert str(caught.value) == type(error).__name__
+    assert caught.value.__suppress_context__
+    (line,) = lines()
+    assert line["error"] == type(error).__name__
+    assert "Hello" not in str(line)
+    assert "17743199144" not in str(line)
+    assert metrics._recorded == []
+
+
+def test_what_is_missing_in_the_environment_is_told(lines):
+    @invocation
+    def handler(_event, _context):
+        raise SettingsError("environment: missing: TABLE_NAME")
+
+    with pytest.raises(SettingsError, match="TABLE_NAME"):
+        handler({}, CONTEXT)
+    assert lines() == []
+
+
+def test_there_is_one_logger():
+    names = {name for name in logging.root.manager.loggerDict if name.startswith("skycore")}
+    assert names == {"skycore"}

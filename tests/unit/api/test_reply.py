@@ -355,7 +355,7 @@ def test_no_bytes_crash(body: bytes, action: Action) -> None:
 
 
 def test_hostile_replies_take_linear_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     pieces = (
         "<?xml ",
         "<EMAILHTML>",
@@ -371,7 +371,7 @@ def test_hostile_replies_take_linear_time() -> None:
             body = head + piece * (2**19 // len(piece)) + "</RESPONSE>"
             with pytest.raises((OutcomeUnknown, Refused)):
                 read_reply(action_named("sendSMS"), 200, body.encode())
-    assert time.perf_counter() - began < 10  # quadratic would be minutes
+    assert time.process_time() - began < 10  # quadratic would be minutes
 
 
 def test_success_with_an_error_is_a_refusal_where_nothing_is_sent() -> None:

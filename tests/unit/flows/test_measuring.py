@@ -164,7 +164,7 @@ def test_what_sweep_finds(queue, line, monkeypatch):
     counted()
     later = times.now() + timedelta(hours=1)
     monkeypatch.setattr(times, "now", lambda: later)
-    assert sweep(time.monotonic() + 20)["expired"] == 1
+    assert sweep(time.monotonic() + 20, queue_url="send")["expired"] == 1
     assert counted() == {"Expired": 1}
 
 

@@ -53,6 +53,10 @@ test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types,
 test-long: setup .venv-schemathesis/.ready ## What takes longer: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests
 
+.PHONY: bench
+bench: setup ## Measure cold starts, calls, sizes and costs against floors; minutes, on a quiet machine
+	@$(BIN)/python -m bench
+
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

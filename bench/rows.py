@@ -1,0 +1,96 @@
+"""The rows of the table: what is measured, against what, and how far it is to go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import artefact
+from bench.table import Row, interleaved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from bench.artefact import Artefact
+
+VERBS = ("ack", "store", "publish", "send", "enqueue", "dispatch", "messages", "sweep")
+COLD_FLOORS = {
+    "ack": "import boto3; boto3.client('sqs')",
+    "send": "import boto3, requests; boto3.client('dynamodb'); boto3.client('secretsmanager')",
+}
+LARGEST_PACKAGE = 12 * 1024 * 1024  # bytes
+
+
+def cold_starts(build: Artefact) -> Iterator[Row]:
+    """Rows 1 and 6: CPU of a fresh process until it can take an event, less bare Python's.
+
+    The floors have their packages as pip installs them, with bytecode.
+    """
+    stock = artefact.stock_path(build)
+    runs: dict[str, Callable[[], float]] = {"Python": _start("pass", stock)}
+    runs |= {verb: _start("import app", build.path(verb)) for verb in VERBS}
+    runs |= {f"floor {verb}": _start(code, stock) for verb, code in COLD_FLOORS.items()}
+    took = interleaved(runs)
+    python = took["Python"].middle
+    for number, verb, most in (("1", "ack", 1.1), ("6", "send", 1.25)):
+        ours, floor = took[verb], took[f"floor {verb}"]
+        ratio = (ours.middle - python) / (floor.middle - python)
+        yield Row(
+            number,
+            f"`{verb}` cold start, to `{COLD_FLOORS[verb]}`",
+            f"{ratio:.2f} x",
+            f"<= {most} x",
+            ratio <= most,
+            f"{ours}, floor {floor}, bare Python {took['Python']} taken off both",
+        )
+    every = ", ".join(f"{verb} {took[verb].middle * 1e3:.0f}" for verb in VERBS)
+    yield Row("6a", "every function's cold start, ms", "", "", None, every)
+
+
+def warm(build: Artefact, url: str) -> Iterator[Row]:
+    """Rows 2, 3, 5 and 7: CPU of an item in a warm process, to its floor's."""
+    stock = artefact.stock_path(build)
+
+    def run(name: str, path: list[Path], *arguments: str) -> Callable[[], float]:
+        return lambda: artefact.timed(name, path, url, *arguments)
+
+    yield _ratio(
+        "2",
+        "`ack` warm, a postback, to boto3's bare `send_message`",
+        1.2,
+        run("ack", build.path("ack")),
+        run("send_message", stock),
+    )
+    yield _ratio(
+        "5",
+        "intake of a 500-byte receipt, to defusedxml's parse of it",
+        3.0,
+        run("intake", build.path()),
+        run("parse", stock),
+    )
+
+
+def package(build: Artefact) -> Row:
+    """Row 9: the layers, zipped as they are deployed."""
+    sizes = {layer: build.zipped(layer) for layer in artefact.LAYERS}
+    total = sum(sizes.values())
+    detail = ", ".join(f"{layer} {size / 1e6:.1f} MB" for layer, size in sizes.items())
+    fits = total <= LARGEST_PACKAGE
+    return Row("9", "both layers, zipped", f"{total / 1e6:.1f} MB", "<= 12 MB", fits, detail)
+
+
+def _start(code: str, path: list[Path]) -> Callable[[], float]:
+    return lambda: artefact.fresh(["-c", code], path)[0]
+
+
+def _ratio(
+    number: str,
+    what: str,
+    most: float,
+    ours: Callable[[], float],
+    floor: Callable[[], float],
+) -> Row:
+    took = interleaved({"ours": ours, "floor": floor})
+    ratio = took["ours"].middle / took["floor"].middle
+    detail = f"{took['ours']}, floor {took['floor']}"
+    return Row(number, what, f"{ratio:.2f} x", f"<= {most} x", ratio <= most, detail)

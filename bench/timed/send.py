@@ -1,0 +1,14 @@
+"""An SMS through send's handler: ledger, opt-outs, limits, Skycore, ledger. A 201."""
+
+import app
+from clock import measure, sample
+
+event = sample("send/sms.json")
+
+
+def call() -> None:
+    answer = app.handler(event, None)
+    assert answer["statusCode"] == 201, answer
+
+
+measure(call, 150)

@@ -1,0 +1,19 @@
+"""Batches of receipts through store's handler: read, compared with the table, written."""
+
+import sys
+from itertools import count
+
+import app
+from clock import measure
+from receipts import queue_event, receipt
+
+size = int(sys.argv[1])
+numbers = count()
+
+
+def call() -> None:
+    told = app.handler(queue_event([receipt(next(numbers)) for _ in range(size)]), None)
+    assert told == {"batchItemFailures": []}
+
+
+measure(call, max(3, 600 // size), items=size)

@@ -63,6 +63,7 @@ lint: setup
 
 types: setup
 	@$(BIN)/mypy layers/skycore/skycore
+	@$(BIN)/mypy -p ops
 	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
 
 template-checks: setup
@@ -78,12 +79,22 @@ lock: ## Write the pinned requirements anew (needs uv)
 clean: down ## Remove everything that was set up or built
 	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .aws-sam .local
 
-.PHONY: replay reconcile fuzz
+.PHONY: ops replay reconcile fuzz
+OPS := $(BIN)/python -m ops $(if $(STACK),--stack $(STACK))
+ops: setup ## The operator's tool, as make ops ARGUMENTS="dlq list" (STACK=name, default the local one)
+	@$(OPS) $(if $(ARGUMENTS),$(ARGUMENTS),--help)
+
+# Each command by its name too, as make status, or make message ARGUMENTS=ID.
+OPERATIONS := status tail messages message unparsed dlq suppress send-test set-key postback-url rotate-token
+.PHONY: $(OPERATIONS)
+$(OPERATIONS): setup
+	@$(OPS) $@ $(ARGUMENTS)
+
 reconcile: setup ## Learn from Skycore's report what no postback told (STACK=name, default the local one; SINCE=time, UNTIL=time)
-	@$(BIN)/python -m ops.reconcile $(if $(STACK),--stack $(STACK),--local) --since $(SINCE) $(if $(UNTIL),--until $(UNTIL)) $(ARGUMENTS)
+	@$(OPS) reconcile $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(ARGUMENTS)
 
 replay: setup ## Read unparsed postbacks again after a fix (STACK=name, default the local one; SINCE, UNTIL, TYPE: publish again)
-	@$(BIN)/python -m ops.replay $(if $(STACK),--stack $(STACK),--local) $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(if $(TYPE),--type $(TYPE)) $(ARGUMENTS)
+	@$(OPS) replay $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(if $(TYPE),--type $(TYPE)) $(ARGUMENTS)
 
 .venv-fuzz/.ready: requirements/fuzz.txt .python-version
 	@$(PYTHON) -m venv --clear .venv-fuzz

@@ -1,54 +1,49 @@
-"""Fills in what no postback told, after an outage of over 25 minutes, from Skycore's report.
-
-    python -m ops.reconcile --stack skycore --since 2026-11-22T08:00Z --until 2026-11-22T09:00Z
-
-Statuses that are missing become events with `from_report` true, and move their messages. The
-report costs one call of the account's limits, and Skycore gives only so many a day (E510). AWS
-credentials and region are found as the AWS CLI finds them; they must read the stack, the table and
-the Skycore key, and write the table.
-"""
+"""`reconcile`: what no postback told, after an outage, is learnt from Skycore's report."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import boto3
+from ops.command import Command
+from ops.stack import moment
+from ops.talk import Answer, Refused, confirm, note
+from skycore.api import SkycoreError
+from skycore.flows.gate import Gate
+from skycore.flows.reconcile import reconcile
+from skycore.flows.skycore_client import client
+from skycore.problems import Problem
 
-from ops.stack import chosen, moment, sure
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from ops.stack import Stack
 
 SECONDS = 120.0  # for the call and the file
+ABOUT = """\
+Skycore gives a postback up 25 minutes after the first try. After an outage that was longer, this
+asks for Skycore's report of sent messages. Statuses that are missing become events with
+from_report true, and move their messages.
+
+The report costs one call of the account's limits, and Skycore gives only so many a day (E510).
+
+  python -m ops reconcile --since 2026-11-22T08:00Z --until 2026-11-22T09:00Z --dry-run
+"""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Does what the command line says; 0 if the report was read to its end."""
-    asked = _parser().parse_args(arguments)
-    stack = chosen(asked)
-    key = (
-        boto3.Session()
-        .client("cloudformation")
-        .describe_stack_resource(StackName=stack.name, LogicalResourceId="ApiKey")
-    )
-    from skycore.flows.gate import Gate  # noqa: PLC0415 - once the table is known
-    from skycore.flows.reconcile import reconcile  # noqa: PLC0415
-    from skycore.flows.skycore_client import client  # noqa: PLC0415
-    from skycore.messages.limits import Limits  # noqa: PLC0415
-    from skycore.problems import Problem  # noqa: PLC0415
-
-    names = ("MaxCallsPerSecond", "MaxCallsPerMinute", "MaxCallsPerDay", "PriorityShare")
+def run(stack: Stack, asked: Namespace) -> Answer:
+    """Well if the report was read to its end. Raises Refused."""
     until = asked.until or datetime.now(UTC)
-    print(f"Skycore's report of {stack.name} from {asked.since} to {until}.")
-    if not sure(asked, "Store and publish what no postback told?"):
-        return 1
+    note(f"Skycore's report of {stack.name} from {asked.since} to {until}.")
+    if not asked.dry_run:
+        confirm(stack, asked, "Store and publish what no postback told?")
     try:
         found = reconcile(
-            client(
-                stack.parameters["SkycoreUrl"], key["StackResourceDetail"]["PhysicalResourceId"]
-            ),
-            Gate(Limits(*(int(stack.parameters[parameter]) for parameter in names))),
+            client(stack.parameters["SkycoreUrl"], stack.id_of("ApiKey")),
+            Gate(stack.limits),
             asked.since,
             until,
             days=stack.days,
@@ -57,31 +52,37 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except Problem as problem:
         code = problem.members.get("skycore_code", "")
-        print(f"{problem.code} {code}: {problem.detail}", file=sys.stderr)
-        return 1
-    print(f"{found.rows} rows in the report{'' if found.complete else ', which was cut off'}")
-    print(f"{len(found.missing)} {'would become' if asked.dry_run else 'became'} events")
-    for type_, number in sorted(Counter(found.missing).items()):
-        print(f"  {number:>8}  {type_}")
-    return 0 if found.complete else 1
+        raise Refused(f"{problem.code} {code}: {problem.detail}") from None
+    except SkycoreError as error:
+        raise Refused(f"The report's file was not read: {type(error).__name__}.") from None
+    types = Counter(found.missing)
+    lines = [
+        f"{found.rows} rows in the report{'' if found.complete else ', which was cut off'}",
+        f"{len(found.missing)} {'would become' if asked.dry_run else 'became'} events",
+        *(f"  {number:>8}  {type_}" for type_, number in sorted(types.items())),
+    ]
+    data = {
+        "dry_run": asked.dry_run,
+        "rows": found.rows,
+        "complete": found.complete,
+        "events": types,
+    }
+    return Answer(data, lines, well=found.complete)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ops.reconcile",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--stack", help="name of the deployed stack")
-    parser.add_argument("--local", action="store_true", help="the stack that make up started")
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--since", type=moment, required=True, help="a time, such as 2026-11-22T08:00Z"
     )
     parser.add_argument("--until", type=moment, help="a time; now if not given")
     parser.add_argument("--dry-run", action="store_true", help="say what is missing, store nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    return parser
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+COMMAND: Command = Command(
+    "reconcile", "Learn from Skycore's report what no postback told", ABOUT, run, arguments
+)
+
+if __name__ == "__main__":  # as it was called before there was python -m ops
+    from ops.__main__ import main
+
+    sys.exit(main(["reconcile", *sys.argv[1:]]))

@@ -1,91 +1,97 @@
-"""Reads unparsed postbacks again after a fix, or publishes a stretch of events again.
-
-    python -m ops.replay --stack skycore                      what is understood now becomes events
-    python -m ops.replay --stack skycore --since 2026-11-22T08:00Z --until 2026-11-22T09:00Z
-
-Run it from the release that has the fix. AWS credentials and region are found as the AWS CLI finds
-them (AWS_PROFILE, AWS_REGION); AWS_ENDPOINT_URL is followed. It needs to describe the stack, to
-read the table and its indexes, and to write the table or to publish to the topic.
-"""
+"""`replay`: unparsed postbacks read again after a fix, or a stretch of events published again."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ops.stack import Stack, chosen, moment, sure
+from ops.command import Command
+from ops.stack import moment
+from ops.talk import Answer, Refused, WrongUse, confirm, note
+from skycore.flows import replay
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
+    from ops.stack import Stack
 
-def main(arguments: list[str] | None = None) -> int:
-    """Does what the command line says; 0 if all of it was done."""
-    asked = _parser().parse_args(arguments)
-    stack = chosen(asked)
-    done = _republish(stack, asked) if asked.since else _reread(stack, asked)
-    return 0 if done else 1
+ABOUT = """\
+Without --since it reads every postback again that could not be read; what is understood now is
+stored and published as new events with ids of their own. Run it from the release with the fix.
+
+With --since it publishes stored events again, under the ids they had, so that subscribers can
+drop what they know. Every subscriber of the topic gets them.
+
+  python -m ops replay --dry-run
+  python -m ops replay --since 2026-11-22T08:00Z --until 2026-11-22T09:00Z --type sms_received
+"""
 
 
-def _reread(stack: Stack, asked: argparse.Namespace) -> bool:
-    from skycore.flows.replay import reread_unparsed  # noqa: PLC0415 - once it knows its table
+def run(stack: Stack, asked: Namespace) -> Answer:
+    """Does one or the other. Raises Refused."""
+    if asked.since:
+        return _republish(stack, asked)
+    if asked.until or asked.type:
+        raise WrongUse("--until and --type go with --since")
+    return _reread(stack, asked)
 
-    print(f"Reading the unparsed postbacks of {stack.name} again.")
-    if not sure(asked, "Store and publish what is understood now?"):
-        return False
+
+def _reread(stack: Stack, asked: Namespace) -> Answer:
+    note(f"Reading the unparsed postbacks of {stack.name} again.")
+    if not asked.dry_run:
+        confirm(stack, asked, "Store and publish what is understood now?")
     now: Counter[str] = Counter()
-    still = 0
-    for one in reread_unparsed(days=stack.days, write=not asked.dry_run):
+    read: list[dict[str, Any]] = []
+    lines: list[str] = []
+    for one in replay.reread_unparsed(days=stack.days, write=not asked.dry_run):
         told = ", ".join(one.types) or f"still unreadable: {one.error}"
-        print(f"  {one.received_at:%Y-%m-%d %H:%M:%S}Z  {one.event_id}  {told}")
+        lines.append(f"  {one.received_at:%Y-%m-%d %H:%M:%S}Z  {one.event_id}  {told}")
+        read.append({"event_id": one.event_id, "types": one.types, "error": one.error})
         now.update(one.types)
-        still += not one.types
-    _say("would become" if asked.dry_run else "became", now)
-    print(f"{still} still unreadable; they stay listed at GET /postbacks/unparsed.")
-    return True
+    still = sum(not one["types"] for one in read)
+    lines += _counted("would become" if asked.dry_run else "became", now)
+    lines.append(f"{still} still unreadable; they stay listed (unparsed).")
+    data = {"dry_run": asked.dry_run, "read": read, "events": now, "still_unreadable": still}
+    return Answer(data, lines)
 
 
-def _republish(stack: Stack, asked: argparse.Namespace) -> bool:
-    from skycore.flows import replay  # noqa: PLC0415 - once it knows its table
-
+def _republish(stack: Stack, asked: Namespace) -> Answer:
     until = asked.until or datetime.now(UTC)
     types = {name if "." in name else f"skycore.{name}" for name in asked.type}
-    print(f"Events of {stack.name} that came from {asked.since} to {until},")
-    print(f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:")
     found: Counter[str] = Counter()
     for envelopes in replay.told(asked.since, until, types, source=stack.source):
         found.update(replay.count(envelopes))
-    _say("found", found)
+    lines = [
+        f"Events of {stack.name} that came from {asked.since} to {until},",
+        f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:",
+        *_counted("found", found),
+    ]
+    data = {"dry_run": asked.dry_run, "found": found, "published": Counter[str]()}
     if asked.dry_run or not found:
-        return True
-    if not sure(asked, "Every subscriber gets them again, under the same ids. Publish?"):
-        return False
-    sent: Counter[str] = Counter()
-    pages = replay.republish(asked.since, until, types, source=stack.source, topic_arn=stack.topic)
-    for page in pages:
-        sent.update(page)
-        print(f"  {sent.total()} published", end="\r")
-    _say("published", sent)
-    return True
+        return Answer(data, lines)
+    for line in lines:
+        note(line)
+    confirm(stack, asked, "Every subscriber gets them again, under the same ids. Publish?")
+    sent = data["published"]
+    try:
+        for page in replay.republish(
+            asked.since, until, types, source=stack.source, topic_arn=stack.topic
+        ):
+            sent.update(page)
+    except RuntimeError as error:
+        raise Refused(f"{sent.total()} published, then: {error}") from None
+    return Answer(data, _counted("published", sent))
 
 
-def _say(what: str, counts: Mapping[str, int]) -> None:
-    print(f"{sum(counts.values())} {what}")
-    for type_, number in sorted(counts.items()):
-        print(f"  {number:>8}  {type_}")
+def _counted(what: str, counts: Mapping[str, int]) -> list[str]:
+    rows = [f"  {number:>8}  {type_}" for type_, number in sorted(counts.items())]
+    return [f"{sum(counts.values())} {what}", *rows]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ops.replay",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--stack", default="", help="the stack's name")
-    parser.add_argument("--local", action="store_true", help="the stack that make up brought up")
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--since", type=moment, help="publish again what came since, such as 2026-11-22T08:00Z"
     )
@@ -99,9 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be done, and do nothing"
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    return parser
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+COMMAND: Command = Command(
+    "replay", "Read unparsed postbacks again, or publish events again", ABOUT, run, arguments
+)
+
+if __name__ == "__main__":  # as it was called before there was python -m ops
+    from ops.__main__ import main
+
+    sys.exit(main(["replay", *sys.argv[1:]]))

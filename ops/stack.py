@@ -1,74 +1,154 @@
-"""The stack that an operator's command works on, and how the command asks before it writes."""
+"""The deployed stack that a command works on: on AWS, or the local one."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
+from botocore.config import Config
+
+from ops import ROOT
+from ops.talk import Refused, WrongUse
+from skycore.messages.limits import Limits
+from skycore.storage import table
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+# An operator waits rather than tries again by hand.
+PATIENT = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard"})
+LIMITS = ("MaxCallsPerSecond", "MaxCallsPerMinute", "MaxCallsPerDay", "PriorityShare")
 
 
-class Stack(NamedTuple):
-    """What an operator's command needs to know of a deployed stack."""
+class Stack:
+    """A deployed stack: its parameters, outputs and resources, and clients of its services."""
 
-    name: str
-    table: str
-    topic: str
-    days: int
-    parameters: dict[str, str]
+    def __init__(self, name: str, *, ask: bool) -> None:
+        """Describes the stack `name`; `ask`: whether changes of it are to be confirmed.
+
+        Raises Refused where there is none, and botocore's errors.
+        """
+        self.name = name
+        self.ask = ask
+        self._session = boto3.Session()
+        described = self._describe()
+        self.parameters = {
+            row["ParameterKey"]: row["ParameterValue"] for row in described.get("Parameters", [])
+        }
+        self.outputs = {
+            row["OutputKey"]: row["OutputValue"] for row in described.get("Outputs", [])
+        }
+        if "TableName" not in self.outputs:
+            raise Refused(f"{name} is no stack of Skycore on AWS: it has no output TableName")
+        self.status = str(described["StackStatus"])
+        self.changed: datetime = described.get("LastUpdatedTime", described["CreationTime"])
+        self.table = self.outputs["TableName"]
+        self.topic = self.outputs["EventTopicArn"]
+        self.days = int(self.parameters["EventRetentionDays"])
+        # The domain's own clients and the table's model find the stack by these.
+        os.environ["AWS_REGION"] = self.region
+        table.use(self.table, self.region)
+
+    @property
+    def region(self) -> str:
+        """The AWS region."""
+        return str(self._session.region_name or "")
 
     @property
     def source(self) -> str:
         """The source of its events."""
         return f"urn:skycore:{self.name}"
 
+    @property
+    def limits(self) -> Limits:
+        """The account's limits, as the stack's parameters have them."""
+        return Limits(*(int(self.parameters[name]) for name in LIMITS))
+
+    @cached_property
+    def resources(self) -> dict[str, tuple[str, str]]:
+        """Type and physical id of each resource, by its logical id in template.yaml."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        return {
+            row["LogicalResourceId"]: (row["ResourceType"], row["PhysicalResourceId"])
+            for page in pages.paginate(StackName=self.name)
+            for row in page["StackResourceSummaries"]
+            if row.get("PhysicalResourceId")
+        }
+
+    def id_of(self, logical_id: str) -> str:
+        """The physical id of a resource: a queue's URL, a secret's ARN. Raises Refused."""
+        if logical_id not in self.resources:
+            raise Refused(f"{self.name} has no {logical_id}: it is of another release")
+        return self.resources[logical_id][1]
+
+    @property
+    def api_url(self) -> str:
+        """The API with its stage, without a slash at the end."""
+        endpoint = self.client("cloudformation").meta.endpoint_url
+        if ".amazonaws.com" in (urlsplit(endpoint).hostname or ""):
+            return str(self.outputs["ApiUrl"])
+        return f"{endpoint}/_aws/execute-api/{self.id_of('Api')}/v1"  # the emulator's form
+
+    @property
+    def postback_url(self) -> str:
+        """The secret URL for Skycore's API Settings."""
+        secrets = self.client("secretsmanager")
+        token = secrets.get_secret_value(SecretId=self.id_of("PostbackToken"))["SecretString"]
+        return f"{self.api_url}/postbacks/{token}"
+
+    def client(self, service: str) -> Any:
+        """A client of an AWS service, with the operator's login."""
+        return self._session.client(service, config=PATIENT)  # type: ignore[call-overload]
+
+    def credentials(self) -> Any:
+        """The operator's own key, to sign a request with."""
+        return self._session.get_credentials()
+
+    def _describe(self) -> Any:
+        client = self.client("cloudformation")
+        try:
+            return client.describe_stacks(StackName=self.name)["Stacks"][0]
+        except client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            where = f"in {self.region}, in the account of your AWS login"
+            raise Refused(f"there is no stack {self.name} {where}") from None
+
 
 def chosen(asked: argparse.Namespace) -> Stack:
-    """The stack that --stack or --local names, with the environment set for its table.
-
-    The table's model reads the environment when it is imported: import it after this. Ends the
-    command with exit code 2 where no stack is named.
-    """
-    name = _use_local_stack() if asked.local else asked.stack
-    if not name:
-        print("name the stack: --stack NAME, or --local", file=sys.stderr)
-        raise SystemExit(2)
-    stack = _describe(name)
-    os.environ["TABLE_NAME"] = stack.table
-    os.environ["AWS_REGION"] = boto3.Session().region_name or ""
-    os.environ.setdefault("LOG_LEVEL", "WARNING")
-    return stack
+    """The stack that --stack names, else the local one. Raises WrongUse, Refused."""
+    if asked.stack and asked.local:
+        raise WrongUse("--stack or --local, not both")
+    if asked.stack:
+        return Stack(asked.stack, ask=True)
+    return Stack(_use_local_stack(), ask=False)
 
 
-def sure(asked: argparse.Namespace, question: str) -> bool:
-    if asked.yes or asked.dry_run:
-        return True
-    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+def local_stack_changed(stack: Stack, **values: str) -> None:
+    """Writes new values into .local/stack.json, where clients of the local stack find them."""
+    if not stack.ask:
+        file = _local_stack_file()
+        file.write_text(json.dumps({**json.loads(file.read_text()), **values}, indent=2) + "\n")
 
 
-def _describe(name: str) -> Stack:
-    (stack,) = boto3.Session().client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    outputs = {row["OutputKey"]: row["OutputValue"] for row in stack["Outputs"]}
-    parameters = {row["ParameterKey"]: row["ParameterValue"] for row in stack["Parameters"]}
-    days = int(parameters["EventRetentionDays"])
-    return Stack(name, outputs["TableName"], outputs["EventTopicArn"], days, parameters)
+def _local_stack_file() -> Path:
+    return ROOT / os.environ.get("LOCAL_DIR", ".local") / "stack.json"
 
 
 def _use_local_stack() -> str:
     """Makes the local stack's administrator the one who acts; the stack's name."""
-    described = ROOT / os.environ.get("LOCAL_DIR", ".local") / "stack.json"
-    if not described.exists():
-        raise SystemExit("no local stack is up (make up); for one on AWS: STACK=name")
-    stack = json.loads(described.read_text())
+    if not _local_stack_file().exists():
+        raise WrongUse("no local stack is up (make up); for one on AWS: --stack NAME")
+    stack = json.loads(_local_stack_file().read_text())
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
     os.environ.update(
         AWS_ENDPOINT_URL=stack["endpoint_url"],
         AWS_ACCESS_KEY_ID=stack["admin_access_key_id"],
@@ -76,11 +156,14 @@ def _use_local_stack() -> str:
         AWS_REGION=stack["region"],
         AWS_DEFAULT_REGION=stack["region"],
     )
-    name: str = stack["stack_name"]
-    return name
+    return str(stack["stack_name"])
 
 
 def moment(text: str) -> datetime:
-    """A time; without an offset it is UTC."""
+    """A time, in UTC unless it has an offset; or how long ago: 90m, 2h, 7d. Raises ValueError."""
+    ago = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    if ago:
+        unit = {"m": "minutes", "h": "hours", "d": "days"}[ago[2]]
+        return datetime.now(UTC) - timedelta(**{unit: int(ago[1])})
     told = datetime.fromisoformat(text)
     return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)

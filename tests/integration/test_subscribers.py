@@ -269,18 +269,3 @@ def test_a_stretch_of_events_is_told_again_under_the_same_ids(stack):
     assert "3 published" in out
     for id_ in first:
         stack.event(lambda event, id_=id_: event["id"] == id_)
-
-
-def test_replay_asks_first(stack):
-    done = subprocess.run(
-        [sys.executable, "-m", "ops.replay", "--local"],
-        cwd=ROOT,
-        env={**os.environ, "LOCAL_DIR": LOCAL_DIR, "PYTHONPATH": f"{ROOT}:{ROOT}/layers/skycore"},
-        input="no\n",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "[y/N]" in done.stdout
-    assert "became" not in done.stdout

@@ -190,6 +190,21 @@ def succeeded(state: State, now: int) -> State:
     return replace(state, doubling_ms=0)
 
 
+def held(state: State, now: int, until: int) -> State:
+    """Everyone pauses until then, because an operator wants it; a longer pause stays."""
+    if until <= state.pause_until:
+        return state
+    return replace(state, now=max(now, state.now), pause_until=until, pause_window="second")
+
+
+def let_go(state: State, now: int, until: int) -> State:
+    """Ends the pause of `held` that lasts `until`; one that Skycore taught meanwhile stays."""
+    if state.pause_until != until:
+        return state
+    at = max(now, state.now)
+    return replace(state, now=at, pause_until=at)
+
+
 def remaining(state: State, now: int, limits: Limits) -> Remaining:
     """The calls left in each window: the coming second, and the minute and day up to `now`."""
     at = max(now, state.now)

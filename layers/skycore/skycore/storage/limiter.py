@@ -132,6 +132,29 @@ class Limiter:
         """What is left of each limit there is, as this process last saw it; asks nobody."""
         return rules.percent_left(self._seen.state, self._clock(), limits) if limits.any else {}
 
+    def hold(self, milliseconds: int) -> int:
+        """Makes everyone pause for so long; until when (milliseconds since 1970). Calls go on.
+
+        Without limits others hear of it within PAUSE_KNOWN_FOR_MS. Raises as `take`, and
+        TimeoutError if others were always quicker to write.
+        """
+        until = self._clock() + milliseconds
+        self._change(lambda state, now: rules.held(state, now, until))
+        return until
+
+    def let_go(self, until: int) -> None:
+        """Ends the pause of `hold` that lasts `until`. Raises as `hold`."""
+        self._change(lambda state, now: rules.let_go(state, now, until))
+
+    def _change(self, change: Callable[[State, int], State]) -> None:
+        self._read(consistent=True)
+        for _ in self._rounds():
+            seen = self._seen
+            state = change(seen.state, self._clock())
+            if state is seen.state or self._write(state, seen):
+                return
+        raise TimeoutError("the limiter's item was always written by another; try again")
+
     def allowance(self, limits: Limits) -> Remaining:
         """The calls that are left in each window, for metrics. Raises as `take`."""
         self._read(consistent=False)

@@ -8,6 +8,7 @@ not expire: an opt-out holds until it is lifted.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pynamodb.attributes import UnicodeAttribute
@@ -19,14 +20,27 @@ from skycore.storage.table import Row
 from skycore.times import to_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
 
 EVERY_SENDER = "*"
 _NEVER = ""
+_OPT_OUT = "opt_out#"
 _MOST = 40  # characters of a number or sender in a key; longer ones do not exist
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a number last said to a sender (None: to all), times as in its row."""
+
+    number: str
+    sender: str | None
+    stopped_at: str | None
+    started_at: str | None
+    reason: str | None
+
 
 type Pair = tuple[str, str | None]  # a number, and who writes to it
 
@@ -65,6 +79,26 @@ def suppressed(pairs: Iterable[Pair]) -> set[Pair]:
         for number, sender in wanted
         if _last_word_is_stop([rows[key] for key in _keys(number, sender) if key in rows])
     }
+
+
+def wishes(number: str | None) -> Iterator[Wish]:
+    """What `number` said to each sender; without one, what every number did.
+
+    The latter reads the whole table. Raises PynamoDB's errors.
+    """
+    if number is None:
+        rows = OptOutRow.scan(OptOutRow.kind == "opt_out")
+    else:
+        rows = OptOutRow.query(_partition(number), OptOutRow.sk.startswith(_OPT_OUT))
+    for row in rows:
+        sender = row.sk.removeprefix(_OPT_OUT)
+        yield Wish(
+            row.pk.removeprefix("number#"),
+            None if sender == EVERY_SENDER else sender,
+            row.stopped_at,
+            row.started_at,
+            row.reason,
+        )
 
 
 def confirm_once(number: str, sender: str | None, moment: datetime) -> bool:
@@ -116,7 +150,7 @@ def _keys(number: str, sender: str | None) -> tuple[batches.Key, batches.Key]:
 
 
 def _sort(sender: str | None) -> str:
-    return f"opt_out#{_plain(sender or EVERY_SENDER)}"
+    return _OPT_OUT + _plain(sender or EVERY_SENDER)
 
 
 def _plain(name: str) -> str:

@@ -77,6 +77,11 @@ class Row(Model):
     by_state = ByState()
 
 
+def use(table: str, region: str | None) -> None:
+    """Chooses the table where the environment does not, before its first use (operator's tool)."""
+    Row.Meta.table_name, Row.Meta.region = table, region
+
+
 def expiry(moment: datetime, days: int) -> int:
     """When a row of `moment` is past its `days`, in epoch seconds, for the table's time to live."""
     return int((moment + timedelta(days=days)).timestamp())

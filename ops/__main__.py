@@ -1,0 +1,151 @@
+"""The operator's tool, as `python -m ops COMMAND`: the command line, and what errors become."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
+from pynamodb.exceptions import PynamoDBException
+
+from ops.commands import COMMANDS
+from ops.stack import chosen
+from ops.talk import DONE, INTERRUPTED, PROBLEMS, WRONG_USE, Answer, Refused, WrongUse, give, note
+from skycore.logs import log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ops.command import Command
+
+ABOUT = """\
+Looks at a deployed stack of Skycore on AWS, and does what an operator has to do.
+
+It works on the local stack (make up), or with --stack NAME on AWS. There it uses your own AWS
+login and region, found as the AWS CLI finds them (AWS_PROFILE, AWS_REGION); AWS_ENDPOINT_URL is
+followed. What your login must be allowed is in docs/operations.md.
+"""
+RULES = """\
+With --stack, what changes the stack is asked for first; --yes skips the question, and without a
+terminal to ask at it is refused. Message texts and full numbers are shown only with --show, where
+a command has it.
+
+exit codes: 0 done and well; 1 refused, failed, or problems were found; 2 wrong use; 130 Ctrl-C
+python -m ops COMMAND --help tells more and has examples.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Does what the command line says; the exit code."""
+    _quiet_logs()
+    asked = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)  # what a command set up, it takes down
+    try:
+        answer: Answer | None = asked.run(chosen(asked), asked)
+    except (Refused, WrongUse) as refusal:
+        return _failed(str(refusal), asked, WRONG_USE if isinstance(refusal, WrongUse) else 1)
+    except (ClientError, BotoCoreError, PynamoDBException) as error:
+        return _failed(_plainly(error), asked, PROBLEMS)
+    except (RuntimeError, TimeoutError) as error:  # of the domain: what is left, and what to do
+        return _failed(str(error), asked, PROBLEMS)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    if answer is None:
+        return DONE
+    give(answer, as_json=asked.json)
+    return DONE if answer.well else PROBLEMS
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _quiet_logs() -> None:
+    """The domain's log lines are no part of an answer: warnings, and on stderr."""
+    log.setLevel("WARNING")
+    for handler in log.handlers:
+        handler.setStream(sys.stderr)  # type: ignore[attr-defined]
+
+
+def _failed(why: str, asked: argparse.Namespace, code: int) -> int:
+    if asked.json:
+        give(Answer({"error": why}, []), as_json=True)
+    else:
+        note(why)
+    return code
+
+
+def _plainly(error: Exception) -> str:
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return "no AWS login found: log in as for the AWS CLI (AWS_PROFILE), or use --local"
+    if isinstance(error, NoRegionError):
+        return "no AWS region is set: AWS_REGION=us-east-1, for example"
+    if isinstance(error, PynamoDBException) and isinstance(error.cause, ClientError):
+        error = error.cause
+    if isinstance(error, ClientError):
+        told = error.response["Error"]
+        return f"AWS refused {error.operation_name}: {told['Code']}: {told.get('Message', '')}"
+    return f"AWS: {error}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ops",
+        description=ABOUT,
+        epilog=RULES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _common(parser, first=True)
+    _add(parser, COMMANDS)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, commands: Iterable[Command]) -> None:
+    below = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for command in commands:
+        one = below.add_parser(
+            command.name,
+            help=command.summary,
+            description=f"{command.summary}.\n\n{command.about}".rstrip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if command.parts:
+            _add(one, command.parts)
+            continue
+        command.arguments(one)
+        _common(one, first=False)
+        one.set_defaults(run=command.run)
+
+
+def _common(parser: argparse.ArgumentParser, *, first: bool) -> None:
+    """The options of every command, which may stand before it or behind it."""
+    none: Any = argparse.SUPPRESS  # behind the command, what is not given must not undo
+    group = parser.add_argument_group("options of every command")
+    group.add_argument(
+        "--stack", metavar="NAME", default=None if first else none, help="a stack on AWS"
+    )
+    flags = {
+        "--local": "the stack of make up, which is also meant without --stack",
+        "--json": "the answer as JSON",
+        "--yes": "do not ask",
+    }
+    for flag, what in flags.items():
+        group.add_argument(flag, action="store_true", default=False if first else none, help=what)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

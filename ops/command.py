@@ -1,0 +1,33 @@
+"""What a command of the operator's tool is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
+
+    from ops.stack import Stack
+    from ops.talk import Answer
+
+
+def _no_arguments(_: ArgumentParser) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command, or a group of them where `parts` are given.
+
+    `about` teaches: what it does, what it changes, examples. `run` gives None where it has
+    written its answer itself.
+    """
+
+    name: str
+    summary: str
+    about: str = ""
+    run: Callable[[Stack, Namespace], Answer | None] | None = None
+    arguments: Callable[[ArgumentParser], None] = _no_arguments
+    parts: tuple[Command, ...] = field(default=())

@@ -1,0 +1,33 @@
+"""The one table of commands, in the order of --help."""
+
+from ops import (
+    dlq,
+    key,
+    messages,
+    reconcile,
+    replay,
+    send_test,
+    status,
+    suppress,
+    tail,
+    token,
+    unparsed,
+)
+from ops.command import Command
+
+COMMANDS: tuple[Command, ...] = (
+    # looking
+    status.COMMAND,
+    tail.COMMAND,
+    *messages.COMMANDS,
+    unparsed.COMMAND,
+    # doing
+    dlq.COMMAND,
+    replay.COMMAND,
+    reconcile.COMMAND,
+    suppress.COMMAND,
+    send_test.COMMAND,
+    # secrets
+    key.COMMAND,
+    *token.COMMANDS,
+)

@@ -1,0 +1,102 @@
+"""Reading dead-letter queues without emptying them, and moving what is in them.
+
+SQS has a task for moving (StartMessageMoveTask), but it moves a whole queue, and one cannot try a
+single message first. So each message is sent to its queue, with its body and attributes as they
+are, and then deleted. If that stops in between, a message is in both queues. That does no harm: an
+event keeps its id, a postback is stored once, and a message is sent once.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AT_ONCE = 10  # messages, the most that one receive gives
+HIDDEN = 60  # seconds that a message is kept from others while it is looked at or moved
+EMPTY_AFTER = 2  # receives in a row that gave nothing; a single one may miss some
+
+
+@dataclass
+class DeadLetters:
+    """One dead-letter queue. As a context manager it gives back what it only looked at."""
+
+    sqs: Any
+    url: str
+    _held: dict[str, str] = field(default_factory=dict)  # receipt handles by message id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        handles = list(self._held.values())
+        for start in range(0, len(handles), AT_ONCE):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                for n, handle in enumerate(handles[start : start + AT_ONCE])
+            ]
+            self.sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+
+    def messages(self) -> Iterator[list[dict[str, Any]]]:
+        """What is in the queue now, ten at a time, each once; hidden from others meanwhile.
+
+        What came into the queue since this began is left alone, so that what fails again at once
+        is not moved round and round.
+        """
+        began_ms = time.time() * 1000
+        seen: set[str] = set()
+        empty = 0
+        while empty < EMPTY_AFTER:
+            answer = self.sqs.receive_message(
+                QueueUrl=self.url,
+                MaxNumberOfMessages=AT_ONCE,
+                VisibilityTimeout=HIDDEN,
+                WaitTimeSeconds=1,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["All"],
+            )
+            received = answer.get("Messages", [])
+            self._held |= {one["MessageId"]: one["ReceiptHandle"] for one in received}
+            new = [
+                one for one in received if one["MessageId"] not in seen and sent_ms(one) <= began_ms
+            ]
+            seen |= {one["MessageId"] for one in new}
+            empty = 0 if new else empty + 1
+            if new:
+                yield new
+
+    def move(self, found: list[dict[str, Any]], to: str) -> int:
+        """Moves messages to the queue `to`, bodies and attributes as they are; how many.
+
+        Raises botocore's errors; what was not moved is in the dead-letter queue still.
+        """
+
+        def move_one(message: dict[str, Any]) -> None:
+            attributes = {
+                name: {part: value[part] for part in _ATTRIBUTE if part in value}
+                for name, value in message.get("MessageAttributes", {}).items()
+            }
+            self.sqs.send_message(
+                QueueUrl=to, MessageBody=message["Body"], MessageAttributes=attributes
+            )
+            self.delete(message)
+
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            return sum(1 for _ in pool.map(move_one, found))
+
+    def delete(self, message: dict[str, Any]) -> None:
+        """Deletes a message for good."""
+        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        self._held.pop(message["MessageId"], None)
+
+
+def sent_ms(message: dict[str, Any]) -> int:
+    """When a message came into its first queue, in milliseconds since 1970."""
+    return int(message["Attributes"]["SentTimestamp"])
+
+
+_ATTRIBUTE = ("DataType", "StringValue", "BinaryValue")

@@ -1,0 +1,184 @@
+"""`dlq`: what is in the dead-letter queues, and back with it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from ops.command import Command
+from ops.dead_letters import DeadLetters
+from ops.letters import tell
+from ops.queues import QUEUES, depths, oldest_ages
+from ops.talk import Answer, Refused, confirm, note, table
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+    from ops.stack import Stack
+
+LIST = """\
+The queues by name, how many dead letters each has, and what they are. It reads only.
+
+  python -m ops dlq list
+"""
+SHOW = """\
+Looks at messages without taking them out: they are hidden from others for a moment. Texts, numbers
+and bodies are shown only with --show.
+
+  python -m ops dlq show postback
+  python -m ops dlq show send --limit 100 --json
+"""
+REDRIVE = """\
+Puts messages back into their queue, with their attributes, so that they are worked on again. Mend
+the cause first, or they come back. Try one with --limit 1.
+
+  postback       stored with its time of arrival; a repeat of what is stored is dropped
+  send           gets five new tries. It goes to Skycore once at most; if its message is no longer
+                 queued (sent, cancelled, expired), nothing is sent
+  event          under its id, so that the subscriber can drop what it knows
+  publish-retry  published from the table, under its id
+  publish        holds no events, only when they were written: dlq show publish, then replay --since
+
+  python -m ops dlq redrive send --limit 1
+  python -m ops dlq redrive postback --stack skycore
+"""
+DISCARD = """\
+Deletes messages for good: what was looked at with dlq show and is of no use, or places that were
+published again with replay. Name them with --id, or say --all.
+
+  python -m ops dlq discard publish --all
+  python -m ops dlq discard postback --id 6f6c7a54-0dd0-4f5c-9b7e-0c7c1d9c6a11
+"""
+
+
+def list_all(stack: Stack, _: Namespace) -> Answer:
+    """How deep each dead-letter queue is; well if all are empty."""
+    ages = oldest_ages(stack, [queue.dead for queue in QUEUES.values()])
+    data = {
+        name: {
+            "dead_letters": depths(stack, queue.dead)["waiting"],
+            "oldest_seconds": ages.get(queue.dead),
+            "holds": queue.holds,
+        }
+        for name, queue in QUEUES.items()
+    }
+    rows = [(name, *told.values()) for name, told in data.items()]
+    shown = [table(("queue", "dead letters", "oldest, s", "which are"), rows)]
+    return Answer(data, shown, well=not any(told["dead_letters"] for told in data.values()))
+
+
+def show(stack: Stack, asked: Namespace) -> Answer:
+    """Some messages of a dead-letter queue."""
+    with _opened(stack, asked) as letters:
+        found = [
+            tell(asked.queue, message, show=asked.show)
+            for part in _asked_for(letters, asked)
+            for message in part
+        ]
+    rows = [(letter["sent_at"], letter["id"], _rest(letter)) for letter in found]
+    shown = [table(("sent", "id", ""), rows)] if rows else []
+    ending = f"{len(found)} shown of the dead-letter queue {asked.queue}"
+    return Answer({"queue": asked.queue, "messages": found}, [*shown, ending])
+
+
+def redrive(stack: Stack, asked: Namespace) -> Answer:
+    """Moves messages back to their queue. Raises Refused for the queue of places."""
+    queue = QUEUES[asked.queue]
+    if queue.queue is None:
+        raise Refused(
+            "It holds places in the table's stream, not events: there is nothing to put back. "
+            f"See the times with: dlq show {queue.name}. Publish what came in them with: "
+            f"replay --since TIME --until TIME. Then: dlq discard {queue.name} --all"
+        )
+    waiting = depths(stack, queue.dead)["waiting"]
+    most = f"up to {asked.limit}" if asked.limit else "all"
+    what = "those named" if asked.id else most
+    if waiting:
+        confirm(stack, asked, f"Put {what} of {waiting} back into the {queue.name} queue?")
+    to = stack.id_of(queue.queue)
+    moved = 0
+    with _opened(stack, asked) as letters:
+        for part in _asked_for(letters, asked):
+            moved += letters.move(part, to)
+            note(f"{moved} put back")
+    data = {"queue": queue.name, "moved": moved, "left": depths(stack, queue.dead)["waiting"]}
+    return Answer(data, [f"{moved} put back into the {queue.name} queue"])
+
+
+def discard(stack: Stack, asked: Namespace) -> Answer:
+    """Deletes messages of a dead-letter queue for good. Raises Refused."""
+    if bool(asked.id) == asked.all:
+        raise Refused("name messages with --id, or say --all")
+    waiting = depths(stack, QUEUES[asked.queue].dead)["waiting"]
+    what = f"{len(asked.id)} messages" if asked.id else f"all {waiting} messages"
+    confirm(stack, asked, f"Delete {what} of the dead-letter queue {asked.queue} for good?")
+    deleted = 0
+    with _opened(stack, asked) as letters:
+        for part in _asked_for(letters, asked):
+            for message in part:
+                letters.delete(message)
+                deleted += 1
+    return Answer({"queue": asked.queue, "deleted": deleted}, [f"{deleted} deleted"])
+
+
+@contextlib.contextmanager
+def _opened(stack: Stack, asked: Namespace) -> Iterator[DeadLetters]:
+    url = stack.id_of(QUEUES[asked.queue].dead)
+    with DeadLetters(stack.client("sqs"), url) as letters:
+        yield letters
+
+
+def _asked_for(letters: DeadLetters, asked: Namespace) -> Iterator[list[dict[str, Any]]]:
+    """The messages that --id names, or all, up to --limit, in parts."""
+    left = len(asked.id) if asked.id else asked.limit
+    for part in letters.messages():
+        wanted = [one for one in part if not asked.id or one["MessageId"] in asked.id]
+        if left is not None:
+            wanted = wanted[:left]
+            left -= len(wanted)
+        if wanted:
+            yield wanted
+        if left == 0:
+            return
+
+
+def _rest(letter: dict[str, Any]) -> str:
+    told = {name: value for name, value in letter.items() if name not in {"sent_at", "id"}}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("queue", choices=QUEUES, metavar="QUEUE", help=", ".join(QUEUES))
+    parser.add_argument(
+        "--id", action="append", default=[], help="only this message of SQS; repeat it for more"
+    )
+
+
+def arguments_of_show(parser: ArgumentParser) -> None:
+    _arguments(parser)
+    parser.add_argument("--limit", type=int, default=10, help="the most that are shown (10)")
+    parser.add_argument("--show", action="store_true", help="show the bodies too")
+
+
+def arguments_of_redrive(parser: ArgumentParser) -> None:
+    _arguments(parser)
+    parser.add_argument("--limit", type=int, help="the most that are put back (default: all)")
+
+
+def arguments_of_discard(parser: ArgumentParser) -> None:
+    _arguments(parser)
+    parser.add_argument("--all", action="store_true", help="all that is in the queue now")
+    parser.set_defaults(limit=None)
+
+
+COMMAND = Command(
+    "dlq",
+    "Dead-letter queues: what is in them, and back with it",
+    parts=(
+        Command("list", "How many dead letters there are", LIST, list_all),
+        Command("show", "What is in one of them", SHOW, show, arguments_of_show),
+        Command("redrive", "Put messages back", REDRIVE, redrive, arguments_of_redrive),
+        Command("discard", "Delete messages for good", DISCARD, discard, arguments_of_discard),
+    ),
+)

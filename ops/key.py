@@ -1,0 +1,138 @@
+"""`set-key`: the Skycore API key, set or replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import re
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ops.command import Command
+from ops.talk import Answer, Refused, confirm, note
+from skycore.storage.limiter import PAUSE_KNOWN_FOR_MS, Limiter
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+    from ops.stack import Stack
+
+HOLD_MS = 15_000  # renewed while it is wanted, so that nothing is held for long if this dies
+RENEW_SECONDS = 5.0
+_KEY = re.compile(r"[A-Za-z0-9_-]{8,128}")  # Skycore's have about 32 letters and digits
+_USER = re.compile(r"[^\s<>&]{1,128}")
+_MOST_PASSWORD = 256  # characters
+_SECRET = {"api_key", "user", "password"}
+ABOUT = """\
+Asks for the API key without showing it, or reads it from stdin, and stores it in the stack's
+secret. It is never an argument, so it is in no list of processes and no shell history. No deploy
+changes it. With --user it asks for that user's password instead; stdin may also have
+{"api_key": …, "user": …, "password": …} where an account wants more than one.
+
+Skycore makes an old key invalid at once when it makes a new one, so there is a moment in which no
+key is right. Where a key is set already, and there is a terminal to ask at, calls of Skycore are
+therefore held while you replace it: queued messages wait, other sends are answered 429 with
+Retry-After, which callers repeat; nothing of them is sent. Copies of send and dispatch that know
+the old key read the new one as soon as Skycore refuses the old. --no-hold replaces at once.
+
+  python -m ops set-key --stack skycore
+  python -m ops set-key --stack skycore --yes < key.txt
+  python -m ops set-key --user acme-api
+"""
+
+
+def run(stack: Stack, asked: Namespace) -> Answer:
+    """Stores what is typed or piped in. Raises Refused where it cannot be a key."""
+    secret = stack.id_of("ApiKey")
+    client = stack.client("secretsmanager")
+    versions = client.describe_secret(SecretId=secret).get("VersionIdsToStages", {})
+    replaces = any("AWSCURRENT" in stages for stages in versions.values())
+    confirm(stack, asked, f"{'Replace' if replaces else 'Set'} the Skycore key of {stack.name}?")
+    asks = sys.stdin.isatty()
+    with _held() if replaces and asks and not asked.no_hold else contextlib.nullcontext():
+        what = f"Password of {asked.user}" if asked.user else "Skycore API key"
+        text = getpass.getpass(f"{what} (not shown): ") if asks else sys.stdin.read()
+        value = credentials(text, asked.user)
+        client.put_secret_value(SecretId=secret, SecretString=json.dumps(value))
+    names = " and ".join(sorted(value))
+    data = {"stack": stack.name, "stored": sorted(value), "replaced": replaces}
+    return Answer(data, [f"{names} stored. The next send uses it: python -m ops send-test NUMBER"])
+
+
+def credentials(text: str, user: str | None = None) -> dict[str, str]:
+    """What the secret is to hold for what was typed: a key, a password, or a JSON object.
+
+    Raises Refused, without quoting it, for what cannot be either.
+    """
+    text = text.strip()
+    if not text:
+        raise Refused("Nothing was given. Nothing was changed.")
+    if user:
+        value = {"user": user, "password": text}
+    elif text.startswith("{"):
+        value = _object(text)
+    else:
+        value = {"api_key": text}
+    key, name, password = (value.get(part) for part in ("api_key", "user", "password"))
+    if not key and not (name and password):
+        raise Refused('An object needs "api_key", or "user" and "password". Nothing was changed.')
+    if key and not _KEY.fullmatch(key):
+        raise Refused(
+            f"This is no API key: {len(key)} characters; a key has 8 to 128 letters and digits, "
+            "without blanks. Copy it again from Skycore's API Settings. Nothing was changed."
+        )
+    if name and not _USER.fullmatch(name):
+        raise Refused("This is no user's name: it has blanks, or none. Nothing was changed.")
+    if password and (len(password) > _MOST_PASSWORD or not password.isprintable()):
+        raise Refused("This is no password: it has several lines, or over 256 characters.")
+    return value
+
+
+def _object(text: str) -> dict[str, str]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise Refused("It begins like JSON, and is none. Nothing was changed.") from None
+    if set(value) - _SECRET or not all(isinstance(part, str) and part for part in value.values()):
+        raise Refused(
+            'An object may have the texts "api_key", "user" and "password" only. '
+            "Nothing was changed."
+        )
+    return dict(value)
+
+
+@contextlib.contextmanager
+def _held() -> Iterator[None]:
+    """Holds all calls of Skycore for as long as this lasts."""
+    limiter, done = Limiter(), threading.Event()
+    until = [limiter.hold(HOLD_MS)]
+
+    def renew() -> None:
+        while not done.wait(RENEW_SECONDS):
+            with contextlib.suppress(Exception):  # the next one may do it
+                until.append(limiter.hold(HOLD_MS))
+
+    note("Holding the calls of Skycore: queued messages wait, other sends are answered 429.")
+    renewing = threading.Thread(target=renew, daemon=True)
+    renewing.start()
+    try:
+        time.sleep(PAUSE_KNOWN_FOR_MS / 1000)  # until every copy has heard of it
+        note("Make the new key in Skycore's API Settings now, and paste it here.")
+        yield
+    finally:
+        done.set()
+        renewing.join()
+        limiter.let_go(until[-1])
+        note(f"Calls go on, within {PAUSE_KNOWN_FOR_MS // 1000} seconds.")
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--user", help="set this user and their password instead of a key")
+    parser.add_argument("--no-hold", action="store_true", help="do not hold calls meanwhile")
+
+
+COMMAND: Command = Command("set-key", "Set or replace the Skycore API key", ABOUT, run, arguments)

@@ -1,0 +1,105 @@
+"""What a message in a dead-letter queue is, in words that hold no text and no full number."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ops import redact
+from skycore import times
+from skycore.aws.postback_queue import read_record
+from skycore.flows import views
+from skycore.postbacks import read_postback
+from skycore.storage import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+type Letter = dict[str, Any]
+
+
+def tell(queue: str, message: Mapping[str, Any], *, show: bool) -> Letter:
+    """A message of the dead-letter queue of `queue`; with `show` also its body."""
+    attributes = message["Attributes"]
+    letter: Letter = {
+        "id": message["MessageId"],
+        "sent_at": times.to_text(times.from_epoch_ms(int(attributes["SentTimestamp"]))),
+        "received": int(attributes["ApproximateReceiveCount"]),
+        "bytes": len(message["Body"].encode()),
+    }
+    try:
+        letter |= _READERS[queue](message)
+    except Exception as error:  # noqa: BLE001 - it is in this queue because something cannot read it
+        letter["unreadable"] = type(error).__name__
+    if show:
+        letter["body"] = message["Body"]
+    return letter
+
+
+def _postback(message: Mapping[str, Any]) -> Letter:
+    attributes = {
+        name: {"stringValue": value["StringValue"]}
+        for name, value in message.get("MessageAttributes", {}).items()
+        if "StringValue" in value
+    }
+    record = {
+        "body": message["Body"],
+        "messageAttributes": attributes,
+        "attributes": message["Attributes"],
+    }
+    raw, received_at = read_record(record)
+    told = Counter(event.type for event in read_postback(raw, received_at))
+    return {"received_at": times.to_text(received_at), "tells": dict(told)}
+
+
+def _send(message: Mapping[str, Any]) -> Letter:
+    body = json.loads(message["Body"])
+    if "mend" in body:
+        return {"message_id": body["mend"].get("message_id"), "is": "an outcome to write down"}
+    row = messages.get(body["message_id"])
+    if row is None:
+        return {"message_id": body["message_id"], "status": None}
+    return {
+        "message_id": row.message_id,
+        "status": views.status_of(row, times.now()),
+        "tries": int(row.tries),
+        "action": row.action,
+        "skycore_code": row.code,
+        "why": redact.words(row.detail),
+    }
+
+
+def _event(message: Mapping[str, Any]) -> Letter:
+    envelope = json.loads(message["Body"])
+    attributes = message.get("MessageAttributes", {})
+    refused = attributes.get("ErrorMessage", {}).get("StringValue")  # where SNS could not deliver
+    shown = redact.event(envelope, show=False)
+    letter = {"event_id": shown["id"], "type": shown["type"], "to": shown["to"]}
+    return letter | ({"why": redact.words(refused)} if refused else {})
+
+
+def _name(message: Mapping[str, Any]) -> Letter:
+    name = json.loads(message["Body"])
+    return {part: name[part] for part in ("event_id", "message_id", "step") if part in name}
+
+
+def _place(message: Mapping[str, Any]) -> Letter:
+    """The record that Lambda makes of a batch of a stream that failed for good."""
+    place = json.loads(message["Body"])
+    batch = place["DDBStreamBatchInfo"]
+    return {
+        "why": place.get("requestContext", {}).get("condition"),
+        "records": batch["batchSize"],
+        "first": batch["approximateArrivalOfFirstRecord"],
+        "last": batch["approximateArrivalOfLastRecord"],
+    }
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], Letter]] = {
+    "postback": _postback,
+    "send": _send,
+    "event": _event,
+    "publish-retry": _name,
+    "publish": _place,
+}

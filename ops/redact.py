@@ -1,0 +1,65 @@
+"""What an operator sees of people's messages: no texts, of a number the last two digits.
+
+Redaction chooses what is shown, so that an element that nobody foresaw is not shown.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from skycore.logs import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONG_NUMBER = re.compile(r"\+?\d(?:[ ()./-]{0,2}\d){6,}")
+_OF_AN_EVENT = ("event", "origin", "code", "outcome", "terminal", "tracking_id", "message_id")
+_OF_A_MESSAGE = ("message_id", "status", "action", "tracking_id", "created_at", "skycore_code")
+_OF_A_STEP = ("time", "event", "code", "carrier", "handset", "received_at", "event_id")
+
+
+def words(text: str | None) -> str | None:
+    """A text of Skycore's or a caller's own, without the numbers that may stand in it."""
+    return _LONG_NUMBER.sub(lambda found: f"…{found.group()[-2:]}", text) if text else text
+
+
+def event(envelope: Mapping[str, Any], *, show: bool) -> dict[str, Any]:
+    """An event as subscribers get it: whole with `show`, else without texts and numbers."""
+    if show:
+        return dict(envelope)
+    data = envelope.get("data") or {}
+    return {
+        "id": envelope.get("id"),
+        "type": envelope.get("type"),
+        "time": envelope.get("time"),
+        **{name: data.get(name) for name in _OF_AN_EVENT},
+        "status": words(data.get("status")),
+        "status_details": words(data.get("status_details")),
+        "to": masked(data.get("to")),
+        "from": masked(data.get("from")),
+        "client_reference": words(data.get("client_reference")),
+    }
+
+
+def message(view: Mapping[str, Any], *, show: bool) -> dict[str, Any]:
+    """A message as the API shows it: whole with `show`, else without numbers."""
+    if show:
+        return dict(view)
+    shown = {name: view.get(name) for name in _OF_A_MESSAGE}
+    shown |= {
+        "to": masked(view.get("to")),
+        "from": masked(view.get("from")),
+        "client_reference": words(view.get("client_reference")),
+    }
+    for name in ("parent", "possible_match"):
+        if name in view:
+            shown[name] = view[name]
+    if "timeline" in view:
+        shown["timeline"] = [_step(step) for step in view["timeline"]]
+    return shown
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: step.get(name) for name in _OF_A_STEP}
+    return shown | {name: words(step.get(name)) for name in ("status", "details")}

@@ -1,0 +1,107 @@
+"""`send-test`: one SMS through the API, as a caller sends it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from ops import redact
+from ops.command import Command
+from ops.talk import Answer, Refused, confirm, note
+from skycore.logs import masked
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from ops.stack import Stack
+
+TIMEOUT = 35.0  # seconds; API Gateway gives up after 29
+EVERY = 1.0  # seconds between two looks
+ENDED = {"delivered", "failed", "expired", "rejected", "unknown", "cancelled"}
+ABOUT = """\
+Sends one SMS, which costs what an SMS costs, through the stack's API with your own AWS login (it
+needs execute-api:Invoke). With --wait it waits for the delivery receipt. The exit code is 0 if
+Skycore accepted it, with --wait if it was delivered.
+
+  python -m ops send-test '+1 774-319-9144' --from 60856 --wait 60
+"""
+
+
+def run(stack: Stack, asked: Namespace) -> Answer:
+    """Sends it and says what became of it. Raises Refused where there was no answer."""
+    confirm(stack, asked, f"Send an SMS to {masked(asked.number)} from {masked(asked.sender)}?")
+    body = {"to": asked.number, "from": asked.sender, "text": asked.text}
+    key = f"ops-{secrets.token_hex(8)}"
+    status, answer = _call(stack, "POST", "/messages", body, {"Idempotency-Key": key})
+    if status != 201:
+        return _told(status, answer)
+    note(f"accepted: {answer['message_id']}")
+    if not asked.wait:
+        return _told(status, answer)
+    end = time.monotonic() + asked.wait
+    while answer["status"] not in ENDED and time.monotonic() < end:
+        time.sleep(EVERY)
+        _, answer = _call(stack, "GET", f"/messages/{answer['message_id']}")
+    return _told(status, answer, well=answer["status"] == "delivered")
+
+
+def _told(status: int, answer: dict[str, Any], *, well: bool = True) -> Answer:
+    if "message_id" in answer and status < 300:
+        data = redact.message(answer, show=False)
+        line = f"{data['status']}: {data['message_id']}"
+        return Answer(data, [line], well=well)
+    names = ("status", "code", "skycore_code", "detail", "retryable", "errors")
+    data = {name: answer[name] for name in names if name in answer}
+    shown = [f"{status} {data.get('code', '')} {data.get('skycore_code', '')}", data.get("detail")]
+    shown += [f"{error['field']}: {error['detail']}" for error in data.get("errors", [])]
+    return Answer(data, [redact.words(line.strip()) or "" for line in shown if line], well=False)
+
+
+def _call(
+    stack: Stack,
+    method: str,
+    path: str,
+    body: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """Status and body of the API's answer to a request signed with the operator's login."""
+    data = b"" if body is None else json.dumps(body).encode()
+    all_headers = {"Content-Type": "application/json", **(headers or {})}
+    url = stack.api_url + path
+    unsigned = AWSRequest(method, url, data=data, headers=all_headers)
+    SigV4Auth(stack.credentials(), "execute-api", stack.region).add_auth(unsigned)
+    try:
+        answer = requests.request(
+            method, url, data=data, headers=dict(unsigned.headers), timeout=TIMEOUT
+        )
+        return answer.status_code, dict(answer.json())
+    except ValueError:
+        raise Refused(f"The API answered {answer.status_code} without JSON.") from None
+    except requests.RequestException as error:
+        raise Refused(f"No answer from {stack.api_url}: {type(error).__name__}.") from None
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("number", metavar="NUMBER", help="with + and country code")
+    parser.add_argument(
+        "--from", dest="sender", required=True, help="a shortcode or number of the account"
+    )
+    parser.add_argument("--text", default="Test of Skycore on AWS", help="what it says")
+    parser.add_argument(
+        "--wait",
+        type=int,
+        nargs="?",
+        const=60,
+        default=0,
+        metavar="SECONDS",
+        help="wait so long (60) for the delivery",
+    )
+
+
+COMMAND: Command = Command("send-test", "Send one SMS through the API", ABOUT, run, arguments)

@@ -1,0 +1,139 @@
+"""`suppress`: whom the stack does not write to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ops.command import Command
+from ops.talk import Answer, WrongUse, confirm, note, table
+from skycore.api.numbers import NumberError, parse_msisdn, parse_sender
+from skycore.logs import masked
+from skycore.storage import suppression
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
+
+    from ops.stack import Stack
+
+REASON = "operator"
+ADD = """\
+From now on nothing is sent to the number: by one sender with --sender, else by any. Sends are
+answered 422 recipient_opted_out; queued messages end as rejected.
+
+  python -m ops suppress add '+1 774-319-9144' --sender 60856
+"""
+REMOVE = """\
+From now on the number may be written to again: by one sender with --sender, else by any. It lifts
+every opt-out that the stack knows of the number and the sender. Skycore has a list of its own
+(E114), which this does not change. Do it only where the person has asked for it.
+
+  python -m ops suppress remove '+1 774-319-9144' --sender 60856
+"""
+LIST = """\
+The opt-outs of one number, or with --all of all numbers. --all reads the whole table, which costs
+time and money where it is large. It reads only. Numbers show two digits without --show.
+
+  python -m ops suppress list '+1 774-319-9144'
+  python -m ops suppress list --all --show --json
+"""
+
+
+def add(stack: Stack, asked: Namespace) -> Answer:
+    """Stops sends to a number."""
+    return _change(stack, asked, "Write nothing more to", "suppressed", _stop)
+
+
+def remove(stack: Stack, asked: Namespace) -> Answer:
+    """Lets sends to a number go again."""
+    return _change(stack, asked, "Write again to", "may be written to", suppression.start)
+
+
+def _stop(number: str, sender: str | None, moment: datetime) -> bool:
+    return suppression.stop(number, sender, moment, REASON)
+
+
+def _change(
+    stack: Stack,
+    asked: Namespace,
+    question: str,
+    done: str,
+    note_it: Callable[[str, str | None, datetime], bool],
+) -> Answer:
+    number, sender = _number(stack, asked.number), _sender(stack, asked.sender)
+    whom = f"{masked(number)} from {_name(sender)}"
+    confirm(stack, asked, f"{question} {whom}?")
+    note_it(number, sender, datetime.now(UTC))
+    now = (number, sender) in suppression.suppressed([(number, sender)])
+    data = {"number": masked(number), "sender": masked(sender), "suppressed": now}
+    return Answer(data, [f"{whom}: {done}"])
+
+
+def list_all(stack: Stack, asked: Namespace) -> Answer:
+    """The opt-outs of a number, or all."""
+    if bool(asked.number) == asked.all:
+        raise WrongUse("name a number, or say --all")
+    if asked.all:
+        note("reading the whole table")
+    number = _number(stack, asked.number) if asked.number else None
+    wishes = list(suppression.wishes(number))
+    stopped = suppression.suppressed((wish.number, wish.sender) for wish in wishes)
+    found: list[dict[str, Any]] = [
+        {
+            "number": wish.number if asked.show else masked(wish.number),
+            "sender": wish.sender if asked.show else masked(wish.sender),
+            "suppressed": (wish.number, wish.sender) in stopped,
+            "stopped_at": wish.stopped_at,
+            "started_at": wish.started_at,
+            "reason": wish.reason,
+        }
+        for wish in wishes
+    ]
+    columns = ("number", "suppressed", "stopped_at", "started_at", "reason")
+    rows = [[_name(one["sender"]), *(one[name] for name in columns)] for one in found]
+    shown = [table(("sender", *columns), rows)] if rows else []
+    ending = f"{len(stopped)} opt-outs hold, of {len(found)}"
+    return Answer({"opt_outs": found}, [*shown, ending])
+
+
+def _name(sender: str | None) -> str:
+    return sender or "any sender"
+
+
+def _number(stack: Stack, text: str) -> str:
+    try:
+        return parse_msisdn(text, default_region=stack.parameters["DefaultRegion"])
+    except NumberError as error:
+        raise WrongUse(f"the number {error.detail}") from None
+
+
+def _sender(stack: Stack, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return parse_sender(text, default_region=stack.parameters["DefaultRegion"])
+    except NumberError as error:
+        raise WrongUse(f"--sender {error.detail}") from None
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("number", metavar="NUMBER", help="with + and country code")
+    parser.add_argument("--sender", help="a shortcode or number of yours (default: any sender)")
+
+
+def _arguments_of_list(parser: ArgumentParser) -> None:
+    parser.add_argument("number", metavar="NUMBER", nargs="?", help="with + and country code")
+    parser.add_argument("--all", action="store_true", help="all numbers")
+    parser.add_argument("--show", action="store_true", help="show numbers in full")
+
+
+COMMAND = Command(
+    "suppress",
+    "Opt-outs: whom the stack does not write to",
+    parts=(
+        Command("add", "Send nothing more to a number", ADD, add, _arguments),
+        Command("remove", "Let a number be written to again", REMOVE, remove, _arguments),
+        Command("list", "Who has opted out", LIST, list_all, _arguments_of_list),
+    ),
+)

@@ -1,0 +1,98 @@
+"""How a command speaks: its result on stdout, questions and progress on stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from skycore import times
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import RenderableType
+
+    from ops.stack import Stack
+
+DONE, PROBLEMS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+WIDTH = 132  # columns where the output is no terminal, so that nothing is cut
+
+
+class Refused(Exception):  # noqa: N818 - what happened, in the operator's words
+    """The command did not do it; its text says why and what to do. Exit code 1."""
+
+
+class WrongUse(Exception):  # noqa: N818 - as above
+    """The command line does not say enough. Exit code 2."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found or did: `data` for --json, `shown` for people.
+
+    `well`: whether there is nothing to worry about; else the exit code is 1.
+    """
+
+    data: Any
+    shown: Sequence[RenderableType]
+    well: bool = True
+
+
+def note(text: str) -> None:
+    """Tells how far it is, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def give(answer: Answer, *, as_json: bool) -> None:
+    """Writes an answer to stdout."""
+    if as_json:
+        print(json.dumps(answer.data, default=_in_json), flush=True)
+        return
+    console = _console()
+    for part in answer.shown:
+        # Foreign text is not markup, and a long line is the terminal's to wrap.
+        console.print(Text(part) if isinstance(part, str) else part, soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Aligned columns, without lines around them."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    return made
+
+
+def confirm(stack: Stack, asked: argparse.Namespace, question: str) -> None:
+    """Asks before a change of a stack that --stack names. Raises Refused unless it is wanted.
+
+    The local stack is changed without a question, and so is any with --yes.
+    """
+    if asked.yes or not stack.ask:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(f"{question} Nobody is there to ask: say --yes. Nothing was changed.")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if input().strip().lower() not in {"y", "yes"}:
+        raise Refused("Nothing was changed.")
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+
+
+def _in_json(value: Any) -> str:
+    return times.to_text(value) if isinstance(value, datetime) else str(value)
+
+
+def _cell(value: Any) -> str:
+    return "–" if value is None or value == "" else str(value)  # noqa: RUF001 - a dash

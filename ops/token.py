@@ -1,0 +1,138 @@
+"""`postback-url` and `rotate-token`: the address that Skycore posts to."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ops.command import Command
+from ops.stack import local_stack_changed
+from ops.talk import Answer, Refused, confirm, note
+from skycore.flows.ack import UNKNOWN_TOKEN_SECONDS
+from skycore.storage.tokens import fingerprint, last_used
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from ops.stack import Stack
+
+LENGTH = 48  # characters, as the template's own; over 280 bits
+CHARACTERS = string.ascii_letters + string.digits  # it stands in a URL
+STILL_USED = timedelta(hours=24)  # since its last use a token counts as in use
+URL = """\
+Prints the address that Skycore posts to, which is a secret: who knows it can make up postbacks.
+Paste it into Skycore's API Settings. It reads only. On stderr it tells when the address was last
+used, and the one before a rotation.
+
+  python -m ops postback-url
+"""
+ROTATE = """\
+Makes a new token for the postback address, and prints the new address. The address before goes on
+to work until the next rotation, so nothing is lost while you paste the new one into Skycore's API
+Settings. It waits for half a minute first, until every copy of ack takes the new one.
+
+It is refused while the rotation before is not over: while the address from before it was used
+within 24 hours, or the present one was not used yet. Skycore still posts to the former then, and
+its postbacks would be lost. --force rotates all the same, for a token that has leaked.
+
+  python -m ops rotate-token
+  python -m ops postback-url          is the new one in use, and the old one no longer?
+"""
+
+
+def url(stack: Stack, _: Namespace) -> Answer:
+    """The present address, and when it was last used."""
+    current, previous = _tokens(stack)
+    used, before = last_used(fingerprint(current)), None
+    note(f"last used: {_when(used)}")
+    if previous:
+        before = last_used(fingerprint(previous))
+        note(f"the one before, which still works: last used {_when(before)}")
+    address = f"{stack.api_url}/postbacks/{current}"
+    data = {"postback_url": address, "used_at": used, "previous_used_at": before}
+    return Answer(data, [address])
+
+
+def rotate(stack: Stack, asked: Namespace) -> Answer:
+    """Makes the new token. Raises Refused."""
+    current, previous = _tokens(stack)
+    why = _too_early(current, previous)
+    if why and not asked.force:
+        raise Refused(f"{why} Or, if it has leaked: --force. Nothing was changed.")
+    if why:
+        note(f"--force: {why}")
+    confirm(stack, asked, f"Make a new postback address for {stack.name}?")
+    token = "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
+    # The value that was current becomes AWSPREVIOUS by itself, and what was that is forgotten.
+    stack.client("secretsmanager").put_secret_value(
+        SecretId=stack.id_of("PostbackToken"), SecretString=token
+    )
+    if not asked.no_wait:
+        note(f"waiting {UNKNOWN_TOKEN_SECONDS:.0f} s until every copy of ack takes the new address")
+        time.sleep(UNKNOWN_TOKEN_SECONDS)
+    address = f"{stack.api_url}/postbacks/{token}"
+    local_stack_changed(stack, postback_url=address)
+    return Answer(
+        {"postback_url": address},
+        [
+            address,
+            "",
+            "Paste it into Skycore's API Settings as the Postback URL, and into the URLs for MO",
+            "messages and for passes if they are set there. Both addresses work meanwhile.",
+            "python -m ops postback-url tells whether Skycore uses the new one.",
+        ],
+    )
+
+
+def _too_early(current: str, previous: str | None) -> str | None:
+    """Why a rotation now would lose postbacks; None if none would be."""
+    if previous is None:
+        return None
+    before = last_used(fingerprint(previous))
+    if before and datetime.now(UTC) - before < STILL_USED:
+        return (
+            f"The rotation before is not over: its old address was last used {_when(before)}. "
+            "See that every URL in Skycore's API Settings is the present one (postback-url), and "
+            "come again 24 hours after the old one's last use."
+        )
+    if before and last_used(fingerprint(current)) is None:
+        return (
+            "The rotation before is not over: the present address was never used. Paste it into "
+            "Skycore's API Settings (postback-url) and wait for a postback."
+        )
+    return None
+
+
+def _tokens(stack: Stack) -> tuple[str, str | None]:
+    """The present token and the one before it, if there is one."""
+    client, secret = stack.client("secretsmanager"), stack.id_of("PostbackToken")
+    current: str = client.get_secret_value(SecretId=secret)["SecretString"]
+    try:
+        previous = client.get_secret_value(SecretId=secret, VersionStage="AWSPREVIOUS")
+    except client.exceptions.ResourceNotFoundException:
+        return current, None
+    return current, previous["SecretString"]
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}Z" if moment else "never"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--force", action="store_true", help="though the address before is still in use"
+    )
+    parser.add_argument(
+        "--no-wait", action="store_true", help="tell the address at once, not in half a minute"
+    )
+
+
+COMMANDS = (
+    Command("postback-url", "The address that Skycore posts to", URL, url),
+    Command(
+        "rotate-token", "A new postback address; the old one works on", ROTATE, rotate, arguments
+    ),
+)

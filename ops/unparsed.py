@@ -1,0 +1,65 @@
+"""`unparsed`: the postbacks that could not be read."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ops import redact
+from ops.command import Command
+from ops.stack import moment
+from ops.talk import Answer, table
+from skycore import times
+from skycore.storage import events, listing
+from skycore.storage.listing import Span
+from skycore.storage.table import Row
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from ops.stack import Stack
+
+ABOUT = """\
+They are kept whole, and published as skycore.unparsed. After a release that reads them, replay
+makes events of them. It reads only. The bodies, which hold numbers and texts, come with --show.
+
+  python -m ops unparsed --since 7d
+  python -m ops unparsed --limit 1 --show
+"""
+
+
+def run(stack: Stack, asked: Namespace) -> Answer:
+    """The unparsed events, newest first."""
+    now = datetime.now(UTC)
+    since = asked.since or now - timedelta(days=stack.days)
+    span = Span("event", since, now + timedelta(minutes=1), None)
+    pages = listing.all_pages(Row.by_state, listing.all_time(events.UNPARSED), span)
+    found = islice((one for page in pages for one in events.by_keys(page).values()), asked.limit)
+    rows = sorted(found, key=lambda one: one.event.received_at, reverse=True)
+    data = []
+    for one in rows:
+        told = {
+            "event_id": one.event.id,
+            "received_at": times.to_text(one.event.received_at),
+            "error": redact.words(one.event.data.get("error")),
+            "bytes": len(one.raw),
+        }
+        if asked.show:
+            told["raw"] = base64.b64encode(one.raw).decode()
+        data.append(told)
+    columns = ("received_at", "event_id", "bytes", "error")
+    shown = [table(columns, [[told[column] for column in columns] for told in data])]
+    bodies = [f"\n{one.event.id}\n{one.raw!r}" for one in rows] if asked.show else []
+    ending = f"{len(data)} unparsed postbacks since {since:%Y-%m-%d %H:%M}Z"
+    return Answer({"events": data}, [*(shown if data else []), *bodies, ending])
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--since", type=moment, help="a time, or 2h, 30m, 7d ago (default: all)")
+    parser.add_argument("--limit", type=int, default=50, help="the most that are shown (50)")
+    parser.add_argument("--show", action="store_true", help="show the bodies too")
+
+
+COMMAND: Command = Command("unparsed", "Postbacks that could not be read", ABOUT, run, arguments)

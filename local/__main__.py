@@ -33,7 +33,7 @@ def _up(screen: Screen, skycore_url: str, chosen: dict[str, str]) -> dict[str, A
     with screen.step("sam build (the first time takes a minute)"):
         template = stack.build()
     with screen.step("sam deploy"):
-        made = stack.deploy(template, chosen, skycore_url or simulator_process.URL)
+        made = stack.deploy(template, chosen, skycore_url or simulator_process.line())
     simulator_process.settings(postback_url=made["postback_url"])
     return made
 
@@ -76,11 +76,9 @@ def main() -> int:
     try:
         if arguments.command == "up":
             made = up(screen, os.environ.get("SKYCORE_URL", ""), parameters)
-            screen.say(f"The stack is up. Everything a client needs is in {STACK_FILE}")
-            screen.say(f"  API        {made['api_url']}")
-            screen.say(f"  Skycore    {made['parameters']['SkycoreUrl']}")
-            screen.say(f"  simulator  {made['simulator_url']}")
-            screen.say("Stop it with make down.")
+            screen.say("The stack is up. Watch it and play with it in your browser:\n")
+            screen.say(f"  {made['simulator_url']}\n")
+            screen.say(f"What a program needs is in {STACK_FILE}. Stop it with make down.")
         elif arguments.command == "down":
             down()
         else:

@@ -1,4 +1,4 @@
-"""The Skycore simulator as a process of its own."""
+"""The Skycore simulator, with the page at its address, as a process of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 from local import processes
-from local.paths import HOST, ROOT, SIMULATOR_PORT, claim_port
+from local.paths import HOST, ROOT, SIMULATOR_PORT, STACK_FILE, claim_port
 
 NAME = "simulator"
 URL = f"http://{HOST}:{SIMULATOR_PORT}/"
@@ -21,15 +21,23 @@ def start() -> None:
     if processes.running_on(NAME, SIMULATOR_PORT):
         return
     claim_port(SIMULATOR_PORT, "SIMULATOR_PORT")
-    command = [sys.executable, "-m", "local.simulator", "--port", str(SIMULATOR_PORT)]
-    command += ["--api-key", API_KEY]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "local.page", "--port", str(SIMULATOR_PORT)]
+    command += ["--line-port", "0", "--api-key", API_KEY, "--stack-file", str(STACK_FILE)]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "skycore")])
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
     processes.start(NAME, SIMULATOR_PORT, command, environment, _ready)
 
 
 def stop() -> bool:
     """Stops the simulator; False if it was not running."""
     return processes.stop(NAME)
+
+
+def line() -> str:
+    """The address that the functions call: it can be cut while URL goes on answering."""
+    with urllib.request.urlopen(f"{URL}_control/line", timeout=10) as answer:
+        url: str = json.load(answer)["url"]
+    return url
 
 
 def settings(**changes: object) -> None:

@@ -6,7 +6,9 @@ import errno
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
+from local.simulator.line import Line
 from local.simulator.server import Server
 from local.simulator.settings import BadSettingError, Settings
 from local.simulator.simulator import Simulator
@@ -43,13 +45,16 @@ def arguments() -> argparse.ArgumentParser:
             f"--max-per-{window}", type=int, metavar="CALLS", default=0,
             help=f"calls per {window} that the account may make, over it {code} (default: any)",
         )  # fmt: skip
+    add(
+        "--line-port", type=int, metavar="PORT",
+        help="answer on this port too (0: a free one), which PATCH /_control/line can cut",
+    )  # fmt: skip
     add("--log-file", type=Path, help="write one line for each request to this file")
     return parser
 
 
-async def run(settings: Settings, host: str, port: int, log: Path | None) -> None:
+async def run(server: Server) -> None:
     """Serves until SIGTERM or SIGINT."""
-    server = Server(Simulator(settings), host, port, log)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -59,30 +64,42 @@ async def run(settings: Settings, host: str, port: int, log: Path | None) -> Non
     await server.stop()
 
 
-def main() -> int:
-    """0 after a stop, 1 when it could not listen, 2 for a wrong command line."""
-    parser = arguments()
-    given = vars(parser.parse_args())
+def server_from(parser: argparse.ArgumentParser, given: dict[str, Any]) -> Server:
+    """A server as the command line has it, not yet listening; takes what it uses from `given`."""
     host, port, log = given.pop("host"), given.pop("port"), given.pop("log_file")
+    line_port = given.pop("line_port")
     try:
         settings = Settings().changed({name: v for name, v in given.items() if v is not None})
     except BadSettingError as error:
         parser.error(str(error))
-    if not 0 <= port <= 65535:
-        parser.error("--port must be from 0 to 65535; 0 chooses a free one")
+    for option, number in (("--port", port), ("--line-port", line_port or 0)):
+        if not 0 <= number <= 65535:
+            parser.error(f"{option} must be from 0 to 65535; 0 chooses a free one")
     if log is not None:
         try:
             log.open("a").close()
         except OSError as error:
             parser.error(f"--log-file {log}: {error.strerror}")
+    line = None if line_port is None else Line(host, line_port)
+    return Server(Simulator(settings), host, port, log, line)
+
+
+def serve(server: Server) -> int:
+    """0 after a stop, 1 when it could not listen."""
     try:
-        asyncio.run(run(settings, host, port, log))
+        asyncio.run(run(server))
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         reason = "it is taken; choose another with --port" if taken else error.strerror
-        print(f"cannot listen on {host} port {port}: {reason}", file=sys.stderr)
+        print(f"cannot listen on {server.host} port {server.port}: {reason}", file=sys.stderr)
         return 1
     return 0
+
+
+def main() -> int:
+    """0 after a stop, 1 when it could not listen, 2 for a wrong command line."""
+    parser = arguments()
+    return serve(server_from(parser, vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

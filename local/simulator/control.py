@@ -9,10 +9,11 @@ GET   postbacks            each with its tries                 ?limit= ?after= ?
 GET   counts               calls, acceptances, refusals, most in any second, minute and day
 GET   events               all of these as they happen, as server-sent events
 POST  inbound              {from, to, text} an SMS; with files or subject an MMS
-POST  postback             {repeat: id, times} or {body | body_base64, content_type, times}
+POST  postback             {repeat: id, times, after, as} or {body | body_base64, content_type, …}
 POST  notify               {tracking_id, code, status} another step for a message
 POST  report               a report file now: {body} or of all messages
 POST  down                 {seconds} nobody listens for so long
+GET   line, PATCH line     the second address, if there is one; {"open": false} cuts it
 """
 
 import base64
@@ -25,10 +26,11 @@ from aiohttp import web
 from local.simulator.actions.reports import store_report
 from local.simulator.catalogue import table
 from local.simulator.inbound import receive_mms, receive_sms
-from local.simulator.notifications import Notification
+from local.simulator.journal import Postback
+from local.simulator.notifications import Notification, body_of
 from local.simulator.report import report_of
 from local.simulator.sending import SPID
-from local.simulator.settings import BadSettingError
+from local.simulator.settings import FORMATS, BadSettingError
 from local.simulator.simulator import Simulator
 from local.simulator.watching import Watching, bad_request
 
@@ -61,7 +63,7 @@ class Control:
     async def change(self, request: web.Request) -> web.Response:
         """Changes some settings, all or none."""
         try:
-            changed = self._simulator.settings.changed(await _body(request))
+            changed = self._simulator.settings.changed(await read_body(request))
         except BadSettingError as error:
             raise bad_request(str(error)) from error
         self._simulator.settings = changed
@@ -69,14 +71,14 @@ class Control:
 
     async def reset(self, request: web.Request) -> web.Response:
         """Everything as at the start, except the settings."""
-        empty = bool((await _body(request)).get("empty"))
+        empty = bool((await read_body(request)).get("empty"))
         await self._simulator.postman.stop()
         self._simulator.reset(seeded=not empty)
         return web.json_response({})
 
     async def inbound(self, request: web.Request) -> web.Response:
         """A message from a handset."""
-        body = await _body(request)
+        body = await read_body(request)
         sender, to = _text(body, "from"), _text(body, "to")
         text, subject = str(body.get("text") or ""), str(body.get("subject") or "")
         files = body.get("files") or []
@@ -94,10 +96,13 @@ class Control:
 
     async def postback(self, request: web.Request) -> web.Response:
         """Any body to the postback URL, or one that went before once more."""
-        body = await _body(request)
+        body = await read_body(request)
         times = body.get("times", 1)
         if not isinstance(times, int) or not 1 <= times <= 10_000:
             raise bad_request("times must be a number from 1 to 10000")
+        after = body.get("after", 0)
+        if not isinstance(after, int | float) or not 0 <= after <= 3600:
+            raise bad_request("after must be seconds, at most 3600")
         if not self._simulator.settings.postback_url:
             raise bad_request("there is no postback_url in the settings")
         if "repeat" in body:
@@ -105,18 +110,21 @@ class Control:
             found = next((p for p in kept if p.id == body["repeat"]), None)
             if found is None:
                 raise web.HTTPNotFound(text='{"error": "no postback has this id"}')
-            content, kind = found.body, found.content_type
+            content, kind = _as(found, body.get("as"))
             code, tracking_id = found.code, found.tracking_id
         else:
             content, code, tracking_id = _content(body), "", ""
             kind = str(body.get("content_type") or "text/xml; charset=utf-8")
         post = self._simulator.postman.post
-        made = [post(content, kind, code=code, tracking_id=tracking_id) for _ in range(times)]
+        made = [
+            post(content, kind, code=code, tracking_id=tracking_id, after=float(after))
+            for _ in range(times)
+        ]
         return web.json_response({"ids": [each.id for each in made]})
 
     async def notify(self, request: web.Request) -> web.Response:
         """One more step for a message that was sent, as a carrier might tell it."""
-        body = await _body(request)
+        body = await read_body(request)
         code = _text(body, "code")
         message = self._simulator.journal.message_with(_text(body, "tracking_id"))
         if message is None or message.kind not in ("sms", "mms"):
@@ -141,21 +149,22 @@ class Control:
 
     async def report(self, request: web.Request) -> web.Response:
         """A report file: the body given, or one of all messages."""
-        body = (await _body(request)).get("body")
+        body = (await read_body(request)).get("body")
         sent = [m for m in self._simulator.journal.messages if m.direction == "out"]
         text = body if isinstance(body, str) else report_of(sent)
         return web.json_response({"url": store_report(self._simulator, text)})
 
     async def down(self, request: web.Request) -> web.Response:
         """Nobody listens on the port for so many seconds."""
-        seconds = (await _body(request)).get("seconds")
+        seconds = (await read_body(request)).get("seconds")
         if not isinstance(seconds, int | float) or not 0 < seconds <= 3600:
             raise bad_request("seconds must be a number above 0, at most 3600")
         self._go_down(float(seconds))
         return web.json_response({})
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
+async def read_body(request: web.Request) -> dict[str, Any]:
+    """The JSON object in a request. Raises HTTPBadRequest where it holds something else."""
     text = await request.text()
     try:
         body = json.loads(text) if text.strip() else {}
@@ -164,6 +173,19 @@ async def _body(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise bad_request("the body is not a JSON object")
     return body
+
+
+def _as(postback: Postback, form: Any) -> tuple[bytes, str]:
+    """The body and content type of a postback for its repetition in another form."""
+    if form is None:
+        return postback.body, postback.content_type
+    if form == "malformed":
+        return postback.body[: len(postback.body) * 2 // 3], postback.content_type
+    if form not in FORMATS:
+        raise bad_request(f"as must be malformed, {' or '.join(FORMATS)}")
+    if postback.notification is None:
+        raise bad_request("this postback was given as a body; it has no other form")
+    return body_of(postback.notification, form)
 
 
 def _content(body: dict[str, Any]) -> bytes:

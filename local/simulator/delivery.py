@@ -59,12 +59,24 @@ class Postman:
         self._start(self._in_order(ordered, first_delay))
 
     def post(
-        self, body: bytes, content_type: str, *, code: str = "", tracking_id: str = ""
+        self,
+        body: bytes,
+        content_type: str,
+        *,
+        code: str = "",
+        tracking_id: str = "",
+        after: float = 0.0,
     ) -> Postback:
-        """Sends any body now, with the usual retries."""
+        """Sends any body, so many seconds from now, with the usual retries."""
         postback = self._noted(body, content_type, code, tracking_id)
-        self._start(self._deliver(postback))
+        self._journal.changed(postback)
+        self._start(self._deliver_after(after, postback))
         return postback
+
+    async def _deliver_after(self, seconds: float, postback: Postback) -> None:
+        if seconds:
+            await asyncio.sleep(seconds)
+        await self._deliver(postback)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self.pending += 1
@@ -92,6 +104,7 @@ class Postman:
             facts = notification.facts
             tracking_id = facts.get("TRACKINGID") or facts.get("TRANSACTIONID") or ""
             postback = self._noted(body, content_type, notification.code, tracking_id)
+            postback.notification = notification
             copies = 2 if self._chance.random() < self.settings.duplicate_rate else 1
             if copies == 2:
                 self._start(self._deliver(postback))

@@ -5,10 +5,13 @@ import re
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.simulator.fields import unknown
 from local.simulator.reading import Call
+
+if TYPE_CHECKING:
+    from local.simulator.notifications import Notification
 
 KEPT = 50_000  # entries of each kind
 _TAGS = re.compile(
@@ -91,10 +94,11 @@ class Postback:
     tries: list[dict[str, Any]] = field(default_factory=list)
     delivered: bool = False
     gave_up: bool = False
+    notification: "Notification | None" = field(default=None, repr=False)
 
     def shown(self) -> dict[str, Any]:
         """The postback as JSON has it."""
-        shown = asdict(self)
+        shown = {name: value for name, value in vars(self).items() if name != "notification"}
         shown["body"] = self.body.decode("utf-8", "replace")
         return shown
 

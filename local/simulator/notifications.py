@@ -41,6 +41,7 @@ class Notification:
     code: str
     facts: dict[str, Any] = field(default_factory=dict)
     message: Message | None = None
+    told_at: datetime | None = None  # when it was first put into words; other forms tell the same
 
     @property
     def origin(self) -> str:
@@ -83,7 +84,8 @@ def body_of(notification: Notification, style: str) -> tuple[bytes, str]:
 def _filled(notification: Notification) -> dict[str, Any]:
     shape = table("postback_shapes")[notification.shape]
     code = notification.code
-    here = datetime.now(EASTERN).isoformat(timespec="seconds")
+    notification.told_at = notification.told_at or datetime.now(UTC)
+    here = notification.told_at.astimezone(EASTERN).isoformat(timespec="seconds")
     own = {
         "ORIGIN": notification.origin,
         "CODE": code,
@@ -111,20 +113,26 @@ def _json(notification: Notification, facts: dict[str, Any]) -> dict[str, Any]:
         elif name == "STATUS":
             found[key] = str(value).removeprefix("Message ").removeprefix("Sent/")
         elif name in ("TIMESTAMP", "RECEIVED"):
-            found[key] = datetime.now(UTC).isoformat()
+            found[key] = _moment(notification)
         else:
             found[key] = value
     if notification.shape == "sms_mt":
         found.setdefault("sent-as", "SMS")
     if notification.shape == "mms_mt":
         found.setdefault("sent-as", "MMS")
-        found.setdefault("timestamp", datetime.now(UTC).isoformat())
+        found.setdefault("timestamp", _moment(notification))
     if notification.shape == "pass":
         found["origin"] = "wallet"
         found["status-text"] = _PASS_TEXTS[notification.code]
         found["status-details"] = f"Pass {found['status-text'].lower()}"
         found["pass-template-id"] = notification.facts.get("PASSTEMPLATEID", "")
     return found
+
+
+def _moment(notification: Notification) -> str:
+    """When it was told; in whole seconds, as XML has it."""
+    moment = notification.told_at or datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")
 
 
 def _hyphenated(element: Element) -> Element:

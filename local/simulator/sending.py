@@ -59,8 +59,8 @@ def send(simulator: Simulator, call: Call, draft: Draft) -> Message:
 
 def _outcome(simulator: Simulator, call: Call, number: str) -> str:
     settings = simulator.settings
-    chosen = magic.outcome_in(call.values(), number)
-    return chosen or settings.outcome_for_number.get(number, settings.outcome)
+    by_hand = settings.outcome_for_number.get(number)
+    return by_hand or magic.outcome_in(call.values(), number) or settings.outcome
 
 
 def _plan(simulator: Simulator, call: Call, draft: Draft, message: Message) -> list[Notification]:

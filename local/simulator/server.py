@@ -2,13 +2,20 @@
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from local.simulator import modes
-from local.simulator.control import Control
+from local.simulator.control import Control, read_body
+from local.simulator.guard import guard
+from local.simulator.line import Line, break_connections
 from local.simulator.reading import read
 from local.simulator.simulator import Simulator
+from local.simulator.watching import bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LARGEST_BODY = 64 * 1024 * 1024
 LONGEST_LINE = 256 * 1024  # GET puts the text into the request line
@@ -22,11 +29,21 @@ local/simulator/README.md tells the rest.
 
 
 class Server:
-    """One simulator on one port."""
+    """One simulator on one port; with `line` also on a second one that can be cut.
+
+    What `extend` adds to the application comes before its own routes.
+    """
 
     def __init__(
-        self, simulator: Simulator, host: str = "127.0.0.1", port: int = 0, log: Path | None = None
+        self,
+        simulator: Simulator,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        log: Path | None = None,
+        line: Line | None = None,
     ) -> None:
+        self.extend: Callable[[web.Application], None] = lambda _application: None
+        self.line = line
         self.simulator = simulator
         self.host = host
         self.port = port
@@ -42,10 +59,13 @@ class Server:
 
     def application(self) -> web.Application:
         """All routes; any path that no other route takes and that ends right is the API."""
-        app = web.Application(client_max_size=LARGEST_BODY)
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[guard(self.host)])
+        self.extend(app)
         app.add_routes(Control(self.simulator, self.go_down).routes())
         app.add_routes(
             [
+                web.get("/_control/line", self.line_state),
+                web.patch("/_control/line", self.change_line),
                 web.get("/report/{name}.xml", self.report),
                 web.get("/media/{path:.+}", self.media),
                 web.route("*", "/redirected", self.redirected),
@@ -66,6 +86,8 @@ class Server:
         )
         await self._runner.setup()
         await self._listen()
+        if self.line is not None:
+            await self.line.open(self._runner)
         if not self.port:
             self.port = self._runner.addresses[0][1]
         self.simulator.base_url = self.url
@@ -77,6 +99,8 @@ class Server:
         await self.simulator.postman.stop()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self.line is not None:
+            self.line.close()
 
     async def _listen(self) -> None:
         if self._runner is not None:
@@ -93,12 +117,31 @@ class Server:
         await asyncio.sleep(0.05)  # the answer to who asked for it goes out first
         if self._runner is None or self._site is None:
             return
+        line_was_open = self.line is not None and self.line.is_open
+        if self.line is not None:
+            await self.line.cut(self._runner)
         await self._site.stop()
-        for connection in list(self._runner.server.connections if self._runner.server else []):
-            if connection.transport is not None:
-                connection.transport.abort()
+        break_connections(self._runner)
         await asyncio.sleep(seconds)
         await self._listen()
+        if self.line is not None and line_was_open:
+            await self.line.open(self._runner)
+
+    async def line_state(self, _request: web.Request) -> web.Response:
+        """The line's address and whether it is open; null where there is none."""
+        if self.line is None:
+            return web.json_response(None)
+        return web.json_response({"url": self.line.url, "open": self.line.is_open})
+
+    async def change_line(self, request: web.Request) -> web.Response:
+        """Opens or cuts the line: {"open": false}."""
+        if self.line is None or self._runner is None:
+            raise bad_request("the simulator was started without --line-port")
+        wanted = (await read_body(request)).get("open")
+        if not isinstance(wanted, bool):
+            raise bad_request("open must be true or false")
+        await (self.line.open(self._runner) if wanted else self.line.cut(self._runner))
+        return await self.line_state(request)
 
     async def api(self, request: web.Request) -> web.StreamResponse:
         """One request to Skycore."""

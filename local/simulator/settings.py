@@ -31,6 +31,7 @@ class Settings:
     next_errors: list[str] = field(default_factory=list)  # one for each of the next requests
     error_for_action: dict[str, str] = field(default_factory=dict)  # "*" is every action
     mode: str = "normal"  # or a row of data/modes.json
+    weather: dict[str, int] = field(default_factory=dict)  # percent of requests: by mode or code
     slow_seconds: float = 5.0
     trickle_seconds: float = 0.2  # between two bytes
     outcome: str = "delivered"  # of ordinary numbers: a row of data/outcomes.json
@@ -76,12 +77,20 @@ class Settings:
         for code in [*self.next_errors, *self.error_for_action.values()]:
             if not _CODE.fullmatch(code):
                 raise BadSettingError(f"{code!r} is not an error code such as E503")
+        self._check_weather()
         for action in [*self.error_for_action, *self.action_limits]:
             if action != "*" and action_named(action) is None:
                 raise BadSettingError(f"there is no action {action!r}")
         for name, value in asdict(self).items():
             if isinstance(value, int | float) and value < 0:
                 raise BadSettingError(f"{name} must not be negative")
+
+    def _check_weather(self) -> None:
+        for name, percent in self.weather.items():
+            if not _CODE.fullmatch(name):
+                _one_of("weather", name, list(table("modes")))
+            if not 0 <= percent <= 100:
+                raise BadSettingError("weather is in percent of the requests, 0 to 100")
 
     def shown(self) -> dict[str, Any]:
         """All settings for reading, the secrets masked."""
@@ -101,7 +110,7 @@ def _typed(name: str, value: Any, default: Any) -> Any:
     inner: list[Any] = []
     if isinstance(value, list | dict):
         inner = list(value.values()) if isinstance(value, dict) else value
-    wanted = int if name == "action_limits" else str
+    wanted = int if name in ("action_limits", "weather") else str
     if any(type(each) is not wanted for each in inner):
         raise BadSettingError(f"{name} must hold values of the type {wanted.__name__}")
     return value

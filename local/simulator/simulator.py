@@ -2,12 +2,14 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 from local.simulator import actions, checks, magic
 from local.simulator.answers import Element, RefusalError, refused, render
+from local.simulator.catalogue import table
 from local.simulator.delivery import Postman
 from local.simulator.journal import Journal, Request
 from local.simulator.limits import Limits
@@ -25,6 +27,7 @@ class Simulator:
     def __init__(self, settings: Settings | None = None) -> None:
         self.journal = Journal()
         self.postman = Postman(self.journal)
+        self._chance: random.Random = random.SystemRandom()  # leaves the seed of the tests alone
         self.settings = settings or Settings()
         self.base_url = ""
         self.reset()
@@ -50,7 +53,17 @@ class Simulator:
 
     def mode(self, call: Call) -> str:
         """How the connection behaves for this call."""
-        return magic.mode_in(call) or self.settings.mode
+        mode = magic.mode_in(call) or self.settings.mode
+        if mode != "normal":
+            return mode
+        return next(self._drawn(kind="mode"), "normal")
+
+    def _drawn(self, kind: str) -> Iterator[str]:
+        """What the weather has for this request, among modes or among error codes."""
+        for name, percent in self.settings.weather.items():
+            is_code = name not in table("modes")
+            if is_code == (kind == "code") and self._chance.random() * 100 < percent:
+                yield name
 
     def understand(self, call: Call) -> str | None:
         """Fills the call; the code of the refusal if it cannot be read."""
@@ -94,6 +107,8 @@ class Simulator:
         for action in (call.action or "", "*"):
             if action in settings.error_for_action:
                 return settings.error_for_action[action]
+        if code := next(self._drawn(kind="code"), None):
+            return code
         values = call.values()
         if code := magic.error_in(values):
             return code

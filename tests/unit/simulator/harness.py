@@ -6,6 +6,7 @@ import re
 import threading
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -67,12 +68,13 @@ class Receiver:
 class Skycore:
     """The running simulator, seen from outside."""
 
-    def __init__(self) -> None:
+    def __init__(self, prepare: Callable[[SimulatorServer], None] = lambda _: None) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.simulator = Simulator(Settings(api_key=KEY))
         self.server = SimulatorServer(self.simulator)
+        prepare(self.server)
         self._run(self.server.start())
         self.session = requests.Session()
         self.session.trust_env = False

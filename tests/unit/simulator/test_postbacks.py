@@ -2,8 +2,10 @@
 
 import json
 import random
+import re
 import time
 import xml.etree.ElementTree as ET
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -300,3 +302,51 @@ def test_hundreds_of_messages(skycore: Skycore, receiver: Receiver) -> None:
     skycore.settle()
     assert len(receiver.got) == 300
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("form", ["v2", "sinch", "malformed"])
+def test_a_postback_again_in_another_form(skycore: Skycore, receiver: Receiver, form: str) -> None:
+    skycore.call("sendSMS", TO=TO, FROM="60856", TEXT="Hello")
+    skycore.settle()
+    first = skycore.control("GET", "postbacks")["postbacks"][-1]
+    skycore.control("POST", "postback", {"repeat": first["id"], "as": form})
+    skycore.settle()
+    body = receiver.got[-1][1].decode()
+    assert body != first["body"]
+    if form == "malformed":
+        assert first["body"].startswith(body)
+    else:
+        assert first["tracking_id"] in body
+    if form == "v2":
+        told = datetime.fromisoformat(json.loads(body)["timestamp"])
+        then = re.search("<TIMESTAMP>(.*)</TIMESTAMP>", first["body"])
+        assert then is None or told == datetime.fromisoformat(then[1])
+
+
+def test_a_postback_later(skycore: Skycore, receiver: Receiver) -> None:
+    began = time.monotonic()
+    skycore.control("POST", "postback", {"body": "<POSTBACK/>", "after": 0.3})
+    skycore.settle()
+    assert len(receiver.got) == 1
+    assert time.monotonic() - began >= 0.3
+
+
+@pytest.mark.parametrize("wrong", [{"as": "v3"}, {"after": -1}, {"after": "soon"}])
+def test_a_wrong_repetition_is_refused(skycore: Skycore, receiver: Receiver, wrong: Any) -> None:
+    skycore.call("sendSMS", TO=TO, FROM="60856", TEXT="Hello")
+    skycore.settle()
+    last = skycore.control("GET", "postbacks")["postbacks"][-1]["id"]
+    answer = skycore.session.post(
+        f"{skycore.server.url}_control/postback", json={"repeat": last, **wrong}
+    )
+    assert answer.status_code == 400
+
+
+def test_what_the_user_says_is_stronger_than_the_number(
+    skycore: Skycore, receiver: Receiver
+) -> None:
+    failing = "15005550002"
+    skycore.set(outcome_for_number={failing: "delivered"})
+    skycore.call("sendSMS", TO=failing, FROM="60856", TEXT="Hello")
+    skycore.settle()
+    assert receiver.codes() == ["N201", "N202"]

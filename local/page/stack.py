@@ -1,0 +1,77 @@
+"""The deployed stack as the page reaches it: described by .local/stack.json, once that is there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.client import Client
+
+SHOWN = ("api_url", "region", "stack_name", "event_queue_url", "parameters")  # no key, no token
+TIMEOUT_S = 40.0  # API Gateway gives up after 29
+
+
+class NotUpError(Exception):
+    """The stack is not deployed yet, or not any more."""
+
+
+class Stack:
+    """Reads the file anew whenever it was written anew. Its methods block: call them in threads."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._written = 0
+        self._description: dict[str, Any] | None = None
+        self._made: dict[str, Any] = {}
+
+    def description(self) -> dict[str, Any] | None:
+        """What the file holds; None while there is none."""
+        try:
+            written = self.file.stat().st_mtime_ns
+            if written != self._written:
+                self._description = json.loads(self.file.read_text(encoding="utf-8"))
+                self._written, self._made = written, {}
+        except (OSError, ValueError):  # not there, or being written this moment
+            self._description, self._written = None, 0
+        return self._description
+
+    def needed(self) -> dict[str, Any]:
+        """What the file holds. Raises NotUpError while there is none."""
+        found = self.description()
+        if found is None:
+            raise NotUpError("the stack is not up yet")
+        return found
+
+    def shown(self) -> dict[str, Any]:
+        """What the browser may know of it."""
+        found = self.description()
+        if found is None:
+            return {"up": False}
+        return {"up": True, **{name: found[name] for name in SHOWN}}
+
+    def client(self) -> Client:
+        """The user's service: signs with the local caller's key. Raises NotUpError."""
+        from local.client import Client  # noqa: PLC0415 - boto3 would slow the start
+
+        found = self.needed()
+        if "caller" not in self._made:
+            self._made["caller"] = Client(found, timeout=TIMEOUT_S)
+        caller: Client = self._made["caller"]
+        return caller
+
+    def admin(self, service: str) -> Any:
+        """An AWS client with the local administrator's key. Raises NotUpError."""
+        import boto3  # noqa: PLC0415 - it would slow the start
+
+        found = self.needed()
+        if service not in self._made:
+            session = boto3.Session(
+                found["admin_access_key_id"],
+                found["admin_secret_access_key"],
+                region_name=found["region"],
+            )
+            self._made[service] = session.client(service, endpoint_url=found["endpoint_url"])
+        return self._made[service]

@@ -1,0 +1,131 @@
+// The right: messages with their status, as the events tell it, and their timelines from the API.
+
+import { announce, button, el, find } from "./dom.js";
+import { number, time, tone } from "./format.js";
+import { NewestFirst } from "./newest-first.js";
+import { chip, opening } from "./opening.js";
+import { callApi } from "./server.js";
+
+// As the product ranks them: a delivery beats a failure beats an expiry, in whatever order they come.
+const RANKS = [
+  "queued", "sending", "unknown", "accepted", "sent", "expired", "failed", "delivered", "rejected",
+  "cancelled",
+];
+
+const known = new Map(); // message id → row; the newest only
+const KEPT = 2000;
+let last = 0;
+
+const list = new NewestFirst({
+  label: "Messages, newest first",
+  empty: "No message yet. Send one above.",
+  make,
+  update,
+  order: (row) => row.order,
+  key: (row) => row.message_id,
+});
+
+export function start(snapshot) {
+  if (!list.node.isConnected) find("#panel-messages").append(list.node);
+  note({ events: [...snapshot.events].reverse() });
+}
+
+export function note({ events = [] }) {
+  for (const { event } of events) {
+    const { data } = event;
+    if (!data.message_id) continue;
+    take({ ...data, created_at: event.time, status: statusOf(data) });
+  }
+}
+
+/** What the API answered to a send: the message, or one for each recipient. */
+export function sent(answer) {
+  if (!answer?.message_id) return;
+  take(answer);
+  for (const recipient of answer.recipients ?? []) take({ ...answer, ...recipient });
+}
+
+function take(told) {
+  const before = known.get(told.message_id);
+  const row = { ...told, ...before };
+  row.order = before?.order ?? ++last;
+  const higher = RANKS.indexOf(told.status) > RANKS.indexOf(before?.status);
+  row.status = higher ? told.status : (before?.status ?? "accepted");
+  row.client_reference = before?.client_reference ?? told.client_reference;
+  known.set(row.message_id, row);
+  if (known.size > KEPT) known.delete(known.keys().next().value);
+  list.add([row]);
+}
+
+/** The status that an event moves a message to; device discovery moves none. */
+function statusOf(data) {
+  const event = data.event ?? "";
+  if (event.startsWith("message_")) return event.replace("message_", "");
+  if (event.startsWith("ddm_")) return "accepted";
+  if (event.endsWith("_delivered")) return "delivered";
+  if (event.endsWith("_expired") || /expired/i.test(data.status ?? "")) return "expired";
+  if (data.outcome === "failure") return "failed";
+  return event.endsWith("_sent") ? "sent" : "accepted";
+}
+
+function make(row) {
+  const line = el("span", { class: "line" });
+  const item = opening(line, (body) => timeline(body, row.message_id));
+  item.line = line;
+  update(item, row);
+  return item;
+}
+
+function update(item, row) {
+  item.line.replaceChildren(
+    chip(row.status, tone(row.status)),
+    el("strong", {}, number(row.to) || row.email || row.action || "message"),
+    el("span", { class: "about" }, row.client_reference ?? ""),
+    el("time", { datetime: row.created_at }, time(row.created_at)),
+  );
+  item.refill();
+}
+
+async function timeline(body, id) {
+  let answer;
+  try {
+    answer = await callApi("GET", `/messages/${encodeURIComponent(id)}`);
+  } catch (error) {
+    body.replaceChildren(el("p", { class: "facts" }, error.message));
+    return;
+  }
+  if (answer.status !== 200) {
+    body.replaceChildren(el("p", { class: "facts" }, answer.body?.detail ?? `${answer.status}`));
+    return;
+  }
+  const message = answer.body;
+  const began = new Date(message.created_at).getTime();
+  const steps = message.timeline.map((step) => {
+    const after = (new Date(step.received_at ?? step.time).getTime() - began) / 1000;
+    return el(
+      "li",
+      {},
+      el("span", { class: "after" }, `${after.toFixed(2)} s`),
+      el("span", {}, step.event.replaceAll("_", " ")),
+      step.code ? chip(step.code, tone(step.code)) : "",
+      el("span", { class: "about" }, step.status ?? ""),
+    );
+  });
+  body.replaceChildren(
+    el(
+      "p",
+      { class: "facts" },
+      `${message.action} · now `,
+      chip(message.status, tone(message.status)),
+      ` · from ${message.from ?? "?"}`,
+    ),
+    el("ol", { class: "timeline", "aria-label": "Timeline" }, ...steps),
+    el("p", { class: "facts id" }, message.message_id),
+    message.status === "queued" ? button("Cancel", () => cancel(message.message_id)) : "",
+  );
+}
+
+async function cancel(id) {
+  const answer = await callApi("DELETE", `/messages/${encodeURIComponent(id)}`);
+  announce(answer.status === 200 ? "Cancelled" : (answer.body?.detail ?? "Not cancelled"));
+}

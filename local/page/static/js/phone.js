@@ -1,0 +1,162 @@
+// The phone that is looked at: its conversation, what its carrier says, and its replies.
+
+import { announce, button, el, find } from "./dom.js";
+import { number } from "./format.js";
+import { bubble, draw } from "./bubbles.js";
+import { control, read, upload } from "./server.js";
+
+const AT_FIRST = 50; // bubbles; older ones on request
+const CARRIER = [
+  ["", "Automatic"],
+  ["delivered", "Delivered"],
+  ["failed", "Failed"],
+  ["expired", "Expired"],
+  ["not_sent", "Blocked"],
+  ["no_receipt", "Nothing (say it by hand)"],
+];
+const DEFAULT_SENDER = "60856";
+
+let shown = ""; // the number
+let bubbles = new Map(); // id → list item, oldest first
+let sender = null; // whom a reply goes to
+const screen = el("ol", { class: "screen", tabindex: "0" });
+let atEnd = true; // whether the newest message is in sight: then it stays in sight
+screen.addEventListener("scroll", () => {
+  atEnd = screen.scrollHeight - screen.scrollTop - screen.clientHeight < 80;
+});
+screen.addEventListener("load", toEnd, true); // a picture came and took room
+const earlier = button("Show earlier", showEarlier, { class: "more", hidden: true });
+
+export const isShown = (digits) => digits === shown;
+
+/** Shows a handset: {number, outcome, last message or null}. */
+export async function show(digits, outcome, replyTo) {
+  shown = digits;
+  bubbles = new Map();
+  screen.replaceChildren();
+  screen.setAttribute("aria-label", `Messages on ${number(digits)}`);
+  const log = el("div", { class: "log", role: "log", "aria-label": "Conversation" }, screen);
+  find("#phone").replaceChildren(head(outcome), earlier, log, reply(replyTo));
+  const rows = await read(`handsets/${digits}`);
+  if (shown !== digits) return;
+  earlier.hidden = rows.length <= AT_FIRST;
+  atEnd = true;
+  take(rows.slice(0, AT_FIRST).reverse());
+}
+
+/** Messages of this phone, new or changed. */
+export function take(messages) {
+  for (const message of messages) {
+    const known = bubbles.get(message.id);
+    if (known) draw(known, message);
+    else {
+      const made = bubble(message);
+      bubbles.set(message.id, made);
+      screen.append(made);
+    }
+  }
+  while (bubbles.size > AT_FIRST * 4 && atEnd) {
+    const [oldest, item] = bubbles.entries().next().value;
+    bubbles.delete(oldest);
+    item.remove();
+    earlier.hidden = false;
+  }
+  toEnd();
+}
+
+function toEnd() {
+  if (atEnd) screen.scrollTop = screen.scrollHeight;
+}
+
+async function showEarlier() {
+  const first = Math.min(...bubbles.keys());
+  const rows = await read(`handsets/${shown}?before=${first}`);
+  const older = rows.slice(0, AT_FIRST).map((message) => [message.id, bubble(message)]).reverse();
+  const height = screen.scrollHeight;
+  screen.prepend(...older.map(([, item]) => item));
+  bubbles = new Map([...older, ...bubbles]);
+  screen.scrollTop += screen.scrollHeight - height;
+  earlier.hidden = rows.length <= AT_FIRST;
+}
+
+function head(outcome) {
+  const options = CARRIER.map(([value, label]) => el("option", { value }, label));
+  const known = CARRIER.some(([value]) => value === outcome);
+  if (!known) options.push(el("option", { value: outcome }, outcome.replaceAll("_", " ")));
+  const select = el("select", { id: "carrier", on: { change: () => carrier(select.value) } }, ...options);
+  select.value = outcome;
+  return el(
+    "div",
+    { class: "phone-head" },
+    el("h3", {}, number(shown)),
+    el("label", { for: "carrier" }, "The carrier says next"),
+    select,
+  );
+}
+
+async function carrier(outcome) {
+  const { outcome_for_number: all } = await control.read("settings");
+  if (outcome) all[shown] = outcome;
+  else delete all[shown];
+  await control.change("settings", { outcome_for_number: all });
+}
+
+function reply(replyTo) {
+  sender = el("input", { id: "reply-to", value: replyTo || DEFAULT_SENDER, autocomplete: "off", size: "6" });
+  const text = el("textarea", { id: "reply-text", rows: "1", placeholder: "Reply as this person…" });
+  const chosenName = el("span", {}, "Picture");
+  const file = el("input", {
+    type: "file",
+    class: "sr",
+    accept: "image/png,image/jpeg,image/gif",
+    on: { change: () => (chosenName.textContent = file.files[0]?.name ?? "Picture") },
+  });
+  const said = el("p", { class: "error", role: "alert", hidden: true });
+  const act = async (words, chosen) => {
+    said.hidden = true;
+    try {
+      const message = { from: shown, to: sender.value.trim(), text: words };
+      if (chosen) message.files = [(await upload("pictures", chosen)).url];
+      await control.post("inbound", message);
+      announce("Sent from the handset");
+      return true;
+    } catch (error) {
+      said.textContent = error.message;
+      said.hidden = false;
+      return false;
+    }
+  };
+  const submit = async (event) => {
+    event.preventDefault();
+    if (!text.value.trim() && !file.files.length) return;
+    if (await act(text.value, file.files[0])) {
+      text.value = "";
+      file.value = "";
+      chosenName.textContent = "Picture";
+    }
+  };
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
+  });
+  return el(
+    "form",
+    { class: "reply", "aria-label": "Reply from this handset", on: { submit } },
+    el("label", { class: "sr", for: "reply-text" }, "Reply"),
+    el("div", { class: "reply-row" }, text, el("button", { type: "submit", class: "main" }, "Reply")),
+    el(
+      "div",
+      { class: "reply-row" },
+      el("label", { for: "reply-to" }, "to"),
+      sender,
+      el("label", { class: "file", title: "A PNG, JPEG or GIF makes the reply an MMS" }, file, chosenName),
+      button("STOP", () => act("STOP")),
+      button("START", () => act("START")),
+    ),
+    said,
+  );
+}
+
+/** A reply goes to whoever wrote last. */
+export function answersTo(from) {
+  if (sender && from && document.activeElement !== sender) sender.value = from;
+}

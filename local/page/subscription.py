@@ -1,0 +1,121 @@
+"""The page's own queue at the topic of events, so that it takes none from the user's queue."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from local.page.stack import NotUpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.page.stack import Stack
+
+NAME = "page-of-the-local-stack"
+KEPT = 20_000  # events
+WAIT_S = 1  # of a long poll; a stop waits as long
+RETRY_S = 2.0
+
+
+class Subscription:
+    """Made through SQS's and SNS's own APIs when the first page asks for it; not in the template.
+
+    Each event gets a number in the order of arrival; one that comes again keeps its first.
+    """
+
+    def __init__(self, stack: Stack, tell: Callable[[dict[str, Any]], None]) -> None:
+        self.events: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self.ready = False
+        self._stack = stack
+        self._tell = tell
+        self._count = 0
+        self._queue_url = ""
+        self._arn = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to read; does nothing the second time."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._read())
+
+    async def stop(self) -> None:
+        """Stops reading, and removes queue and subscription if the stack is still there."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        with contextlib.suppress(Exception):  # the stack may be gone, and with it the queue
+            await asyncio.wait_for(asyncio.to_thread(self._remove), 2)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                if not self._queue_url:
+                    await asyncio.to_thread(self._make)
+                    self.ready = True
+                for event in await asyncio.to_thread(self._receive):
+                    self._note(event)
+            except NotUpError:
+                await asyncio.sleep(RETRY_S / 4)
+            except Exception:  # noqa: BLE001 - whatever fails, the stack is not reachable now
+                self._queue_url, self.ready = "", False
+                await asyncio.sleep(RETRY_S)
+
+    def _make(self) -> None:
+        topic = self._stack.needed()["event_topic_arn"]
+        sqs = self._stack.admin("sqs")
+        url = sqs.create_queue(QueueName=NAME)["QueueUrl"]
+        asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        queue = asked["Attributes"]["QueueArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        self._arn = self._stack.admin("sns").subscribe(
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=queue,
+            Attributes={"RawMessageDelivery": "true"},
+            ReturnSubscriptionArn=True,
+        )["SubscriptionArn"]
+        self._queue_url = url
+
+    def _receive(self) -> list[dict[str, Any]]:
+        sqs = self._stack.admin("sqs")
+        answer = sqs.receive_message(
+            QueueUrl=self._queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=WAIT_S
+        )
+        messages = answer.get("Messages", [])
+        if messages:
+            handles = [
+                {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]}
+                for place, message in enumerate(messages)
+            ]
+            sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=handles)
+        return [json.loads(message["Body"]) for message in messages]
+
+    def _remove(self) -> None:
+        self._stack.admin("sns").unsubscribe(SubscriptionArn=self._arn)
+        self._stack.admin("sqs").delete_queue(QueueUrl=self._queue_url)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        if (known := self.events.get(event["id"])) is not None:
+            known["copies"] += 1
+            self._tell(known)
+            return
+        self._count += 1
+        noted = {"id": self._count, "event": event, "copies": 1}
+        self.events[event["id"]] = noted
+        if len(self.events) > KEPT:
+            self.events.popitem(last=False)
+        self._tell(noted)

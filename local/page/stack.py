@@ -65,6 +65,7 @@ class Stack:
     def admin(self, service: str) -> Any:
         """An AWS client with the local administrator's key. Raises NotUpError."""
         import boto3  # noqa: PLC0415 - it would slow the start
+        from botocore.config import Config  # noqa: PLC0415
 
         found = self.needed()
         if service not in self._made:
@@ -73,5 +74,9 @@ class Stack:
                 found["admin_secret_access_key"],
                 region_name=found["region"],
             )
-            self._made[service] = session.client(service, endpoint_url=found["endpoint_url"])
+            # The page asks again by itself, and nothing should go on after it was stopped.
+            once = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
+            self._made[service] = session.client(
+                service, endpoint_url=found["endpoint_url"], config=once
+            )
         return self._made[service]

@@ -8,6 +8,7 @@ import pytest
 
 from skycore.api import SkycoreClient
 from skycore.aws import clients
+from skycore.flows import publish
 from skycore.flows.store import READ_SECONDS
 from skycore.flows.views import IN_FLIGHT
 from skycore.storage.table import Row
@@ -74,6 +75,12 @@ def test_an_outage_of_the_topic_outlasts_no_event(template):
 
 def test_reading_a_batch_leaves_time_to_store_it(template):
     assert timeout(template, "Store") / 2 >= READ_SECONDS
+
+
+def test_publish_has_time_to_keep_what_it_could_not_tell(template):
+    last_call = clients.CONNECT_SECONDS + clients.READ_SECONDS
+    whole = publish.TELLING_SECONDS + publish.PUBLISHING_SECONDS + publish.KEEPING_SECONDS
+    assert whole + last_call < timeout(template, "Publish")
 
 
 def test_a_send_in_flight_is_never_read_as_unknown(template):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.aws.batches import ENTRIES, batches, send_twice
+from skycore.aws import batches as cutting
+from skycore.aws.batches import ENTRIES, batches, send_in_rounds
 
 
 @given(st.lists(st.integers(0, 300_000), max_size=60))
@@ -17,14 +19,46 @@ def test_every_entry_is_in_one_call_of_legal_size(sizes):
         assert len(batch) == 1 or sum(sizes[index] for index in batch) <= 250_000
 
 
-@given(st.sets(st.integers(0, 24)), st.sets(st.integers(0, 24)))
-def test_what_is_refused_twice_is_left_over(first, second):
+@pytest.fixture
+def no_pauses(monkeypatch):
+    pauses: list[int] = []
+    monkeypatch.setattr(cutting, "pause", pauses.append)
+    return pauses
+
+
+@given(st.lists(st.sets(st.integers(0, 24)), min_size=3, max_size=3))
+def test_what_is_refused_in_every_round_is_left_over(refused):
     tries: dict[int, int] = {}
 
     def send(indexes: list[int]) -> set[int]:
         for index in indexes:
             tries[index] = tries.get(index, 0) + 1
-        return {index for index in indexes if index not in (first if tries[index] == 1 else second)}
+        return {index for index in indexes if index not in refused[tries[index] - 1]}
 
-    assert send_twice([1] * 25, 1000, send) == first & second
-    assert all(tries[index] == (2 if index in first else 1) for index in range(25))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "pause", lambda _: None)
+        left = send_in_rounds([1] * 25, 1000, send, rounds=3, seconds=60)
+    assert left == refused[0] & refused[1] & refused[2]
+    for index in range(25):
+        first = next((n for n, these in enumerate(refused, 1) if index not in these), 3)
+        assert tries[index] == first
+
+
+def test_each_round_but_the_first_waits_and_none_does_in_vain(no_pauses):
+    send_in_rounds([1], 1000, lambda _: set(), rounds=4, seconds=60)
+    assert no_pauses == [1, 2, 3]
+    no_pauses.clear()
+    send_in_rounds([1], 1000, set, rounds=4, seconds=60)
+    assert no_pauses == []
+
+
+def test_no_call_begins_after_the_time_is_up(monkeypatch, no_pauses):
+    now = 0.0
+    monkeypatch.setattr(cutting.time, "monotonic", lambda: now)
+
+    def slow(indexes: list[int]) -> set[int]:
+        nonlocal now
+        now += 3
+        return set(indexes)
+
+    assert send_in_rounds([1] * 50, 1000, slow, rounds=5, seconds=5) == set(range(20, 50))

@@ -23,14 +23,9 @@ PAST = 0.0  # a deadline, by time.monotonic()
 
 
 @pytest.fixture
-def notes(outside, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    sent: list[str] = []
-
-    def take(*, MessageBody: str, **_: Any) -> None:  # noqa: N803
-        sent.append(MessageBody)
-
-    monkeypatch.setattr(outside, "send_message", take, raising=False)
-    return sent
+def notes(outside) -> list[str]:
+    queued: list[str] = outside.queued
+    return queued
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,15 +26,32 @@ def batches(indexes: Iterable[int], sizes: Sequence[int], most_bytes: int) -> It
         yield batch
 
 
-def send_twice(
-    sizes: Sequence[int], most_bytes: int, send: Callable[[list[int]], set[int]]
+def send_in_rounds(
+    sizes: Sequence[int],
+    most_bytes: int,
+    send: Callable[[list[int]], set[int]],
+    *,
+    rounds: int,
+    seconds: float,
 ) -> set[int]:
-    """Sends all entries, and once more those that were refused; returns those left over.
+    """Sends all entries, and again those that were refused; returns those left over.
 
-    `send` takes the indexes of one call and returns those that the service took.
+    `send` takes the indexes of one call and returns those that the service took. An entry is tried
+    `rounds` times at most, with a growing random pause before each round, and no call begins once
+    `seconds` have passed: what waits for the caller's own end has to be kept elsewhere.
     """
+    end = time.monotonic() + seconds
     left = set(range(len(sizes)))
-    for _ in range(2):
+    for number in range(rounds):
+        if number and left:
+            pause(number)
         for batch in list(batches(sorted(left), sizes, most_bytes)):
+            if time.monotonic() >= end:
+                return left
             left -= send(batch)
     return left
+
+
+def pause(number: int) -> None:
+    """Waits before the `number`th repetition, 0.8 seconds at most before the fourth."""
+    time.sleep(random.uniform(0, 0.05 * 2**number))  # noqa: S311 - jitter, not a secret

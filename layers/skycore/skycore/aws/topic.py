@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from skycore.aws import clients
-from skycore.aws.batches import send_twice
+from skycore.aws.batches import send_in_rounds
 from skycore.logs import log_exception
 
 if TYPE_CHECKING:
@@ -16,15 +16,20 @@ if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
 
 BATCH_BYTES = 250_000  # of a call; SNS takes 256 KiB with the attributes
+ROUNDS = 2  # tries of an entry; what is left has a retry queue
+SECONDS = 10.0  # for many events; the functions have 28
 
 type Message = tuple[str, Mapping[str, str]]
 
 
-def publish_many(topic_arn: str, messages: Sequence[Message]) -> set[int]:
+def publish_many(
+    topic_arn: str, messages: Sequence[Message], *, seconds: float = SECONDS
+) -> set[int]:
     """Publishes (body, attributes) pairs; returns the indexes of those that SNS does not have.
 
-    Each that SNS refuses is tried once more. A call that fails as a whole is the last one: while
-    SNS is out, the caller's time is better spent on keeping what is left.
+    Each that SNS refuses is tried once more. A call that fails as a whole is the last one, and none
+    begins once `seconds` have passed: while SNS is out or slow, the caller's time is better spent
+    on keeping what is left.
     """
     left = set(range(len(messages)))
 
@@ -46,7 +51,8 @@ def publish_many(topic_arn: str, messages: Sequence[Message]) -> set[int]:
         return taken
 
     try:
-        send_twice([_size(message) for message in messages], BATCH_BYTES, publish_batch)
+        sizes = [_size(message) for message in messages]
+        send_in_rounds(sizes, BATCH_BYTES, publish_batch, rounds=ROUNDS, seconds=seconds)
     except (BotoCoreError, ClientError) as error:
         log_exception("publishing failed", error, left=len(left))
     return left

@@ -77,7 +77,11 @@ def dispatch(
             named.add(row.message_id)
             ready.append(_Queued(queue_id, row))
     if ready:
-        failed += _send_all(ready, line, queues, deadline)
+        try:
+            failed += _send_all(ready, line, queues, deadline)
+        except Exception as error:  # noqa: BLE001 - what is dealt with already stays so
+            log_exception("limits not read", error)
+            failed += [queued.queue_id for queued in ready]
     return failed
 
 

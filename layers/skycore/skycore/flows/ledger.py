@@ -270,9 +270,12 @@ def _write(note: dict[str, Any], mend_queue: str, days: int) -> None:
 
 def _queue(note: dict[str, Any], mend_queue: str) -> None:
     try:
-        queue.send(mend_queue, json.dumps({"mend": note}), delay=5)
+        lost = queue.send_many(mend_queue, [json.dumps({"mend": note})], delay=5)
     except Exception as error:  # noqa: BLE001 - a receipt or a person must mend it
         log_exception("outcome lost", error, message_id=note["message_id"])
+    else:
+        if lost:
+            log.error("outcome lost", extra={"message_id": note["message_id"]})
 
 
 def _by_note(children: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

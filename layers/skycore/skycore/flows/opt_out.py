@@ -49,8 +49,14 @@ def learn(event: Event) -> None:
 
 
 def blacklisted(number: str) -> None:
-    """Notes that Skycore refuses a number for every sender (E114)."""
-    suppression.stop(number, None, times.now(), BLACKLISTED)
+    """Notes that Skycore refuses a number for every sender (E114).
+
+    Never raises: the outcome of the call must not be lost for it, and Skycore refuses again.
+    """
+    try:
+        suppression.stop(number, None, times.now(), BLACKLISTED)
+    except Exception as error:  # noqa: BLE001 - see above
+        log_exception("opt-out not noted", error, number=masked(number))
 
 
 def check(draft: Draft) -> datetime | None:

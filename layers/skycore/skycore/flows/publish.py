@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
     from skycore.flows.tell import Owners
     from skycore.messages.status import OwnStep
+
+# Of the function's 28 seconds. The rest is for the last call of each, at its slowest, and for the
+# retry queue, which has what could not be told in time.
+TELLING_SECONDS = 10.0  # moving statuses and noting opt-outs, one event after the other
+PUBLISHING_SECONDS = 5.0
+KEEPING_SECONDS = 6.0
 
 type Record = Mapping[str, Any]  # of a DynamoDB stream event
 type Name = dict[str, str]  # {"event_id"}, or {"message_id", "step"}
@@ -52,7 +59,8 @@ def publish(
         return []
     log.error("events go to the retry queue", extra={"events": len(left)})
     try:
-        refused = queue.send_many(retry_queue_url, [json.dumps(one.name) for one in left])
+        names = [json.dumps(one.name) for one in left]
+        refused = queue.send_many(retry_queue_url, names, seconds=KEEPING_SECONDS)
     except Exception as error:  # noqa: BLE001 - the stream brings them again
         log_exception("retry queue out of reach", error)
         refused = set(range(len(left)))
@@ -82,7 +90,8 @@ def publish_again(named: Sequence[tuple[str, str]], *, source: str, topic_arn: s
 
 
 def _publish(news: Sequence[_News], source: str, topic_arn: str) -> list[_News]:
-    """Publishes news; returns what could not be read, and what SNS does not have."""
+    """Publishes news; returns what could not be read, had no time, or SNS does not have."""
+    deadline = time.monotonic() + TELLING_SECONDS
     stored = [one.row for one in news if isinstance(one.row, StoredEvent)]
     try:
         owners = owners_of(row.event for row in stored)
@@ -95,6 +104,9 @@ def _publish(news: Sequence[_News], source: str, topic_arn: str) -> list[_News]:
     left: list[_News] = []
     pairs: list[topic.Message] = []
     for one in news:
+        if time.monotonic() > deadline:
+            left.append(one)
+            continue
         try:
             envelope = _told(one, whole, owners, source)
         except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
@@ -104,7 +116,7 @@ def _publish(news: Sequence[_News], source: str, topic_arn: str) -> list[_News]:
             ready.append(one)
             pairs.append((event_json(envelope), message_attributes(envelope)))
     about()
-    refused = topic.publish_many(topic_arn, pairs) if pairs else set()
+    refused = topic.publish_many(topic_arn, pairs, seconds=PUBLISHING_SECONDS) if pairs else set()
     log.info("events published", extra={"events": len(pairs) - len(refused)})
     return left + [ready[index] for index in sorted(refused)]
 

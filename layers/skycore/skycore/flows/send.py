@@ -67,7 +67,11 @@ def send(
     message_id = idempotency.message_id(caller, key)
     about(message_id=message_id)
     row = ledger.new_message(draft, "sending", message_id=message_id, body=body, days=rules.days)
-    existing = messages.create(row)
+    try:
+        existing = messages.create(row)
+    except BaseException:
+        _free(row, draft, None)  # the table may have it all the same, and no call was made
+        raise
     if existing is not None:
         return replay(existing, row.fingerprint)
     taken = None

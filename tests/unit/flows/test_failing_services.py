@@ -1,0 +1,106 @@
+"""Services of AWS that are slow or fail: time is left for keeping what is not done."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from skycore.api import Refused
+from skycore.flows import publish as publishing
+from skycore.flows.gate import Gate
+from skycore.problems import Problem
+from skycore.storage import messages, suppression
+from tests.unit.flows.test_publish import arrive, receipt, retry, tell
+from tests.unit.flows.test_sending import deliver, line, post, queue, queued, skycore, status
+
+__all__ = ["line", "queue", "skycore"]
+
+
+def out(*_: Any, **__: Any) -> Any:
+    raise TimeoutError("no answer")
+
+
+def test_what_a_slow_table_leaves_no_time_for_is_told_later(table, outside, monkeypatch):
+    arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(30)))
+    now = 0.0
+    monkeypatch.setattr(publishing.time, "monotonic", lambda: now)
+
+    def slow(event: Any) -> None:
+        nonlocal now
+        now += 1
+
+    monkeypatch.setattr(publishing.opt_out, "learn", slow)
+    assert tell(table) == []
+    in_time = int(publishing.TELLING_SECONDS) + 1
+    assert (len(outside.published), len(outside.queued)) == (in_time, 30 - in_time)
+
+
+def test_a_slow_topic_leaves_time_for_the_retry_queue(table, outside, monkeypatch):
+    arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(40)))
+    now = 0.0
+    monkeypatch.setattr(publishing.time, "monotonic", lambda: now)
+    real = outside.publish_batch
+
+    def slow(**call: Any) -> Any:
+        nonlocal now
+        now += 4
+        return real(**call)
+
+    monkeypatch.setattr(outside, "publish_batch", slow)
+    assert tell(table) == []
+    assert (len(outside.published), len(outside.queued)) == (20, 20)
+    monkeypatch.setattr(outside, "publish_batch", real)
+    assert retry(outside) == []
+    assert len(set(outside.ids())) == 40
+
+
+@pytest.mark.usefixtures("table", "outside")
+class TestSending:
+    def test_a_row_whose_write_got_no_answer_keeps_no_key(self, line, skycore, monkeypatch):
+        real = messages.create
+
+        def unanswered(row: messages.MessageRow) -> None:
+            real(row)
+            out()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(messages, "create", unanswered)
+            with pytest.raises(TimeoutError):
+                post(line, key="k")
+        assert post(line, key="k").status == 201
+        assert skycore.calls == 1
+
+    def test_a_refusal_stands_though_its_opt_out_could_not_be_noted(
+        self, line, skycore, monkeypatch
+    ):
+        monkeypatch.setattr(suppression, "stop", out)
+        skycore.outcome = Refused("E114")
+        with pytest.raises(Problem) as first:
+            post(line, key="k")
+        again = post(line, key="k")
+        assert (again.status, again.replayed) == (first.value.status, True)
+
+    def test_an_outage_of_the_limits_fails_the_messages_that_it_concerns(
+        self, line, queue, monkeypatch
+    ):
+        message_id = queued()
+        monkeypatch.setattr(Gate, "enter_many", out)
+        assert deliver(line, message_id) == ["q"]
+        assert status(message_id) == "queued"
+
+    def test_a_note_of_an_outcome_is_tried_until_the_queue_has_it(self, line, outside, monkeypatch):
+        real, tries = outside.send_message_batch, 0
+
+        def sometimes(**call: Any) -> Any:
+            nonlocal tries
+            tries += 1
+            return {} if tries < 4 else real(**call)
+
+        monkeypatch.setattr(outside, "send_message_batch", sometimes)
+        monkeypatch.setattr(messages, "move", out)
+        sent = post(line, key="k")
+        assert sent.status == 201
+        (note,) = (json.loads(body)["mend"] for body in outside.queued)
+        assert (note["message_id"], note["status"]) == (sent.body["message_id"], "accepted")

@@ -137,10 +137,19 @@ def brought_up(local_dir: str, parameters: str = "") -> Iterator[Stack]:
         subprocess.run([*local, "down"], cwd=ROOT, env=environment, check=False)
 
 
+_shared = pytest.StashKey[Stack]()
+
+
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    with brought_up(LOCAL_DIR) as made:
-        yield made
+def stack(request) -> Stack:
+    """One stack for all folders that ask for it: each has a fixture of its own, by import."""
+    stash, config = request.config.stash, request.config
+    if _shared not in stash:
+        up = contextlib.ExitStack()
+        config.add_cleanup(up.close)
+        stash[_shared] = up.enter_context(brought_up(LOCAL_DIR))
+    made: Stack = stash[_shared]
+    return made
 
 
 @pytest.fixture

@@ -1,0 +1,133 @@
+"""What can be seen from outside while and after things went wrong."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from skycore.postbacks import read_postback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tests.integration.conftest import Stack
+
+QUEUES = ("PostbackQueue", "SendQueue", "PublishRetryQueue")
+DEAD_LETTER_QUEUES = (
+    "PostbackDeadLetterQueue",
+    "SendDeadLetterQueue",
+    "PublishRetryDeadLetterQueue",
+    "PublishDeadLetterQueue",
+    "EventDeadLetterQueue",
+)
+
+
+class Subscriber(threading.Thread):
+    """Reads the event queue, and counts how often each event came."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(daemon=True)
+        self._sqs = stack.admin("sqs")
+        self._url = stack.description["event_queue_url"]
+        self._go_on = True
+        self.got: Counter[str] = Counter()  # by id
+        self.of_email: defaultdict[str, set[str]] = defaultdict(set)  # ids of undated events
+        self.steps: set[tuple[str, str]] = set()  # (message id, own step) that were told
+
+    def run(self) -> None:
+        while self._go_on:
+            answer = self._sqs.receive_message(
+                QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1
+            )
+            messages = answer.get("Messages", [])
+            for message in messages:
+                self._note(json.loads(message["Body"]))
+            if messages:
+                entries = [
+                    {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]}
+                    for n, message in enumerate(messages)
+                ]
+                self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        data = event["data"]
+        self.got[event["id"]] += 1
+        if data.get("email"):
+            self.of_email[data["email"]].add(event["id"])
+        if event["type"].startswith("skycore.message_"):
+            self.steps.add((data["message_id"], event["type"].removeprefix("skycore.message_")))
+
+    def stop(self) -> None:
+        """Ends the reading."""
+        self._go_on = False
+        self.join(10)
+
+
+@dataclass(slots=True)
+class Expected:
+    """What acknowledged postbacks must have become: ids, and emails of what has no time."""
+
+    ids: set[str] = field(default_factory=set)
+    emails: set[str] = field(default_factory=set)
+
+    def add(self, bodies: Iterable[bytes]) -> None:
+        """More postbacks that were answered with 200."""
+        now = datetime.now(UTC)
+        for body in bodies:
+            for event in read_postback(body, now):
+                if event.dated:
+                    self.ids.add(event.id)
+                else:
+                    self.emails.add(event.data["email"])
+
+    def missing(self, subscriber: Subscriber) -> set[str]:
+        """What was not told yet."""
+        return (self.ids - subscriber.got.keys()) | (self.emails - subscriber.of_email.keys())
+
+
+def rows(stack: Stack, kind: str) -> list[dict[str, Any]]:
+    """All rows of a kind: key, status, tracking id and steps."""
+    pages = stack.admin("dynamodb").get_paginator("scan")
+    found = pages.paginate(
+        TableName=stack.description["table_name"],
+        FilterExpression="kind = :kind",
+        ExpressionAttributeValues={":kind": {"S": kind}},
+    )
+    return [item for page in found for item in page["Items"]]
+
+
+def depths(stack: Stack, queues: Iterable[str]) -> dict[str, int]:
+    """How many messages each queue holds: visible, in flight and delayed."""
+    sqs = stack.admin("sqs")
+    told = {}
+    for queue in queues:
+        attributes = sqs.get_queue_attributes(
+            QueueUrl=stack.resource(queue), AttributeNames=["All"]
+        )["Attributes"]
+        names = ("", "NotVisible", "Delayed")
+        told[queue] = sum(int(attributes[f"ApproximateNumberOfMessages{name}"]) for name in names)
+    return told
+
+
+def sweep(stack: Stack) -> None:
+    """Runs the sweep function; it is AWS's schedule that does so every minute."""
+    stack.admin("lambda").invoke(FunctionName=stack.resource("SweepFunction"), Payload=b"{}")
+
+
+def wait(stack: Stack, done: Callable[[], bool], patience: float) -> bool:
+    """Whether it was done in time; `sweep` runs meanwhile, every ten seconds."""
+    end, next_sweep = time.monotonic() + patience, 0.0
+    while not done():
+        now = time.monotonic()
+        if now > end:
+            return False
+        if now > next_sweep:
+            sweep(stack)
+            next_sweep = now + 10
+        time.sleep(0.5)
+    return True

@@ -46,9 +46,9 @@ setup: .venv/.ready .venv-emulator/.ready
 openapi: setup ## Write openapi.yaml from the catalogue of actions
 	@$(BIN)/python -m local.openapi
 
-test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract and integration tests
+test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract and integration tests, a short storm of faults
 	@$(BIN)/pytest -n auto tests/unit tests/contract tests/template
-	@$(BIN)/pytest -m "not long" tests/integration
+	@$(BIN)/pytest -m "not long" tests/integration tests/chaos
 
 test-long: setup .venv-schemathesis/.ready ## What takes longer: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests

@@ -1,5 +1,5 @@
 """The deployed local stack, as the integration tests have it."""
 
-from tests.integration.conftest import stack
+from tests.integration.conftest import sms, stack
 
-__all__ = ["stack"]
+__all__ = ["sms", "stack"]

@@ -1,0 +1,183 @@
+"""The previous release with data in it, today's on top, and back: nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.seen import rows
+from tests.integration.conftest import ROOT, Stack, free_port, until
+from tests.template.released import SNAPSHOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
+# The release that users have; a release moves it on (docs/upgrade.md).
+PREVIOUS = "d619024b1d6e8d215ee18babb57a1c69c7b46ec5"
+FOLDER = ROOT / ".local" / "upgrade"
+MARK = uuid.uuid4().hex[:8]
+WAITING = 12  # messages, and postbacks, that wait in their queues during the update
+STOPPED = "17743199177"
+
+
+@pytest.fixture(scope="module")
+def previous() -> Path:
+    """The previous release's files. They come from the history, so a clone must have it."""
+    known = subprocess.run(
+        ["git", "cat-file", "-e", f"{PREVIOUS}^{{commit}}"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if known.returncode:
+        pytest.skip(f"the history has no {PREVIOUS}: git fetch --unshallow, then again")
+    tree = FOLDER / "previous"
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
+    archive = subprocess.run(
+        ["git", "archive", PREVIOUS], cwd=ROOT, capture_output=True, check=True
+    )
+    subprocess.run(["tar", "x"], cwd=tree, input=archive.stdout, check=True)
+    (tree / ".venv-emulator").symlink_to((ROOT / ".venv-emulator").resolve())
+    return tree
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    made = {
+        **os.environ,
+        "EMULATOR_PORT": str(free_port()),
+        "SIMULATOR_PORT": str(free_port()),
+        "LOCAL_DIR": str(FOLDER / "state"),
+        "PARAMETERS": "",
+    }
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "SKYCORE_URL"):
+        made.pop(name, None)
+    yield made
+    _local("down", ROOT, made)
+
+
+def _local(command: str, tree: Path, environment: dict[str, str]) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "local", command],
+        cwd=tree,
+        env={**environment, "PYTHONPATH": f"{tree}:{tree / 'layers' / 'skycore'}"},
+        check=True,
+    )
+
+
+def deployed(tree: Path, environment: dict[str, str]) -> Stack:
+    """The stack once a release's own `make up` has deployed it."""
+    _local("up", tree, environment)
+    return Stack(json.loads((FOLDER / "state" / "stack.json").read_text()))
+
+
+def resources(stack: Stack) -> dict[str, str]:
+    """The physical ids of what holds data."""
+    return {name: stack.resource(name) for name in json.loads(SNAPSHOT.read_text())}
+
+
+def secrets(stack: Stack) -> list[str]:
+    client = stack.admin("secretsmanager")
+    names = ("ApiKey", "PostbackToken")
+    return [client.get_secret_value(SecretId=stack.resource(n))["SecretString"] for n in names]
+
+
+def keys(stack: Stack) -> set[tuple[str, str]]:
+    kinds = ("message", "pointer", "event", "raw", "window", "opt_out")
+    return {(row["pk"]["S"], row["sk"]["S"]) for kind in kinds for row in rows(stack, kind)}
+
+
+@contextlib.contextmanager
+def held(stack: Stack) -> Iterator[None]:
+    """Neither `store` nor `dispatch` takes anything from its queue."""
+    functions = stack.admin("lambda")
+
+    def switch(on: bool) -> None:
+        for verb in ("Store", "Dispatch"):
+            name = stack.resource(f"{verb}Function")
+            for source in functions.list_event_source_mappings(FunctionName=name)[
+                "EventSourceMappings"
+            ]:
+                functions.update_event_source_mapping(UUID=source["UUID"], Enabled=on)
+
+    switch(False)
+    try:
+        yield
+    finally:
+        switch(True)
+
+
+def receipt(number: int) -> bytes:
+    return (
+        f"<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><FROM>60856</FROM>"
+        f"<TO>17743199144</TO><TRACKINGID>{MARK}-{number}</TRACKINGID>"
+        f"<TIMESTAMP>2026-11-22T10:41:15-05:00</TIMESTAMP></POSTBACK>"
+    ).encode()
+
+
+def status(stack: Stack, message_id: str) -> str:
+    return str(stack.get(f"/messages/{message_id}").json()["status"])
+
+
+def test_an_upgrade_and_a_rollback_lose_nothing(previous, environment, sms):
+    before = deployed(previous, environment)
+    first = before.post("/messages", sms, Idempotency_Key=f"{MARK} kept")
+    assert first.status_code == 201
+    message_id = first.json()["message_id"]
+    assert until(lambda: status(before, message_id) == "delivered")
+    before.control("inbound", {"from": STOPPED, "to": sms["from"], "text": "STOP"})
+    stopped = {**sms, "to": f"+{STOPPED}", "dry_run": True}
+    assert until(lambda: before.post("/messages", stopped).status_code == 422)
+    batch = {"messages": [{**sms, "text": f"{MARK} {n}"} for n in range(WAITING)]}
+    with held(before):
+        queued = before.post("/messages/batch", batch, Idempotency_Key=MARK).json()["messages"]
+        assert {row["status"] for row in queued} == {"queued"}
+        for number in range(WAITING):
+            assert before.postback(receipt(number))[0] == 200
+        ids, known, rows_then = resources(before), secrets(before), keys(before)
+        timeline = before.get(f"/messages/{message_id}").json()
+
+        after = deployed(ROOT, environment)
+        assert resources(after) == ids
+        assert secrets(after) == known
+        assert rows_then <= keys(after)
+        assert after.get(f"/messages/{message_id}").json() == timeline
+        assert {status(after, row["message_id"]) for row in queued} == {"queued"}
+    _goes_on(after, sms, first.json(), queued)
+    for number in range(WAITING):
+        after.event(lambda event, n=number: event["subject"] == f"{MARK}-{n}")
+    assert after.post("/messages", stopped).status_code == 422
+    rows_then = keys(after)
+
+    back = deployed(previous, environment)
+    assert (resources(back), secrets(back)) == (ids, known)
+    assert rows_then <= keys(back)
+    _goes_on(back, sms, first.json(), queued)
+    assert back.post("/messages", stopped).status_code == 422
+
+
+def _goes_on(stack: Stack, sms: dict, first: dict, queued: list[dict]) -> None:
+    """The kept key answers as before, what waited is sent once, and a new message is delivered."""
+    again = stack.post("/messages", sms, Idempotency_Key=f"{MARK} kept")
+    assert (again.status_code, again.json()) == (201, first)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    for row in queued:
+        assert until(lambda row=row: status(stack, row["message_id"]) == "delivered")
+    told = stack.control("messages?direction=out&limit=1000")["messages"]
+    texts = sorted(row["text"] for row in told if row["text"].startswith(MARK))
+    assert texts == sorted(f"{MARK} {n}" for n in range(WAITING))
+    new = stack.post("/messages", sms, Idempotency_Key=f"{MARK} {uuid.uuid4()}")
+    assert new.status_code == 201
+    assert until(lambda: status(stack, new.json()["message_id"]) == "delivered")

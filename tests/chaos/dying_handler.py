@@ -9,12 +9,15 @@ import json
 import os
 import sys
 import threading
+from datetime import timedelta
 from typing import Any
 
 import app
 
+from skycore import times
+from skycore.aws import clients, queue
 from skycore.flows import ledger
-from skycore.storage import messages, queued
+from skycore.storage import batches, messages, queued
 
 
 def die() -> None:
@@ -44,14 +47,31 @@ def after(module: Any, name: str) -> None:
     setattr(module, name, dying)
 
 
+def between_queue_calls() -> None:
+    """Dies once the queue has the first ten messages."""
+    after(clients.sqs(), "send_message_batch")
+
+
 def to_accepted(_message_id: str, status: str, **_: Any) -> bool:
     return status == "accepted"
 
 
+def later() -> None:
+    """Time has passed, for us alone."""
+    now, hours = times.now, float(os.environ["HOURS_LATER"])
+    times.now = lambda: now() + timedelta(hours=hours)
+
+
 POINTS: dict[str, Any] = {
     "never": lambda: None,
+    "later": later,
     "before the row": lambda: before(messages, "create"),
     "after the row": lambda: after(messages, "create"),
+    "before rows": lambda: before(batches, "put_all"),
+    "before rows with a key": lambda: before(messages, "create_many"),
+    "between rows and queue": lambda: before(queue, "send_many"),
+    "between calls of the queue": between_queue_calls,
+    "after the queue": lambda: after(queue, "send_many"),
     "before taking it": lambda: before(queued, "take"),
     "after taking it": lambda: after(queued, "take"),
     "during the call": lambda: threading.Timer(2.5, die).start(),  # Skycore is made slow

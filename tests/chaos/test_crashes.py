@@ -28,6 +28,14 @@ SEND = {
     "between pointer and row": (1, "delivered", "delivered", 201, 201),
     "before the answer": (1, "delivered", "delivered", 201, 201),
 }
+# point: (rows that there are, messages that Skycore gets though nobody repeats the call)
+QUEUED_ROWS = 25
+ENQUEUE = {
+    "before the row": (0, 0),
+    "between rows and queue": (QUEUED_ROWS, 0),
+    "between calls of the queue": (QUEUED_ROWS, 10),
+    "after the queue": (QUEUED_ROWS, QUEUED_ROWS),
+}
 # point: (messages that Skycore got in the end, what the row says in the end)
 DISPATCH = {
     "before taking it": (1, "delivered"),
@@ -168,6 +176,64 @@ def test_dispatch_killed(stack, sms, point):
     total = got(stack, to)
     print(f"dispatch killed {point}: Skycore got {total}; GET says {in_the_end}")
     assert total == count
+
+
+@pytest.mark.parametrize("point", ENQUEUE)
+@pytest.mark.parametrize("keyed", [True, False], ids=["with a key", "without"])
+def test_enqueue_killed(stack, sms, point, keyed):
+    rows, unrepeated = ENQUEUE[point]
+    enqueue, to, key = Function(stack, "enqueue"), number(), f"crash-{random.random()}"
+    event = json.loads((ROOT / "events/enqueue/batch.json").read_text())
+    entries = [{**sms, "to": to, "text": f"Hello {n}"} for n in range(QUEUED_ROWS)]
+    event["body"], event["isBase64Encoded"] = json.dumps({"messages": entries}), False
+    event["headers"].pop("Idempotency-Key", None)
+    if keyed:
+        event["headers"]["Idempotency-Key"] = key
+    if point == "before the row":
+        point = "before rows with a key" if keyed else "before rows"
+    assert enqueue.run(event, point) is None
+    assert len(listed(stack, to)) == rows
+    assert until(lambda: got(stack, to) == unrepeated, 20)
+    if keyed:
+        again = enqueue.run(event, "never")
+        assert [row["status"] for row in json.loads(again["body"])["messages"]] == (
+            ["queued"] * QUEUED_ROWS
+        )
+        expected = QUEUED_ROWS
+    else:
+        sweep_in(stack, hours=1.1)
+        expected = rows
+    assert until(lambda: got(stack, to) == expected, 30)
+    assert until(lambda: {row["status"] for row in listed(stack, to)} <= {"delivered"}, 30)
+    texts = [row["text"] for row in stack.control(f"messages?to={to}")["messages"]]
+    assert len(set(texts)) == len(texts) == expected
+    print(f"enqueue killed {point}: {rows} rows, sent {unrepeated}, in the end {len(texts)}")
+
+
+@pytest.mark.parametrize(("point", "status_then"), [("between rows and queue", "queued")])
+def test_respond_async_killed(stack, sms, point, status_then):
+    send, to, key = Function(stack, "send"), number(), f"crash-{random.random()}"
+    event = post_event({**sms, "to": to}, key)
+    event["headers"]["Prefer"] = "respond-async"
+    assert send.run(event, point) is None
+    (row,) = listed(stack, to)
+    assert row["status"] == status_then
+    again = send.run(event, "never")
+    assert (again["statusCode"], again["headers"]["Idempotency-Replayed"]) == (202, "true")
+    assert until(lambda: status(stack, row["message_id"]) == "delivered", 20)
+    assert got(stack, to) == 1
+
+
+def listed(stack, to: str) -> list[dict]:
+    rows: list[dict] = stack.get(f"/messages?to=%2B{to}&limit=100").json()["messages"]
+    return rows
+
+
+def sweep_in(stack, hours: float) -> None:
+    """What sweep does when so much time has passed."""
+    sweep = Function(stack, "sweep")
+    sweep.environment["HOURS_LATER"] = str(hours)
+    assert sweep.run({}, "later") is not None
 
 
 def _message_id(event: dict, key: str) -> str:

@@ -16,12 +16,23 @@ def stop(sender: str, number: str = TO) -> bytes:
     return json.dumps(fields).encode()
 
 
+def stop_by_mms(sender: str) -> bytes:
+    fields = {
+        "origin": "MMS_MO",
+        "code": "N401",
+        "from": TO,
+        "to": sender,
+        "message-subject": "Stop",
+    }
+    return json.dumps({**fields, "tracking-id": "MMS_MO_aB3xY9Qz"}).encode()
+
+
 def left(shortcode: str) -> bytes:
     fields = {"code": "N302", "mobile": TO, "shortcode": shortcode, "source": "MO"}
     return json.dumps(fields).encode()
 
 
-@pytest.mark.parametrize("body", [stop, left], ids=["STOP", "N302"])
+@pytest.mark.parametrize("body", [stop, stop_by_mms, left], ids=["STOP", "MMS", "N302"])
 @pytest.mark.parametrize(
     ("told", "asked"),
     [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.postbacks.opt_out import START_WORDS, STOP_WORDS, opt_out_of
+from skycore.postbacks.opt_out import START_WORDS, STOP_WORDS, opt_out_of, opt_out_of_mms
 
 
 @pytest.mark.parametrize("word", sorted(STOP_WORDS))
@@ -48,3 +48,27 @@ def test_sentences(text, said):
 @given(st.text())
 def test_any_text_has_an_answer(text):
     assert opt_out_of(text) in {None, "stop", "start", "possible"}
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "said"),
+    [
+        ("STOP", None, "stop"),
+        ("stop.", " ", "stop"),
+        (None, "Stop", "stop"),
+        ("", "STOP ALL", "stop"),
+        ("STOP", "Unsubscribe", "stop"),
+        ("club", "STOP", "possible"),
+        ("STOP", "Hello", "possible"),
+        (None, "please stop", "possible"),
+        ("START", None, "start"),
+        ("START", "yes", "start"),
+        (None, "Yes", None),
+        ("START", "Hello", None),
+        ("START", "STOP", "possible"),
+        (None, "Look", None),
+        (None, None, None),
+    ],
+)
+def test_an_mms_counts_by_its_words(text, subject, said):
+    assert opt_out_of_mms(text, subject) == said

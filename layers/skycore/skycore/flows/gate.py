@@ -31,7 +31,7 @@ class Slot:
 
     def check(self) -> None:
         """Raises Problem rate_limited once the moment is too long ago to be kept to."""
-        if self.at_ms is not None and not usable(self.at_ms, now_ms()):
+        if self.at_ms is not None and not _kept(self.at_ms):
             raise rate_limited("second", 1)
 
     def renew(self) -> None:
@@ -63,7 +63,7 @@ class Gate:
             if isinstance(result, Wait):
                 raise rate_limited(result.window, result.retry_after_s)
             wait_until(result.slots_ms[0])
-            if usable(result.slots_ms[0], now_ms()):
+            if _kept(result.slots_ms[0]):
                 return self.slot(result.slots_ms[0], single=True)
         raise rate_limited("second", 1)
 
@@ -122,6 +122,15 @@ class Gate:
         problem.retry_after = wait.retry_after_s
         problem.members["window"] = wait.window
         return problem
+
+
+def _kept(slot_ms: int) -> bool:
+    """Whether there is still time to make a slot's call."""
+    now = now_ms()
+    if usable(slot_ms, now):
+        return True
+    log.warning("slot missed", extra={"late_ms": now - slot_ms})  # the process was held up
+    return False
 
 
 def rate_limited(window: WindowName, retry_after: int) -> Problem:

@@ -31,7 +31,7 @@ def learn(event: Event) -> None:
         return
     sender: str | None
     wish: str | None
-    if code == "N211":
+    if code in {"N211", "N401"}:
         sender, wish = data.get("to"), data.get("opt_out")
     elif code == "N302" and str(data.get("source") or "").strip().upper() == "MO":
         sender, wish = data.get("shortcode"), "stop"

@@ -35,3 +35,17 @@ def opt_out_of(text: str | None) -> OptOut | None:
         return "start"
     pairs = {first + second for first, second in pairwise(words)}
     return "possible" if _HINTS & ({*words} | pairs) else None
+
+
+def opt_out_of_mms(text: str | None, subject: str | None) -> OptOut | None:
+    """What an inbound MMS says, as far as its postback has its words.
+
+    The text is as a rule a file at Skycore, of which there is only a URL; then the subject counts.
+    It may stop and not start: a picture under the subject "Yes" asks for nothing.
+    """
+    said = {opt_out_of(words) for words in (text, subject) if words and words.strip()}
+    if said == {"stop"}:
+        return "stop"
+    if said == {"start"} and text:
+        return "start"
+    return "possible" if said & {"stop", "possible"} else None

@@ -8,11 +8,10 @@ from skycore.postbacks.event import TYPE_PREFIX, Event
 from skycore.postbacks.identity import digest_of, digits, event_id, identify
 from skycore.postbacks.meaning import UNPARSED, meaning
 from skycore.postbacks.notification import Fields
-from skycore.postbacks.opt_out import opt_out_of
+from skycore.postbacks.opt_out import OptOut, opt_out_of, opt_out_of_mms
 from skycore.postbacks.times import utc_text
 
-_INBOUND_SMS = "sms_mo"
-_INBOUND = {_INBOUND_SMS, "mms_mo"}
+_INBOUND = {"sms_mo", "mms_mo"}
 
 
 def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
@@ -28,9 +27,8 @@ def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
     if outcome is not None:
         data["outcome"] = outcome
         data["terminal"] = terminal
-    if code is not None and code.kind == _INBOUND_SMS:
-        said = opt_out_of(values.get("text") or values.get("keyword"))
-        data |= {"opt_out": said} if said else {}
+    if said := _opt_out(code, values):
+        data["opt_out"] = said
     if fields.extra:
         data["extra"] = fields.extra
     return Event(
@@ -66,6 +64,17 @@ def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
         dated=True,
         content_digest=digest,
     )
+
+
+def _opt_out(code: PostbackCode | None, values: dict[str, Any]) -> OptOut | None:
+    """Whether the person who wrote to us wants more messages, none, or perhaps none."""
+    text = values.get("text") or values.get("keyword")
+    match code.kind if code is not None else None:
+        case "sms_mo":
+            return opt_out_of(text)
+        case "mms_mo":
+            return opt_out_of_mms(text, values.get("subject"))
+    return None
 
 
 def _inbound(code: PostbackCode | None, values: dict[str, Any]) -> bool:

@@ -64,7 +64,7 @@ EXPECTED = {
     "messages/cancel": 404,
     "messages/unparsed": 200,
     "messages/get_event": 404,
-    "sweep/every_minute": {"unknown": 0, "expired": 0},
+    "sweep/every_minute": {"unknown": 0, "expired": 0, "queued_again": 0},
 }
 
 

@@ -1,0 +1,80 @@
+"""Little's law: no setting makes the send queue's poller starve, or pull what it must let fall.
+
+AWS's bounds are those of "Using Lambda with Amazon SQS" (scaling, MaximumConcurrency 2 to 1,000).
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from skycore.api import SkycoreClient
+from skycore.flows.gate import PATIENCE_MS
+from skycore.messages.limits import BULK_WAIT_MS, PACE, SINGLE_WAIT_MS
+from skycore.storage.table import Row
+
+SEEN_SECONDS = 0.5  # that Skycore takes for an answer, as docs/limits.md reckons
+
+
+def source(template):
+    return template.functions["DispatchFunction"]["Events"]["Queue"]["Properties"]
+
+
+def bounds(template, name: str) -> tuple[int, int]:
+    parameter = template.body["Parameters"][name]
+    return parameter["MinValue"], parameter.get("MaxValue", 10**6)
+
+
+def test_the_pollers_copies_are_within_what_aws_takes(template):
+    assert source(template)["ScalingConfig"] == {
+        "MaximumConcurrency": {"Ref": "DispatchMaximumConcurrency"}
+    }
+    assert bounds(template, "DispatchMaximumConcurrency") == (2, 1000)
+
+
+def test_no_reserved_concurrency_refuses_what_the_poller_has_pulled(template):
+    # A throttled batch counts as a receive: five of them would be in the dead-letter queue unsent.
+    assert "ReservedConcurrentExecutions" not in template.functions["DispatchFunction"]
+
+
+def test_what_is_reserved_for_single_sends_is_taken_from_nobody_by_default(template):
+    assert template.body["Parameters"]["SendReservedConcurrency"]["Default"] == 0
+
+
+def test_a_batch_ends_before_its_function_however_slow_skycore_is(template, app):
+    defaults = inspect.signature(SkycoreClient.__init__).parameters
+    call = defaults["connect_timeout"].default + defaults["read_timeout"].default
+    waits = (PATIENCE_MS + BULK_WAIT_MS) / 1000
+    assert waits + call <= app("dispatch").DEADLINE_SECONDS
+
+
+def test_all_messages_of_a_batch_go_out_side_by_side(template):
+    assert source(template)["BatchSize"] <= Row.Meta.max_pool_connections
+
+
+def test_what_is_pulled_is_dealt_with_before_the_queue_gives_it_to_another(template):
+    visible = template.resources["SendQueue"]["Properties"]["VisibilityTimeout"]
+    timeout = template.functions["DispatchFunction"]["Timeout"]
+    window = source(template).get("MaximumBatchingWindowInSeconds", 0)
+    assert visible >= 6 * timeout + window
+
+
+def test_a_few_lost_batches_set_nothing_aside(template):
+    redrive = template.resources["SendQueue"]["Properties"]["RedrivePolicy"]
+    assert redrive["maxReceiveCount"] >= 5  # the least that AWS advises for an event source
+
+
+@pytest.mark.parametrize("per_second", [1, 5, 10, 20])
+def test_the_least_copies_keep_usual_limits_busy(template, per_second):
+    # A copy holds a batch from its first slot to its last answer: batch / rate + t seconds.
+    batch, share = source(template)["BatchSize"], template.body["Parameters"]["PriorityShare"]
+    rate = per_second * PACE / 100 * (1 - share["Default"] / 100)
+    copies = bounds(template, "DispatchMaximumConcurrency")[0]
+    assert copies * batch / (batch / rate + SEEN_SECONDS) >= 0.95 * rate
+
+
+def test_a_single_send_ends_before_its_function(app):
+    defaults = inspect.signature(SkycoreClient.__init__).parameters
+    call = defaults["connect_timeout"].default + defaults["read_timeout"].default
+    assert SINGLE_WAIT_MS / 1000 + call < app("send").DEADLINE_SECONDS

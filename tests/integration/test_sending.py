@@ -66,12 +66,24 @@ def test_what_proves_that_nothing_was_sent_frees_the_key(stack, sms, error, http
         assert "Idempotency-Replayed" not in again[-1].headers
 
 
+def texted(stack, number: str, **message) -> None:
+    """The handset wrote to us, and subscribers have heard of it: so has the list of opt-outs."""
+    inbound = stack.control("inbound", {"from": number, "to": "60856", **message})
+    received = {"skycore.sms_received", "skycore.mms_received"}
+    sought = inbound["tracking_id"]
+
+    def it(event) -> bool:
+        known = {event["data"].get("tracking_id"), event["data"].get("transaction_id")}
+        return event["type"] in received and sought in known
+
+    stack.event(it)
+
+
 def test_a_stop_is_respected_until_a_start(stack, sms):
     to = number()
     body = {**sms, "to": to}
     assert stack.post("/messages", body).status_code == 201
-    stack.control("inbound", {"from": to, "to": "60856", "text": " Stop. "})
-    assert until(lambda: stack.post("/messages", body).status_code == 422)
+    texted(stack, to, text=" Stop. ")
     problem(stack.post("/messages", body), 422, "recipient_opted_out")
     queued = stack.post("/messages", body, Prefer="respond-async")
     problem(queued, 422, "recipient_opted_out")
@@ -79,8 +91,14 @@ def test_a_stop_is_respected_until_a_start(stack, sms):
     assert entry["code"] == "recipient_opted_out"
     problem(stack.post("/messages", {**body, "dry_run": True}), 422, "recipient_opted_out")
     # Another sender is not concerned; Skycore itself may still refuse (E114), which is learnt.
-    stack.control("inbound", {"from": to, "to": "60856", "text": "START"})
-    assert until(lambda: stack.post("/messages", body).status_code == 201)
+    texted(stack, to, text="START")
+    assert stack.post("/messages", body).status_code == 201
+
+
+def test_a_stop_as_the_subject_of_an_mms_is_respected(stack, sms):
+    to = number()
+    texted(stack, to, subject="STOP", files=["cat.png"])
+    problem(stack.post("/messages", {**sms, "to": to}), 422, "recipient_opted_out")
 
 
 def test_a_sentence_with_stop_in_it_is_flagged_and_stops_nothing(stack, sms):

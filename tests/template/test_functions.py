@@ -37,9 +37,10 @@ def test_the_environment_is_exactly_what_the_code_reads(template, verb, app):
 def test_a_role_names_its_resources(template, verb):
     for statement in template.statements(f"{verb.title()}Role"):
         if "Fn::If" in statement:
-            condition, in_vpc, _ = statement["Fn::If"]
-            assert condition == "InVpc"  # network interfaces have no ARN beforehand
-            assert all(action.startswith("ec2:") for action in in_vpc["Action"])
+            condition, allowed, _ = statement["Fn::If"]
+            # Network interfaces have no ARN beforehand, traces have none at all.
+            service = {"InVpc": "ec2:", "WithTracing": "xray:"}[condition]
+            assert all(action.startswith(service) for action in allowed["Action"])
             continue
         actions = statement["Action"]
         actions = [actions] if isinstance(actions, str) else actions

@@ -147,7 +147,7 @@ def stack(request) -> Stack:
     if _shared not in stash:
         up = contextlib.ExitStack()
         config.add_cleanup(up.close)
-        stash[_shared] = up.enter_context(brought_up(LOCAL_DIR))
+        stash[_shared] = up.enter_context(brought_up(LOCAL_DIR, "LogLevel=DEBUG"))
     made: Stack = stash[_shared]
     return made
 

@@ -36,5 +36,6 @@ def _credentials(text: str) -> Credentials:
     except ValueError:
         return Credentials()
     known = {name: str(value[name]) for name in ("api_key", "user", "password") if value.get(name)}
-    hide(*known.values())
-    return Credentials(**known)
+    credentials = Credentials(**known)
+    hide(*known.values(), *credentials.elements.values())
+    return credentials

@@ -12,8 +12,10 @@ import pytest
 from skycore import times
 from skycore.api import NotSent, Refused
 from skycore.flows import dispatch as dispatching
+from skycore.flows.batch import enqueue_batch
+from skycore.flows.compose import Rules
 from skycore.flows.dispatch import BACKOFF, MOST_TRIES, dispatch
-from skycore.flows.enqueue import LONGEST_WAIT
+from skycore.flows.enqueue import LONGEST_WAIT, enqueue
 from skycore.flows.gate import Gate
 from skycore.flows.read import cancel, get_message
 from skycore.messages.limits import Wait
@@ -21,6 +23,8 @@ from skycore.problems import Problem
 from skycore.storage import keys, messages
 from tests.unit.flows.test_sending import (
     QUEUES,
+    RULES,
+    SMS,
     deliver,
     line,
     post,
@@ -242,3 +246,23 @@ def test_every_queued_row_is_listed_where_sweep_looks(line, skycore, queue, cloc
 
 def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line):
     assert found(post(line).body["message_id"]).deadline is None
+
+
+def test_a_refused_message_leaves_no_row_behind_wherever_it_dies(table, monkeypatch):
+    abroad = Rules.of("US", "44", 90)
+    with pytest.raises(Problem, match="country_not_allowed"):
+        enqueue(SMS, caller="arn", key="k", queue_url="send", rules=abroad)
+    assert table.calls["PutItem"] == 0
+    waiting = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
+    again = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=abroad)
+    assert (again.replayed, again.body) == (True, waiting.body)
+
+
+def test_a_repeat_while_the_queue_is_out_does_not_say_that_nothing_will_be_sent(outside):
+    first = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
+    body = {"messages": [SMS]}
+    told = enqueue_batch(body, caller="arn", key="b", queue_url="send", rules=RULES)
+    outside.queue_is_out = True
+    again = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
+    assert (again.status, again.replayed, again.body) == (202, True, first.body)
+    assert enqueue_batch(body, caller="arn", key="b", queue_url="send", rules=RULES) == told

@@ -222,11 +222,13 @@ def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
     lost = queue.send_many(queue_url, [queue_body(row) for _, row in waiting])
     now = times.now()
     for number, (entry, row) in enumerate(waiting):
-        if number not in lost:
-            entry.result = views.message(entry.before or row, now)
-            metrics.count("Queued", entry.before is None)
-            continue
-        if entry.before is None and entry.draft is not None:
+        if entry.before is not None:  # if the queue does not take it again, sweep sees to it
+            entry.result = views.message(entry.before, now)
+        elif number not in lost:
+            entry.result = views.message(row, now)
+            metrics.count("Queued")
+        else:
             messages.release(row)
-            opt_out.give_back(entry.draft, entry.taken)
-        entry.refuse(not_queued())
+            if entry.draft is not None:
+                opt_out.give_back(entry.draft, entry.taken)
+            entry.refuse(not_queued())

@@ -81,7 +81,7 @@ def dispatch(
             failed += _send_all(ready, line, queues, deadline)
         except Exception as error:  # noqa: BLE001 - what is dealt with already stays so
             log_exception("limits not read", error)
-            failed += [queued.queue_id for queued in ready]
+            failed += [one.queue_id for one in ready]
     return failed
 
 

@@ -39,26 +39,47 @@ def enqueue(
         return dry_run(draft, rules)
     row = queued_row(draft, body, idempotency.message_id(caller, key), rules.days)
     about(message_id=row.message_id)
-    existing = messages.create(row)
-    if existing is not None and not is_still_queued(existing, row):
-        return replay(existing, row.fingerprint)
+    refusal = _refusal(draft, rules)
+    # What is refused gets no row, not even for a moment: sweep would queue one that is left behind.
+    existing = messages.create(row) if refusal is None else messages.get(row.message_id)
+    if existing is not None:
+        return _repeated(existing, row, queue_url)
+    if refusal is not None:
+        raise refusal
     taken = None
     try:
-        if existing is None:
-            check_new(draft, rules)
-            taken = opt_out.check(draft)
-            if taken is not None:
-                queued.mark_confirmation(row.message_id)
-        # A row that a call wrote which died before the queue had it goes again: dispatch sends a
-        # message once, however often the queue names it.
+        taken = opt_out.check(draft)
+        if taken is not None:
+            queued.mark_confirmation(row.message_id)
         _queue(row, queue_url)
     except BaseException:
-        if existing is None:
-            messages.release(row)
-            opt_out.give_back(draft, taken)
+        messages.release(row)
+        opt_out.give_back(draft, taken)
         raise
-    metrics.count("Queued", existing is None)
-    return Sent(202, views.message(existing or row, times.now()), replayed=existing is not None)
+    metrics.count("Queued")
+    return Sent(202, views.message(row, times.now()))
+
+
+def _repeated(existing: MessageRow, row: MessageRow, queue_url: str) -> Sent:
+    """The answer to a call under the key of a message that is there.
+
+    If that still waits it goes into the queue again, for a call that died before the queue had it:
+    dispatch sends a message once, however often the queue names it. If the queue does not take it
+    now, sweep sees to it.
+    """
+    if not is_still_queued(existing, row):
+        return replay(existing, row.fingerprint)
+    queue.send_many(queue_url, [queue_body(row)])
+    return Sent(202, views.message(existing, times.now()), replayed=True)
+
+
+def _refusal(draft: Draft, rules: Rules) -> Problem | None:
+    """Why the message could not be sent if it is new."""
+    try:
+        check_new(draft, rules)
+    except Problem as problem:
+        return problem
+    return None
 
 
 def _queue(row: MessageRow, queue_url: str) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-import socket
+import socketserver
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -71,28 +72,29 @@ FAULTS = {
 }
 SHORT = {"reset_after", "half", "garbage", "http500", "http302"}  # in make test
 ELSEWHERE = {
-    "connection refused": lambda: f"http://127.0.0.1:{free_port()}/",
-    "no such name": lambda: "https://skycore.invalid/",
-    "no TLS": lambda: f"https://127.0.0.1:{plain_listener()}/",
+    "connection refused": "http://127.0.0.1:{closed}/",
+    "no such name": "https://skycore.invalid/",
+    "no TLS": "https://127.0.0.1:{plain}/",
 }
-_listeners: list[socket.socket] = []
 
 
-def plain_listener() -> int:
-    """The port of a server that answers every TLS handshake with plain text."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    _listeners.append(listener)
+class PlainServer(socketserver.BaseRequestHandler):
+    """Answers every TLS handshake with plain text."""
 
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                with contextlib.closing(listener.accept()[0]) as connection:
-                    connection.recv(65536)
-                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    ThreadPoolExecutor(1).submit(serve)
-    port: int = listener.getsockname()[1]
-    return port
+
+@contextlib.contextmanager
+def plain_server() -> Iterator[int]:
+    """The port of a server that speaks no TLS."""
+    with socketserver.TCPServer(("127.0.0.1", 0), PlainServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
 
 
 @contextlib.contextmanager
@@ -111,13 +113,12 @@ def fault(stack, name: str) -> Iterator[None]:
             FunctionName=function, Environment={"Variables": {**known, "SKYCORE_URL": url}}
         )
 
-    skycore_at(ELSEWHERE[name]())
-    try:
-        yield
-    finally:
-        skycore_at(known["SKYCORE_URL"])
-        while _listeners:
-            _listeners.pop().close()
+    with plain_server() as plain:
+        skycore_at(ELSEWHERE[name].format(closed=free_port(), plain=plain))
+        try:
+            yield
+        finally:
+            skycore_at(known["SKYCORE_URL"])
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skycore.aws import batches as cutting
-from skycore.aws.batches import ENTRIES, batches, send_in_rounds
-
-
-@given(st.lists(st.integers(0, 300_000), max_size=60))
-def test_every_entry_is_in_one_call_of_legal_size(sizes):
-    made = list(batches(range(len(sizes)), sizes, 250_000))
-    assert [index for batch in made for index in batch] == list(range(len(sizes)))
-    for batch in made:
-        assert len(batch) <= ENTRIES
-        assert len(batch) == 1 or sum(sizes[index] for index in batch) <= 250_000
+from skycore.aws.batches import send_in_rounds
 
 
 @pytest.fixture

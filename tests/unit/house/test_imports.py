@@ -14,6 +14,7 @@ PACKAGE = ROOT / "layers" / "skycore" / "skycore"
 MAY_IMPORT = {
     "catalogue": set(),
     "times": set(),
+    "parts": set(),
     "settings": set(),
     "logs": set(),
     "problems": set(),
@@ -23,10 +24,11 @@ MAY_IMPORT = {
     "api": {"catalogue"},
     "postbacks": {"catalogue"},
     "messages": {"catalogue"},
-    "aws": {"times", "logs"},
-    "storage": {"catalogue", "postbacks", "messages", "times", "logs", "tokens"},
+    "aws": {"times", "logs", "parts"},
+    "storage": {"catalogue", "postbacks", "messages", "times", "logs", "tokens", "parts"},
     "web": {"problems", "logs"},
     "flows": {
+        "parts",
         "aws",
         "api",
         "catalogue",

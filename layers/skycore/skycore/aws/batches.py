@@ -1,4 +1,4 @@
-"""Cutting many entries into the calls that SQS and SNS take."""
+"""Many entries for SQS or SNS: in calls of ten, and again what was refused."""
 
 from __future__ import annotations
 
@@ -6,24 +6,12 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from skycore.parts import parts
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 ENTRIES = 10  # in a call, the most that either service takes
-
-
-def batches(indexes: Iterable[int], sizes: Sequence[int], most_bytes: int) -> Iterator[list[int]]:
-    """Consecutive groups of at most ten indexes whose sizes stay within `most_bytes` together."""
-    batch: list[int] = []
-    total = 0
-    for index in indexes:
-        if batch and (len(batch) == ENTRIES or total + sizes[index] > most_bytes):
-            yield batch
-            batch, total = [], 0
-        batch.append(index)
-        total += sizes[index]
-    if batch:
-        yield batch
 
 
 def send_in_rounds(
@@ -45,7 +33,9 @@ def send_in_rounds(
     for number in range(rounds):
         if number and left:
             pause(number)
-        for batch in list(batches(sorted(left), sizes, most_bytes)):
+        for batch in list(
+            parts(sorted(left), sizes.__getitem__, most=ENTRIES, most_bytes=most_bytes)
+        ):
             if time.monotonic() >= end:
                 return left
             left -= send(batch)

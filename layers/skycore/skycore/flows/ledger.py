@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import metrics, times
 from skycore.aws import queue
+from skycore.flows import recipients
 from skycore.logs import log, log_exception, masked
 from skycore.messages import idempotency
 from skycore.problems import Problem
-from skycore.storage import batches, keys, messages
-from skycore.storage.table import expiry
+from skycore.storage import messages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from skycore.api import Reply
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 LARGEST_REQUEST = 350_000  # bytes of a request in a row; a row of DynamoDB holds 400 KiB in all
 LARGEST_ANSWER = 180_000  # bytes of an answer, which also fits, in base64, into a note
-NOTE_BYTES = 200_000  # of recipients in a note; with the rest under 256 KiB
 TOGETHER = 100  # rows of recipients that are written together
-LONGEST_WORD = 512  # characters
 
 
 def new_message(
@@ -91,7 +89,7 @@ def accept(
         "created_at": times.to_text(times.from_text(row.created_at)),
     }
     if reply.recipients:
-        body["recipients"] = _children(row, reply)
+        body["recipients"] = recipients.told(row.message_id, reply)
     note = _note(row) | {"status": "accepted", "tracking_id": tracking_id}
     _write(note | {"answer": _kept(201, body)}, mend_queue, days)
     note_recipients(row, reply, days=days, mend_queue=mend_queue, deadline=deadline)
@@ -128,7 +126,7 @@ def note_recipients(
     """
     note = _note(parent) | {"action": parent.action, "fingerprint": parent.fingerprint}
     left: list[dict[str, Any]] = []
-    for part in batched(_children(parent, reply), TOGETHER, strict=False):
+    for part in batched(recipients.told(parent.message_id, reply), TOGETHER, strict=False):
         if not left and time.monotonic() < deadline:
             try:
                 mend(note | {"children": part}, days)
@@ -136,7 +134,7 @@ def note_recipients(
             except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
                 log_exception("recipients not written", error, message_id=parent.message_id)
         left += part
-    for children in _by_note(left):
+    for children in recipients.notes(left):
         _queue(note | {"children": children}, mend_queue)
 
 
@@ -149,7 +147,7 @@ def mend(note: Mapping[str, Any], days: int) -> None:
     if "status" in note:
         _mend_message(note, moment, days)
     if "children" in note:
-        _mend_children(note, moment, days)
+        recipients.write(note, moment, days)
 
 
 def _mend_message(note: Mapping[str, Any], moment: datetime, days: int) -> None:
@@ -175,67 +173,6 @@ def _mend_message(note: Mapping[str, Any], moment: datetime, days: int) -> None:
         messages.accept_late(
             message_id, note["attempt"], moment, answer=answer, request=None, **extra
         )
-
-
-def _mend_children(note: Mapping[str, Any], moment: datetime, days: int) -> None:
-    """Pointers before rows, as for a single message; a row that is there stays as it is."""
-    children, reference = note["children"], note["client_reference"]
-    pointers = {
-        child["tracking_id"]: messages.PointerRow(
-            keys.tracking_partition(child["tracking_id"]),
-            keys.MESSAGE,
-            kind="pointer",
-            message_id=child["message_id"],
-            client_reference=reference,
-            expires=expiry(moment, days),
-        )
-        for child in children
-        if child["tracking_id"]
-    }
-    if batches.put_all(list(pointers.values())):
-        raise TimeoutError("DynamoDB left pointers unprocessed")
-    rows = [
-        messages.new_row(
-            child["message_id"],
-            child["status"],
-            moment=moment,
-            days=days,
-            attempt=note["attempt"],
-            action=note["action"],
-            to=child["to"],
-            sender=child["from"],
-            tracking_id=child["tracking_id"],
-            code=child.get("skycore_code"),
-            client_reference=reference,
-            parent=note["message_id"],
-            fingerprint=note["fingerprint"],
-            news=child["status"],
-        )
-        for child in children
-    ]
-    messages.create_many(rows)
-
-
-def _children(parent: MessageRow, reply: Reply) -> list[dict[str, Any]]:
-    """What the caller is told of each recipient that Skycore returned."""
-    told = []
-    for number, recipient in enumerate(reply.recipients, start=1):
-        child = {
-            "message_id": f"{parent.message_id}-{number}",
-            "status": recipient["outcome"],
-            "to": _word(recipient.get("to")),
-            "from": _word(recipient.get("from")),
-            "tracking_id": _word(recipient.get("tracking_id")),
-        }
-        if code := _word(recipient.get("error_code")):
-            child["skycore_code"] = code
-        told.append(child)
-    return told
-
-
-def _word(value: Any) -> str | None:
-    """A text that may be in a key; None for what no number, id or code is."""
-    return value if isinstance(value, str) and 0 < len(value) <= LONGEST_WORD else None
 
 
 def _note(row: MessageRow) -> dict[str, Any]:
@@ -276,18 +213,3 @@ def _queue(note: dict[str, Any], mend_queue: str) -> None:
     else:
         if lost:
             log.error("outcome lost", extra={"message_id": note["message_id"]})
-
-
-def _by_note(children: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Parts that fit into a message of the queue."""
-    part: list[dict[str, Any]] = []
-    size = 0
-    for child in children:
-        length = len(json.dumps(child)) + 2
-        if part and size + length > NOTE_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(child)
-        size += length
-    if part:
-        yield part

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import VerboseClientError
 
+from skycore.parts import parts
 from skycore.storage.table import Row
 
 if TYPE_CHECKING:
@@ -87,17 +88,11 @@ def cut_by_bytes[T: Row | Item](
     items: Iterable[T], most_items: int, most_bytes: int
 ) -> Iterator[list[T]]:
     """Parts, in order, of at most so many rows or items and bytes; what is larger goes alone."""
-    part: list[T] = []
-    size = 0
-    for item in items:
-        length = _bytes_of(item.serialize() if isinstance(item, Row) else item)
-        if part and (len(part) == most_items or size + length > most_bytes):
-            yield part
-            part, size = [], 0
-        part.append(item)
-        size += length
-    if part:
-        yield part
+
+    def size(item: T) -> int:
+        return _bytes_of(item.serialize() if isinstance(item, Row) else item)
+
+    return parts(items, size, most=most_items, most_bytes=most_bytes)
 
 
 def _bytes_of(value: Any) -> int:

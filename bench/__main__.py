@@ -25,6 +25,7 @@ def measured(build: Artefact) -> Iterator[Row]:
     yield from rows.cold_starts(build)
     with stub.running() as url:
         yield from rows.warm(build, url)
+        yield rows.requests(build, url)
     yield rows.package(build)
 
 

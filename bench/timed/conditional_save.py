@@ -1,11 +1,11 @@
-"""Floor of store: one conditional PynamoDB save for each postback, of its raw body."""
+"""Floor of store: one conditional PynamoDB save for each postback, of a row like store's."""
 
 import os
 from itertools import count
 from typing import ClassVar
 
 from clock import measure
-from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
+from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.models import Model
 from receipts import receipt
 
@@ -17,7 +17,12 @@ class Postback(Model):
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
-    body = BinaryAttribute(legacy_encoding=False)
+    kind = UnicodeAttribute()
+    number = UnicodeAttribute()
+    day = UnicodeAttribute()
+    at = UnicodeAttribute()
+    expires = NumberAttribute()
+    blob = BinaryAttribute(legacy_encoding=False)
 
 
 numbers = count()
@@ -25,7 +30,17 @@ numbers = count()
 
 def call() -> None:
     number = next(numbers)
-    Postback(f"tracking#{number}", "event", body=receipt(number)).save(Postback.pk.does_not_exist())
+    row = Postback(
+        f"tracking#{number}",
+        "event",
+        kind="event",
+        number="number#17743190000#2026-11",
+        day="day#2026-11-22#1",
+        at="event#2026-11-22T10:41:15.000000Z",
+        expires=1_803_120_075,
+        blob=receipt(number),
+    )
+    row.save(Postback.pk.does_not_exist())
 
 
 measure(call, 300)

@@ -16,4 +16,8 @@ def call() -> None:
     assert told == {"batchItemFailures": []}
 
 
-measure(call, max(3, 600 // size), items=size)
+if "once" in sys.argv:
+    call()
+    print(0)
+else:
+    measure(call, max(3, 600 // size), items=size)

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "settings": set(),
     "logs": set(),
     "problems": set(),
+    "user_agent": set(),
     "tokens": set(),
     "metrics": {"logs"},
     "invocation": {"logs", "metrics", "settings"},
@@ -50,7 +51,7 @@ HOMES = {
     "defusedxml": {"postbacks", "api"},
     "pynamodb": {"storage"},
     "boto3": set(),  # botocore does what it does for us, and starts a tenth faster
-    "botocore.session": {"aws"},
+    "botocore.session": {"aws", "user_agent"},
     "phonenumbers": {"api"},
 }
 

@@ -27,16 +27,13 @@ TYPE_PREFIX = "skycore."
 
 
 class EventRow(Row):
-    """One event. `blob` is zlib of a line of JSON (the event) and, mostly, the raw body."""
+    """One event. `blob` is zlib of a line of JSON (the event) and, mostly, the raw body.
+
+    A raw body that several events share, or that is too long, has a row of its own, `raw_key`.
+    """
 
     blob = BinaryAttribute(legacy_encoding=False)
     raw_key = UnicodeAttribute(null=True)
-
-
-class RawRow(Row):
-    """A raw body that several events share, or that is too long to stand beside its event."""
-
-    blob = BinaryAttribute(legacy_encoding=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +59,25 @@ def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[s
 
     Returns the ids of events that could not be put. A raw body goes before its events.
     """
-    raw_rows: dict[str, Row] = {}
-    event_rows: list[EventRow] = []
+    raw_items: dict[str, batches.Item] = {}
+    stored: list[tuple[str, str | None, batches.Item]] = []  # id, key of the raw body's row, item
     for raw, events in bodies:
         for event in events:
-            row = _row(event, raw, days, shared=len(events) > 1)
-            event_rows.append(row)
-            if row.raw_key and row.raw_key not in raw_rows:
-                raw_rows[row.raw_key] = RawRow(
-                    row.raw_key, "raw", kind="raw", blob=zlib.compress(raw), expires=row.expires
+            raw_key, item = _item(event, raw, days, shared=len(events) > 1)
+            stored.append((event.id, raw_key, item))
+            if raw_key and raw_key not in raw_items:
+                raw_items[raw_key] = batches.new_item(
+                    zlib.compress(raw),
+                    expiry(event.received_at, days),
+                    pk=raw_key,
+                    sk="raw",
+                    kind="raw",
                 )
-    failed_raw = {pk for pk, _ in batches.put_all(list(raw_rows.values()))}
-    ready = [row for row in event_rows if row.raw_key not in failed_raw]
-    failed = batches.put_all(ready) | {
-        (row.pk, row.sk) for row in event_rows if row.raw_key in failed_raw
+    failed_raw = {pk for pk, _ in batches.put_all(list(raw_items.values()))}
+    failed = batches.put_all([item for _, raw_key, item in stored if raw_key not in failed_raw])
+    return {keys.event_id_of(sk) for _, sk in failed} | {
+        event_id for event_id, raw_key, _ in stored if raw_key in failed_raw
     }
-    return {keys.event_id_of(sk) for _, sk in failed}
 
 
 def get(event_id: str) -> StoredEvent | None:
@@ -134,25 +134,28 @@ def off_the_unparsed_list(event_id: str) -> None:
             raise
 
 
-def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
+def _item(event: Event, raw: bytes, days: int, *, shared: bool) -> tuple[str | None, batches.Item]:
+    """An event's item, and the key of its raw body's own row if it has one."""
     pk, sk = keys.event_key(event.id)
     line = _pack(event)
     blob = zlib.compress(line if shared else line + b"\n" + raw)
     alone = not shared and len(blob) <= MOST_BLOB
-    return EventRow(
-        pk,
-        sk,
+    raw_key = None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}"
+    item = batches.new_item(
+        blob if alone or shared else zlib.compress(line),
+        expiry(event.received_at, days),
+        pk=pk,
+        sk=sk,
         kind="event",
-        blob=blob if alone or shared else zlib.compress(line),
-        raw_key=None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}",
+        raw_key=raw_key,
         number=keys.number_partition(event.counterpart, event.received_at)
         if event.counterpart
         else None,
         day=keys.day_partition(sk, event.received_at),
         state=keys.state_partition(UNPARSED) if event.unparsed else None,
         at=keys.at("event", event.received_at),
-        expires=expiry(event.received_at, days),
     )
+    return raw_key, item
 
 
 def _pack(event: Event) -> bytes:

@@ -11,6 +11,7 @@ from skycore.times import to_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 MESSAGE = "message"
 EVENT = "event#"
@@ -61,18 +62,18 @@ def at(kind: str, moment: datetime) -> str:
 
 def number_partition(number: str, moment: datetime) -> str:
     """The index by counterpart number and month."""
-    return f"number#{number[:40]}#{moment.astimezone(UTC):%Y-%m}"
+    return f"number#{number[:40]}#{to_key(moment)[:7]}"
 
 
 def day_partition(row_key: str, moment: datetime) -> str:
     """The index by day; a row's shard follows from its key."""
     shard = zlib.crc32(row_key.encode()) % DAY_SHARDS
-    return f"day#{moment.astimezone(UTC):%Y-%m-%d}#{shard}"
+    return f"day#{to_key(moment)[:10]}#{shard}"
 
 
 def day_partitions(moment: datetime) -> Iterator[str]:
     """All shards of one day."""
-    return (f"day#{moment.astimezone(UTC):%Y-%m-%d}#{shard}" for shard in range(DAY_SHARDS))
+    return (f"day#{to_key(moment)[:10]}#{shard}" for shard in range(DAY_SHARDS))
 
 
 def state_partition(state: str) -> str:

@@ -10,6 +10,8 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
+from skycore import user_agent  # noqa: F401 - for its effect on every session
+
 if TYPE_CHECKING:
     from datetime import datetime
 

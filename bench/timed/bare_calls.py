@@ -1,0 +1,70 @@
+"""Floors of send: the calls that it must make, with its own clients and nothing around them.
+
+`named`: ledger put, limiter update, POST, ledger update. `all`: also the two that its guarantees
+add, the opt-outs' read and the pointer from the tracking id, which must come before the update.
+"""
+
+import os
+import sys
+
+from clock import measure
+
+from skycore import times
+from skycore.api.transport import exchange, guard, new_session
+from skycore.messages.limits import Limits
+from skycore.storage import messages, suppression
+from skycore.storage.limiter import Limiter
+
+every = sys.argv[1] == "all"
+url = os.environ["SKYCORE_URL"]
+session = new_session()
+guard(session, url)
+limiter, limits = Limiter(), Limits(100_000, 1_000_000, 100_000_000)
+moment = times.now()
+row = messages.new_row(
+    "0" * 32,
+    "sending",
+    moment=moment,
+    days=90,
+    attempt="0" * 16,
+    action="sendSMS",
+    to="17743199144",
+    sender="60856",
+    client_reference="order-4711",
+    fingerprint="0" * 64,
+)
+body = b"xml=" + b"x" * 400
+answer = b"x" * 180
+
+
+def call() -> None:
+    messages.create(row)
+    if every:
+        suppression.suppressed([("17743199144", "60856")])
+    limiter.take(limits)
+    exchange(
+        session,
+        "POST",
+        url,
+        body=body,
+        timeout=(3, 15),
+        deadline=float("inf"),
+        most_bytes=100_000,
+    )
+    if every:
+        messages.put_pointer(
+            "U01TXzkwNDE3MzM=", row.message_id, "order-4711", moment=moment, days=90
+        )
+    messages.move(
+        row.message_id,
+        "accepted",
+        moment=moment,
+        own=True,
+        if_attempt=row.attempt,
+        tracking_id="U01TXzkwNDE3MzM=",
+        answer=answer,
+        request=None,
+    )
+
+
+measure(call, 150)

@@ -25,8 +25,8 @@ MAY_IMPORT = {
     "api": {"catalogue"},
     "postbacks": {"catalogue"},
     "messages": {"catalogue"},
-    "aws": {"times", "logs", "parts"},
-    "storage": {"catalogue", "postbacks", "messages", "times", "logs", "tokens", "parts"},
+    "aws": {"times", "logs", "parts", "user_agent"},
+    "storage": {"catalogue", "messages", "parts", "postbacks", "logs", "times", "tokens", "user_agent"},
     "web": {"problems", "logs"},
     "flows": {
         "parts",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from skycore import metrics
 from tests.template.conftest import ROOT, Template
 from tests.template.metric_checks import check
 
@@ -74,6 +75,16 @@ def test_a_parameter_of_alarms_is_in_the_runbook(template, parameter):
     (of_alarms,) = [g["Parameters"] for g in groups if g["Label"]["default"] == "Alarms"]
     if parameter in of_alarms:
         assert re.search(rf"[`\s]{parameter}\b", RUNBOOK.split("## Alarms", 1)[1])
+
+
+def test_the_runbook_lists_the_metrics_as_they_are():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\w+) \| (?:`(\w+)`)? ?\| (.+) \|$", RUNBOOK, flags=re.MULTILINE
+    )
+    assert rows == [
+        (name, metric.unit, metric.by or "", metric.meaning)
+        for name, metric in metrics.METRICS.items()
+    ]
 
 
 @pytest.mark.parametrize("name", ALARMS)

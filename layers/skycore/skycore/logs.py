@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHORTEST_SECRET = 6  # characters; blotting out a shorter one would spoil ordinary words
+LIBRARIES = ("boto3", "botocore", "pynamodb", "requests", "urllib3")
 
 _NO_MESSAGE: Mapping[str, str | None] = MappingProxyType({})
 _invocation: dict[str, str] = {}  # a process has one invocation at a time, on all its threads
@@ -52,6 +53,11 @@ class _Ids(logging.Filter):
 
 log = Logger(service="skycore", level=os.environ.get("LOG_LEVEL", "INFO"), json_serializer=_line)
 log.addFilter(_Ids())
+
+# Libraries say nothing: urllib3 quotes the URL of a reply whose headers it cannot parse, and in a
+# URL the key may be. What they raise is logged by us.
+for _library in LIBRARIES:
+    logging.getLogger(_library).setLevel(logging.CRITICAL + 1)
 
 
 def begin(**ids: str | None) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+import requests
 
 from skycore import logs, metrics
 from skycore.invocation import InvocationError, invocation
@@ -127,6 +130,31 @@ def test_what_is_missing_in_the_environment_is_told(lines):
     with pytest.raises(SettingsError, match="TABLE_NAME"):
         handler({}, CONTEXT)
     assert lines() == []
+
+
+def test_libraries_log_nothing(caplog):
+    caplog.set_level(logging.DEBUG)
+    for library in logs.LIBRARIES:
+        logging.getLogger(library).critical("the URL: https://x/?api_key=k")
+        logging.getLogger(f"{library}.connection").critical("the URL: https://x/?api_key=k")
+    assert caplog.records == []
+
+
+def test_a_reply_whose_headers_cannot_be_parsed_does_not_tell_its_url(caplog):
+    answer = b"HTTP/1.1 200 OK\r\n: nameless\r\nno colon\r\nContent-Length: 2\r\n\r\nok"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        requests.get(f"http://127.0.0.1:{server.getsockname()[1]}/?api_key=s3cr3t", timeout=5)
+        thread.join()
+    assert "s3cr3t" not in caplog.text
 
 
 def test_there_is_one_logger():

@@ -38,7 +38,8 @@ def _line(fields: Mapping[str, Any]) -> str:
     for secret in _secrets:
         if secret in text:
             text = text.replace(secret, "(hidden)")
-    return text
+    # Half a surrogate pair, which JSON may hold, has no UTF-8; the line must be written still.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class _Ids(logging.Filter):

@@ -98,6 +98,11 @@ def test_a_secret_that_was_read_is_in_no_line(lines, secret):
     assert line.count("(hidden)") == 2
 
 
+def test_half_a_character_does_not_keep_a_line_from_being_written(lines):
+    logs.log.info("odd", extra={"tracking_id": "a\ud800b"})
+    assert lines(text=True)[0].encode()
+
+
 def test_short_words_are_not_blotted_out(lines):
     logs.hide("a", "level")
     logs.log.info("level a")

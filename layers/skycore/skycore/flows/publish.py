@@ -113,6 +113,7 @@ def _publish(news: Sequence[_News], source: str, topic_arn: str) -> list[_News]:
             log_exception("not told", error)
             left.append(one)
         else:
+            log.debug("told", extra={"event": envelope["type"], "event_id": envelope["id"]})
             ready.append(one)
             pairs.append((event_json(envelope), message_attributes(envelope)))
     about()

@@ -9,6 +9,7 @@ import urllib.error
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,11 @@ from tests.integration.conftest import Stack, brought_up, until
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 PER_SECOND, PER_MINUTE = 10, 300
+PRIORITY_SHARE = 0.2  # the template's default
 MINUTES = float(os.environ.get("LIMIT_MINUTES", "4"))  # in which all workers work
 WORKERS = 50
-RAMP_SECONDS = 2.5  # between two workers' starts: the emulator starts a process for each copy
 LONGEST_PAUSE = 2.5  # seconds that a worker adds of its own
-GATEWAY_SECONDS = 60  # patience with the emulator, which is slower than API Gateway's 29 s
+EMULATOR_SECONDS = 300  # patience while the emulator starts a process for each copy of send
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +46,18 @@ class Worker:
     """One caller: sends one message after another and does as it is told when it is refused."""
 
     def __init__(self, stack: Stack, number: int) -> None:
-        self.client = Client(stack.description, timeout=GATEWAY_SECONDS)
+        self.client = Client(stack.description, timeout=EMULATOR_SECONDS)
         self.number = number
         self.answers: Counter[int] = Counter()
         self.sent: list[str] = []
 
-    def work(self, begin: float, end: float) -> None:
-        time.sleep(max(0.0, begin - time.monotonic()))
+    def warm_up(self) -> None:
+        """Gets a copy of the function of its own, if all workers call at the same moment."""
+        body = {"to": "+17743191000", "from": "60856", "text": "warm", "dry_run": True}
+        assert self.client.request("POST", "/messages", body).status_code == 200
+
+    def work(self, end: float) -> None:
+        """Sends until `end` (monotonic seconds)."""
         refused = 0
         while time.monotonic() < end:
             text = f"w{self.number} {len(self.sent)}"
@@ -71,10 +77,15 @@ class Worker:
                 time.sleep(min(pause, max(0.0, end - time.monotonic())))
 
 
-def arrivals(stack: Stack) -> list[float]:
-    """When each message reached Skycore, seconds since 1970, by the simulator's clock."""
+def sent(stack: Stack, prefix: str) -> list[dict[str, Any]]:
+    """The messages that Skycore has whose texts begin so, oldest first."""
     rows = stack.control("messages?limit=50000")["messages"]
-    return [datetime.fromisoformat(row["time"]).timestamp() for row in rows]
+    return [row for row in rows if row["text"].startswith(prefix)]
+
+
+def arrivals(stack: Stack, prefix: str) -> list[float]:
+    """When they reached Skycore, seconds since 1970, by the simulator's clock."""
+    return [datetime.fromisoformat(row["time"]).timestamp() for row in sent(stack, prefix)]
 
 
 def calls_by_minute(times: list[float], begin: float, end: float) -> list[int]:
@@ -85,20 +96,19 @@ def calls_by_minute(times: list[float], begin: float, end: float) -> list[int]:
 
 def test_fifty_workers_never_exceed_a_limit_and_use_it(limited):
     workers = [Worker(limited, number) for number in range(WORKERS)]
-    first, all_work = time.monotonic(), time.time() + WORKERS * RAMP_SECONDS
-    end = first + WORKERS * RAMP_SECONDS + 60 * MINUTES
     with ThreadPoolExecutor(WORKERS) as pool:
-        starts = [first + worker.number * RAMP_SECONDS for worker in workers]
-        list(pool.map(lambda worker, begin: worker.work(begin, end), workers, starts))
+        list(pool.map(Worker.warm_up, workers))
+        begin, end = time.time(), time.monotonic() + 60 * MINUTES
+        list(pool.map(lambda worker: worker.work(end), workers))
     counts = limited.control("counts")
     accepted = sum(len(worker.sent) for worker in workers)
     answers = sum((worker.answers for worker in workers), Counter())
     refused = sum(counts["refusals"].values())
-    minutes = calls_by_minute(arrivals(limited), all_work, all_work + 60 * MINUTES)
+    minutes = calls_by_minute(arrivals(limited, "w"), begin, begin + 60 * MINUTES)
     mean = sum(minutes) / len(minutes)
     print(
-        f"{WORKERS} workers, {MINUTES} min at {PER_SECOND}/s and {PER_MINUTE}/min, of which in a "
-        f"minute while all work: {mean:.1f} on the average of all alignments "
+        f"{WORKERS} workers, {MINUTES} min at {PER_SECOND}/s and {PER_MINUTE}/min, of which "
+        f"in a minute: {mean:.1f} on the average of all alignments "
         f"({mean / PER_MINUTE:.1%}), least {min(minutes)}, most {max(minutes)}; "
         f"most calls in a window {counts['most_calls_in']}; accepted {accepted}, "
         f"refused by Skycore {refused}, answers {dict(answers)}"
@@ -107,8 +117,8 @@ def test_fifty_workers_never_exceed_a_limit_and_use_it(limited):
     assert refused <= 0.005 * accepted
     assert mean >= 0.95 * PER_MINUTE
     assert set(answers) == {201, 429}
-    sent = [row["text"] for row in limited.control("messages?limit=50000")["messages"]]
-    assert sorted(sent) == sorted(text for worker in workers for text in worker.sent)
+    texts = [row["text"] for row in sent(limited, "w")]
+    assert sorted(texts) == sorted(text for worker in workers for text in worker.sent)
 
 
 def test_a_thousand_through_batch_while_skycore_throttles_and_goes_down(limited):
@@ -126,27 +136,38 @@ def test_a_thousand_through_batch_while_skycore_throttles_and_goes_down(limited)
     assert [row["message_id"] for row in again.json()["messages"]] == [
         row["message_id"] for row in rows
     ]
-    wanted = {f"batch {n}" for n in range(1000)}
+    queued_at = time.monotonic()
 
-    def sent() -> list[str]:
+    def arrived() -> int:
         try:
-            kept = limited.control("messages?limit=9000")["messages"]
+            return len(arrivals(limited, "batch "))
         except urllib.error.URLError:  # its control routes are down with it
-            return []
-        return [row["text"] for row in kept if row["text"] in wanted]
+            return 0
 
-    assert until(lambda: len(sent()) > 200, 300)
+    assert until(lambda: arrived() > 550, 400)
+    times = arrivals(limited, "batch ")
+    open_to_it = PER_MINUTE * (1 - PRIORITY_SHARE)
+    minutes = calls_by_minute(times, times[0], times[-1])
+    mean = sum(minutes) / len(minutes)
     limited.control("settings", {"next_errors": ["E106", "E113", "E120"]}, "PATCH")
     limited.control("down", {"seconds": 60})
-    began = time.monotonic()
-    assert until(lambda: len(sent()) >= 1000, 900)
-    print(f"a thousand: all sent {time.monotonic() - began:.0f} s after Skycore went down")
-    assert sorted(sent()) == sorted(wanted)
-    assert until(
-        lambda: all(
-            limited.get(f"/messages/{row['message_id']}").json()["status"]
-            in {"accepted", "sent", "delivered"}
-            for row in rows[::50]
-        ),
-        120,
+    assert until(lambda: arrived() >= 1000, 900)
+    took = time.monotonic() - queued_at
+
+    def statuses() -> Counter[str]:
+        listed = (limited.get(f"/messages/{row['message_id']}").json() for row in rows)
+        return Counter(row["status"] for row in listed)
+
+    assert until(lambda: statuses() == {"accepted": 1000}, 120)
+    texts = [row["text"] for row in sent(limited, "batch ")]
+    counts = limited.control("counts")
+    print(
+        f"a thousand in a batch: {mean:.1f} a minute of the {open_to_it:.0f} that are open to it "
+        f"({mean / open_to_it:.1%}), most {max(minutes)}; with throttling and a minute's outage "
+        f"all sent after {took:.0f} s, {len(set(texts))} different ones, {len(texts)} in all; "
+        f"most calls in a window {counts['most_calls_in']}, refusals {counts['refusals']}"
     )
+    assert sorted(texts) == sorted(entry["text"] for entry in batch["messages"])
+    assert max(minutes) <= open_to_it
+    assert mean >= 0.95 * open_to_it
+    assert counts["most_calls_in"]["minute"] <= PER_MINUTE

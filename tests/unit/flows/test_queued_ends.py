@@ -108,7 +108,9 @@ def test_five_failed_calls_end_it_and_say_why(line, skycore, queue, clock, table
     assert row.detail is not None
     assert row.detail.startswith("5 calls failed and nothing was sent")
     assert steps(message_id)[-1] == "rejected"
-    assert get_message(message_id)["status"] == "rejected"
+    told = get_message(message_id)
+    assert (told["status"], told["detail"]) == ("rejected", row.detail)
+    assert told.get("skycore_code") == code
     with pytest.raises(Problem, match="not_cancellable"):
         cancel(message_id)
 

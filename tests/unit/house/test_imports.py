@@ -26,7 +26,16 @@ MAY_IMPORT = {
     "postbacks": {"catalogue"},
     "messages": {"catalogue"},
     "aws": {"times", "logs", "parts", "user_agent"},
-    "storage": {"catalogue", "messages", "parts", "postbacks", "logs", "times", "tokens", "user_agent"},
+    "storage": {
+        "catalogue",
+        "messages",
+        "parts",
+        "postbacks",
+        "logs",
+        "times",
+        "tokens",
+        "user_agent",
+    },
     "web": {"problems", "logs"},
     "flows": {
         "parts",

@@ -19,20 +19,20 @@ def apply_receipt(message_id: str, event: Event) -> None:
 
     This also mends a row whose update to accepted was lost.
     """
-    if not _move(message_id, event):
+    row = _move(message_id, event)
+    if row is None:
         return
-    row = messages.get(message_id)
-    if row is not None and _accepted_at(row) is None:
+    if _accepted_at(row) is None:
         # This receipt was quicker than our own note that Skycore accepted, which then is no news.
         apply_earlier_receipts(row, event.tracking_id)
-    elif row is not None:
+    else:
         _measure(row, event)
 
 
 def apply_earlier_receipts(row: MessageRow, tracking_id: str | None) -> None:
     """Applies receipts that came before anyone knew whose tracking id they carry."""
     for event in events.of_tracking_id(tracking_id) if tracking_id else ():
-        if _move(row.message_id, event):
+        if _move(row.message_id, event) is not None:
             _measure(row, event)
 
 
@@ -48,8 +48,11 @@ def _accepted_at(row: MessageRow) -> datetime | None:
     return times.from_text(line.split(" ", 1)[0]) if line else None
 
 
-def _move(message_id: str, event: Event) -> bool:
+def _move(message_id: str, event: Event) -> MessageRow | None:
+    """The message's row as the event made it; None if the event changed nothing."""
     step = event.status_step
-    return step is not None and messages.receive(
+    if step is None:
+        return None
+    return messages.receive(
         message_id, step, event.counterpart, event.received_at, tracking_id=event.tracking_id
     )

@@ -217,7 +217,8 @@ def move(
         condition &= MessageRow.attempt == if_attempt
     if if_status is not None:
         condition &= MessageRow.status == if_status
-    return move_if(message_id, status, moment, condition, own=own, attributes=attributes)
+    moved = move_if(message_id, status, moment, condition, own=own, attributes=attributes)
+    return moved is not None
 
 
 def receive(
@@ -227,8 +228,8 @@ def receive(
     moment: datetime,
     *,
     tracking_id: str | None,
-) -> bool:
-    """Moves a message to the `status` that a postback tells of `number`; True if it did.
+) -> MessageRow | None:
+    """Moves a message to the `status` that a postback tells of `number`; its row if it did.
 
     The row gets the tracking id too, in case our own note of it was lost.
 
@@ -251,8 +252,11 @@ def move_if(
     *,
     own: bool,
     attributes: Mapping[str, Any],
-) -> bool:
-    """Moves a message to `status` on this condition, whatever it has; else as `move`."""
+) -> MessageRow | None:
+    """Moves a message to `status` on this condition, whatever it has; else as `move`.
+
+    The row as it then is, None if the condition does not hold.
+    """
     actions: list[Action] = [
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
@@ -279,7 +283,7 @@ def accept_late(message_id: str, attempt: str, moment: datetime, **attributes: A
     ]
     received = (MessageRow.rank > RANKS["accepted"]) & (MessageRow.rank <= RANKS["delivered"])
     condition = received & (MessageRow.attempt == attempt) & MessageRow.answer.does_not_exist()
-    return update(message_id, actions, condition)
+    return update(message_id, actions, condition) is not None
 
 
 def put_pointer(
@@ -320,16 +324,16 @@ def _sets(attributes: Mapping[str, Any]) -> list[Action]:
     ]
 
 
-def update(message_id: str, actions: Sequence[Action], condition: Condition) -> bool:
-    """Changes a message's row; False if it is not as the condition says."""
+def update(message_id: str, actions: Sequence[Action], condition: Condition) -> MessageRow | None:
+    """Changes a message's row: as it then is, None if it is not as the condition says."""
     row = MessageRow(keys.message_partition(message_id), keys.MESSAGE)
     try:
-        row.update(list(actions), condition)
+        row.update(list(actions), condition)  # answered with the whole row, which `row` takes
     except UpdateError as error:
         if not _condition_failed(error):
             raise
-        return False
-    return True
+        return None
+    return row
 
 
 def _condition_failed(error: PutError | UpdateError | DeleteError) -> bool:

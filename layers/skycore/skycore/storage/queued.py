@@ -59,7 +59,7 @@ def put_back(row: MessageRow, *, tries: int, not_before: datetime, keep_line: bo
         _list_by_deadline(row),
     ]
     condition = (MessageRow.status == "sending") & (MessageRow.attempt == row.attempt)
-    return messages.update(row.message_id, actions, condition)
+    return messages.update(row.message_id, actions, condition) is not None
 
 
 def set_aside(row: MessageRow, **attributes: Any) -> bool:

@@ -11,7 +11,7 @@ from skycore.api import FieldError
 from skycore.aws import queue
 from skycore.flows import opt_out, views
 from skycore.flows.compose import check_new, compose, invalid
-from skycore.flows.enqueue import is_still_queued, not_queued, queue_body, queued_row
+from skycore.flows.enqueue import is_still_queued, not_queued, queued_row
 from skycore.flows.refusals import count_refusal
 from skycore.flows.send import check_key, dry_run, replay
 from skycore.logs import log_exception
@@ -219,7 +219,7 @@ def _confirm(entry: _Entry) -> None:
 
 def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
     waiting = [(entry, entry.row) for entry in entries if entry.row is not None]
-    lost = queue.send_many(queue_url, [queue_body(row) for _, row in waiting])
+    lost = queue.send_many(queue_url, [queued.queue_body(row) for _, row in waiting])
     now = times.now()
     for number, (entry, row) in enumerate(waiting):
         if entry.before is not None:  # if the queue does not take it again, sweep sees to it

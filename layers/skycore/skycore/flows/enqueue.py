@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +68,7 @@ def _repeated(existing: MessageRow, row: MessageRow, queue_url: str) -> Sent:
     """
     if not is_still_queued(existing, row):
         return replay(existing, row.fingerprint)
-    queue.send_many(queue_url, [queue_body(row)])
+    queue.send_many(queue_url, [queued.queue_body(row)])
     return Sent(202, views.message(existing, times.now()), replayed=True)
 
 
@@ -83,7 +82,7 @@ def _refusal(draft: Draft, rules: Rules) -> Problem | None:
 
 
 def _queue(row: MessageRow, queue_url: str) -> None:
-    if queue.send_many(queue_url, [queue_body(row)]):
+    if queue.send_many(queue_url, [queued.queue_body(row)]):
         raise not_queued()
 
 
@@ -119,8 +118,3 @@ def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
     """Whether `existing` is the same message and waits to be sent."""
     same = existing.fingerprint == row.fingerprint
     return same and views.status_of(existing, times.now()) == "queued"
-
-
-def queue_body(row: MessageRow) -> str:
-    """What the send queue holds of a message: its id alone."""
-    return json.dumps({"message_id": row.message_id})

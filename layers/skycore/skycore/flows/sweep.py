@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from skycore import metrics, times
 from skycore.aws import queue
-from skycore.flows.enqueue import queue_body
 from skycore.flows.views import status_of
 from skycore.logs import log, log_exception
 from skycore.storage import keys, messages, queued
@@ -67,7 +66,7 @@ def _again(row: MessageRow, queue_url: str) -> bool:
         return False
     if row.status != "queued":
         return False
-    queue.send(queue_url, queue_body(row))
+    queue.send(queue_url, queued.queue_body(row))
     queued.mark_seen(row)
     return True
 

@@ -6,6 +6,7 @@ first among those that dispatch has not seen, then by the hour of that time.
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from pynamodb.expressions.update import Action
 
 LOOK_BACK_HOURS = 6  # that sweep may have been down without leaving late messages behind
+
+
+def queue_body(row: MessageRow) -> str:
+    """What the send queue holds of a message: its id alone."""
+    return json.dumps({"message_id": row.message_id})
 
 
 def take(row: MessageRow, attempt: str, moment: datetime) -> bool:

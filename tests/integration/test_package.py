@@ -1,0 +1,43 @@
+"""The packages that the stack was deployed from: small, trimmed, with bytecode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.artefact import LAYERS, Artefact
+from tests.integration.conftest import LOCAL_DIR, ROOT
+
+LARGEST = 12 * 1024 * 1024  # bytes of all layers, zipped
+CALLED = {"dynamodb", "secretsmanager", "sns", "sqs"}
+
+
+@pytest.fixture
+def build(stack) -> Path:
+    return ROOT / LOCAL_DIR / "build"
+
+
+def test_the_layers_are_small(build):
+    artefact = Artefact(build)
+    assert sum(artefact.zipped(layer) for layer in LAYERS) <= LARGEST
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_module_has_its_bytecode(build, layer):
+    for source in (build / layer).rglob("*.py"):
+        compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+        # Flags 1: not checked against the source, whose times unpacking may change (PEP 552).
+        assert compiled.read_bytes()[4:8] == b"\x01\0\0\0", source
+
+
+def test_only_what_is_called_is_described(build):
+    data = build / "DependenciesLayer" / "python" / "botocore" / "data"
+    assert {path.name for path in data.iterdir() if path.is_dir()} == CALLED
+    assert (data / "endpoints.json").stat().st_size < 100_000
+    assert not list(data.rglob("*.gz"))
+
+
+def test_a_function_is_its_handler_alone(build):
+    for folder in build.glob("*Function"):
+        assert {path.name for path in folder.iterdir()} == {"app.py"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bench.artefact import LAYERS, Artefact
 from tests.integration.conftest import LOCAL_DIR, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LARGEST = 12 * 1024 * 1024  # bytes of all layers, zipped
 CALLED = {"dynamodb", "secretsmanager", "sns", "sqs"}

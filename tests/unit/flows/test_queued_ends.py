@@ -145,6 +145,19 @@ def test_moved_back_twice_it_is_sent_once(line, skycore, queue, clock):
     assert (status(message_id), skycore.calls) == ("accepted", 1)
 
 
+def test_moved_back_it_is_sent_though_the_tables_answer_was_lost(
+    line, skycore, queue, clock, monkeypatch
+):
+    message_id = queued()
+    skycore.outcome = NotSent("refused")
+    dead = try_until_set_aside(line, message_id, queue, clock)
+    skycore.outcome = None
+    revive = dispatching.queued.revive
+    monkeypatch.setattr(dispatching.queued, "revive", lambda *given: revive(*given) and False)
+    give(line, dead)
+    assert (status(message_id), skycore.calls) == ("accepted", 1)
+
+
 def test_moved_back_it_waits_for_a_limit_like_any_other(line, skycore, queue, clock, monkeypatch):
     message_id = queued()
     skycore.outcome = NotSent("refused")

@@ -96,7 +96,8 @@ def _ready(body: Mapping[str, Any], line: Line, queues: Queues) -> MessageRow | 
             # dispatch died before the dead-letter queue had it, or this is one copy of two.
             _set_aside(row.message_id, queues)
             return None
-        queued.revive(row, times.now())
+        if not queued.revive(row, times.now()):
+            row = messages.get(row.message_id)  # another copy, or a write whose answer was lost
     if row is None or row.request is None or row.status != "queued":
         log.info("nothing to send", extra={"message_id": body["message_id"]})
         return None

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -45,11 +45,9 @@ python -m ops COMMAND --help tells more and has examples.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Does what the command line says; the exit code."""
-    _quiet_logs()
     asked = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)  # what a command set up, it takes down
     try:
         answer: Answer | None = asked.run(chosen(asked), asked)
     except (Refused, WrongUse) as refusal:
@@ -58,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(_plainly(error), asked, PROBLEMS)
     except (RuntimeError, TimeoutError) as error:  # of the domain: what is left, and what to do
         return _failed(str(error), asked, PROBLEMS)
+    except EOFError:  # Ctrl-D at a question
+        return _failed("Nothing was changed.", asked, PROBLEMS)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
@@ -70,15 +70,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE if answer.well else PROBLEMS
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _quiet_logs() -> None:
-    """The domain's log lines are no part of an answer: warnings, and on stderr."""
+def run_and_exit(*before: str) -> NoReturn:
+    """Runs as a process does: the arguments `before`, then those of the command line."""
+    # The domain's log lines are no part of an answer: warnings, and on stderr.
     log.setLevel("WARNING")
     for handler in log.handlers:
         handler.setStream(sys.stderr)  # type: ignore[attr-defined]
+    for ending in (signal.SIGINT, signal.SIGTERM):  # what a command set up, it takes down
+        signal.signal(ending, _interrupt)
+    sys.exit(main([*before, *sys.argv[1:]]))
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def _failed(why: str, asked: argparse.Namespace, code: int) -> int:
@@ -148,4 +152,4 @@ def _common(parser: argparse.ArgumentParser, *, first: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -33,13 +34,10 @@ class DeadLetters:
         return self
 
     def __exit__(self, *_: object) -> None:
-        handles = list(self._held.values())
-        for start in range(0, len(handles), AT_ONCE):
-            entries = [
-                {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-                for n, handle in enumerate(handles[start : start + AT_ONCE])
-            ]
-            self.sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+        for handle in self._held.values():
+            self.sqs.change_message_visibility(
+                QueueUrl=self.url, ReceiptHandle=handle, VisibilityTimeout=0
+            )
 
     def messages(self) -> Iterator[list[dict[str, Any]]]:
         """What is in the queue now, ten at a time, each once; hidden from others meanwhile.
@@ -47,7 +45,7 @@ class DeadLetters:
         What came into the queue since this began is left alone, so that what fails again at once
         is not moved round and round.
         """
-        began_ms = time.time() * 1000
+        began_ms: float | None = None
         seen: set[str] = set()
         empty = 0
         while empty < EMPTY_AFTER:
@@ -60,6 +58,7 @@ class DeadLetters:
                 MessageSystemAttributeNames=["All"],
             )
             received = answer.get("Messages", [])
+            began_ms = began_ms or _told_ms(answer)
             self._held |= {one["MessageId"]: one["ReceiptHandle"] for one in received}
             new = [
                 one for one in received if one["MessageId"] not in seen and sent_ms(one) <= began_ms
@@ -92,6 +91,12 @@ class DeadLetters:
         """Deletes a message for good."""
         self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         self._held.pop(message["MessageId"], None)
+
+
+def _told_ms(answer: dict[str, Any]) -> float:
+    """When AWS answered, by its clock, in milliseconds since 1970; rounded up to the second."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return (parsedate_to_datetime(date).timestamp() + 1 if date else time.time()) * 1000
 
 
 def sent_ms(message: dict[str, Any]) -> int:

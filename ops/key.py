@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HOLD_MS = 15_000  # renewed while it is wanted, so that nothing is held for long if this dies
 RENEW_SECONDS = 5.0
-_KEY = re.compile(r"[A-Za-z0-9_-]{8,128}")  # Skycore's have about 32 letters and digits
+_KEY = re.compile(r"[A-Za-z0-9._~+/=-]{4,128}")  # Skycore's have about 32 letters and digits
 _USER = re.compile(r"[^\s<>&]{1,128}")
 _MOST_PASSWORD = 256  # characters
 _SECRET = {"api_key", "user", "password"}
@@ -82,8 +82,8 @@ def credentials(text: str, user: str | None = None) -> dict[str, str]:
         raise Refused('An object needs "api_key", or "user" and "password". Nothing was changed.')
     if key and not _KEY.fullmatch(key):
         raise Refused(
-            f"This is no API key: {len(key)} characters; a key has 8 to 128 letters and digits, "
-            "without blanks. Copy it again from Skycore's API Settings. Nothing was changed."
+            "This is no API key: a key has 4 to 128 letters and digits, without blanks. Copy it "
+            "again from Skycore's API Settings. Nothing was changed."
         )
     if name and not _USER.fullmatch(name):
         raise Refused("This is no user's name: it has blanks, or none. Nothing was changed.")

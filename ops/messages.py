@@ -60,6 +60,7 @@ def one(stack: Stack, asked: Namespace) -> Answer:
         return _event(stack, asked)
     tracking_id = view["tracking_id"]
     told = events.of_tracking_id(tracking_id) if tracking_id else []
+    told.sort(key=lambda event: event.received_at)
     stored = [events.StoredEvent(event, b"") for event in told]
     owners = owners_of(told)
     envelopes = (event_envelope(event, owners, stack.source) for event in stored)
@@ -74,13 +75,16 @@ def _why(message_id: str) -> dict[str, Any]:
     if row is None:
         return {}
     code = find_error(row.code) if row.code else None
-    told = {
+    told: dict[str, Any] = {
         "why": redact.words(row.detail),
         "skycore_code_means": code.meaning if code else None,
-        "failed_tries": int(row.tries) or None,
-        "not_before": row.not_before if row.status == "queued" else None,
-        "send_by": row.deadline,
     }
+    if row.status == "queued":
+        told |= {
+            "failed_tries": int(row.tries),
+            "not_before": row.not_before,
+            "send_by": row.deadline,
+        }
     return {name: value for name, value in told.items() if value is not None}
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ops.command import Command
-from ops.stack import moment
+from ops.stack import MINUTE, moment
 from ops.talk import Answer, Refused, confirm, note
 from skycore.api import SkycoreError
 from skycore.flows.gate import Gate
@@ -37,7 +36,7 @@ The report costs one call of the account's limits, and Skycore gives only so man
 def run(stack: Stack, asked: Namespace) -> Answer:
     """Well if the report was read to its end. Raises Refused."""
     until = asked.until or datetime.now(UTC)
-    note(f"Skycore's report of {stack.name} from {asked.since} to {until}.")
+    note(f"Skycore's report of {stack.name} from {asked.since:{MINUTE}} to {until:{MINUTE}}.")
     if not asked.dry_run:
         confirm(stack, asked, "Store and publish what no postback told?")
     try:
@@ -83,6 +82,6 @@ COMMAND: Command = Command(
 )
 
 if __name__ == "__main__":  # as it was called before there was python -m ops
-    from ops.__main__ import main
+    from ops.__main__ import run_and_exit
 
-    sys.exit(main(["reconcile", *sys.argv[1:]]))
+    run_and_exit("reconcile")

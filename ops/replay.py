@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
-from ops.stack import moment
+from ops.stack import MINUTE, moment
 from ops.talk import Answer, Refused, WrongUse, confirm, note
 from skycore.flows import replay
 
@@ -65,7 +64,7 @@ def _republish(stack: Stack, asked: Namespace) -> Answer:
     for envelopes in replay.told(asked.since, until, types, source=stack.source):
         found.update(replay.count(envelopes))
     lines = [
-        f"Events of {stack.name} that came from {asked.since} to {until},",
+        f"Events of {stack.name} that came from {asked.since:{MINUTE}} to {until:{MINUTE}},",
         f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:",
         *_counted("found", found),
     ]
@@ -112,6 +111,6 @@ COMMAND: Command = Command(
 )
 
 if __name__ == "__main__":  # as it was called before there was python -m ops
-    from ops.__main__ import main
+    from ops.__main__ import run_and_exit
 
-    sys.exit(main(["replay", *sys.argv[1:]]))
+    run_and_exit("replay")

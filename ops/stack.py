@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # An operator waits rather than tries again by hand.
 PATIENT = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard"})
+MINUTE = "%Y-%m-%d %H:%MZ"  # how a time is told to people
 LIMITS = ("MaxCallsPerSecond", "MaxCallsPerMinute", "MaxCallsPerDay", "PriorityShare")
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from ops.command import Command
 from ops.queues import QUEUES, depths, oldest_ages
 from ops.talk import Answer, table
+from skycore.flows import views
 from skycore.storage import events, keys, listing, messages
 from skycore.storage.batches import READ_KEYS
 from skycore.storage.limiter import Limiter
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 PAGES = 10  # of a hundred rows, the most that are read for a rate
 MOST_LISTED = 1_000  # rows counted in a state; more are told as so many
-ALARMS_TOGETHER = 100  # in a call, the most that CloudWatch takes
+TOGETHER = 100  # alarms in a call, the most that CloudWatch takes
 ABOUT = """\
 Rates of the last minutes (from the newest thousand messages and events at most), queues with their
 dead-letter queues, what is left of the account's limits, and alarms. It reads only.
@@ -81,7 +82,8 @@ def _messages(minutes: int) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     pages = list(islice(_recent("message", minutes), PAGES))
     for page in pages:
-        counts.update(row.status for row in messages.get_many(page).values())
+        rows = messages.get_many(page).values()
+        counts.update(views.status_of(row, datetime.now(UTC)) for row in rows)
     return _rate(counts, pages, minutes)
 
 
@@ -149,13 +151,9 @@ def _key_is_set(stack: Stack) -> bool:
 def _alarms(stack: Stack) -> dict[str, Any]:
     names = [id_ for kind, id_ in stack.resources.values() if kind == "AWS::CloudWatch::Alarm"]
     client = stack.client("cloudwatch")
-    rows = [
-        row
-        for start in range(0, len(names), ALARMS_TOGETHER)
-        for row in client.describe_alarms(AlarmNames=names[start : start + ALARMS_TOGETHER])[
-            "MetricAlarms"
-        ]
-    ]
+    parts = [names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER)]
+    told = [client.describe_alarms(AlarmNames=part, MaxRecords=TOGETHER) for part in parts]
+    rows = [row for answer in told for row in answer["MetricAlarms"]]
     return {
         "by_state": dict(Counter(row["StateValue"] for row in rows)),
         "ringing": [

@@ -172,6 +172,29 @@ def test_a_pause_holds_in_every_process(table, process, clock, limits):
     assert other.take(limits) == Granted((until,))
 
 
+@pytest.mark.parametrize("limits", [Limits(), MINUTE], ids=["no limits", "limits"])
+def test_an_operator_holds_every_process_and_lets_go(table, process, clock, limits):
+    one, operator = process(), process()
+    one.take(limits)
+    until = operator.hold(15_000)
+    assert until == clock.ms + 15_000
+    clock.ms += PAUSE_KNOWN_FOR_MS
+    assert one.take(limits).until_ms == until
+    operator.let_go(until)
+    clock.ms += PAUSE_KNOWN_FOR_MS
+    assert isinstance(one.take(limits), Granted)
+
+
+def test_letting_go_ends_no_pause_of_skycore_s(table, process, clock):
+    one, operator = process(), process()
+    until = operator.hold(15_000)
+    taught = one.teach(Limits(), "E106", 60)
+    operator.let_go(until)
+    assert one.take(Limits()).until_ms == taught.until_ms
+    operator.let_go(operator.hold(15_000))  # shorter than the pause that there is
+    assert process().take(Limits()).until_ms == taught.until_ms
+
+
 def test_without_limits_a_process_reads_seldom_and_writes_never(table, process, clock):
     one = process()
     for _ in range(100):

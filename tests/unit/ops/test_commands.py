@@ -1,0 +1,189 @@
+"""The table of commands: each teaches, and the command line finds it."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops import stack, status
+from ops.__main__ import main
+from ops.commands import COMMANDS
+from ops.key import credentials
+from ops.talk import Answer, Refused, WrongUse, confirm, give
+
+if TYPE_CHECKING:
+    from ops.command import Command
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def every(commands: tuple[Command, ...] = COMMANDS, before: str = "") -> list[tuple[str, Command]]:
+    found = []
+    for command in commands:
+        name = f"{before}{command.name}"
+        found += every(command.parts, f"{name} ") if command.parts else [(name, command)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), every(), ids=[name for name, _ in every()])
+def test_help_teaches_with_an_example_that_is_read(name, command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*name.split(), "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert f"  python -m ops {name}" in told
+    assert "--json" in told
+
+
+def test_every_command_is_in_the_documentation():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert not [name for name, _ in every() if f"ops {name}" not in page]
+
+
+def test_no_command_is_wrong_use(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+
+
+def test_no_stack_is_wrong_use(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(stack, "ROOT", tmp_path)
+    assert main(["status"]) == 2
+    assert "make up" in capsys.readouterr().err
+    assert main(["--json", "status"]) == 2
+    assert "make up" in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-22T08:00Z", datetime(2026, 11, 22, 8, tzinfo=UTC)),
+        ("2026-11-22T08:00", datetime(2026, 11, 22, 8, tzinfo=UTC)),
+        ("2026-11-22T08:00+02:00", datetime(2026, 11, 22, 6, tzinfo=UTC)),
+    ],
+)
+def test_a_time(text, expected):
+    assert stack.moment(text) == expected
+
+
+@pytest.mark.parametrize(("text", "ago"), [("90m", 90), ("2h", 120), ("7d", 7 * 1440)])
+def test_a_time_ago(text, ago):
+    expected = datetime.now(UTC) - timedelta(minutes=ago)
+    assert abs(stack.moment(text) - expected) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2x", "h", ""])
+def test_no_time(text):
+    with pytest.raises(ValueError, match="Invalid isoformat"):
+        stack.moment(text)
+
+
+KEY = "0123456789abcdef0123456789ABCDEF"
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "kept"),
+    [
+        (KEY, None, {"api_key": KEY}),
+        (f"  {KEY}\n", None, {"api_key": KEY}),
+        (f'{{"api_key": "{KEY}"}}', None, {"api_key": KEY}),
+        ("pass word!", "acme", {"user": "acme", "password": "pass word!"}),
+        (
+            f'{{"api_key": "{KEY}", "user": "acme", "password": "p"}}',
+            None,
+            {"api_key": KEY, "user": "acme", "password": "p"},
+        ),
+    ],
+)
+def test_credentials(text, user, kept):
+    assert credentials(text, user) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        ("", None),
+        ("\n", None),
+        ("two words-x", None),
+        ("abc", None),
+        (KEY * 5, None),
+        ("<API_KEY>0123456789</API_KEY>", None),
+        ("0123456789ä", None),
+        ("{not json", None),
+        ("{}", None),
+        ('{"user": "acme"}', None),
+        ('{"key": "0123456789"}', None),
+        ('{"api_key": 12345678}', None),
+        ('{"api_key": ""}', None),
+        ("secret", "two words"),
+        ("several\nlines", "acme"),
+    ],
+)
+def test_what_is_no_credential_is_refused_without_quoting_it(text, user):
+    with pytest.raises(Refused) as refused:
+        credentials(text, user)
+    assert len(text) < 5 or text not in str(refused.value)
+
+
+def test_a_change_is_asked_for_only_where_it_is_production(monkeypatch, capsys):
+    production, local = Namespace(ask=True), Namespace(ask=False)
+    confirm(local, Namespace(yes=False), "Sure?")
+    confirm(production, Namespace(yes=True), "Sure?")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(Refused, match="--yes"):
+        confirm(production, Namespace(yes=False), "Sure?")
+
+
+@pytest.mark.parametrize("said", ["", "n", "no", "yep"])
+def test_a_terminal_is_asked(said, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("builtins.input", lambda: said)
+    with pytest.raises(Refused):
+        confirm(Namespace(ask=True), Namespace(yes=False), "Sure?")
+    monkeypatch.setattr("builtins.input", lambda: "Y ")
+    confirm(Namespace(ask=True), Namespace(yes=False), "Sure?")
+    assert "Sure? [y/N]" in capsys.readouterr().err
+
+
+class Terminal:
+    def isatty(self) -> bool:
+        return True
+
+
+def test_foreign_text_is_no_markup(capsys):
+    give(Answer({}, ["[red]as it is[/red] [link=x]"]), as_json=False)
+    assert capsys.readouterr().out == "[red]as it is[/red] [link=x]\n"
+
+
+def test_only_one_stack_is_meant():
+    with pytest.raises(WrongUse):
+        stack.chosen(Namespace(stack="skycore", local=True))
+
+
+WELL = {
+    "alarms": {"ringing": []},
+    "dead_letters": {"send": {"waiting": 0}},
+    "api_key_set": True,
+    "stack_status": "UPDATE_COMPLETE",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "worry"),
+    [
+        ({"alarms": {"ringing": [{"name": "a", "reason": "why"}]}}, "alarm a: why"),
+        ({"dead_letters": {"send": {"waiting": 2}}}, "2 in the dead-letter queue send"),
+        ({"api_key_set": False}, "set-key"),
+        ({"stack_status": "UPDATE_ROLLBACK_FAILED"}, "UPDATE_ROLLBACK_FAILED"),
+    ],
+    ids=["alarm", "dead letters", "no key", "failed update"],
+)
+def test_what_needs_a_person(change, worry):
+    assert status.worries(WELL) == []
+    (found,) = status.worries({**WELL, **change})
+    assert worry in found

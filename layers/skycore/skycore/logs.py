@@ -35,7 +35,7 @@ _secrets: dict[str, None] = {}
 def _line(fields: Mapping[str, Any]) -> str:
     """A log line as JSON, without the secrets that are known."""
     text = json.dumps(fields, default=str, separators=(",", ":"), ensure_ascii=False)
-    for secret in _secrets:
+    for secret in tuple(_secrets):  # another thread may be adding to them
         if secret in text:
             text = text.replace(secret, "(hidden)")
     # Half a surrogate pair, which JSON may hold, has no UTF-8; the line must be written still.

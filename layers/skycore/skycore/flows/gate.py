@@ -61,6 +61,7 @@ class Gate:
         for _ in range(TRIES):
             result = self._take(1, bulk=False, longest_wait_ms=SINGLE_WAIT_MS)
             if isinstance(result, Wait):
+                metrics.count("LimiterFull", by=result.window)
                 raise rate_limited(result.window, result.retry_after_s)
             wait_until(result.slots_ms[0])
             if _kept(result.slots_ms[0]):
@@ -84,6 +85,7 @@ class Gate:
             # A slot is given out BULK_WAIT_MS ahead; after that moment, single calls may have it.
             ask_at = max(result.until_ms - BULK_WAIT_MS, now_ms() + ASK_AGAIN_MS)
             if ask_at > until:
+                metrics.count("LimiterFull", by=result.window)
                 return result
             wait_until(ask_at)
 
@@ -93,9 +95,7 @@ class Gate:
         result = self.limiter.take(
             self.limits, count=count, bulk=bulk, longest_wait_ms=longest_wait_ms
         )
-        if isinstance(result, Wait):
-            metrics.count("LimiterFull", by=result.window)
-        elif self.limits.any:
+        if isinstance(result, Granted) and self.limits.any:
             for slot in result.slots_ms:
                 metrics.record("LimiterWaitSeconds", max(0, slot - began) / 1000)
         for name, percent in self.limiter.percent_left(self.limits).items():

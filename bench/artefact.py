@@ -10,7 +10,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMED = ROOT / "bench" / "timed"
@@ -111,8 +111,15 @@ def fresh(
     return usage.ru_utime + usage.ru_stime, printed
 
 
-def timed(name: str, path: list[Path], url: str, *arguments: str) -> float:
-    """Seconds of CPU for an item, as bench/timed/{name}.py measures it in a fresh process."""
+class Timed(NamedTuple):
+    """CPU seconds of an item, and bytes that were logged for it."""
+
+    seconds: float
+    logged: float
+
+
+def timed(name: str, path: list[Path], url: str, *arguments: str) -> Timed:
+    """An item's costs, as bench/timed/{name}.py measures them in a fresh process."""
     services = ("DYNAMODB", "SECRETS_MANAGER", "SNS", "SQS")
     environment = {f"AWS_ENDPOINT_URL_{service}": url for service in services} | {
         "SKYCORE_URL": f"{url}/skycore",
@@ -123,10 +130,6 @@ def timed(name: str, path: list[Path], url: str, *arguments: str) -> float:
         },
     }
     _, printed = fresh([str(TIMED / f"{name}.py"), *arguments], [*path, TIMED], environment)
-    seconds: float = json.loads(printed.splitlines()[-1])
-    return seconds
-
-
-def sample(name: str) -> Any:
-    """A sample Lambda event of events/."""
-    return json.loads((ROOT / "events" / f"{name}.json").read_text())
+    logged, _, told = printed.rstrip().rpartition("\n")
+    seconds, items = json.loads(told)
+    return Timed(seconds, len(logged.encode()) / items)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import artefact, stub
+from bench import artefact, cost, stub
 from bench.table import Row, interleaved
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def warm(build: Artefact, url: str) -> Iterator[Row]:
     stock = artefact.stock_path(build)
 
     def run(name: str, path: list[Path], *arguments: str) -> Callable[[], float]:
-        return lambda: artefact.timed(name, path, url, *arguments)
+        return lambda: artefact.timed(name, path, url, *arguments).seconds
 
     yield _ratio(
         "2",
@@ -111,6 +111,70 @@ def requests(build: Artefact, url: str) -> Row:
     total = sum(told.values())
     what = "`store`: DynamoDB requests for 100 dated postbacks"
     return Row("4", what, str(total), "<= 8", total <= 8, detail)
+
+
+def calls() -> Row:
+    """Row 8: AWS's share of requests.json, which a test holds."""
+
+    def told(name: str) -> str:
+        parts = (
+            f"{count} {call}"
+            for call, count in cost.REQUESTS[name].items()
+            if call != "Skycore" and not call.endswith("units")
+        )
+        return f"{name}: {', '.join(parts)}"
+
+    detail = "; ".join(told(name) for name in cost.REQUESTS)
+    what = "AWS requests of each invocation (`bench/requests.json`)"
+    return Row("8", what, "stated", "a test holds it", True, detail)
+
+
+MEASURED = {
+    # what cost.py knows it as: what is run, of which function (None: a floor), and its arguments
+    "ack": ("ack", "ack"),
+    "store": ("store", "store", "10"),
+    "store100": ("store", "store", "100"),
+    "publish": ("publish", "publish"),
+    "send": ("send", "send"),
+    "send_message": ("send_message", None),
+    "save": ("conditional_save", None),
+    "post": ("post", None),
+}
+
+
+def costs(build: Artefact, url: str) -> cost.Measured:
+    """CPU of all that a bill is made of, side by side, and what each logs."""
+    logged: dict[str, float] = {}
+
+    def run(name: str) -> Callable[[], float]:
+        script, verb, *arguments = MEASURED[name]
+        path = build.path(verb) if verb else artefact.stock_path(build)
+
+        def measure() -> float:
+            seconds, logged[name] = artefact.timed(str(script), path, url, *map(str, arguments))
+            return seconds
+
+        return measure
+
+    took = interleaved({name: run(name) for name in MEASURED})
+    return cost.Measured({name: samples.middle for name, samples in took.items()}, logged)
+
+
+def compared(known: cost.Measured) -> Iterator[Row]:
+    """Row 10: our dollars beside a plain sample's."""
+    for number, ours, plain in (
+        ("10", cost.STORED, cost.PLAIN_STORED),
+        ("10a", cost.SENT, cost.PLAIN_SENT),
+    ):
+        dollars, floor = cost.total(known, ours), cost.total(known, plain)
+        yield Row(
+            number,
+            f"a million of `{ours}`, to a plain sample",
+            f"${dollars:.2f}",
+            f"< ${floor:.2f}",
+            dollars < floor,
+            f"{dollars / floor:.2f} x; by service below",
+        )
 
 
 def package(build: Artefact) -> Row:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import urllib.request
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +33,34 @@ ANSWERS: dict[str, object] = {
     "GetSecretValue": {"SecretString": '{"api_key": "the-key"}', "VersionStages": ["AWSCURRENT"]},
     "SendMessage": {"MessageId": "059f36b4-87a3-44ab-83d2-661970a7a7d1"},
 }
+ENTRY = re.compile(rb"member\.\d+\.Id=(\d+)")
+TABLE = "table"
+# What an update answers with, until an item was put.
+ROW = {
+    "message_id": {"S": "059f36b487a344ab83d2661970a7a7d1"},
+    "steps": {"L": [{"S": "2026-11-22T10:41:15.000000Z accepted"}]},
+}
+
+
+def _pointers(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """For every tracking id the message that it belongs to; no event is there yet."""
+    keys = asked["RequestItems"][TABLE]["Keys"]
+    return [
+        key | {"message_id": ROW["message_id"]} for key in keys if key["sk"] == {"S": "message"}
+    ]
+
+
+def _published(sent: bytes) -> bytes:
+    """SNS has every entry."""
+    taken = b"".join(b"<member><Id>%s</Id></member>" % id_ for id_ in ENTRY.findall(sent))
+    told = b"<PublishBatchResult><Successful>%s</Successful></PublishBatchResult>" % taken
+    return b"<PublishBatchResponse>%s</PublishBatchResponse>" % told
 
 
 class _Connection(asyncio.Protocol):
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
-        self._item: object = {}
+        self._item: object = ROW
         self._buffer = b""
         self._transport: asyncio.Transport
 
@@ -67,6 +90,9 @@ class _Connection(asyncio.Protocol):
             told = json.dumps(dict(self._counts)).encode()
             self._counts.clear()
             return "application/json", told
+        if sent.startswith(b"Action=PublishBatch"):  # SNS alone speaks the query protocol
+            self._counts["SNS PublishBatch"] += 1
+            return "text/xml", _published(sent)
         if target is None:
             self._counts["Skycore"] += 1
             return "text/xml", ACCEPTED.encode()
@@ -75,6 +101,8 @@ class _Connection(asyncio.Protocol):
         answer = ANSWERS.get(operation, {})
         if operation == "PutItem":
             self._item = json.loads(sent)["Item"]
+        elif operation == "BatchGetItem" and b'{"S":"message"}' in sent.replace(b" ", b""):
+            answer = {"Responses": {TABLE: _pointers(json.loads(sent))}}
         elif operation == "UpdateItem" and b'"ALL_NEW"' in sent:
             answer = {"Attributes": self._item}
         return "application/x-amz-json-1.0", json.dumps(answer).encode()

@@ -17,11 +17,13 @@ def sample(name: str) -> Any:
 
 
 def measure(call: Callable[[], object], times: int, *, items: int = 1, warm: int = 0) -> None:
-    """Prints the CPU seconds of an item, after `warm` calls that do not count."""
-    for _ in range(warm or max(2, times // 10)):
+    """Prints the CPU seconds of an item, after `warm` calls that do not count, and all items."""
+    warm = warm or max(2, times // 10)
+    for _ in range(warm):
         call()
     gc.collect()
     start = time.process_time()
     for _ in range(times):
         call()
-    print(json.dumps((time.process_time() - start) / times / items))
+    seconds = (time.process_time() - start) / times / items
+    print(json.dumps([seconds, (times + warm) * items]))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from skycore.storage.batches import Key
 
+UNEVEN = 8  # rows that a partition may have above its share of a page, in one query
 MOST_QUERIES = 64  # for one page; a quiet stretch ends the page early, with a cursor
 
 
@@ -135,13 +136,15 @@ def _newest(
     newest = keys.at(span.kind, span.until) if place is None else place.at
     if newest < oldest:
         return iter(())
+    share = -(-limit // len(period.partitions)) + UNEVEN  # of each; more is read where needed
     rows = [
         _by_key(
             index.query(
                 partition,
                 Row.at.between(oldest, newest),
                 scan_index_forward=False,
-                page_size=limit + 2,  # the place's own row, and the one after the page's last
+                # And the place's own row, and the one after the page's last.
+                page_size=min(limit, share) + 2,
             )
         )
         for partition in period.partitions

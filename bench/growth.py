@@ -1,0 +1,113 @@
+"""Row 11: what an item costs does not depend on how many there are."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pynamodb.connection.base import Connection
+
+from bench import artefact
+from bench.many_rows import NUMBER, SENDER, ManyRows
+from bench.table import Row, interleaved
+from skycore.flows.listing import list_messages
+from skycore.messages.limits import SINGLE_WAIT_MS, Granted, Limits
+from skycore.storage import limiter
+from skycore.storage.table import Row as TableRow
+from tests.unit.messages.limit_table import SlowTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bench.artefact import Artefact
+
+BATCHES = (1, 10, 100, 1000)
+ROWS = (1_000, 10_000, 100_000, 1_000_000)
+WORKERS = (1, 10, 100)
+LIMIT = 50  # calls a second, shared by all workers
+SECONDS = 4.0
+
+
+def rows(build: Artefact, url: str) -> Iterator[Row]:
+    """Row 11, in three."""
+    yield _store(build, url)
+    yield _routes()
+    yield _limiter()
+
+
+def _store(build: Artefact, url: str) -> Row:
+    """A batch of 1,000 is more than Lambda gives; the function must not care."""
+
+    def run(size: int) -> Callable[[], float]:
+        return lambda: artefact.timed("store", build.path("store"), url, str(size)).seconds
+
+    took = interleaved({str(size): run(size) for size in BATCHES})
+    ratio = took["1000"].middle / took["100"].middle
+    detail = ", ".join(f"{size}: {took[str(size)]}" for size in BATCHES)
+    what = "`store`, a postback in a batch of 1,000 to one in a batch of 100"
+    return Row("11", what, f"{ratio:.2f} x", "<= 1.1 x", ratio <= 1.1, detail)
+
+
+def _routes() -> Row:
+    """What a page of 50 reads of tables of any size; what is smaller than a page reads less."""
+    read = {size: _pages(size) for size in ROWS}
+    flat = read[ROWS[-1]] == read[ROWS[-2]]
+    detail = "; ".join(f"{route}: {told}" for route, told in read[ROWS[-1]].items())
+    what = "read for a page of 50, at most, of 10³, 10⁴, 10⁵, 10⁶ rows"
+    return Row("11a", what, "flat" if flat else "grows", "flat", flat, detail)
+
+
+def _pages(size: int) -> dict[str, str]:
+    """What each listing reads, by its name."""
+    until = datetime.now(UTC).replace(hour=12)
+    read: dict[str, str] = {}
+    for name, query in (
+        ("`?to=`", {"to": [f"+{NUMBER}"]}),
+        ("`?from=`", {"from": [SENDER]}),
+        ("`?from=` that nobody has", {"from": ["60999"]}),
+    ):
+        table = ManyRows(size, until)
+        Connection.client = table  # type: ignore[assignment, method-assign]
+        list_messages(query | {"until": [until.isoformat()]}, region="US", days=90)
+        read[name] = f"{table.read['rows']} rows, {table.read['index entries']} index entries"
+    return read
+
+
+def _limiter() -> Row:
+    """Writes of the limiter's item for a call, while many ask at once."""
+    logging.disable()
+    writes = {workers: _writes(workers) for workers in WORKERS}
+    ratio = writes[WORKERS[-1]] / writes[WORKERS[0]]
+    detail = ", ".join(f"{workers} workers: {count:.1f}" for workers, count in writes.items())
+    what = f"limiter of {LIMIT}/s: writes for a call, {WORKERS[-1]} workers to 1"
+    return Row("11b", what, f"{ratio:.1f} x", "<= 1.1 x", ratio <= 1.1, detail)
+
+
+def _writes(workers: int) -> float:
+    table = SlowTable(0.008)
+    TableRow._get_connection = classmethod(  # type: ignore[method-assign, assignment]  # noqa: SLF001
+        lambda _: type("Connection", (), {"connection": table})
+    )
+    limits, granted = Limits(LIMIT), Counter[str]()
+    end = time.monotonic() + SECONDS
+
+    def work() -> None:
+        mine = limiter.Limiter()
+        while time.monotonic() < end:
+            result = mine.take(limits, longest_wait_ms=SINGLE_WAIT_MS)
+            if isinstance(result, Granted):
+                granted["calls"] += 1
+                time.sleep(max(0.0, result.slots_ms[0] / 1000 - time.time()) + 0.1)
+            else:
+                time.sleep(max(0.0, result.until_ms / 1000 - time.time()))
+
+    threads = [threading.Thread(target=work) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Counter(table.calls)["UpdateItem"] / granted["calls"]

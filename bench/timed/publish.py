@@ -1,0 +1,47 @@
+"""Ten new receipts of known messages through publish's handler: statuses move, ten are told."""
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+import app
+from clock import measure
+from receipts import receipt
+
+from skycore.postbacks import read_postback
+from skycore.storage import events, keys
+
+SIZE = 10
+arrived = datetime.now(UTC)
+
+
+def record(number: int) -> dict[str, Any]:
+    """A record of the table's stream, as Lambda brings it."""
+    body = receipt(number)
+    (event,) = read_postback(body, arrived)
+    _, image = events._item(event, body, 90, shared=False)  # noqa: SLF001 - as it is stored
+    image["blob"] = {"B": base64.b64encode(image["blob"]["B"]).decode()}
+    return {
+        "eventName": "INSERT",
+        "eventSource": "aws:dynamodb",
+        "dynamodb": {
+            "Keys": dict(zip(("pk", "sk"), keys_of(event.id), strict=True)),
+            "NewImage": image,
+            "SequenceNumber": str(number + 1),
+        },
+    }
+
+
+def keys_of(event_id: str) -> tuple[dict[str, str], dict[str, str]]:
+    pk, sk = keys.event_key(event_id)
+    return {"S": pk}, {"S": sk}
+
+
+batch = {"Records": [record(number) for number in range(SIZE)]}
+
+
+def call() -> None:
+    assert app.handler(batch, None) == {"batchItemFailures": []}
+
+
+measure(call, 60, items=SIZE)

@@ -66,7 +66,8 @@ class Stage:
 def shards() -> int:
     """Shards of the stream: one for each partition of the table, which on-demand splits by load."""
     busiest: float = PEAK * write_units()
-    return max(4, math.ceil(busiest / QUOTA["key_write_units_s"]))
+    a_shard: float = QUOTA["key_write_units_s"]
+    return max(4, math.ceil(busiest / a_shard))
 
 
 def write_units() -> float:

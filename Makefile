@@ -42,13 +42,36 @@ setup: .venv/.ready .venv-emulator/.ready
 	@.venv-schemathesis/bin/pip install --quiet --disable-pip-version-check -r requirements/schemathesis.txt
 	@touch $@
 
+.venv-browser/.ready: requirements/browser.txt .python-version
+	@echo "setting up .venv-browser (once)"
+	@$(PYTHON) -m venv --clear .venv-browser
+	@.venv-browser/bin/pip install --quiet --disable-pip-version-check -r requirements/browser.txt
+	@touch $@
+
+# Debian's own Chromium where make runs as root, as CI does; elsewhere it is the user's to install.
+.PHONY: chromium
+chromium:
+	@if [ -z "$$CHROMIUM" ] && ! command -v chromium chromium-browser google-chrome >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Chromium (once)"; apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	  fi; \
+	fi || true
+
+.PHONY: test-page screenshot
+test-page: setup .venv-browser/.ready chromium ## The page in a real browser (CHROMIUM=/path/to/chromium)
+	@.venv-browser/bin/pytest -rs tests/browser
+
+screenshot: setup .venv-browser/.ready chromium ## Make docs/page.png, README's picture of the page, anew
+	@.venv-browser/bin/python -m tests.browser.screenshot
+
 .PHONY: openapi
 openapi: setup ## Write openapi.yaml from the catalogue of actions
 	@$(BIN)/python -m local.openapi
 
-test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract and integration tests, a short storm of faults
+test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract, integration and browser tests, a short storm of faults
 	@$(BIN)/pytest -n auto tests/unit tests/contract tests/template
 	@$(BIN)/pytest -m "not long" tests/integration tests/chaos
+	@$(MAKE) --no-print-directory test-page
 
 test-long: setup .venv-schemathesis/.ready ## What takes longer: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests
@@ -72,12 +95,13 @@ template-checks: setup
 lock: ## Write the pinned requirements anew (needs uv)
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/schemathesis.in -o requirements/schemathesis.txt
+	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/browser.in -o requirements/browser.txt
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/emulator.in -o requirements/emulator.txt
 	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
 	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: down ## Remove everything that was set up or built
-	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .aws-sam .local
+	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .venv-browser .aws-sam .local
 
 .PHONY: ops replay reconcile fuzz
 OPS := $(BIN)/python -m ops $(if $(STACK),--stack $(STACK))

@@ -16,6 +16,7 @@ from local.page.feed import Feed
 from local.page.forms import forms
 from local.page.stack import NotUpError, Stack
 from local.page.subscription import Subscription
+from local.paths import ROOT
 from local.simulator.catalogue import table
 from local.simulator.control import read_body
 from local.simulator.watching import bad_request
@@ -107,7 +108,8 @@ class Page:
             skycore = shown["parameters"].get("SkycoreUrl", "")
             own = (self._server.url, line.url if line else None)
             shown["simulator_is_used"] = skycore in own
-        shown["file"] = str(self._stack.file)
+        file = self._stack.file  # from the project's folder, where README's commands run
+        shown["file"] = str(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file)
         return shown
 
     async def stack(self, _request: web.Request) -> web.Response:

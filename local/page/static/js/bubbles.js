@@ -1,6 +1,6 @@
 // One message on a handset's screen.
 
-import { announce, button, el } from "./dom.js";
+import { announce, button, el, fill } from "./dom.js";
 import { time, tone } from "./format.js";
 import { chip } from "./opening.js";
 import { control } from "./server.js";
@@ -32,7 +32,8 @@ export function bubble(message) {
 
 export function draw(item, message) {
   const out = message.direction === "out";
-  item.replaceChildren(
+  fill(
+    item,
     ...(message.discovery ? [discovery(message.discovery)] : []),
     el("div", { class: "says" }, ...(message.fallback ? fallback(message) : content(message))),
     el(
@@ -78,9 +79,11 @@ function slideParts(slide, place) {
   const parts = [];
   if (slide.IMAGE) parts.push(picture(slide.IMAGE, `Picture of slide ${place}`));
   for (const kind of LINKS) {
-    if (slide[kind]) parts.push(el("p", {}, `${kind.toLowerCase()}: `, link(slide[kind], fileName(slide[kind]))));
+    if (slide[kind])
+      parts.push(el("p", {}, `${kind.toLowerCase()}: `, link(slide[kind], fileName(slide[kind]))));
   }
-  if (slide.PERSONALIZEDIMAGE) parts.push(el("p", {}, `personalised picture ${slide.PERSONALIZEDIMAGE}`));
+  if (slide.PERSONALIZEDIMAGE)
+    parts.push(el("p", {}, `personalised picture ${slide.PERSONALIZEDIMAGE}`));
   if (slide.TEXT) parts.push(el("p", {}, ...linked(slide.TEXT)));
   return parts;
 }

@@ -12,8 +12,15 @@ export function el(name, attributes = {}, ...children) {
       made.setAttribute(key, value);
     }
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  fill(made, ...children);
   return made;
+}
+
+/** Puts these in place of what an element holds; null children are left out. */
+export function fill(element, ...children) {
+  element.replaceChildren(
+    ...children.flat().filter((child) => child !== null && child !== undefined),
+  );
 }
 
 export const find = (selector, within = document) => within.querySelector(selector);

@@ -1,6 +1,6 @@
 // The right: events as the subscriber's queue gives them.
 
-import { el, find } from "./dom.js";
+import { el, fill, find } from "./dom.js";
 import { number, time, tone } from "./format.js";
 import { NewestFirst } from "./newest-first.js";
 import { chip, opening } from "./opening.js";
@@ -28,7 +28,7 @@ export function note({ events = [], skipped = {} }) {
 function make(row) {
   const line = el("span", { class: "line" });
   const item = opening(line, (body) => {
-    body.replaceChildren(code(JSON.stringify(row.event, null, 2), "The event"));
+    fill(body, code(JSON.stringify(row.event, null, 2), "The event"));
   });
   item.line = line;
   update(item, row);
@@ -38,7 +38,8 @@ function make(row) {
 function update(item, row) {
   const { type, time: at, data } = row.event;
   const who = data.origin?.endsWith("_MO") ? data.from : data.to;
-  item.line.replaceChildren(
+  fill(
+    item.line,
     el("strong", {}, type.replace("skycore.", "")),
     el("span", { class: "about" }, data.text ?? number(who ?? data.mobile ?? "")),
     row.copies > 1 ? chip(`came ${row.copies} times`, "plain") : "",

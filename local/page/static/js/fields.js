@@ -138,7 +138,12 @@ function pairs(of, value, path) {
     }
     return Object.keys(found).length ? found : undefined;
   };
-  return labelled({ ...of, help: `${of.help} One a line, name: value.`, long: true }, input, path, readValue);
+  return labelled(
+    { ...of, help: `${of.help} One a line, name: value.`, long: true },
+    input,
+    path,
+    readValue,
+  );
 }
 
 /** Fields that are needed or filled in come first; the others are behind one click. */

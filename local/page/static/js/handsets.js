@@ -1,6 +1,6 @@
 // The left: one handset for each number that was ever sent to or replied from.
 
-import { el, find } from "./dom.js";
+import { el, fill, find } from "./dom.js";
 import { number, time } from "./format.js";
 import { NewestFirst } from "./newest-first.js";
 import * as phone from "./phone.js";
@@ -38,7 +38,8 @@ export function start(snapshot) {
   else if (snapshot.handsets.length) open(snapshot.handsets[0].handset);
 }
 
-export function note({ messages = [] }) {
+export function note({ messages = [], skipped = {} }) {
+  if (skipped.messages) readAgainSoon();
   const phones = messages.filter((each) => each.kind === "sms" || each.kind === "mms");
   if (!phones.length) return;
   for (const row of phones) {
@@ -55,6 +56,14 @@ export function note({ messages = [] }) {
     const last = own.filter((row) => row.direction === "out").at(-1);
     if (last) phone.answersTo(last.from);
   }
+}
+
+let reading = 0;
+
+/** After more came at once than is told: some may have been of the phone that is looked at. */
+function readAgainSoon() {
+  clearTimeout(reading);
+  reading = setTimeout(async () => start({ handsets: await read("handsets") }), 500);
 }
 
 async function open(digits) {
@@ -80,7 +89,8 @@ function make(row) {
 function update(node, row) {
   const said = row.text || row.subject || row.slides.find((slide) => slide.TEXT)?.TEXT || "MMS";
   const had = node.contains(document.activeElement);
-  node.replaceChildren(
+  fill(
+    node,
     el(
       "button",
       { type: "button", on: { click: () => open(row.handset) } },
@@ -99,7 +109,12 @@ function mark(node, row) {
 }
 
 function empty() {
-  find("#phone").replaceChildren(
-    el("p", { class: "empty" }, "Choose a handset above, or type a number to write from a new one."),
+  fill(
+    find("#phone"),
+    el(
+      "p",
+      { class: "empty" },
+      "Choose a handset above, or type a number to write from a new one.",
+    ),
   );
 }

@@ -1,14 +1,22 @@
 // The right: messages with their status, as the events tell it, and their timelines from the API.
 
-import { announce, button, el, find } from "./dom.js";
+import { announce, button, el, fill, find } from "./dom.js";
 import { number, time, tone } from "./format.js";
 import { NewestFirst } from "./newest-first.js";
 import { chip, opening } from "./opening.js";
 import { callApi } from "./server.js";
 
-// As the product ranks them: a delivery beats a failure beats an expiry, in whatever order they come.
+// As the product ranks them: a delivery beats a failure beats an expiry, whichever comes first.
 const RANKS = [
-  "queued", "sending", "unknown", "accepted", "sent", "expired", "failed", "delivered", "rejected",
+  "queued",
+  "sending",
+  "unknown",
+  "accepted",
+  "sent",
+  "expired",
+  "failed",
+  "delivered",
+  "rejected",
   "cancelled",
 ];
 
@@ -77,7 +85,8 @@ function make(row) {
 }
 
 function update(item, row) {
-  item.line.replaceChildren(
+  fill(
+    item.line,
     chip(row.status, tone(row.status)),
     el("strong", {}, number(row.to) || row.email || row.action || "message"),
     el("span", { class: "about" }, row.client_reference ?? ""),
@@ -91,11 +100,11 @@ async function timeline(body, id) {
   try {
     answer = await callApi("GET", `/messages/${encodeURIComponent(id)}`);
   } catch (error) {
-    body.replaceChildren(el("p", { class: "facts" }, error.message));
+    fill(body, el("p", { class: "facts" }, error.message));
     return;
   }
   if (answer.status !== 200) {
-    body.replaceChildren(el("p", { class: "facts" }, answer.body?.detail ?? `${answer.status}`));
+    fill(body, el("p", { class: "facts" }, answer.body?.detail ?? `${answer.status}`));
     return;
   }
   const message = answer.body;
@@ -111,7 +120,8 @@ async function timeline(body, id) {
       el("span", { class: "about" }, step.status ?? ""),
     );
   });
-  body.replaceChildren(
+  fill(
+    body,
     el(
       "p",
       { class: "facts" },

@@ -1,6 +1,6 @@
 // The phone that is looked at: its conversation, what its carrier says, and its replies.
 
-import { announce, button, el, find } from "./dom.js";
+import { announce, button, el, fill, find } from "./dom.js";
 import { number } from "./format.js";
 import { bubble, draw } from "./bubbles.js";
 import { control, read, upload } from "./server.js";
@@ -33,10 +33,10 @@ export const isShown = (digits) => digits === shown;
 export async function show(digits, outcome, replyTo) {
   shown = digits;
   bubbles = new Map();
-  screen.replaceChildren();
+  fill(screen);
   screen.setAttribute("aria-label", `Messages on ${number(digits)}`);
   const log = el("div", { class: "log", role: "log", "aria-label": "Conversation" }, screen);
-  find("#phone").replaceChildren(head(outcome), earlier, log, reply(replyTo));
+  fill(find("#phone"), head(outcome), earlier, log, reply(replyTo));
   const rows = await read(`handsets/${digits}`);
   if (shown !== digits) return;
   earlier.hidden = rows.length <= AT_FIRST;
@@ -71,7 +71,10 @@ function toEnd() {
 async function showEarlier() {
   const first = Math.min(...bubbles.keys());
   const rows = await read(`handsets/${shown}?before=${first}`);
-  const older = rows.slice(0, AT_FIRST).map((message) => [message.id, bubble(message)]).reverse();
+  const older = rows
+    .slice(0, AT_FIRST)
+    .map((message) => [message.id, bubble(message)])
+    .reverse();
   const height = screen.scrollHeight;
   screen.prepend(...older.map(([, item]) => item));
   bubbles = new Map([...older, ...bubbles]);
@@ -83,7 +86,11 @@ function head(outcome) {
   const options = CARRIER.map(([value, label]) => el("option", { value }, label));
   const known = CARRIER.some(([value]) => value === outcome);
   if (!known) options.push(el("option", { value: outcome }, outcome.replaceAll("_", " ")));
-  const select = el("select", { id: "carrier", on: { change: () => carrier(select.value) } }, ...options);
+  const select = el(
+    "select",
+    { id: "carrier", on: { change: () => carrier(select.value) } },
+    ...options,
+  );
   select.value = outcome;
   return el(
     "div",
@@ -102,8 +109,17 @@ async function carrier(outcome) {
 }
 
 function reply(replyTo) {
-  sender = el("input", { id: "reply-to", value: replyTo || DEFAULT_SENDER, autocomplete: "off", size: "6" });
-  const text = el("textarea", { id: "reply-text", rows: "1", placeholder: "Reply as this person…" });
+  sender = el("input", {
+    id: "reply-to",
+    value: replyTo || DEFAULT_SENDER,
+    autocomplete: "off",
+    size: "6",
+  });
+  const text = el("textarea", {
+    id: "reply-text",
+    rows: "1",
+    placeholder: "Reply as this person…",
+  });
   const chosenName = el("span", {}, "Picture");
   const file = el("input", {
     type: "file",
@@ -142,13 +158,23 @@ function reply(replyTo) {
     "form",
     { class: "reply", "aria-label": "Reply from this handset", on: { submit } },
     el("label", { class: "sr", for: "reply-text" }, "Reply"),
-    el("div", { class: "reply-row" }, text, el("button", { type: "submit", class: "main" }, "Reply")),
+    el(
+      "div",
+      { class: "reply-row" },
+      text,
+      el("button", { type: "submit", class: "main" }, "Reply"),
+    ),
     el(
       "div",
       { class: "reply-row" },
       el("label", { for: "reply-to" }, "to"),
       sender,
-      el("label", { class: "file", title: "A PNG, JPEG or GIF makes the reply an MMS" }, file, chosenName),
+      el(
+        "label",
+        { class: "file", title: "A PNG, JPEG or GIF makes the reply an MMS" },
+        file,
+        chosenName,
+      ),
       button("STOP", () => act("STOP")),
       button("START", () => act("START")),
     ),

@@ -1,6 +1,6 @@
 // The right: what waits in which queue, what is in a dead-letter queue, what limit is left.
 
-import { button, el, find } from "./dom.js";
+import { button, el, fill, find } from "./dom.js";
 import { chip, opening } from "./opening.js";
 import { read } from "./server.js";
 import { code } from "./xml.js";
@@ -28,7 +28,7 @@ async function again() {
     try {
       draw(await read("queues"));
     } catch (error) {
-      find("#panel-queues").replaceChildren(el("p", { class: "empty" }, error.message));
+      fill(find("#panel-queues"), el("p", { class: "empty" }, error.message));
       rows = null;
     }
   }
@@ -40,8 +40,10 @@ let rows = null; // name → item; made once, so that an open one stays open
 function draw({ queues, allowance }) {
   if (!rows) {
     rows = new Map(queues.map((queue) => [queue.name, make(queue)]));
-    const items = (dead) => queues.filter((q) => q.dead_letters === dead).map((q) => rows.get(q.name));
-    find("#panel-queues").replaceChildren(
+    const items = (dead) =>
+      queues.filter((q) => q.dead_letters === dead).map((q) => rows.get(q.name));
+    fill(
+      find("#panel-queues"),
       el("h3", {}, "Limits"),
       el("ul", { class: "limits", id: "limits" }),
       el("h3", {}, "Queues"),
@@ -70,7 +72,8 @@ function update(item, queue) {
     queue.delayed ? `${queue.delayed} delayed` : "",
   ].filter(Boolean);
   const trouble = queue.dead_letters && total;
-  item.line.replaceChildren(
+  fill(
+    item.line,
     el("strong", {}, queue.name.replace("DeadLetterQueue", "")),
     el("span", { class: "about" }, parts.join(", ") || (MEANINGS[queue.name] ?? "")),
     chip(`${queue.waiting} waiting`, trouble ? "bad" : queue.waiting ? "busy" : "plain"),
@@ -80,10 +83,11 @@ function update(item, queue) {
 async function content(body, name) {
   const found = await read(`queues/${name}`);
   if (!found.length) {
-    body.replaceChildren(el("p", { class: "facts" }, "It is empty, as it should be."));
+    fill(body, el("p", { class: "facts" }, "It is empty, as it should be."));
     return;
   }
-  body.replaceChildren(
+  fill(
+    body,
     el("p", { class: "facts" }, `The first ${found.length}; they stay where they are.`),
     ...found.map((each) => code(each.body, "A dead letter")),
     button("Look again", () => content(body, name)),
@@ -93,7 +97,8 @@ async function content(body, name) {
 function limits(allowance) {
   const set = allowance.filter((each) => each.limit);
   const paused = allowance.filter((each) => each.paused_s > 0);
-  find("#limits").replaceChildren(
+  fill(
+    find("#limits"),
     ...(set.length
       ? set.map((each) =>
           el(
@@ -109,7 +114,9 @@ function limits(allowance) {
             }),
           ),
         )
-      : [el("li", {}, 'No limits are set. To set some: make up PARAMETERS="MaxCallsPerMinute=10"')]),
+      : [
+          el("li", {}, 'No limits are set. To set some: make up PARAMETERS="MaxCallsPerMinute=10"'),
+        ]),
     ...paused.map((each) =>
       el("li", { class: "warn" }, `Skycore asked to pause: ${Math.ceil(each.paused_s)} s more`),
     ),

@@ -1,6 +1,6 @@
 // The send form: the same signed request that a user's service makes, for every action.
 
-import { announce, button, el, find } from "./dom.js";
+import { announce, button, el, fill, find } from "./dom.js";
 import { field, folded, objectOf, withInner } from "./fields.js";
 import { tone } from "./format.js";
 import { sent } from "./messages.js";
@@ -76,14 +76,20 @@ export async function start() {
       "div",
       { class: "buttons" },
       submit,
-      button("Show as curl", () => showSnippet("curl"), { "aria-expanded": "false", id: "as-curl" }),
-      button("Show as Python", () => showSnippet("python"), { "aria-expanded": "false", id: "as-python" }),
+      button("Show as curl", () => showSnippet("curl"), {
+        "aria-expanded": "false",
+        id: "as-curl",
+      }),
+      button("Show as Python", () => showSnippet("python"), {
+        "aria-expanded": "false",
+        id: "as-python",
+      }),
     ),
     snippet,
     result,
   );
   choice.setAttribute("aria-describedby", summary.id);
-  find("#send").replaceChildren(form);
+  fill(find("#send"), form);
   show("sendSMS");
 }
 
@@ -93,14 +99,15 @@ function show(action) {
   current = { form, fields };
   choice.value = action;
   summary.textContent = `${form.summary}.`.replace("..", ".");
-  body.replaceChildren(
+  fill(
+    body,
     form.fields.length
       ? folded(fields, form.fields, form.example)
       : el("p", { class: "help" }, "It takes no fields."),
   );
   messageOptions.hidden = !form.names_itself;
   submit.textContent = form.names_itself ? "Send" : `Call ${action}`;
-  result.replaceChildren();
+  fill(result);
   refreshSnippet();
 }
 
@@ -120,11 +127,11 @@ async function send(event) {
   const { path, body: content, headers } = request();
   for (const each of withInner(current.fields)) each.show(null);
   submit.disabled = true;
-  result.replaceChildren(el("p", { class: "facts" }, "Asking…"));
+  fill(result, el("p", { class: "facts" }, "Asking…"));
   try {
     told(await callApi("POST", path, content, headers));
   } catch (error) {
-    result.replaceChildren(el("p", { class: "error" }, error.message));
+    fill(result, el("p", { class: "error" }, error.message));
   }
   submit.disabled = false;
 }
@@ -133,9 +140,12 @@ function told(answer) {
   const good = answer.status < 300;
   const problem = answer.body ?? {};
   const words = good ? (problem.status ?? "done") : (problem.code ?? "");
-  const replayed = answer.headers["Idempotency-Replayed"] ? " · an earlier answer, given again" : "";
+  const replayed = answer.headers["Idempotency-Replayed"]
+    ? " · an earlier answer, given again"
+    : "";
   const left = good ? [] : fieldErrors(problem.errors ?? []);
-  result.replaceChildren(
+  fill(
+    result,
     el(
       "p",
       { class: "outcome" },
@@ -187,12 +197,16 @@ function showSnippet(kind) {
 
 function refreshSnippet() {
   if (!snippetKind) {
-    snippet.replaceChildren();
+    fill(snippet);
     return;
   }
   const text = (snippetKind === "curl" ? curl : python)(request(), stackFile);
   const shown = code(text, `As ${snippetKind}`);
-  snippet.replaceChildren(shown, button("Copy", () => copy(text, shown)));
+  fill(
+    snippet,
+    shown,
+    button("Copy", () => copy(text, shown)),
+  );
 }
 
 async function copy(text, shown) {

@@ -4,7 +4,9 @@ const inShell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** A command line; the keys are read from the stack's file, never shown. */
 export function curl({ path, body, headers }, file) {
-  const given = Object.entries(headers).map(([name, value]) => `  -H ${inShell(`${name}: ${value}`)} \\\n`);
+  const given = Object.entries(headers).map(
+    ([name, value]) => `  -H ${inShell(`${name}: ${value}`)} \\\n`,
+  );
   return `get() { sed -n "s/.*\\"$1\\": \\"\\(.*\\)\\".*/\\1/p" ${inShell(file)}; }
 curl --aws-sigv4 "aws:amz:$(get region):execute-api" \\
   --user "$(get access_key_id):$(get secret_access_key)" \\

@@ -6,9 +6,27 @@ import { control } from "./server.js";
 const SLIDERS = [
   { name: "slow", label: "Slow", unit: "s", max: 20, help: "seconds before each reply" },
   { name: "E106", label: "Throttling", unit: "%", max: 100, help: "refused with E106: too fast" },
-  { name: "reset_before", label: "Resetting, not taken", unit: "%", max: 100, help: "connection reset, the request ignored" },
-  { name: "reset_after", label: "Resetting, taken", unit: "%", max: 100, help: "connection reset after the message was taken" },
-  { name: "half", label: "Half-answering", unit: "%", max: 100, help: "half a reply, then nothing" },
+  {
+    name: "reset_before",
+    label: "Reset, not taken",
+    unit: "%",
+    max: 100,
+    help: "connection reset, the request ignored",
+  },
+  {
+    name: "reset_after",
+    label: "Reset, but taken",
+    unit: "%",
+    max: 100,
+    help: "connection reset after the message was taken",
+  },
+  {
+    name: "half",
+    label: "Half-answering",
+    unit: "%",
+    max: 100,
+    help: "half a reply, then nothing",
+  },
 ];
 
 const sliders = new Map();
@@ -53,7 +71,14 @@ function build(modes) {
 
 function slider({ name, label, unit, max, help }) {
   const id = `weather-${name}`;
-  const input = el("input", { type: "range", id, min: 0, max, value: 0, "aria-describedby": `${id}-help` });
+  const input = el("input", {
+    type: "range",
+    id,
+    min: 0,
+    max,
+    value: 0,
+    "aria-describedby": `${id}-help`,
+  });
   const value = el("output", { for: id });
   sliders.set(name, { input, value, unit });
   input.addEventListener("input", () => set(name, input.value));
@@ -82,7 +107,11 @@ async function change() {
   const { slow, ...shares } = numbers();
   const weather = Object.fromEntries(Object.entries(shares).filter(([, percent]) => percent));
   if (slow) weather.slow = 100; // last: what breaks a reply goes before what only delays it
-  await control.change("settings", { weather, mode: mode.value, ...(slow ? { slow_seconds: slow } : {}) });
+  await control.change("settings", {
+    weather,
+    mode: mode.value,
+    ...(slow ? { slow_seconds: slow } : {}),
+  });
   tell();
 }
 

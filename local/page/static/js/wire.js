@@ -1,6 +1,6 @@
 // The middle: each request that Skycore got and each postback that it sent.
 
-import { announce, button, el, find } from "./dom.js";
+import { announce, button, el, fill, find } from "./dom.js";
 import { number, time, tone } from "./format.js";
 import { NewestFirst } from "./newest-first.js";
 import { chip, opening } from "./opening.js";
@@ -82,8 +82,9 @@ function make(row) {
 function update(item, row) {
   const result = isPostback(row) ? postbackResult(row) : requestResult(row);
   const title = isPostback(row) ? `Postback ${row.code || "by hand"}` : row.action;
-  item.line.replaceChildren(
-    el("span", { class: `way ${row.kind}`, "aria-hidden": "true" }, isPostback(row) ? "←" : "→"),
+  fill(
+    item.line,
+    way(row),
     el("strong", {}, title),
     el("span", { class: "about" }, isPostback(row) ? row.tracking_id : number(row.to)),
     result,
@@ -91,6 +92,9 @@ function update(item, row) {
   );
   item.refill();
 }
+
+const way = (row) =>
+  el("span", { class: `way ${row.kind}`, "aria-hidden": "true" }, isPostback(row) ? "←" : "→");
 
 function requestResult(row) {
   if (row.code) return chip(row.code, "bad");
@@ -109,11 +113,12 @@ async function request(body, id) {
   const whole = await shownOrNot(body, `requests/${id}`);
   if (!whole) return;
   const unknown = whole.unknown_fields.join(", ");
-  body.replaceChildren(
-    el("p", { class: "facts" }, `${whole.method} ${whole.path} · ${whole.transport} · key masked`),
+  fill(
+    body,
+    el("p", { class: "facts" }, `${whole.method} ${whole.path} · ${whole.transport}, key masked`),
     code(whole.text, "The request as it came"),
     unknown ? el("p", { class: "facts warn" }, `Skycore ignores: ${unknown}`) : null,
-    el("h4", {}, "Reply"),
+    el("p", { class: "label" }, "Reply"),
     whole.reply
       ? code(whole.reply, "Skycore's reply")
       : el("p", { class: "facts" }, `none (${whole.mode.replaceAll("_", " ")})`),
@@ -133,14 +138,19 @@ async function postback(body, id) {
     ),
   );
   const forms = AGAIN.filter(([, how]) => how.as !== "v2" || whole.other_forms);
-  body.replaceChildren(
+  fill(
+    body,
     el("p", { class: "facts" }, `POST to the postback URL · ${whole.content_type}`),
     code(whole.body, "The postback's body"),
     el(
       "table",
       { class: "tries" },
       el("caption", {}, "Tries"),
-      el("thead", {}, el("tr", {}, ...["Time", "Answer", "Took"].map((h) => el("th", { scope: "col" }, h)))),
+      el(
+        "thead",
+        {},
+        el("tr", {}, ...["Time", "Answer", "Took"].map((h) => el("th", { scope: "col" }, h))),
+      ),
       el("tbody", {}, ...rows),
     ),
     el(
@@ -160,7 +170,7 @@ async function shownOrNot(body, path) {
   try {
     return await read(path);
   } catch (error) {
-    body.replaceChildren(el("p", { class: "facts" }, error.message));
+    fill(body, el("p", { class: "facts" }, error.message));
     return null;
   }
 }

@@ -7,11 +7,7 @@ const PIECES = /(<[/?!]?[\w:.-]+)([^<>]*?)([/?]?>)|([^<]+|<)/g;
 /** A block of code that can be scrolled with the keyboard. */
 export function code(text, label) {
   const shown = text.trimStart().startsWith("<") ? coloured(text) : [indented(text)];
-  return el(
-    "pre",
-    { tabindex: "0", "aria-label": label, role: "region" },
-    el("code", {}, ...shown),
-  );
+  return el("pre", { tabindex: "0", "aria-label": label, role: "group" }, el("code", {}, ...shown));
 }
 
 function coloured(text) {

@@ -1,0 +1,69 @@
+"""What a person does on the page."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+SECONDS = 30_000  # milliseconds
+
+
+def new_number() -> str:
+    """A number that no other test uses."""
+    return f"1774{secrets.randbelow(10**7):07d}"
+
+
+def shown(number: str) -> str:
+    """A number as the page writes it."""
+    return f"+1 {number[1:4]} {number[4:7]} {number[7:]}"
+
+
+def send(page: Page, number: str, text: str = "Hello", answer: str | None = "201 accepted") -> None:
+    """Fills in the form and sends; waits for the answer."""
+    form = page.locator("#send")
+    form.get_by_label("to *").fill(f"+{number}")
+    form.get_by_label("text *").fill(text)
+    form.get_by_role("button", name="Send", exact=True).click()
+    if answer:
+        expect(page.locator("#send-result .outcome")).to_contain_text(answer, timeout=SECONDS)
+
+
+def handset(page: Page, number: str) -> Locator:
+    """Opens the phone with this number."""
+    page.locator("#handset-list button", has_text=shown(number)).click()
+    phone = page.locator("#phone")
+    expect(phone.get_by_role("heading", name=shown(number))).to_be_visible(timeout=SECONDS)
+    return phone
+
+
+def carrier_says(page: Page, number: str, what: str) -> None:
+    """Chooses what becomes of the next message to a number that has none yet."""
+    page.get_by_label("Find or add a handset").fill(number)
+    page.get_by_role("button", name="Open", exact=True).click()
+    phone = page.locator("#phone")
+    expect(phone.get_by_role("heading", name=shown(number))).to_be_visible(timeout=SECONDS)
+    with page.expect_response(re.compile("_control/settings")) as changed:
+        page.get_by_label("The carrier says next").select_option(what)
+    if changed.value.request.method == "GET":
+        page.wait_for_timeout(100)
+    page.get_by_label("Find or add a handset").fill("")
+
+
+def message(page: Page, number: str) -> Locator:
+    """The newest message to a number, on the user's side."""
+    return page.locator("#panel-messages li", has_text=shown(number)).first
+
+
+def events(page: Page, *words: str) -> Locator:
+    """The events that hold these words in their line."""
+    page.get_by_role("tab", name="Events").click()
+    rows = page.locator("#panel-events li summary")
+    for word in words:
+        rows = rows.filter(has_text=word)
+    return rows

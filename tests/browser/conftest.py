@@ -1,0 +1,67 @@
+"""The page in a real browser, in front of the deployed local stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+SECONDS = 30_000  # milliseconds for what should take two, on a machine that does much else
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="run make test-page")
+    if running.chromium() is None:
+        pytest.skip(running.MISSING)
+    with playwright.sync_playwright() as started:
+        browser = running.launched(started)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def stack(browser: Browser) -> Iterator[dict[str, Any]]:
+    with running.brought_up() as description:
+        yield description
+
+
+@pytest.fixture(scope="session")
+def url(stack: dict[str, Any]) -> str:
+    address: str = stack["simulator_url"]
+    return address
+
+
+@pytest.fixture
+def fresh(url: str) -> None:
+    """A simulator with an empty journal, open line and fair weather."""
+    running.control(url, "reset", {})
+    running.control(url, "line", {"open": True}, "PATCH")
+    fair = {"weather": {}, "mode": "normal", "outcome_for_number": {}}
+    running.control(url, "settings", fair, "PATCH")
+
+
+@pytest.fixture
+def page(browser: Browser, url: str, fresh: None) -> Iterator[Page]:
+    """The page at 1600 x 1000; a script's error or a refused file fails the test."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    made = context.new_page()
+    made.set_default_timeout(SECONDS)
+    wrong: list[str] = []
+    made.on("pageerror", lambda error: wrong.append(str(error)))
+    made.on("requestfailed", lambda request: wrong.append(request.url))
+    made.goto(url)
+    made.get_by_text("The stack is up").wait_for()
+    made.get_by_label("text *").wait_for()
+    yield made
+    made.unroute_all(behavior="ignoreErrors")
+    seen = [each for each in wrong if "/_page/feed" not in each and "example.com" not in each]
+    context.close()
+    assert not seen

@@ -1,0 +1,128 @@
+"""For everyone: any width, either colour scheme, keyboard alone, and what screen readers need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.actions import SECONDS, new_number, send, shown
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+VIEWS = ("handsets", "wire", "yours")
+TOO_WIDE = """() => [...document.querySelectorAll('body *')]
+  .filter((each) => !each.closest('.sr, pre, .handset-list, .skip'))
+  .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth + 1)
+  .map((each) => each.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture
+def filled(browser: Browser, page: Page, url: str):
+    """Opens the page, with things on it, at a width and in a colour scheme."""
+    number = new_number()
+    send(page, number)
+    expect(page.locator("#wire li", has_text="Postback N202")).to_have_count(1, timeout=SECONDS)
+    opened = []
+
+    def opening(width: int, scheme: str) -> Page:
+        size = {"width": width, "height": 900}
+        context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+        opened.append(context)
+        made = context.new_page()
+        made.goto(url)
+        made.get_by_text("The stack is up").wait_for()
+        made.locator("#send-button").wait_for(state="attached")
+        made.locator("#phone .bubble").first.wait_for(state="attached")
+        return made
+
+    yield opening
+    for context in opened:
+        context.close()
+
+
+def everything(page: Page, view: str) -> None:
+    """Opens what can be opened in one part of the page."""
+    if page.locator("nav.views").is_visible():
+        page.locator(f"nav.views button[data-view={view}]").click()
+    if view == "wire":
+        for row in page.locator("#wire summary").all():
+            row.click()
+        page.locator("#wire .tries").first.wait_for()
+    if view == "yours":
+        page.get_by_label("Action", exact=True).select_option("sendMMS")
+        for more in page.locator("#send .more-fields > summary").all():
+            more.click()
+        page.get_by_role("button", name="Show as curl").click()
+        page.get_by_role("button", name="Send", exact=True).scroll_into_view_if_needed()
+
+
+@pytest.mark.parametrize("width", [360, 1000, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_hinders_anyone(filled, width: int, scheme: str) -> None:
+    page = filled(width, scheme)
+    for view in VIEWS:
+        everything(page, view)
+        found = Axe().run(page, options={"resultTypes": ["violations"]})
+        assert found.violations_count == 0, found.generate_report()
+        for tab in ("Events", "Queues") if view == "yours" else ():
+            page.get_by_role("tab", name=tab).click()
+            panel = page.locator(f"#panel-{tab.lower()}")
+            panel.locator("summary").first.wait_for()
+            found = Axe().run(page, options={"resultTypes": ["violations"]})
+            assert found.violations_count == 0, found.generate_report()
+    page.locator("#weather summary").click()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("width", [360, 760, 1600])
+def test_nothing_is_cut_off_or_scrolls_sideways(filled, width: int) -> None:
+    page = filled(width, "light")
+    for view in VIEWS:
+        everything(page, view)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(TOO_WIDE) == []
+    for tab in ("Events", "Queues", "Messages"):
+        page.get_by_role("tab", name=tab).click()
+        page.locator(f"#panel-{tab.lower()} summary").first.click()
+        assert page.evaluate(TOO_WIDE) == []
+    page.locator("#weather summary").click()
+    assert page.evaluate(TOO_WIDE) == []
+
+
+def test_by_keyboard_alone(page: Page) -> None:
+    number = new_number()
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Action", exact=True)).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(f"+{number}")
+    page.keyboard.press("Enter")
+    expect(page.locator("#send-result .outcome")).to_contain_text("201", timeout=SECONDS)
+    page.get_by_role("tab", name="Messages").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Events")).to_be_focused()
+    row = page.locator("#panel-events summary").first
+    expect(row).to_be_visible(timeout=SECONDS)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(row).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel-events pre")).to_contain_text('"specversion": "1.0"')
+    expect(page.locator("#handset-list button", has_text=shown(number))).to_be_visible()
+
+
+def test_the_parts_have_names(page: Page) -> None:
+    for name in ("Handsets", "The wire", "Your side"):
+        expect(page.get_by_role("region", name=name, exact=True)).to_be_visible()
+    expect(page.get_by_role("main")).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    expect(page.locator("#stack-state")).to_have_attribute("role", "status")
+    expect(page.locator("#send-result")).to_have_attribute("role", "status")

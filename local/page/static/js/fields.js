@@ -103,7 +103,7 @@ function groups(of, value, path) {
       error,
       folded(inner, of.fields, given),
     );
-    entries.push({ inner, node, path: at, show: (said) => showError(node, error, said) });
+    entries.push({ node, path: at, fields: inner, show: (said) => showError(node, error, said) });
     list.append(node);
   };
   const removeLast = () => {
@@ -118,11 +118,11 @@ function groups(of, value, path) {
   );
   const own = fieldset(of, path, list, buttons);
   const readValue = () => {
-    const found = entries.map((entry) => objectOf(entry.inner, of.fields) ?? {});
+    const found = entries.map((entry) => objectOf(entry.fields, of.fields) ?? {});
     const empty = found.every((each) => !Object.keys(each).length);
     return empty && !of.required ? undefined : found;
   };
-  return { ...own, inner: () => entries.flatMap((e) => [e, ...e.inner]), read: readValue };
+  return { ...own, inner: () => entries.flatMap((e) => [e, ...e.fields]), read: readValue };
 }
 
 /** Names and values of one's own choice, one a line. */

@@ -146,4 +146,6 @@ def now_ms() -> int:
 
 def wait_until(slot_ms: int) -> None:
     """Sleeps until a slot (milliseconds since 1970)."""
-    time.sleep(max(0.0, slot_ms / 1000 - time.time()))
+    ahead = slot_ms / 1000 - time.time()
+    if ahead > 0:  # a sleep of nothing gives the processor away all the same
+        time.sleep(ahead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from skycore.postbacks import Event, read_postback
 from skycore.storage import events, tokens, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
 READ_SECONDS = 12.0  # for reading a batch, of the function's 28; hostile bodies take the longest
@@ -108,12 +109,10 @@ def _put_new(read: list[_Read], days: int) -> set[str]:
     return {one.queue_id for one in read if any(event.id in not_put for event in one.events)}
 
 
-def _measure(stored: Iterable[Event]) -> None:
-    heard = False
-    for event in stored:
-        metrics.count("Postbacks", by=event.event)
-        metrics.count("Unparsed", event.event == "unparsed")
-        metrics.count("UnknownCodes", event.event == "unknown")
-        heard = heard or event.status_step is not None
-    if heard:
+def _measure(stored: Sequence[Event]) -> None:
+    for event, number in Counter(one.event for one in stored).items():
+        metrics.count("Postbacks", number, by=event)
+        metrics.count("Unparsed", number if event == "unparsed" else 0)
+        metrics.count("UnknownCodes", number if event == "unknown" else 0)
+    if any(one.status_step is not None for one in stored):
         metrics.record("Silence", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import VerboseClientError
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from pynamodb.connection import Connection
 
 READ_KEYS = 100  # in a call, the most that DynamoDB takes
-WRITE_ROWS = 25  # in a call, the most that DynamoDB takes
-WRITE_BYTES = 12_000_000  # in a call; DynamoDB takes 16 MB
+WRITE_ROWS = 25  # in a call, the most that DynamoDB takes; of 400 KB each, within its 16 MB
 ROUNDS = 5  # tries of a call's unprocessed part, about two seconds in all
 
 type Key = tuple[str, str]
@@ -74,7 +74,7 @@ def put_all(rows: Sequence[Row | Item]) -> set[Key]:
     """
     failed: set[Key] = set()
     items = (row.serialize() if isinstance(row, Row) else row for row in rows)
-    for batch in cut_by_bytes(items, WRITE_ROWS, WRITE_BYTES):
+    for batch in batched(items, WRITE_ROWS, strict=False):
         failed |= _put(batch)
     return failed
 

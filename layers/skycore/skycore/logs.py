@@ -93,7 +93,18 @@ def masked(number: str | None) -> str | None:
 
 
 def log_exception(what: str, error: BaseException, **known: object) -> None:
-    """Logs that `what` failed: the error's type and where, never its text."""
+    """Logs that `what` failed: the error's type, AWS's code for it, and where; never its text."""
     frames = traceback.extract_tb(error.__traceback__)
     place = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in frames[-3:]]
-    log.error(what, extra={"error": type(error).__name__, "place": place, **known})
+    code = _aws_code(error)
+    told = {"error": type(error).__name__, "place": place} | ({"aws_code": code} if code else {})
+    log.error(what, extra=told | known)
+
+
+def _aws_code(error: BaseException) -> str | None:
+    """AWS's word for what it refused, such as AccessDeniedException; botocore's or PynamoDB's."""
+    code = getattr(error, "cause_response_code", None)
+    response = getattr(error, "response", None)
+    if code is None and isinstance(response, dict):
+        code = response.get("Error", {}).get("Code")
+    return code if isinstance(code, str) else None

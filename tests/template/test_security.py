@@ -256,3 +256,10 @@ def test_every_skipped_check_says_why_in_its_line(name):
     assert skipped
     for check, reason in skipped:
         assert len(reason.partition(" # ")[2]) > 15, check
+
+
+def test_every_test_that_the_threat_table_names_is_there():
+    table = (ROOT / "docs" / "security.md").read_text().split("\n## Threats\n", 1)[1]
+    named = re.findall(r"`(\w+/[\w/]+\.py)`", table.split("\n## ", 1)[0])
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Stack
 
 PAGE = 50  # records, the most that one call returns
+LATE_SECONDS = 30.0  # after an outage in which a function may still log what it was refused
 
 
 class Call(NamedTuple):
@@ -54,6 +55,22 @@ def records(stack: Stack) -> Iterator[dict[str, Any]]:
         seen.update(row["EventId"] for row in fresh)
         yield from fresh
         until = min(row["EventTime"] for row in fresh)
+
+
+def outages(rows: Iterable[dict[str, Any]], role: str) -> list[tuple[float, float]]:
+    """When tests denied the role something (epoch seconds), each with the time until it shows."""
+    found: list[tuple[float, float]] = []
+    begun: dict[str, float] = {}
+    for row in sorted(rows, key=lambda row: float(row["EventTime"])):
+        request = json.loads(row["CloudTrailEvent"])["requestParameters"] or {}
+        if request.get("RoleName") != role:
+            continue
+        policy, now = request.get("PolicyName", ""), float(row["EventTime"])
+        if request["Action"] == "PutRolePolicy" and '"Deny"' in request["PolicyDocument"]:
+            begun[policy] = now
+        elif request["Action"] == "DeleteRolePolicy" and policy in begun:
+            found.append((begun.pop(policy), now + LATE_SECONDS))
+    return found
 
 
 def calls(record: dict[str, Any], region: str) -> set[Call]:

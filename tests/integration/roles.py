@@ -32,6 +32,7 @@ EXCEPTIONS = (
     ("publish", "dynamodb:ListStreams", "", POLLER),
     ("publish", "sqs:SendMessage", "PublishDeadLetterQueue", POLLER),
     ("publish", "sqs:SendMessage", "PublishRetryQueue", "only while SNS refuses"),
+    ("publish", "dynamodb:GetItem", "", "only for a message's step that SNS refused before"),
     ("dispatch", "sqs:ReceiveMessage", "SendQueue", POLLER),
     ("dispatch", "sqs:DeleteMessage", "SendQueue", POLLER),
     ("dispatch", "sqs:GetQueueAttributes", "SendQueue", POLLER),

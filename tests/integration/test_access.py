@@ -57,7 +57,7 @@ ROUTES = [
     ("GET", "/messages?to=17743199144", 200),
     ("GET", "/messages/{message_id}", 200),
     ("DELETE", "/messages/{message_id}", 409),
-    ("POST", "/actions/isMobile", 422),
+    ("POST", "/actions/subscribe", 422),
     ("GET", "/postbacks/unparsed", 200),
     ("GET", "/postbacks/nothing", 404),
 ]

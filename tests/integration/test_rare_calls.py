@@ -81,9 +81,9 @@ def test_sweep_queues_again_what_the_queue_never_had(stack, sms):
     assert status(stack, lost) in {"accepted", "sent", "delivered"}
 
 
-def test_a_refused_queued_message_comes_again(stack, sms, simulator):
+def test_a_refused_queued_message_comes_again(stack, sms):
     to = number()
-    simulator(next_errors=["E106"])
+    stack.control("settings", {"next_errors": ["E106"]}, "PATCH")
     queued = stack.post("/messages", {**sms, "to": to}, Prefer="respond-async").json()
     assert until(lambda: len(sent_texts(stack, to)) == 1)
     assert status(stack, queued["message_id"]) in {"accepted", "sent", "delivered"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.calls import Call, calls, session_keys
+from tests.integration.calls import LATE_SECONDS, Call, calls, outages, session_keys
 from tests.integration.roles import Allowed, allowed, missing, spare, useless_exceptions
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/t"
@@ -148,3 +148,20 @@ def test_two_functions_have_two_keys():
     one = {"FunctionName": "one", "FunctionArn": "arn:one", "Role": "arn:role"}
     two = {**one, "FunctionName": "two", "FunctionArn": "arn:two"}
     assert sorted(session_keys([one, two]).values()) == ["one", "two"]
+
+
+def policy_change(action: str, at: float, effect: str = "Deny", role: str = "r") -> dict[str, Any]:
+    document = {"PolicyDocument": json.dumps({"Statement": [{"Effect": effect}]})}
+    request = {"Action": action, "RoleName": role, "PolicyName": "outage"}
+    return record("iam", "POST.iam", request | document) | {"EventTime": at}
+
+
+def test_an_outage_lasts_from_the_denial_to_its_end():
+    rows = [
+        policy_change("DeleteRolePolicy", 9.0),  # newest first, as they are told
+        policy_change("PutRolePolicy", 5.0),
+        policy_change("PutRolePolicy", 4.0, role="another"),
+        policy_change("DeleteRolePolicy", 3.0),
+        policy_change("PutRolePolicy", 2.0, effect="Allow"),
+    ]
+    assert outages(rows, "r") == [(5.0, 9.0 + LATE_SECONDS)]

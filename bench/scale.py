@@ -72,7 +72,8 @@ def shards() -> int:
 
 def write_units() -> float:
     """Write units of a message with all its postbacks."""
-    sent = cost.REQUESTS["send, a message"]["write units"] + 2  # and queued: taken from the queue
+    queued = cost.REQUESTS["enqueue, 10 messages"]["write units"] / 10
+    sent = queued + cost.REQUESTS["dispatch, 10 messages"]["write units"] / 10
     stored = cost.REQUESTS["store, 10 postbacks"]["write units"] / 10
     moved = cost.REQUESTS["publish, 10 receipts of known messages"]["write units"] / 10
     return sent + POSTBACKS * (stored + moved)
@@ -85,8 +86,9 @@ def stages(known: cost.Measured, *, parallel: float, dispatchers: float) -> list
     ack = cost.seconds(cpu["ack"], {"SQS SendMessage": 1})
     store = cost.seconds(cpu["store100"] * 100, {"BatchGetItem": 1, "BatchWriteItem": 4})
     publish = cost.seconds(cpu["publish"] * 100, told)
-    # Ten calls of Skycore side by side; the rows before and after them one after the other.
-    dispatch = cost.seconds(cpu["send"] * 10, {"Skycore": 1, "UpdateItem": 10 * 4})
+    # At worst: ten calls of Skycore side by side, but the table's one after the other.
+    calls: cost.Used = {**cost.REQUESTS["dispatch, 10 messages"], "Skycore": 1}
+    dispatch = cost.seconds(cpu["send"] * 10, calls)
     every = QUOTA["lambda_copies"]
     return [
         Stage("dispatch", 1, 10, dispatch, dispatchers),
@@ -168,7 +170,10 @@ def report(known: cost.Measured) -> str:
         lines.append(f"| {name} | {amount:.0f} | {most:.0f} | {amount / most:.0%} | {whose} |")
     paths = {path: cost.total(known, path) for path in (cost.SENT, cost.STORED, cost.TOLD)}
     day = (paths[cost.SENT] + POSTBACKS * (paths[cost.STORED] + paths[cost.TOLD])) * 10
-    lines += ["", f"Cost: ${day:.0f} a day for what is paid by use ([cost](cost.md))."]
+    lines += [
+        "",
+        f"Cost: ${day:.0f} a day paid by use, at a single send's price ([cost](cost.md)).",
+    ]
     return "\n".join(lines)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 STATED: dict[str, dict[str, int]] = json.loads((ROOT / "bench" / "requests.json").read_text())
 TOKEN = "the-token"
+VERBS = ("ack", "store", "publish", "send", "enqueue", "dispatch")
 SETTINGS = {
     "STACK_NAME": "stack",
     "POSTBACK_QUEUE_URL": "postbacks",
@@ -32,6 +33,7 @@ SETTINGS = {
     "SKYCORE_URL": "https://skycore.example/",
     "EVENT_TOPIC_ARN": "topic",
     "PUBLISH_RETRY_QUEUE_URL": "retry",
+    "SEND_DEAD_LETTER_QUEUE_URL": "dead",
     "EVENT_RETENTION_DAYS": "90",
     "DEFAULT_REGION": "US",
     "ALLOWED_COUNTRY_CODES": "",
@@ -42,9 +44,13 @@ SETTINGS = {
 }
 
 
-def write_units(old: Item | None, new: Item) -> int:
-    """Of a put or update: each begun kilobyte of the table's row, and one for each index entry."""
+def write_units(old: Item | None, new: Item, operation: str) -> int:
+    """Of a put or update: each begun kilobyte of the table's row, and one for each index entry.
+
+    The row counts twice in a transaction.
+    """
     units = -(-max(size_of(new), size_of(old or {})) // 1024)
+    units *= 2 if operation == "TransactWriteItems" else 1
     for attribute in INDEXES.values():
         before, after = ((item or {}).get(attribute) for item in (old, new))
         if before != after:
@@ -58,12 +64,14 @@ class Account:
     def __init__(self, app: Callable[[str], Any], table: FakeDynamoDB) -> None:
         self.app, self.table = app, table
         self.others: Counter[str] = Counter()
+        self.queued: list[str] = []  # bodies in the send queue
         self.told = 0  # records of the stream that publish has had
         table.before = self.count_reads
         written = table._write
 
         def write(item: Item, operation: str) -> None:
-            self.others["write units"] += write_units(table.items.get(_key(item)), item)
+            old = table.items.get(_key(item))
+            self.others["write units"] += write_units(old, item, operation)
             written(item, operation)
 
         table._write = write  # type: ignore[method-assign]
@@ -82,7 +90,9 @@ class Account:
         """What one invocation asks of AWS and Skycore."""
         before = self.table.calls + self.others
         answer = self.app(verb).handler(event, None)
-        assert answer == {"batchItemFailures": []} or answer["statusCode"] in {200, 201}, answer
+        assert answer == {"batchItemFailures": []} or answer["statusCode"] in {200, 201, 202}, (
+            answer
+        )
         return dict(self.table.calls + self.others - before)
 
     def news(self) -> list[dict[str, Any]]:
@@ -111,6 +121,10 @@ def account(app, table, monkeypatch):
         def send_message(self, **_: Any):
             return known.count("SQS SendMessage", {})
 
+        def send_message_batch(self, **asked: Any):
+            known.queued += [entry["MessageBody"] for entry in asked["Entries"]]
+            return known.count("SQS SendMessageBatch", {"Successful": asked["Entries"]})
+
         def publish_batch(self, **asked: Any):
             entries = asked["PublishBatchRequestEntries"]
             return known.count("SNS PublishBatch", {"Successful": entries})
@@ -127,7 +141,7 @@ def account(app, table, monkeypatch):
     for name in ("sqs", "sns", "secretsmanager"):
         monkeypatch.setattr(clients, name, Client)
     monkeypatch.setattr(api, "exchange", exchange)
-    apps = [app(verb) for verb in ("ack", "store", "publish", "send")]
+    apps = [app(verb) for verb in VERBS]
     cached = [one.settings for one in apps] + [apps[0].secret]
     cached += [line.line_settings, line.line, skycore_client.client]
     for one in cached:
@@ -177,3 +191,19 @@ def test_a_message_and_its_receipts(account):
     assert len(told) == 10
     asked = account.requests("publish", {"Records": told})
     assert asked == STATED["publish, 10 receipts of known messages"]
+
+
+def test_queued_messages(account):
+    """The second ten, by a process that has the key and the limiter's item as it is."""
+    for name in ("first", "second"):
+        event = sample("enqueue/batch")
+        event["headers"]["Idempotency-Key"] = name
+        fields = [json.loads(message(number)["body"]) for number in range(10)]
+        body = json.dumps({"messages": fields})
+        event |= {"body": body, "isBase64Encoded": False}
+        taken = account.requests("enqueue", event)
+        records = [{"messageId": str(n), "body": body} for n, body in enumerate(account.queued)]
+        account.queued.clear()
+        sent = account.requests("dispatch", {"Records": records})
+    assert taken == STATED["enqueue, 10 messages"]
+    assert sent == STATED["dispatch, 10 messages"]

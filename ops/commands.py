@@ -2,6 +2,7 @@
 
 from ops import (
     dlq,
+    export,
     key,
     messages,
     reconcile,
@@ -27,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     reconcile.COMMAND,
     suppress.COMMAND,
     send_test.COMMAND,
+    export.COMMAND,
     # secrets
     key.COMMAND,
     *token.COMMANDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from skycore.postbacks import read_postback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from tests.integration.conftest import Stack
 
@@ -66,6 +67,17 @@ class Subscriber(threading.Thread):
         """Ends the reading."""
         self._go_on = False
         self.join(10)
+
+
+@contextlib.contextmanager
+def subscribed(stack: Stack) -> Iterator[Subscriber]:
+    """A subscriber that reads meanwhile."""
+    subscriber = Subscriber(stack)
+    subscriber.start()
+    try:
+        yield subscriber
+    finally:
+        subscriber.stop()
 
 
 @dataclass(slots=True)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 REPEATED = 0.3  # of the postbacks come twice
 BATCH = 25  # messages of a batch call
+NO_ANSWER = "no answer"
+# Repeated with the same key: what proves that nothing was sent, and where the key protects. The
+# emulator answers for a function that died with a bare status.
+AGAIN = frozenset(
+    ("in_progress", "rate_limited", "skycore_unreachable", "not_queued", "gateway_failure")
+    + (NO_ANSWER, "500", "502", "503", "429")
+)
 TRIES = 12  # of a request; a service would go on for longer
 
 
@@ -135,21 +142,13 @@ class Service:
         """A problem's code, else the HTTP status, and the body."""
         try:
             answer = self.stack.client.request("POST", path, body, headers)
-        except requests.RequestException as error:
-            code, told = type(error).__name__, {}
-            AGAIN.add(code)
+        except requests.RequestException:
+            code, told = NO_ANSWER, {}
         else:
             told = _json(answer)
             code = str(told.get("code") or answer.status_code)
         self.answers[code] += 1
         return code, told
-
-
-# Repeated with the same key: what proves that nothing was sent, and where the key protects.
-AGAIN = {
-    "in_progress", "rate_limited", "skycore_unreachable", "not_queued", "gateway_failure",
-    "500", "502", "503", "429",
-}  # fmt: skip
 
 
 def _json(answer: requests.Response) -> dict[str, Any]:

@@ -21,10 +21,8 @@ BATCH = 25  # messages of a batch call
 NO_ANSWER = "no answer"
 # Repeated with the same key: what proves that nothing was sent, and where the key protects. The
 # emulator answers for a function that died with a bare status.
-AGAIN = frozenset(
-    ("in_progress", "rate_limited", "skycore_unreachable", "not_queued", "gateway_failure")
-    + (NO_ANSWER, "500", "502", "503", "429")
-)
+AGAIN = {NO_ANSWER, "in_progress", "rate_limited", "skycore_unreachable", "not_queued"}
+AGAIN |= {"gateway_failure", "500", "502", "503", "429"}
 TRIES = 12  # of a request; a service would go on for longer
 
 

@@ -93,7 +93,10 @@ class Proxy:
             await self._http.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionError:  # the function was killed, or its time was up
+            return web.Response()
         service, operation = _names(request, body)
         call = Call(service, operation, self.calls[operation], body)
         self.calls[operation] += 1

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
+from pynamodb.exceptions import PutError, UpdateError
 
+from skycore import times
 from skycore.api import Refused
 from skycore.flows import publish as publishing
+from skycore.flows.dispatch import dispatch
 from skycore.flows.gate import Gate
+from skycore.flows.send import CALL_SECONDS, send
 from skycore.problems import Problem
 from skycore.storage import messages, suppression
 from tests.unit.flows.test_publish import arrive, receipt, retry, tell
-from tests.unit.flows.test_sending import deliver, line, post, queue, queued, skycore, status
+from tests.unit.flows.test_sending import (
+    QUEUES,
+    RULES,
+    SMS,
+    deliver,
+    line,
+    post,
+    queue,
+    queued,
+    skycore,
+    status,
+)
 
 __all__ = ["line", "queue", "skycore"]
 
@@ -56,6 +73,26 @@ def test_a_slow_topic_leaves_time_for_the_retry_queue(table, outside, monkeypatc
     assert len(set(outside.ids())) == 40
 
 
+@pytest.mark.parametrize("operation", ["UpdateItem", "PutItem"])
+def test_a_write_without_an_answer_is_no_refused_condition(table, operation):
+    """Botocore's timeouts have a `response`, which is None."""
+
+    def silent(_: int, called: str, __: object) -> None:
+        if called == operation:
+            raise ReadTimeoutError(endpoint_url="dynamodb")
+
+    row = messages.new_row(
+        "m", "queued", moment=times.now(), days=1, attempt="a", action="sendSMS", fingerprint="f"
+    )
+    table.before = silent
+    write = {
+        "PutItem": lambda: messages.create(row),
+        "UpdateItem": lambda: messages.move("m", "sending", moment=times.now(), own=True),
+    }
+    with pytest.raises((UpdateError, PutError)):
+        write[operation]()
+
+
 @pytest.mark.usefixtures("table", "outside")
 class TestSending:
     def test_a_row_whose_write_got_no_answer_keeps_no_key(self, line, skycore, monkeypatch):
@@ -89,6 +126,17 @@ class TestSending:
         monkeypatch.setattr(Gate, "enter_many", out)
         assert deliver(line, message_id) == ["q"]
         assert status(message_id) == "queued"
+
+    def test_what_a_slow_table_leaves_no_time_for_is_not_sent(self, line, queue, skycore):
+        message_id, late = queued(), time.monotonic() + CALL_SECONDS - 1
+        body = {"q": json.dumps({"message_id": message_id})}
+        assert dispatch(body, line=line, queues=QUEUES, deadline=late) == ["q"]
+        assert status(message_id) == "queued"
+        with pytest.raises(Problem) as refused:
+            send({**SMS}, caller="arn", key="k", rules=RULES, line=line, deadline=late)
+        assert (refused.value.code, refused.value.retryable) == ("skycore_unreachable", True)
+        assert skycore.calls == 0
+        assert post(line, key="k").status == 201
 
     def test_a_note_of_an_outcome_is_tried_until_the_queue_has_it(self, line, outside, monkeypatch):
         real, tries = outside.send_message_batch, 0

@@ -21,7 +21,7 @@ from skycore.flows import ledger, opt_out, views
 from skycore.flows.compose import Draft
 from skycore.flows.gate import wait_until
 from skycore.flows.refusals import count_refusal
-from skycore.flows.send import deliver
+from skycore.flows.send import check_time, deliver
 from skycore.flows.sweep import expire_or_lose
 from skycore.logs import about, log, log_exception
 from skycore.messages.limits import Wait
@@ -68,6 +68,7 @@ def dispatch(
     named: set[str] = set()
     for queue_id, body in bodies.items():
         try:
+            check_time(deadline)
             row = _ready(json.loads(body), line, queues)
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             log_exception("queued message not read", error)
@@ -168,6 +169,7 @@ def _send_one(one: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: 
         return
     if taken is not None:
         queued.mark_confirmation(row.message_id)
+    check_time(deadline)
     if not queued.take(row, ledger.new_attempt(), times.now()):
         return  # another copy has it, or it is late and sweep says so
     wait_until(slot_ms)

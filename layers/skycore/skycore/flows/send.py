@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from skycore.flows.compose import Draft, Rules
     from skycore.flows.gate import Gate, Slot
     from skycore.storage.messages import MessageRow
+
+CALL_SECONDS = 10.0  # that a call of Skycore must have left
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def send(
         check_new(draft, rules)
         taken = opt_out.check(draft)
         slot = line.gate.enter()
+        check_time(deadline)
     except BaseException:
         _free(row, draft, taken)  # whatever happened, no call was made
         raise
@@ -89,6 +93,16 @@ def send(
             problem.members.pop("message_id", None)  # its row is gone, its key is free
             _free(row, draft, taken)
         raise
+
+
+def check_time(deadline: float) -> None:
+    """Raises Problem skycore_unreachable where a call would have too little time before `deadline`.
+
+    The table can be so slow that Skycore's answer would come too late to be heard: then nothing
+    is sent, which is better than an outcome that nobody knows.
+    """
+    if time.monotonic() > deadline - CALL_SECONDS:
+        raise Problem("skycore_unreachable", "no time was left for the call; nothing was sent")
 
 
 def dry_run(draft: Draft, rules: Rules) -> Sent:

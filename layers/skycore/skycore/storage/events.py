@@ -14,7 +14,7 @@ from pynamodb.exceptions import UpdateError
 from skycore import times
 from skycore.postbacks import Event
 from skycore.storage import batches, keys
-from skycore.storage.table import Row, expiry
+from skycore.storage.table import Row, code_of, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -130,7 +130,7 @@ def off_the_unparsed_list(event_id: str) -> None:
     try:
         EventRow(*keys.event_key(event_id)).update([EventRow.state.remove()], EventRow.pk.exists())
     except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if code_of(error) != "ConditionalCheckFailedException":
             raise
 
 

@@ -26,7 +26,7 @@ from pynamodb.transactions import TransactWrite
 from skycore import times
 from skycore.messages.status import OWN_STEPS, RANKS
 from skycore.storage import batches, keys
-from skycore.storage.table import Row, expiry
+from skycore.storage.table import Row, code_of, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -165,7 +165,7 @@ def _create_together(rows: Sequence[MessageRow]) -> bool:
             for row in rows:
                 transaction.save(row, condition=MessageRow.pk.does_not_exist())
     except TransactWriteError as error:
-        if error.cause_response_code != "TransactionCanceledException":
+        if code_of(error) != "TransactionCanceledException":
             raise
         return False
     return True
@@ -337,7 +337,7 @@ def update(message_id: str, actions: Sequence[Action], condition: Condition) -> 
 
 
 def _condition_failed(error: PutError | UpdateError | DeleteError) -> bool:
-    return error.cause_response_code == "ConditionalCheckFailedException"
+    return code_of(error) == "ConditionalCheckFailedException"
 
 
 def from_image(image: Mapping[str, Any]) -> MessageRow:

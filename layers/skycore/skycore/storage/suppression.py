@@ -16,7 +16,7 @@ from pynamodb.exceptions import UpdateError
 
 from skycore.postbacks import digits
 from skycore.storage import batches
-from skycore.storage.table import Row
+from skycore.storage.table import Row, code_of
 from skycore.times import to_key
 
 if TYPE_CHECKING:
@@ -133,9 +133,9 @@ def _note(number: str, sender: str | None, values: dict[str, str], only_if: Cond
     try:
         row.update([*actions, OptOutRow.kind.set("opt_out")], only_if)
     except UpdateError as error:
-        if error.cause_response_code == "ValidationException":
+        if code_of(error) == "ValidationException":
             raise ValueError("the table can hold no such row") from None
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if code_of(error) != "ConditionalCheckFailedException":
             raise
         return False
     return True

@@ -15,6 +15,8 @@ from skycore import user_agent  # noqa: F401 - for its effect on every session
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pynamodb.exceptions import PynamoDBException
+
 
 class _Meta:
     # PynamoDB's own defaults (15 and 30 s) are wrong behind an API.
@@ -87,3 +89,13 @@ def use(table: str, region: str | None) -> None:
 def expiry(moment: datetime, days: int) -> int:
     """When a row of `moment` is past its `days`, in epoch seconds, for the table's time to live."""
     return int((moment + timedelta(days=days)).timestamp())
+
+
+def code_of(error: PynamoDBException) -> str | None:
+    """DynamoDB's code for an error; None where it gave no answer.
+
+    PynamoDB's own `cause_response_code` fails for a timeout, whose `response` is None.
+    """
+    response: Any = getattr(error.cause, "response", None)
+    code: str | None = (response or {}).get("Error", {}).get("Code")
+    return code

@@ -14,7 +14,7 @@ from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError
 
 from skycore import times
-from skycore.storage.table import Row
+from skycore.storage.table import Row, code_of
 from skycore.tokens import fingerprint
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def mark_used(fingerprint: str, moment: datetime) -> bool:
     try:
         row.save(later)
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if code_of(error) != "ConditionalCheckFailedException":
             raise
         written = False  # the row has a later time: an old postback, or another process
     else:

@@ -9,7 +9,7 @@ from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError
 
 from skycore import times
-from skycore.storage.table import Row, expiry
+from skycore.storage.table import Row, code_of, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,7 @@ def first_seen(event: Event, days: int) -> datetime:
         try:
             row.save(condition)
         except PutError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
+            if code_of(error) != "ConditionalCheckFailedException":
                 raise
         else:
             return arrived

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Stack
 
-REPEATED = 0.3  # of the postbacks come twice
+REPEATED = 0.2  # of the postbacks come twice
 BATCH = 25  # messages of a batch call
 NO_ANSWER = "no answer"
 # Repeated with the same key: what proves that nothing was sent, and where the key protects. The

@@ -59,18 +59,23 @@ class Proxy:
     injected: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     url: str = ""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _thread: threading.Thread | None = None
     _http: aiohttp.ClientSession | None = None
     _runner: web.AppRunner | None = None
 
     def start(self) -> None:
         """Begins to listen; `url` says where."""
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
 
     def stop(self) -> None:
         """Ends all calls and the thread."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._thread is not None:
+            self._thread.join(10)
+        self._loop.close()
 
     async def _listen(self) -> None:
         self._http = aiohttp.ClientSession(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos import seen
-from tests.chaos.interposed import interposed
+from tests.chaos.interposed import behind, interposed
 from tests.chaos.load import Service, bodies, post_all
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Storm:
     patience: float  # seconds for everything to settle
     faults: Faults
     poison: bool = False  # whether messages are planted that nobody can read
+    stream_behind: bool = False  # whether the stream's batches are as full as they may be
 
 
 @dataclass(slots=True)
@@ -95,7 +96,8 @@ def weather(stack: Stack, storm: Storm) -> Aftermath:
         interposed(stack, storm.faults, visibility=storm.visibility) as proxy,
     ):
         poison = _plant(stack) if storm.poison else {}
-        with ThreadPoolExecutor(1) as pool:
+        held = behind(stack) if storm.stream_behind else contextlib.nullcontext()
+        with held, ThreadPoolExecutor(1) as pool:
             sending = pool.submit(service.send_all, storm.sends, storm.workers)
             acknowledged, statuses = post_all(stack, bodies(storm.postbacks, mark), storm.workers)
             sending.result()

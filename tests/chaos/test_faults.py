@@ -10,7 +10,7 @@ from tests.integration.conftest import brought_up
 
 # Nothing that takes seconds by itself.
 SHORT = Storm(60, 12, 4, 5, 60, Faults(4711, without=frozenset({"silence", "die_before"})))
-LONG = Storm(5_000, 500, 8, 30, 400, Faults(4711), poison=True)
+LONG = Storm(5_000, 500, 8, 30, 600, Faults(4711), poison=True, stream_behind=True)
 LIMITS = "MaxCallsPerSecond=20 MaxCallsPerMinute=900"  # so that the limits' one item is fought for
 
 
@@ -22,7 +22,7 @@ def test_a_short_storm(stack, capsys):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1500)
 def test_a_long_storm(capsys):
     with brought_up(".local/chaos", LIMITS) as stack:
         left = weather(stack, LONG)

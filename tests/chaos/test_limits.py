@@ -104,14 +104,17 @@ def test_fifty_workers_never_exceed_a_limit_and_use_it(limited):
     accepted = sum(len(worker.sent) for worker in workers)
     answers = sum((worker.answers for worker in workers), Counter())
     refused = sum(counts["refusals"].values())
-    minutes = calls_by_minute(arrivals(limited, "w"), begin, begin + 60 * MINUTES)
+    times = arrivals(limited, "w")
+    minutes = calls_by_minute(times, begin, begin + 60 * MINUTES)
     mean = sum(minutes) / len(minutes)
+    tens = [begin + 10 * n for n in range(int(6 * MINUTES))]
     print(
         f"{WORKERS} workers, {MINUTES} min at {PER_SECOND}/s and {PER_MINUTE}/min, of which "
         f"in a minute: {mean:.1f} on the average of all alignments "
         f"({mean / PER_MINUTE:.1%}), least {min(minutes)}, most {max(minutes)}; "
         f"most calls in a window {counts['most_calls_in']}; accepted {accepted}, "
-        f"refused by Skycore {refused}, answers {dict(answers)}"
+        f"refused by Skycore {refused}, answers {dict(answers)}; calls in every ten seconds "
+        f"{[sum(at <= one < at + 10 for one in times) for at in tens]}"
     )
     assert counts["most_calls_in"]["minute"] <= PER_MINUTE
     assert refused <= 0.005 * accepted

@@ -63,7 +63,10 @@ class Feed:
         try:
             while True:
                 kind, entry = await queue.get()
-                self.tell(f"{kind}s", entry.id, entry)
+                if entry is None:
+                    self.tell(kind, 0, {})
+                else:
+                    self.tell(f"{kind}s", entry.id, entry)
         finally:
             self._journal.unwatch(queue)
 

@@ -19,6 +19,7 @@ from local.page.subscription import Subscription
 from local.paths import ROOT
 from local.simulator.catalogue import table
 from local.simulator.control import read_body
+from local.simulator.settings import BadSettingError
 from local.simulator.watching import bad_request
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Page:
                 web.get("/_page/feed", self.feed),
                 web.get("/_page/forms", self.forms),
                 web.get("/_page/stack", self.stack),
+                web.get("/_page/settings", self.settings),
+                web.patch("/_page/settings", self.change_settings),
                 web.get("/_page/handsets", self.handsets),
                 web.get("/_page/handsets/{number}", self.conversation),
                 web.get("/_page/{kind:requests|postbacks|events}", self.older),
@@ -120,11 +123,11 @@ class Page:
         """All that a page shows at first. Begins to read events."""
         self._subscription.start()
         journal, line = self._simulator.journal, self._server.line
-        settings = self._simulator.settings.shown()
         return web.json_response(
             {
+                "run": journal.run,
                 "stack": self._stack_shown(),
-                "settings": {name: settings[name] for name in SETTINGS},
+                "settings": self._settings_shown(),
                 "line": None if line is None else line.is_open,
                 "outcomes": table("outcomes"),
                 "modes": table("modes"),
@@ -134,6 +137,25 @@ class Page:
                 "events": self._events(None, ""),
             }
         )
+
+    def _settings_shown(self) -> dict[str, Any]:
+        settings = self._simulator.settings.shown()
+        return {name: settings[name] for name in SETTINGS}
+
+    async def settings(self, _request: web.Request) -> web.Response:
+        """The settings that the page has controls for; the postback URL's token is in others."""
+        return web.json_response(self._settings_shown())
+
+    async def change_settings(self, request: web.Request) -> web.Response:
+        """Changes some of them, all or none."""
+        changes = await read_body(request)
+        if others := changes.keys() - set(SETTINGS):
+            raise bad_request(f"the page does not change {', '.join(sorted(others))}")
+        try:
+            self._simulator.settings = self._simulator.settings.changed(changes)
+        except BadSettingError as error:
+            raise bad_request(str(error)) from error
+        return web.json_response(self._settings_shown())
 
     async def feed(self, request: web.Request) -> web.StreamResponse:
         """The stream of changes."""

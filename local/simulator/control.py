@@ -10,7 +10,7 @@ GET   counts               calls, acceptances, refusals, most in any second, min
 GET   events               all of these as they happen, as server-sent events
 POST  inbound              {from, to, text} an SMS; with files or subject an MMS
 POST  postback             {repeat: id, times, after, as} or {body | body_base64, content_type, …}
-POST  notify               {tracking_id, code, status} another step for a message
+POST  notify               {tracking_id, code, status, to} another step for a message
 POST  report               a report file now: {body} or of all messages
 POST  down                 {seconds} nobody listens for so long
 GET   line, PATCH line     the second address, if there is one; {"open": false} cuts it
@@ -105,6 +105,7 @@ class Control:
             raise bad_request("after must be seconds, at most 3600")
         if not self._simulator.settings.postback_url:
             raise bad_request("there is no postback_url in the settings")
+        notification = None
         if "repeat" in body:
             kept = self._simulator.journal.postbacks
             found = next((p for p in kept if p.id == body["repeat"]), None)
@@ -112,6 +113,7 @@ class Control:
                 raise web.HTTPNotFound(text='{"error": "no postback has this id"}')
             content, kind = _as(found, body.get("as"))
             code, tracking_id = found.code, found.tracking_id
+            notification = found.notification
         else:
             content, code, tracking_id = _content(body), "", ""
             kind = str(body.get("content_type") or "text/xml; charset=utf-8")
@@ -120,13 +122,16 @@ class Control:
             post(content, kind, code=code, tracking_id=tracking_id, after=float(after))
             for _ in range(times)
         ]
+        for each in made:
+            each.notification = notification  # so that a copy has the other forms too
         return web.json_response({"ids": [each.id for each in made]})
 
     async def notify(self, request: web.Request) -> web.Response:
         """One more step for a message that was sent, as a carrier might tell it."""
         body = await read_body(request)
         code = _text(body, "code")
-        message = self._simulator.journal.message_with(_text(body, "tracking_id"))
+        to = _text(body, "to") if "to" in body else None
+        message = self._simulator.journal.message_with(_text(body, "tracking_id"), to)
         if message is None or message.kind not in ("sms", "mms"):
             raise web.HTTPNotFound(text='{"error": "no message has this tracking id"}')
         fits = ("sms_mt",) if message.kind == "sms" else ("mms_mt", "mms_fallback", "ddm")

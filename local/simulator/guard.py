@@ -1,7 +1,8 @@
-"""Keeps other web sites, open in the same browser, away from the control API and the page.
+"""Keeps other web sites, open in the same browser, away from all that the simulator serves.
 
 Such a site can make the browser post to 127.0.0.1, and can give 127.0.0.1 a name of its own (DNS
-rebinding). Programs send neither Origin nor Sec-Fetch-Site and pass.
+rebinding). Programs send neither Origin nor Sec-Fetch-Site and pass; Skycore's API may have any
+name for them.
 """
 
 import json
@@ -23,11 +24,14 @@ def guard(own_host: str) -> Callable[[web.Request, Handler], Awaitable[web.Strea
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith(GUARDED):
-            if urlsplit(f"//{request.host}").hostname not in names:
-                raise _forbidden("this address is for 127.0.0.1 and localhost only")
-            if request.method not in READING and not _from_here(request):
-                raise _forbidden("another web site may not change anything here")
+        guarded = request.path.startswith(GUARDED)
+        named = urlsplit(f"//{request.host}").hostname in names
+        if not named and (guarded or "Origin" in request.headers):
+            raise _forbidden("this address is for 127.0.0.1 and localhost only")
+        # Skycore takes requests by GET too: what they ask for is in the query.
+        reading = request.method in READING and (guarded or not request.query_string)
+        if not reading and not _from_here(request):
+            raise _forbidden("another web site may not change anything here")
         return await handler(request)
 
     return check

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -104,6 +105,7 @@ class Postback:
 
 
 type Entry = Request | Message | Postback
+type Change = tuple[str, Entry | None]
 
 
 class Journal:
@@ -113,8 +115,16 @@ class Journal:
         self.requests: deque[Request] = deque(maxlen=KEPT)
         self.messages: deque[Message] = deque(maxlen=KEPT)
         self.postbacks: deque[Postback] = deque(maxlen=KEPT)
+        self.run = secrets.token_hex(4)  # another one after each clear
         self._last = 0
-        self._watchers: set[asyncio.Queue[tuple[str, Entry]]] = set()
+        self._watchers: set[asyncio.Queue[Change]] = set()
+
+    def clear(self) -> None:
+        """Forgets all entries, and tells watchers so."""
+        for entries in (self.requests, self.messages, self.postbacks):
+            entries.clear()
+        self.run = secrets.token_hex(4)
+        self._tell(("reset", None))
 
     def next_id(self) -> int:
         """A number for the next entry; they rise through all kinds together."""
@@ -142,21 +152,24 @@ class Journal:
 
     def changed(self, entry: Entry) -> None:
         """Tells all watchers; a watcher that does not keep up misses notes."""
+        self._tell((type(entry).__name__.lower(), entry))
+
+    def _tell(self, change: Change) -> None:
         for queue in self._watchers:
             if not queue.full():
-                queue.put_nowait((type(entry).__name__.lower(), entry))
+                queue.put_nowait(change)
 
-    def watch(self) -> asyncio.Queue[tuple[str, Entry]]:
-        """A queue that gets (kind, entry) for each change, until unwatch."""
-        queue: asyncio.Queue[tuple[str, Entry]] = asyncio.Queue(maxsize=1000)
+    def watch(self) -> asyncio.Queue[Change]:
+        """A queue that gets (kind, entry) for each change, until unwatch; ("reset", None) too."""
+        queue: asyncio.Queue[Change] = asyncio.Queue(maxsize=1000)
         self._watchers.add(queue)
         return queue
 
-    def unwatch(self, queue: asyncio.Queue[tuple[str, Entry]]) -> None:
+    def unwatch(self, queue: asyncio.Queue[Change]) -> None:
         """Ends a watch."""
         self._watchers.discard(queue)
 
-    def message_with(self, tracking_id: str) -> Message | None:
-        """The newest message with this tracking id."""
-        newest = reversed(self.messages)
-        return next((m for m in newest if m.tracking_id == tracking_id), None)
+    def message_with(self, tracking_id: str, to: str | None = None) -> Message | None:
+        """The newest message with this tracking id; a campaign has one id for many numbers."""
+        newest = (m for m in reversed(self.messages) if m.tracking_id == tracking_id)
+        return next((m for m in newest if to in (None, m.to)), None)

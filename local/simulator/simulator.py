@@ -45,11 +45,9 @@ class Simulator:
 
     def reset(self, seeded: bool = True) -> None:
         """Forgets messages, requests, postbacks and counts; the first data is there again."""
-        self.journal.requests.clear()
-        self.journal.messages.clear()
-        self.journal.postbacks.clear()
         self.state = State(seeded)
         self.limits = Limits()
+        self.journal.clear()
 
     def mode(self, call: Call) -> str:
         """How the connection behaves for this call."""

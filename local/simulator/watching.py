@@ -78,7 +78,7 @@ class Watching:
         return web.json_response(found)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """A stream of changes: event request, message or postback, with the entry as data."""
+        """A stream of changes: event request, message or postback with the entry as data, reset."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         queue = self._simulator.journal.watch()
@@ -86,7 +86,7 @@ class Watching:
             while True:
                 try:
                     kind, entry = await asyncio.wait_for(queue.get(), 15)
-                    data = json.dumps(_shown(entry))
+                    data = json.dumps(_shown(entry) if entry else {})
                     await response.write(f"event: {kind}\ndata: {data}\n\n".encode())
                 except TimeoutError:
                     await response.write(b": still here\n\n")

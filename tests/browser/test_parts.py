@@ -113,6 +113,35 @@ def test_a_queued_message_waits_while_skycore_is_down(page: Page, url: str) -> N
     expect(row.locator(".chip").first).to_have_text("cancelled", timeout=SECONDS)
 
 
+def test_what_is_left_of_the_limits(page: Page) -> None:
+    page.get_by_role("tab", name="Queues").click()
+    minute, day = (
+        page.get_by_role("meter", name=f"Calls left in this {name}") for name in ("minute", "day")
+    )
+    expect(minute).to_have_attribute("max", "1000", timeout=SECONDS)
+    expect(page.locator("#limits li")).to_have_count(2)
+    before = int(day.get_attribute("value") or 0)
+    assert 0 < before <= 100_000
+    send(page, new_number())
+    expect(day).to_have_attribute("value", str(before - 1), timeout=SECONDS)
+    expect(page.locator("#limits")).to_contain_text(
+        f"{before - 1} of 100000 calls left in this day"
+    )
+    assert int(minute.get_attribute("value") or 0) < 1000
+
+
+def test_an_error_deep_in_the_form_is_in_sight(page: Page) -> None:
+    form = choose(page, "sendMMS")
+    form.get_by_label("to *").fill(f"+{new_number()}")
+    for fold in form.locator(".more-fields").all():
+        fold.evaluate("fold => (fold.open = true)")
+    form.get_by_label("expires at").fill("yesterday")
+    for fold in form.locator(".more-fields").all():
+        fold.evaluate("fold => (fold.open = false)")
+    expect(submit(page)).to_contain_text("422 invalid_request")
+    expect(form.get_by_label("expires at")).to_be_focused()
+
+
 def test_weather(page: Page) -> None:
     page.locator("#weather summary").click()
     for label, answer in (

@@ -114,6 +114,38 @@ def test_older_rows_and_words(page):
     page.read("requests/999999", 404)
 
 
+def test_the_settings_that_the_page_has_controls_for(page):
+    page.set(postback_url="http://127.0.0.1:9/v1/postbacks/secret-token")
+    url = f"{page.server.url}_page/settings"
+    answer = page.session.patch(url, json={"outcome_for_number": {"17743199144": "failed"}})
+    assert answer.json() == page.read("settings")
+    assert page.read("settings")["outcome_for_number"] == {"17743199144": "failed"}
+    assert "secret" not in answer.text
+    for wrong in ({"postback_url": "http://127.0.0.1:9/"}, {"mode": "sunny"}, {"weather": 1}):
+        assert page.session.patch(url, json=wrong).status_code == 400
+    assert page.simulator.settings.postback_url.endswith("secret-token")
+
+
+def test_a_reset_is_told(page):
+    before = page.read("start")["run"]
+    assert page.read("start")["run"] == before
+    with page.session.get(f"{page.server.url}_page/feed", stream=True) as stream:
+        lines = stream.iter_lines(chunk_size=1)
+        assert next(lines) == b"event: open"
+        page.call("sendSMS", TO="17743199144", **SMS)
+        page.control("POST", "reset", {})
+        until = time.monotonic() + 10
+        told = {}
+        while "reset" not in told and time.monotonic() < until:
+            line = next(lines)
+            if line.startswith(b"data: {"):
+                told = json.loads(line[6:])
+    assert "reset" in told
+    start = page.read("start")
+    assert start["run"] != before
+    assert start["handsets"] == start["requests"] == []
+
+
 def test_a_burst_is_told_in_few_notes(page):
     with page.session.get(f"{page.server.url}_page/feed", stream=True) as stream:
         lines = stream.iter_lines()

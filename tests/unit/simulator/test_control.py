@@ -109,6 +109,19 @@ def test_the_carrier_may_say_more(
     assert message["status"] == status
 
 
+def test_the_carrier_of_one_subscriber_says_more(skycore: Skycore, receiver: Receiver) -> None:
+    skycore.set(outcome="no_receipt")
+    skycore.call("sendSavedMMSCampaign", MMSID="1001", TOCAMPAIGN="501")
+    skycore.settle()
+    first, *others = skycore.control("GET", "messages")["messages"]
+    assert {other["tracking_id"] for other in others} == {first["tracking_id"]}
+    step = {"tracking_id": first["tracking_id"], "to": first["to"], "code": "E102"}
+    skycore.control("POST", "notify", step)
+    skycore.settle()
+    kept = skycore.control("GET", "messages")["messages"]
+    assert [message["status"] for message in kept] == ["failed", *("sent" for _ in others)]
+
+
 def test_events_as_they_happen(skycore: Skycore) -> None:
     found: list[str] = []
     url = f"{skycore.server.url}_control/events"

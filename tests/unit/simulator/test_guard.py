@@ -43,6 +43,30 @@ def test_who_may_use_the_control_api(skycore: Skycore, method, headers, status) 
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_the_api_itself_is_open_to_any_name(skycore: Skycore) -> None:
-    answer = skycore.session.get(skycore.url, headers={"Host": "sms.example"})
-    assert answer.status_code == 200
+@pytest.mark.parametrize("query", ["", "?action=sendsms&api_key=k&to=17743199144"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "headers, is_site",
+    [
+        ({}, False),
+        ({"Host": "sms.example"}, False),
+        ({"Origin": OWN}, False),
+        ({"Origin": "http://evil.example"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Host": "evil.example", "Origin": "http://evil.example"}, True),
+    ],
+    ids=str,
+)
+def test_skycores_api_is_for_programs(skycore: Skycore, headers, is_site, method, query) -> None:
+    host = f"127.0.0.1:{skycore.server.port}"
+    answer = skycore.session.request(
+        method,
+        skycore.server.url + query,
+        headers={name: value.format(host=host) for name, value in headers.items()},
+    )
+    rebound = "evil" in headers.get("Host", "")
+    link = method == "GET" and not query and not rebound  # to the page: it does nothing
+    assert answer.status_code == (403 if is_site and not link else 200)
+    assert len(skycore.control("GET", "requests")["requests"]) == (
+        answer.status_code == 200 and not (method == "GET" and not query)
+    )

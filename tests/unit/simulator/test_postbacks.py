@@ -323,6 +323,17 @@ def test_a_postback_again_in_another_form(skycore: Skycore, receiver: Receiver, 
         assert then is None or told == datetime.fromisoformat(then[1])
 
 
+def test_a_copy_has_other_forms_too(skycore: Skycore, receiver: Receiver) -> None:
+    skycore.call("sendSMS", TO=TO, FROM="60856", TEXT="Hello")
+    skycore.settle()
+    last = skycore.control("GET", "postbacks")["postbacks"][-1]["id"]
+    for form in ("malformed", "v2"):
+        again = {"repeat": last, "as": form}
+        (last,) = skycore.control("POST", "postback", again)["ids"]
+        skycore.settle()
+    assert json.loads(receiver.got[-1][1])["code"] == "N202"
+
+
 def test_a_postback_later(skycore: Skycore, receiver: Receiver) -> None:
     began = time.monotonic()
     skycore.control("POST", "postback", {"body": "<POSTBACK/>", "after": 0.3})

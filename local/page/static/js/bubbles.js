@@ -112,7 +112,8 @@ function byHand(message) {
     { class: "by-hand", role: "group", "aria-label": "The carrier says" },
     ...Object.entries(says).map(([label, [code, status]]) =>
       button(label, async () => {
-        await control.post("notify", { tracking_id: message.tracking_id, code, status });
+        const { tracking_id, to } = message;
+        await control.post("notify", { tracking_id, to, code, status });
         announce(`The carrier says: ${label}`);
       }),
     ),

@@ -4,8 +4,13 @@ import { el, fill, find } from "./dom.js";
 import { number, time } from "./format.js";
 import { NewestFirst } from "./newest-first.js";
 import * as phone from "./phone.js";
-import { control, read } from "./server.js";
+import { read } from "./server.js";
 
+const NO_PHONE = el(
+  "p",
+  { class: "empty" },
+  "Choose a handset above, or type a number to write from a new one.",
+);
 let newest = new Map(); // number → its newest message that is known here
 const KEPT = 1000;
 let chosen = "";
@@ -20,7 +25,7 @@ const list = new NewestFirst({
   key: (row) => row.handset,
 });
 
-export function start(snapshot) {
+export function start(snapshot, anew = false) {
   if (!list.node.isConnected) {
     find("#handset-list").replaceWith(list.node);
     list.node.id = "handset-list";
@@ -30,10 +35,15 @@ export function start(snapshot) {
       if (digits) open(digits);
     });
     find("#handset-number").addEventListener("input", search);
-    empty();
+  }
+  if (anew) {
+    chosen = "";
+    phone.hide();
+    fill(find("#phone"), NO_PHONE);
   }
   newest = new Map(snapshot.handsets.map((row) => [row.handset, row]));
-  if (!words) list.replace(snapshot.handsets);
+  if (words) search();
+  else list.replace(snapshot.handsets);
   if (chosen) open(chosen);
   else if (snapshot.handsets.length) open(snapshot.handsets[0].handset);
 }
@@ -70,14 +80,17 @@ async function open(digits) {
   chosen = digits;
   for (const { node, row } of list.rows.values()) mark(node, row);
   const row = newest.get(digits);
-  const { outcome_for_number: outcomes } = await control.read("settings");
+  const { outcome_for_number: outcomes } = await read("settings");
+  if (chosen !== digits) return;
   const replyTo = row ? (row.direction === "out" ? row.from : row.to) : "";
   await phone.show(digits, outcomes[digits] ?? "", replyTo);
 }
 
 async function search() {
-  words = find("#handset-number").value.replace(/\D/g, "");
-  list.replace(await read(`handsets?q=${words}`));
+  const wanted = find("#handset-number").value.replace(/\D/g, "");
+  words = wanted;
+  const found = await read(`handsets?q=${wanted}`);
+  if (words === wanted) list.replace(found);
 }
 
 function make(row) {
@@ -106,15 +119,4 @@ function update(node, row) {
 function mark(node, row) {
   const on = row.handset === chosen;
   node.firstChild.setAttribute("aria-current", String(on));
-}
-
-function empty() {
-  fill(
-    find("#phone"),
-    el(
-      "p",
-      { class: "empty" },
-      "Choose a handset above, or type a number to write from a new one.",
-    ),
-  );
 }

@@ -18,13 +18,39 @@ views();
 send.start();
 listen({ opened, note, lost: () => state("Connection lost; trying again…", "lost") });
 
+let run = ""; // of the simulator: another after a restart and after a reset
+let openings = 0;
+let held = null; // notes that come while what they add to is on its way
+
 async function opened() {
-  const snapshot = await read("start");
-  for (const part of [...parts, weather]) part.start(snapshot);
+  const own = ++openings;
+  held = [];
+  let snapshot;
+  try {
+    snapshot = await read("start");
+  } catch {
+    setTimeout(() => own === openings && opened(), 1000);
+    return;
+  }
+  if (own !== openings) return;
+  const anew = snapshot.run !== run;
+  run = snapshot.run;
+  for (const part of [...parts, weather]) part.start(snapshot, anew);
   stack(snapshot.stack);
+  const later = held;
+  held = null;
+  later.forEach(note);
 }
 
 function note(told) {
+  if (told.reset) {
+    opened();
+    return;
+  }
+  if (held) {
+    held.push(told);
+    return;
+  }
   for (const part of parts) part.note(told);
   if (told.stack) stack(told.stack[0]);
 }

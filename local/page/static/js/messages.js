@@ -33,8 +33,12 @@ const list = new NewestFirst({
   key: (row) => row.message_id,
 });
 
-export function start(snapshot) {
+export function start(snapshot, anew) {
   if (!list.node.isConnected) find("#panel-messages").append(list.node);
+  if (anew) {
+    known.clear();
+    list.replace([]);
+  }
   note({ events: [...snapshot.events].reverse() });
 }
 

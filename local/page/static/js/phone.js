@@ -3,7 +3,7 @@
 import { announce, button, el, fill, find } from "./dom.js";
 import { number } from "./format.js";
 import { bubble, draw } from "./bubbles.js";
-import { control, read, upload } from "./server.js";
+import { change, control, read, upload } from "./server.js";
 
 const AT_FIRST = 50; // bubbles; older ones on request
 const CARRIER = [
@@ -12,12 +12,12 @@ const CARRIER = [
   ["failed", "Failed"],
   ["expired", "Expired"],
   ["not_sent", "Blocked"],
-  ["no_receipt", "Nothing (say it by hand)"],
+  ["no_receipt", "Nothing (by hand)"],
 ];
 const DEFAULT_SENDER = "60856";
 
 let shown = ""; // the number
-let bubbles = new Map(); // id → list item, oldest first
+let bubbles = new Map(); // id → list item
 let sender = null; // whom a reply goes to
 const screen = el("ol", { class: "screen", tabindex: "0" });
 let atEnd = true; // whether the newest message is in sight: then it stays in sight
@@ -29,18 +29,26 @@ const earlier = button("Show earlier", showEarlier, { class: "more", hidden: tru
 
 export const isShown = (digits) => digits === shown;
 
-/** Shows a handset: {number, outcome, last message or null}. */
+export function hide() {
+  shown = "";
+}
+
+/** Shows a handset. One that is shown already is only read again: a reply may be half written. */
 export async function show(digits, outcome, replyTo) {
-  shown = digits;
-  bubbles = new Map();
-  fill(screen);
-  screen.setAttribute("aria-label", `Messages on ${number(digits)}`);
-  const log = el("div", { class: "log", role: "log", "aria-label": "Conversation" }, screen);
-  fill(find("#phone"), head(outcome), earlier, log, reply(replyTo));
+  if (shown === digits) {
+    find("#carrier").replaceWith(says(outcome));
+  } else {
+    shown = digits;
+    bubbles = new Map();
+    fill(screen);
+    screen.setAttribute("aria-label", `Messages on ${number(digits)}`);
+    const log = el("div", { class: "log", role: "log", "aria-label": "Conversation" }, screen);
+    fill(find("#phone"), head(outcome), earlier, log, reply(replyTo));
+    atEnd = true;
+  }
   const rows = await read(`handsets/${digits}`);
   if (shown !== digits) return;
   earlier.hidden = rows.length <= AT_FIRST;
-  atEnd = true;
   take(rows.slice(0, AT_FIRST).reverse());
 }
 
@@ -51,14 +59,18 @@ export function take(messages) {
     if (known) draw(known, message);
     else {
       const made = bubble(message);
+      made.messageId = message.id;
       bubbles.set(message.id, made);
-      screen.append(made);
+      let before = screen.lastElementChild; // a newer one may have been told of already
+      while (before && before.messageId > message.id) before = before.previousElementSibling;
+      if (before) before.after(made);
+      else screen.prepend(made);
     }
   }
   while (bubbles.size > AT_FIRST * 4 && atEnd) {
-    const [oldest, item] = bubbles.entries().next().value;
-    bubbles.delete(oldest);
-    item.remove();
+    const oldest = screen.firstElementChild;
+    bubbles.delete(oldest.messageId);
+    oldest.remove();
     earlier.hidden = false;
   }
   toEnd();
@@ -71,18 +83,15 @@ function toEnd() {
 async function showEarlier() {
   const first = Math.min(...bubbles.keys());
   const rows = await read(`handsets/${shown}?before=${first}`);
-  const older = rows
-    .slice(0, AT_FIRST)
-    .map((message) => [message.id, bubble(message)])
-    .reverse();
   const height = screen.scrollHeight;
-  screen.prepend(...older.map(([, item]) => item));
-  bubbles = new Map([...older, ...bubbles]);
+  atEnd = false; // the place that is read stays in sight
+  take(rows.slice(0, AT_FIRST).reverse());
   screen.scrollTop += screen.scrollHeight - height;
   earlier.hidden = rows.length <= AT_FIRST;
 }
 
-function head(outcome) {
+/** What the carrier says to this number's next messages. */
+function says(outcome) {
   const options = CARRIER.map(([value, label]) => el("option", { value }, label));
   const known = CARRIER.some(([value]) => value === outcome);
   if (!known) options.push(el("option", { value: outcome }, outcome.replaceAll("_", " ")));
@@ -92,20 +101,23 @@ function head(outcome) {
     ...options,
   );
   select.value = outcome;
-  return el(
+  return select;
+}
+
+const head = (outcome) =>
+  el(
     "div",
     { class: "phone-head" },
     el("h3", {}, number(shown)),
     el("label", { for: "carrier" }, "The carrier says next"),
-    select,
+    says(outcome),
   );
-}
 
 async function carrier(outcome) {
-  const { outcome_for_number: all } = await control.read("settings");
+  const { outcome_for_number: all } = await read("settings");
   if (outcome) all[shown] = outcome;
   else delete all[shown];
-  await control.change("settings", { outcome_for_number: all });
+  await change("settings", { outcome_for_number: all });
 }
 
 function reply(replyTo) {

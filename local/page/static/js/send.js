@@ -178,7 +178,11 @@ function fieldErrors(errors) {
       continue;
     }
     own.show(detail);
-    own.node.closest("details")?.setAttribute("open", "");
+    let fold = own.node.closest("details");
+    while (fold) {
+      fold.open = true;
+      fold = fold.parentElement.closest("details");
+    }
     first ??= own.node.querySelector("input, textarea, select");
   }
   first?.focus();

@@ -23,9 +23,10 @@ export const read = (path) => asked(`/_page/${path}`, { cache: "no-store" });
 export const post = (path, body) => asked(`/_page/${path}`, json("POST", body));
 export const upload = (path, file) => asked(`/_page/${path}`, { method: "POST", body: file });
 
-/** The simulator's own control API. */
+export const change = (path, body) => asked(`/_page/${path}`, json("PATCH", body));
+
+/** The simulator's own control API; what it reads out may hold the postback URL's token. */
 export const control = {
-  read: (path) => asked(`/_control/${path}`, { cache: "no-store" }),
   post: (path, body) => asked(`/_control/${path}`, json("POST", body)),
   change: (path, body) => asked(`/_control/${path}`, json("PATCH", body)),
 };

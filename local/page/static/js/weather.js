@@ -1,7 +1,7 @@
 // The weather at Skycore: slow, down, throttling, resetting, half-answering.
 
 import { el, find } from "./dom.js";
-import { control } from "./server.js";
+import { change as changeSettings, control } from "./server.js";
 
 const SLIDERS = [
   { name: "slow", label: "Slow", unit: "s", max: 20, help: "seconds before each reply" },
@@ -107,7 +107,7 @@ async function change() {
   const { slow, ...shares } = numbers();
   const weather = Object.fromEntries(Object.entries(shares).filter(([, percent]) => percent));
   if (slow) weather.slow = 100; // last: what breaks a reply goes before what only delays it
-  await control.change("settings", {
+  await changeSettings("settings", {
     weather,
     mode: mode.value,
     ...(slow ? { slow_seconds: slow } : {}),

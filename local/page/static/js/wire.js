@@ -29,8 +29,8 @@ const list = new NewestFirst({
 export function start(snapshot) {
   if (!list.node.isConnected) {
     find("#wire-rows").append(list.node);
-    find("#wire-words").addEventListener("input", later(search));
-    find("#wire-kind").addEventListener("change", search);
+    find("#wire-words").addEventListener("input", searchWhenTyped);
+    find("#wire-kind").addEventListener("change", () => search());
   }
   if (isFiltered()) search();
   else list.replace([...of("requests", snapshot.requests), ...of("postbacks", snapshot.postbacks)]);
@@ -48,21 +48,38 @@ export function note({ requests = [], postbacks = [], skipped = {} }) {
 const of = (kind, rows) => rows.map((row) => ({ ...row, kind }));
 const isFiltered = () => find("#wire-words").value.trim() || find("#wire-kind").value !== "both";
 
-function later(act, milliseconds = 200) {
-  let timer = 0;
-  return () => {
-    clearTimeout(timer);
-    timer = setTimeout(act, milliseconds);
-  };
-}
-const searchSoon = later(search, 500);
+let typed = 0;
+let waiting = 0;
 
-async function search() {
-  list.replace(await rowsBefore(null));
+function searchWhenTyped() {
+  clearTimeout(typed);
+  typed = setTimeout(search, 200);
+}
+
+/** Twice a second while things happen; rows that are open stay as they are. */
+function searchSoon() {
+  waiting ||= setTimeout(() => {
+    waiting = 0;
+    search({ again: true });
+  }, 500);
+}
+
+async function search({ again = false } = {}) {
+  const filter = JSON.stringify([wordsWanted(), find("#wire-kind").value]);
+  const rows = await rowsBefore(null);
+  if (filter !== JSON.stringify([wordsWanted(), find("#wire-kind").value])) return;
+  if (again) list.add(rows);
+  else list.replace(rows);
+}
+
+/** A number is found as it is written here too: +1 774 319 9144. */
+function wordsWanted() {
+  const words = find("#wire-words").value.trim();
+  return /^[+(\d][\d\s()]*$/.test(words) ? words.replace(/\D/g, "") : words;
 }
 
 async function rowsBefore(before) {
-  const words = encodeURIComponent(find("#wire-words").value.trim());
+  const words = encodeURIComponent(wordsWanted());
   const kind = find("#wire-kind").value;
   const kinds = kind === "both" ? ["requests", "postbacks"] : [kind];
   const query = `q=${words}${before === null ? "" : `&before=${before}`}`;

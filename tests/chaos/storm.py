@@ -144,7 +144,7 @@ def _plant(stack: Stack) -> dict[str, int]:
     sqs = stack.admin("sqs")
     not_base64 = {"encoding": {"DataType": "String", "StringValue": "base64"}}
     sqs.send_message(
-        QueueUrl=stack.resource("PostbackQueue"), MessageBody="%", MessageAttributes=not_base64
+        QueueUrl=stack.resource("PostbackQueue"), MessageBody="A", MessageAttributes=not_base64
     )
     for queue in ("SendQueue", "PublishRetryQueue"):
         sqs.send_message(QueueUrl=stack.resource(queue), MessageBody="poison")

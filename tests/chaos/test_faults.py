@@ -10,8 +10,8 @@ from tests.integration.conftest import brought_up
 
 # Nothing that takes seconds by itself: with this seed store and publish are killed, but no send is,
 # whose outcome would be told after half a minute only.
-SHORT = Storm(60, 12, 4, 5, 60, Faults(2469, without=frozenset({"silence", "die_before"})))
-LONG = Storm(5_000, 500, 8, 30, 600, Faults(4711), poison=True, stream_behind=True)
+SHORT = Storm(60, 12, 4, 5, 60, Faults(267, without=frozenset({"silence", "die_before"})))
+LONG = Storm(5_000, 500, 8, 30, 900, Faults(4711), poison=True, stream_behind=True)
 LIMITS = "MaxCallsPerSecond=20 MaxCallsPerMinute=900"  # so that the limits' one item is fought for
 
 
@@ -23,7 +23,7 @@ def test_a_short_storm(stack, capsys):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(1800)
 def test_a_long_storm(capsys):
     with brought_up(".local/chaos", LIMITS) as stack:
         left = weather(stack, LONG)

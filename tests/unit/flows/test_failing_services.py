@@ -73,6 +73,17 @@ def test_a_slow_topic_leaves_time_for_the_retry_queue(table, outside, monkeypatc
     assert len(set(outside.ids())) == 40
 
 
+def test_what_comes_again_is_read_together(table, outside):
+    arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(10)))
+    outside.topic_is_out = True
+    tell(table)
+    outside.topic_is_out = False
+    table.calls.clear()
+    assert retry(outside) == []
+    assert len(outside.published) == 10
+    assert table.calls == {"BatchGetItem": 2}  # the rows, and whose they are
+
+
 @pytest.mark.parametrize("operation", ["UpdateItem", "PutItem"])
 def test_a_write_without_an_answer_is_no_refused_condition(table, operation):
     """Botocore's timeouts have a `response`, which is None."""

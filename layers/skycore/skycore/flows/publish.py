@@ -17,7 +17,7 @@ from skycore.flows.receipts import apply_earlier_receipts, apply_receipt
 from skycore.flows.tell import event_envelope, owner_of, owners_of, step_envelope
 from skycore.logs import about, log, log_exception
 from skycore.postbacks import event_json, message_attributes
-from skycore.storage import events, keys, messages
+from skycore.storage import batches, events, keys, messages
 from skycore.storage.events import StoredEvent
 from skycore.storage.messages import MessageRow
 
@@ -73,19 +73,25 @@ def publish_again(named: Sequence[tuple[str, str]], *, source: str, topic_arn: s
     Returns the queue ids of those that must come again. What has left the table is dropped.
     """
     failed: list[str] = []
-    news: list[_News] = []
+    wanted: list[tuple[str, Name, batches.Key]] = []
     for queue_id, body in named:
         try:
             name = json.loads(body)
-            row = _row(name)
+            wanted.append((queue_id, name, _key(name)))
         except Exception as error:  # noqa: BLE001 - one bad message must not fail the others
             log_exception("not read again", error)
             failed.append(queue_id)
-            continue
-        if row is None:
-            log.error("nothing of this name is in the table", extra={"wanted": name})
+    try:
+        items = batches.read_all(key for _, _, key in wanted)
+    except Exception as error:  # noqa: BLE001 - all of them come again
+        log_exception("rows not read", error)
+        return failed + [queue_id for queue_id, _, _ in wanted]
+    news: list[_News] = []
+    for queue_id, name, key in wanted:
+        if key in items:
+            news.append(_News(name, queue_id, _row(name, items[key])))
         else:
-            news.append(_News(name, queue_id, row))
+            log.error("nothing of this name is in the table", extra={"wanted": name})
     return failed + [one.asked_by for one in _publish(news, source, topic_arn)]
 
 
@@ -153,19 +159,28 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_News]:
             name = {"message_id": keys.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
         else:
             continue
-        try:
-            item = _bytes(image)
-            row = events.from_item(item) if kind == "event" else messages.from_image(item)
-        except Exception as error:  # noqa: BLE001 - one bad record must not hold up the others
-            log_exception("record not read", error)
-            row = None
-        yield _News(name, change["SequenceNumber"], row)
+        yield _News(name, change["SequenceNumber"], _row(name, image, of_stream=True))
 
 
-def _row(name: Mapping[str, str]) -> StoredEvent | MessageRow | None:
+def _key(name: Mapping[str, str]) -> batches.Key:
+    """Where the row of a name is. Raises an error for what is no name."""
     if "event_id" in name:
-        return events.get(name["event_id"])
-    return messages.get(name["message_id"])
+        if not keys.may_be_an_event_id(name["event_id"]):
+            raise ValueError("no event has such an id")
+        return keys.event_key(name["event_id"])
+    return keys.message_partition(name["message_id"]), keys.MESSAGE
+
+
+def _row(
+    name: Mapping[str, str], item: Mapping[str, Any], *, of_stream: bool = False
+) -> StoredEvent | MessageRow | None:
+    """What is told; None if it cannot be read."""
+    try:
+        item = _bytes(item) if of_stream else item
+        return events.from_item(item) if "event_id" in name else messages.from_image(item)
+    except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
+        log_exception("row not read", error)
+        return None
 
 
 def _bytes(image: Mapping[str, Any]) -> dict[str, Any]:

@@ -241,6 +241,21 @@ def test_the_hook_comes_before_a_repeat_without_a_connection_too() -> None:
     assert len(came) == 3
 
 
+def test_a_repeat_that_the_hook_does_not_allow_leaves_the_first_reason() -> None:
+    with serve(SENT) as server:
+        pass
+    came: list[None] = []
+
+    def once() -> None:
+        came.append(None)
+        if len(came) > 1:
+            raise OutError("too late")
+
+    with SkycoreClient(server.url, OLD) as client, pytest.raises(NotSent):
+        client.call("sendSMS", SMS, before=once)
+    assert len(came) == 2
+
+
 @pytest.mark.parametrize("url", ["", "skycore.com", "ftp://skycore.com/", "https://", "/a"])
 def test_base_url_must_be_absolute(url: str) -> None:
     with pytest.raises(ValueError, match="absolute"):

@@ -119,7 +119,8 @@ class SkycoreClient:
         Two hooks let the caller keep to the account's limits. ``again`` is called before Skycore
         is asked a second time, with newer credentials, which is one more call. ``before`` is
         called right before every attempt, repeats without a connection included. What they raise
-        ends the call and comes out as it is: Skycore has done nothing by then.
+        ends the call and comes out as it is, but for a repeat that ``before`` does not allow: that
+        no connection was made stays the reason. Skycore has done nothing by then.
 
         It raises, when nothing was sent, ``InvalidRequest`` (unknown action, bad fields, no GET
         form), ``CredentialsMissing`` or ``NotSent`` (no connection, no answer from the source of
@@ -205,9 +206,15 @@ class SkycoreClient:
 
     def _exchange(self, method: str, url: str, body: bytes | None, way: _Way) -> tuple[int, bytes]:
         pauses = iter(_PAUSES)
+        unsent: NotSent | None = None
         while True:
-            if way.before is not None:
-                way.before()
+            try:
+                if way.before is not None:
+                    way.before()
+            except Exception:
+                if unsent is None:
+                    raise
+                raise unsent from None
             try:
                 return exchange(
                     self._session,
@@ -218,10 +225,11 @@ class SkycoreClient:
                     deadline=way.deadline,
                     most_bytes=way.most_bytes,
                 )
-            except NotSent:
+            except NotSent as error:
                 pause = next(pauses, None)
                 if pause is None or time.monotonic() + pause >= way.deadline:
                     raise
+                unsent = error
             time.sleep(pause)
 
 

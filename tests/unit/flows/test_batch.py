@@ -12,7 +12,7 @@ from skycore import times
 from skycore.flows import batch, ledger
 from skycore.flows.batch import enqueue_batch
 from skycore.flows.compose import Rules
-from skycore.storage import batches, messages
+from skycore.storage import batches, messages, queued
 from tests.unit.storage.fake_dynamodb import error
 
 RULES = Rules.of("US", "", 90)
@@ -54,6 +54,40 @@ def test_what_was_written_before_the_table_went_out_goes_on(outside, table):
     results = post([sms(n) for n in range(60)])
     assert words(results) == ["queued"] * 25 + ["not_queued"] * 35
     assert len(outside.queued) == 25
+
+
+def test_what_is_told_as_not_queued_is_not_in_the_table(outside, table, monkeypatch):
+    put = table._BatchWriteItem
+
+    def no_answer(request: Any) -> None:
+        put(request)
+        raise error("InternalServerError", "BatchWriteItem")
+
+    monkeypatch.setattr(table, "_BatchWriteItem", no_answer)
+    assert words(post([sms(n) for n in range(30)])) == ["not_queued"] * 30
+    assert table.of_kind("message") == []
+
+    def out(_: int, operation: str, __: Any) -> None:
+        if operation == "DeleteItem":
+            raise error("InternalServerError", operation)
+
+    table.before = out
+    told = words(post([sms(n) for n in range(30)]))
+    assert told == ["gateway_failure"] * 25 + ["not_queued"] * 5
+    assert len(table.of_kind("message")) == 25
+    assert outside.queued == []
+
+
+def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):
+    def no_answer(*, Entries: list[Any], **_: Any) -> None:  # noqa: N803
+        for entry in Entries[:1]:
+            row = messages.get(json.loads(entry["MessageBody"])["message_id"])
+            if row is not None and row.status == "queued":
+                queued.take(row, "dispatch", times.now())
+        raise error("InternalError", "SendMessageBatch")
+
+    monkeypatch.setattr(outside, "send_message_batch", no_answer)
+    assert words(post([sms(1), sms(2)], key="k")) == ["queued", "not_queued"]
 
 
 def test_a_message_that_fits_into_no_row_is_refused_alone(outside, table, monkeypatch):

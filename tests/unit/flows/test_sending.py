@@ -16,12 +16,14 @@ from skycore.flows.compose import Rules
 from skycore.flows.dispatch import Queues, dispatch
 from skycore.flows.enqueue import enqueue
 from skycore.flows.gate import Gate
+from skycore.flows.read import cancel
 from skycore.flows.send import Line, send
 from skycore.flows.sweep import sweep
 from skycore.messages.limits import Limits
 from skycore.problems import Problem
 from skycore.storage import messages, suppression
 from skycore.storage import queued as queued_rows
+from tests.unit.storage.fake_dynamodb import error
 
 RULES = Rules.of("US", "", 90)
 QUEUES = Queues("send", "dead")
@@ -140,6 +142,20 @@ class TestSend:
         skycore.outcome = None
         assert post(line, opt_out_confirmation=True).status == 201
 
+    def test_each_recipient_that_is_blacklisted_is_an_opt_out(self, line, skycore, monkeypatch):
+        groups = [
+            {"to": TO, "status": "Failure", "error_code": "E114"},
+            {"to": "17743199145", "status": "Success", "tracking_id": "T2"},
+        ]
+        reply = Reply("sendMessageBySubscriberRef", {"subscribers": groups})
+        monkeypatch.setattr(skycore, "call", lambda *_, **__: reply)
+        body = {"action": "sendMessageBySubscriberRef", "subscriber_ref": "s", "text": "Hello"}
+        body["campaign_ref"] = "club"
+        deadline = time.monotonic() + 25
+        send(body, caller="arn", key=None, rules=RULES, line=line, deadline=deadline)
+        stopped = suppression.suppressed([(TO, "60856"), ("17743199145", "60856")])
+        assert stopped == {(TO, "60856")}
+
     def test_an_unknown_outcome_is_never_tried_again(self, line, skycore):
         skycore.outcome = OutcomeUnknown("reset")
         for _ in range(3):
@@ -237,3 +253,59 @@ class TestQueued:
             queued(key="k")
         outside.queue_is_out = False
         assert status(queued(key="k")) == "queued"
+
+    def test_a_queue_without_an_answer_may_have_it(self, outside, monkeypatch):
+        def no_answer(*, Entries: list[Any], **_: Any) -> None:  # noqa: N803
+            row = messages.get(json.loads(Entries[0]["MessageBody"])["message_id"])
+            if row is not None and row.status == "queued":
+                queued_rows.take(row, "dispatch", times.now())
+            raise error("InternalError", "SendMessageBatch")
+
+        monkeypatch.setattr(outside, "send_message_batch", no_answer)
+        assert status(queued(key="k")) == "sending"
+
+    def test_a_repeat_that_was_told_queued_keeps_its_row(self, outside, monkeypatch):
+        take = outside.send_message_batch
+
+        def out(**_: Any) -> None:
+            monkeypatch.setattr(outside, "send_message_batch", take)
+            again = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
+            assert (again.status, again.replayed) == (202, True)
+            monkeypatch.setattr(outside, "send_message_batch", out)
+            raise error("InternalError", "SendMessageBatch")
+
+        monkeypatch.setattr(outside, "send_message_batch", out)
+        assert status(queued(key="k")) == "queued"
+
+    def test_a_delete_whose_answer_was_lost_is_one(self, outside, table, monkeypatch):
+        outside.queue_is_out = True
+        delete = table._DeleteItem
+
+        def twice(request: Any) -> Any:
+            delete(request)
+            return delete(request)
+
+        monkeypatch.setattr(table, "_DeleteItem", twice)
+        with pytest.raises(Problem, match="not_queued"):
+            queued(key="k")
+
+    def test_a_cancellation_whose_answer_was_lost_is_one(self, table, monkeypatch):
+        message_id = queued()
+        update = table._UpdateItem
+
+        def twice(request: Any) -> Any:
+            update(request)
+            return update(request)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(table, "_UpdateItem", twice)
+            assert cancel(message_id)["status"] == "cancelled"
+        with pytest.raises(Problem, match="not_cancellable"):
+            cancel(message_id)
+
+    def test_what_reads_as_expired_is_not_cancelled(self, monkeypatch):
+        message_id = queued(expires_at=(times.now() + timedelta(seconds=5)).isoformat())
+        later = times.now() + timedelta(seconds=6)
+        monkeypatch.setattr(times, "now", lambda: later)
+        with pytest.raises(Problem, match="not_cancellable"):
+            cancel(message_id)

@@ -163,9 +163,12 @@ def _write(
     if may_exist:
         before |= messages.create_many(_rows(new))
     else:
-        lost = _put(_rows(new))
+        lost, unsure = _put(_rows(new))
         for entry in new:
-            if entry.row is not None and (entry.row.pk, entry.row.sk) in lost:
+            key_of = None if entry.row is None else (entry.row.pk, entry.row.sk)
+            if entry.row is not None and key_of in unsure:
+                entry.refuse(_nobody_knows(entry.row))
+            elif key_of in lost:
                 entry.refuse(not_queued())
     for entry in entries:
         if entry.row is None:
@@ -185,12 +188,20 @@ def _rows(entries: Sequence[_Entry]) -> list[MessageRow]:
     return [entry.row for entry in entries if entry.row is not None]
 
 
-def _put(rows: Sequence[MessageRow]) -> set[batches.Key]:
+def _nobody_knows(row: MessageRow) -> Problem:
+    """The problem of a message whose row may have been written: then sweep queues it."""
+    detail = "the table gave no answer; the message may be sent within two hours"
+    return Problem("gateway_failure", detail, message_id=row.message_id)
+
+
+def _put(rows: Sequence[MessageRow]) -> tuple[set[batches.Key], set[batches.Key]]:
     """Writes rows with random ids, which cannot exist; the keys of those that are not written.
 
-    Never raises, so that what was written before DynamoDB failed goes on to the queue.
+    And of those of which nobody knows. Never raises, so that what was written before DynamoDB
+    failed goes on to the queue.
     """
     lost: set[batches.Key] = set()
+    unsure: set[batches.Key] = set()
     out = False
     for part in batched(rows, batches.WRITE_ROWS, strict=False):
         if not out:
@@ -200,8 +211,23 @@ def _put(rows: Sequence[MessageRow]) -> set[batches.Key]:
             except Exception as error:  # noqa: BLE001 - see above
                 log_exception("rows of a batch not written", error, rows=len(part))
                 out = True
+                unsure |= _not_taken_back(part)
         lost |= {(row.pk, row.sk) for row in part}
-    return lost
+    return lost, unsure
+
+
+def _not_taken_back(rows: Sequence[MessageRow]) -> set[batches.Key]:
+    """Deletes rows of a write without an answer: sweep would queue what it did write after all.
+
+    The keys of those that may still be there. Ends at the first failure: the table is out.
+    """
+    for done, row in enumerate(rows):
+        try:
+            messages.release(row)
+        except Exception as error:  # noqa: BLE001 - the others of the batch go on
+            log_exception("rows of a batch not taken back", error, rows=len(rows) - done)
+            return {(left.pk, left.sk) for left in rows[done:]}
+    return set()
 
 
 def _confirm(entry: _Entry) -> None:
@@ -224,11 +250,11 @@ def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
     for number, (entry, row) in enumerate(waiting):
         if entry.before is not None:  # if the queue does not take it again, sweep sees to it
             entry.result = views.message(entry.before, now)
-        elif number not in lost:
+        # A queue that gave no answer may have it: then dispatch may have taken the message by now.
+        elif number not in lost or not messages.release(row):
             entry.result = views.message(row, now)
             metrics.count("Queued")
         else:
-            messages.release(row)
             if entry.draft is not None:
                 opt_out.give_back(entry.draft, entry.taken)
             entry.refuse(not_queued())

@@ -50,11 +50,15 @@ def enqueue(
         taken = opt_out.check(draft)
         if taken is not None:
             queued.mark_confirmation(row.message_id)
-        _queue(row, queue_url)
+        lost = queue.send_many(queue_url, [queued.queue_body(row)])
     except BaseException:
         messages.release(row)
         opt_out.give_back(draft, taken)
         raise
+    # A queue that gave no answer may have it: then dispatch may have taken the message by now.
+    if lost and messages.release(row):
+        opt_out.give_back(draft, taken)
+        raise not_queued()
     metrics.count("Queued")
     return Sent(202, views.message(row, times.now()))
 
@@ -64,8 +68,13 @@ def _repeated(existing: MessageRow, row: MessageRow, queue_url: str) -> Sent:
 
     If that still waits it goes into the queue again, for a call that died before the queue had it:
     dispatch sends a message once, however often the queue names it. If the queue does not take it
-    now, sweep sees to it.
+    now, sweep sees to it. Raises Problem in_progress if the first call ends now, in vain.
     """
+    if is_still_queued(existing, row) and not queued.hold(existing.message_id, row.attempt):
+        left = messages.get(existing.message_id)
+        if left is None:
+            raise Problem("in_progress", "this message is being queued right now", retry_after=1)
+        existing = left
     if not is_still_queued(existing, row):
         return replay(existing, row.fingerprint)
     queue.send_many(queue_url, [queued.queue_body(row)])
@@ -79,11 +88,6 @@ def _refusal(draft: Draft, rules: Rules) -> Problem | None:
     except Problem as problem:
         return problem
     return None
-
-
-def _queue(row: MessageRow, queue_url: str) -> None:
-    if queue.send_many(queue_url, [queued.queue_body(row)]):
-        raise not_queued()
 
 
 def not_queued() -> Problem:

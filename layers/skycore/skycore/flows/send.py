@@ -150,6 +150,9 @@ def deliver(
             ledger.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
         raise
     line.gate.learn(None)
+    for one in reply.recipients:
+        if one.get("error_code") == opt_out.BLACKLISTED and one.get("to"):
+            opt_out.blacklisted(str(one["to"]))
     known: dict[str, Any] = {"days": line.days, "mend_queue": line.mend_queue}
     none_taken = _none_taken(reply, row.message_id)
     if none_taken is not None:

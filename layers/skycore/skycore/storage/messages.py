@@ -186,13 +186,18 @@ def get_many(row_keys: Iterable[batches.Key]) -> dict[batches.Key, MessageRow]:
     return {key: MessageRow.from_raw_data(item) for key, item in found.items()}
 
 
-def release(row: MessageRow) -> None:
-    """Deletes the row of a send that proved to have sent nothing, which frees its key."""
+def release(row: MessageRow) -> bool:
+    """Deletes the row of a send that proved to have sent nothing, which frees its key.
+
+    True if there is no row now; False if it goes on in other hands, such as dispatch's.
+    """
     try:
         row.delete((MessageRow.attempt == row.attempt) & (MessageRow.rank <= RANKS["sending"]))
     except DeleteError as error:
         if not _condition_failed(error):
             raise
+        return get(row.message_id) is None  # a delete whose answer was lost and that is repeated
+    return True
 
 
 def move(

@@ -116,6 +116,12 @@ def mark_confirmation(message_id: str) -> None:
     messages.update(message_id, [MessageRow.confirmation.set(True)], MessageRow.pk.exists())
 
 
+def hold(message_id: str, attempt: str) -> bool:
+    """Takes a queued message over from the call that wrote it, which then cannot release it."""
+    actions: list[Action] = [MessageRow.attempt.set(attempt)]
+    return messages.update(message_id, actions, MessageRow.status == "queued") is not None
+
+
 def mark_seen(row: MessageRow) -> None:
     """Notes that the queue has the message, if that is not known yet."""
     if row.state in set(keys.unseen_partitions()):
@@ -124,15 +130,17 @@ def mark_seen(row: MessageRow) -> None:
 
 
 def cancel(message_id: str, moment: datetime) -> bool:
-    """Cancels a message that is still queued; False if it has left the queue."""
-    return messages.move(
-        message_id,
-        "cancelled",
-        moment=moment,
-        own=True,
-        if_status="queued",
-        request=None,
-    )
+    """Cancels a message that is still queued; False if it has left the queue, or is too late.
+
+    A write whose answer was lost and that is repeated finds itself by its line in the timeline.
+    """
+    waits = (MessageRow.status == "queued") & _not_late(moment)
+    if messages.move_if(
+        message_id, "cancelled", moment, waits, own=True, attributes={"request": None}
+    ):
+        return True
+    row = messages.get(message_id)
+    return row is not None and row.steps[-1] == messages.step("cancelled", moment)
 
 
 def late(now: datetime) -> Iterator[MessageRow]:

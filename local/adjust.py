@@ -42,6 +42,7 @@ def put_back(client: Callable[[str], Any], stack_name: str) -> None:
     _batch_actions(stack)
     _time_to_live(stack)
     _point_in_time_recovery(stack)
+    _own_key(stack)
     _secrets_fit_for_urls(stack)
     _api_policy_and_gateway_responses(stack)
 
@@ -177,6 +178,22 @@ def _point_in_time_recovery(stack: _Stack) -> None:
             client.update_continuous_backups(
                 TableName=stack.ids[name], PointInTimeRecoverySpecification=wanted
             )
+
+
+def _own_key(stack: _Stack) -> None:
+    """The topic's key and the table's are dropped; the queues', logs' and secrets' are not."""
+    key = stack.ids.get("DataKey")
+    if key is None:
+        return
+    for name in stack.of_type("AWS::SNS::Topic"):
+        stack.client("sns").set_topic_attributes(
+            TopicArn=stack.ids[name], AttributeName="KmsMasterKeyId", AttributeValue=key
+        )
+    for name in stack.of_type("AWS::DynamoDB::Table"):
+        stack.client("dynamodb").update_table(
+            TableName=stack.ids[name],
+            SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+        )
 
 
 def _secrets_fit_for_urls(stack: _Stack) -> None:

@@ -134,6 +134,31 @@ class TestSend:
         with pytest.raises(Problem, match="recipient_opted_out"):
             post(line, opt_out_confirmation=True)
 
+    def test_a_stop_towards_the_sender_and_all_has_one_confirmation(self, line):
+        stop()
+        suppression.stop(TO, None, times.now(), "E114")
+        assert post(line, opt_out_confirmation=True).status == 201
+        with pytest.raises(Problem, match="recipient_opted_out"):
+            post(line, opt_out_confirmation=True)
+
+    def test_a_stop_by_a_clock_ahead_of_ours_has_one_confirmation(self, line, skycore):
+        stop(times.now() + timedelta(hours=5))
+        skycore.outcome = NotSent("refused")
+        with pytest.raises(Problem, match="skycore_unreachable"):
+            post(line, opt_out_confirmation=True)
+        skycore.outcome = None
+        assert post(line, opt_out_confirmation=True).status == 201
+        with pytest.raises(Problem, match="recipient_opted_out"):
+            post(line, opt_out_confirmation=True)
+
+    def test_a_dry_run_knows_a_confirmation_that_was_sent_and_takes_none(self, line):
+        stop()
+        for _ in range(2):
+            assert post(line, opt_out_confirmation=True, dry_run=True).status == 200
+        assert post(line, opt_out_confirmation=True).status == 201
+        with pytest.raises(Problem, match="recipient_opted_out"):
+            post(line, opt_out_confirmation=True, dry_run=True)
+
     def test_a_confirmation_that_was_not_sent_may_be_tried_again(self, line, skycore):
         stop()
         skycore.outcome = NotSent("refused")

@@ -67,10 +67,20 @@ def check(draft: Draft) -> datetime | None:
     """
     if draft.to is None or not suppression.suppressed([(draft.to, draft.sender)]):
         return None
-    moment = times.now()
-    if draft.opt_out_confirmation and suppression.confirm_once(draft.to, draft.sender, moment):
-        return moment
-    raise opted_out()
+    taken = None
+    if draft.opt_out_confirmation:
+        taken = suppression.confirm_once(draft.to, draft.sender, times.now())
+    if taken is None:
+        raise opted_out()
+    return taken
+
+
+def foresee(draft: Draft) -> None:
+    """Raises what `check` would, and takes nothing."""
+    if draft.to is None or not suppression.suppressed([(draft.to, draft.sender)]):
+        return
+    if not (draft.opt_out_confirmation and suppression.may_confirm(draft.to, draft.sender)):
+        raise opted_out()
 
 
 def give_back(draft: Draft, taken: datetime | None) -> None:

@@ -108,8 +108,7 @@ def check_time(deadline: float) -> None:
 def dry_run(draft: Draft, rules: Rules) -> Sent:
     """Everything but the call: what would be sent. Raises Problem as a send does."""
     check_new(draft, rules)
-    if not draft.opt_out_confirmation:  # a dry run does not take the one confirmation
-        opt_out.check(draft)
+    opt_out.foresee(draft)
     return Sent(
         200,
         {

@@ -17,7 +17,7 @@ from pynamodb.exceptions import UpdateError
 from skycore.postbacks import digits
 from skycore.storage import batches
 from skycore.storage.table import Row, code_of
-from skycore.times import to_key
+from skycore.times import from_text, to_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -101,14 +101,38 @@ def wishes(number: str | None) -> Iterator[Wish]:
         )
 
 
-def confirm_once(number: str, sender: str | None, moment: datetime) -> bool:
-    """Takes the one message that may confirm an opt-out; False if it was taken since the stop."""
+def may_confirm(number: str, sender: str | None) -> bool:
+    """Whether no message confirmed the last stop, towards this sender or all."""
+    return _unconfirmed(number, sender) is not None
+
+
+def confirm_once(number: str, sender: str | None, moment: datetime) -> datetime | None:
+    """Takes the one message that may confirm an opt-out, at `moment` or at a stop that is later.
+
+    When it was taken; None if it was since the stop.
+    """
+    found = _unconfirmed(number, sender)
+    if found is None:
+        return None
+    (pk, sk), stopped_at = found
+    taken = max(to_key(moment), stopped_at)  # Skycore's clock may be ahead of ours
     unused = OptOutRow.confirmed_at.does_not_exist() | (
         OptOutRow.confirmed_at < OptOutRow.stopped_at
     )
-    stopped = OptOutRow.stopped_at.exists() & unused
-    values = {"confirmed_at": to_key(moment)}
-    return _note(number, sender, values, stopped) or _note(number, None, values, stopped)
+    if not _note_in(OptOutRow(pk, sk), {"confirmed_at": taken}, unused):
+        return None
+    return from_text(taken)
+
+
+def _unconfirmed(number: str, sender: str | None) -> tuple[batches.Key, str] | None:
+    """The row and the time of the last stop, if no message confirmed it in either row."""
+    rows = batches.read_all(_keys(number, sender))
+    stops = [(row["stopped_at"]["S"], key) for key, row in rows.items() if "stopped_at" in row]
+    if not stops:
+        return None
+    stopped_at, key = max(stops)
+    confirmed = max(row.get("confirmed_at", {}).get("S", _NEVER) for row in rows.values())
+    return None if confirmed >= stopped_at else (key, stopped_at)
 
 
 def give_back(number: str, sender: str | None, moment: datetime) -> None:
@@ -128,7 +152,10 @@ def _last_word_is_stop(rows: Iterable[batches.Item]) -> bool:
 
 
 def _note(number: str, sender: str | None, values: dict[str, str], only_if: Condition) -> bool:
-    row = OptOutRow(_partition(number), _sort(sender))
+    return _note_in(OptOutRow(_partition(number), _sort(sender)), values, only_if)
+
+
+def _note_in(row: OptOutRow, values: dict[str, str], only_if: Condition) -> bool:
     actions = [getattr(OptOutRow, name).set(value) for name, value in values.items()]
     try:
         row.update([*actions, OptOutRow.kind.set("opt_out")], only_if)

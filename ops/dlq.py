@@ -9,7 +9,7 @@ from ops.command import Command
 from ops.dead_letters import DeadLetters
 from ops.letters import tell
 from ops.queues import QUEUES, depths, oldest_ages
-from ops.talk import Answer, Refused, confirm, note, table
+from ops.talk import Answer, Refused, WrongUse, confirm, note, table
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -94,8 +94,7 @@ def redrive(stack: Stack, asked: Namespace) -> Answer:
     waiting = depths(stack, queue.dead)["waiting"]
     most = f"up to {asked.limit}" if asked.limit else "all"
     what = "those named" if asked.id else most
-    if waiting:
-        confirm(stack, asked, f"Put {what} of {waiting} back into the {queue.name} queue?")
+    confirm(stack, asked, f"Put {what} of about {waiting} back into the {queue.name} queue?")
     to = stack.id_of(queue.queue)
     moved = 0
     with _opened(stack, asked) as letters:
@@ -107,11 +106,11 @@ def redrive(stack: Stack, asked: Namespace) -> Answer:
 
 
 def discard(stack: Stack, asked: Namespace) -> Answer:
-    """Deletes messages of a dead-letter queue for good. Raises Refused."""
+    """Deletes messages of a dead-letter queue for good. Raises WrongUse."""
     if bool(asked.id) == asked.all:
-        raise Refused("name messages with --id, or say --all")
+        raise WrongUse("name messages with --id, or say --all")
     waiting = depths(stack, QUEUES[asked.queue].dead)["waiting"]
-    what = f"{len(asked.id)} messages" if asked.id else f"all {waiting} messages"
+    what = f"{len(asked.id)} messages" if asked.id else f"all of about {waiting} messages"
     confirm(stack, asked, f"Delete {what} of the dead-letter queue {asked.queue} for good?")
     deleted = 0
     with _opened(stack, asked) as letters:

@@ -1,0 +1,496 @@
+"""The operator's tool, run as its user runs it, with the rights that docs/operations.md gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.simulator_process import API_KEY
+from skycore import times
+from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, until
+from tests.integration.test_subscribers import denied, inbound, receipt, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NUMBER, TEXT = "17743199144", "a text that nobody else reads"
+NEW_KEY = "anewkey00000000000000000000000000"
+
+
+def documented_policy(stack: Stack) -> str:
+    """The operator's policy from the documentation, for the local stack."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    policy = page.split("```json\n", 1)[1].split("```", 1)[0]
+    return (
+        policy.replace("REGION", stack.description["region"])
+        .replace("ACCOUNT", "000000000000")
+        .replace("API_ID", stack.resource("Api"))
+        # AWS names a secret by its logical id, the emulator puts the stack's name before it.
+        .replace("secret:", f"secret:{stack.description['stack_name']}-")
+    )
+
+
+@pytest.fixture(scope="session")
+def operator(stack) -> dict[str, str]:
+    """The environment of an operator who has the documented rights and no others."""
+    iam = stack.admin("iam")
+    iam.create_user(UserName="operator")
+    iam.put_user_policy(
+        UserName="operator", PolicyName="operator", PolicyDocument=documented_policy(stack)
+    )
+    key = iam.create_access_key(UserName="operator")["AccessKey"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        **{name: value for name, value in own.items() if name not in {"TABLE_NAME", "PYTHONPATH"}},
+        "LOCAL_DIR": LOCAL_DIR,
+        "AWS_ENDPOINT_URL": stack.description["endpoint_url"],
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        "AWS_REGION": stack.description["region"],
+        "AWS_DEFAULT_REGION": stack.description["region"],
+    }
+
+
+class Ops:
+    """python -m ops, as a process."""
+
+    def __init__(self, stack: Stack, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self.name = stack.description["stack_name"]
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "ops", "--stack", self.name, *arguments]
+
+    def run(self, *arguments: str, code: int = 0, given: str = "") -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=ROOT,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def json(self, *arguments: str, code: int = 0, given: str = "") -> Any:
+        done = self.run("--json", "--yes", *arguments, code=code, given=given)
+        assert NUMBER not in done.stdout
+        assert TEXT not in done.stdout
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def ops(stack, operator) -> Ops:
+    return Ops(stack, operator)
+
+
+@pytest.fixture
+def sent(stack, sms) -> dict[str, Any]:
+    told: dict[str, Any] = stack.post("/messages", {**sms, "text": TEXT}).json()
+    assert until(lambda: status_of(stack, told) == "delivered")
+    return told
+
+
+def status_of(stack: Stack, told: dict[str, Any]) -> str:
+    status: str = stack.get(f"/messages/{told['message_id']}").json()["status"]
+    return status
+
+
+def test_status_shows_what_happens(stack, ops, sent):
+    told = ops.json("status", "--minutes", "5", code=worried(ops))
+    assert told["messages"]["by_kind"]["delivered"] >= 1
+    assert told["events"]["by_kind"]["sms_delivered"] >= 1
+    assert told["queues"].keys() == {"postback", "send", "event", "publish-retry"}
+    assert told["alarms"]["by_state"]
+    assert told["api_key_set"] is True
+
+
+def worried(ops: Ops) -> int:
+    """The exit code that status must have, by what the dead-letter queues of other tests hold."""
+    return int(any(queue["dead_letters"] for queue in dlq_list(ops).values()))
+
+
+def dlq_list(ops: Ops) -> dict[str, Any]:
+    done = subprocess.run(
+        ops.command("dlq", "list", "--json"),
+        cwd=ROOT,
+        env=ops.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == any(queue["dead_letters"] for queue in told.values())
+    return told
+
+
+def test_a_message_is_found_and_its_story_told_without_number_or_text(stack, ops, sent):
+    listed = ops.json("messages", "--status", "delivered", "--since", "5m")["messages"]
+    assert sent["message_id"] in [one["message_id"] for one in listed]
+    by_number = ops.json("messages", "--to", "+1 774-319-9144", "--limit", "1")["messages"]
+    assert [one["to"] for one in by_number] == ["…44"]
+    told = ops.json("message", sent["message_id"])
+    assert told["status"] == "delivered"
+    assert [step["event"] for step in told["timeline"]][-1] == "sms_delivered"
+    (event_id,) = [one["id"] for one in told["events"] if one["type"] == "skycore.sms_delivered"]
+    assert ops.json("message", sent["tracking_id"])["message_id"] == sent["message_id"]
+    assert ops.json("message", event_id)["message_id"] == sent["message_id"]
+    assert NUMBER in ops.run("message", sent["message_id"], "--show").stdout
+    assert "no message" in ops.json("message", "nobody-s", code=1)["error"]
+
+
+def test_a_failed_send_says_why(stack, ops, sms):
+    refused = stack.post("/messages", {**sms, "to": "+1 999-000-0628"}).json()
+    assert refused["code"] == "skycore_rejected"
+    told = ops.json("message", refused["message_id"])
+    assert (told["status"], told["skycore_code"]) == ("rejected", "E628")
+    assert told["why"]
+    assert told["skycore_code_means"]
+
+
+def test_tail_shows_events_as_they_come_and_takes_none_away(stack, ops):
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(
+        ops.command("tail", "--type", "sms_received", "--json"),
+        cwd=ROOT,
+        env=ops.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "listening" in process.stderr.readline()
+    stack.postback(receipt(f"T-{mark}"))
+    stack.postback(inbound(mark))
+    event = json.loads(process.stdout.readline())
+    assert (event["type"], event["from"]) == ("skycore.sms_received", "…44")
+    process.send_signal(signal.SIGINT)
+    rest = "".join(process.communicate(timeout=30))
+    assert process.returncode == 130, rest
+    assert mark not in json.dumps(event) + rest
+    stack.event(lambda event: event["data"]["text"] == mark)
+    prefix = f"{ops.name}-tail-"
+    assert not stack.admin("sqs").list_queues(QueueNamePrefix=prefix).get("QueueUrls")
+    rows = stack.admin("sns").list_subscriptions_by_topic(
+        TopicArn=stack.description["event_topic_arn"]
+    )["Subscriptions"]
+    assert not [row for row in rows if prefix in row["Endpoint"]]
+
+
+def test_unparsed_postbacks_are_listed_without_their_bodies(stack, ops):
+    mark = uuid.uuid4().hex
+    stack.postback(f"no postback {mark} {NUMBER}".encode(), "text/plain")
+    event = stack.event(lambda event: event["type"] == "skycore.unparsed")
+    listed = ops.json("unparsed", "--since", "10m")["events"]
+    assert event["id"] in [one["event_id"] for one in listed]
+    assert mark not in json.dumps(listed)
+    assert mark in ops.run("unparsed", "--since", "10m", "--show").stdout
+
+
+def test_an_opt_out_is_added_respected_and_lifted(stack, ops):
+    body = {"to": "+1 774-319-9177", "from": "60877", "text": "Hello"}
+    assert ops.json("suppress", "add", body["to"], "--sender", body["from"])["suppressed"] is True
+    assert stack.post("/messages", body).status_code == 422
+    (row,) = ops.json("suppress", "list", body["to"])["opt_outs"]
+    assert (row["number"], row["suppressed"], row["reason"]) == ("…77", True, "operator")
+    ops.json("suppress", "remove", body["to"], "--sender", body["from"])
+    assert stack.post("/messages", body).status_code == 201
+    assert "17743199177" in ops.run("suppress", "list", "--all", "--show").stdout
+
+
+def test_send_test_waits_for_the_delivery(ops):
+    told = ops.json("send-test", f"+{NUMBER}", "--from", "60856", "--wait", "30")
+    assert told["status"] == "delivered"
+    told = ops.json("send-test", "+15005550002", "--from", "60856", "--wait", "30", code=1)
+    assert told["status"] == "failed"
+
+
+@contextmanager
+def changed(stack: Stack, queue: str, **attributes: str) -> Iterator[None]:
+    """A queue with other attributes for a while."""
+    sqs, url = stack.admin("sqs"), stack.resource(queue)
+    kept = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(attributes))["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=kept)
+
+
+@contextmanager
+def dead_at_once(stack: Stack, queue: str, role: str) -> Iterator[None]:
+    """The table refuses this role, and what fails once in its queue is a dead letter."""
+    url = stack.resource(queue)
+    told = stack.admin("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+    policy = json.loads(told["Attributes"]["RedrivePolicy"])
+    once = json.dumps({**policy, "maxReceiveCount": 1})
+    with (
+        changed(stack, queue, VisibilityTimeout="1", RedrivePolicy=once),
+        denied(stack, role, "dynamodb:*"),
+    ):
+        yield
+
+
+def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
+    mark, dead = uuid.uuid4().hex, stack.description["postback_dlq_url"]
+    before = waiting(stack, dead)
+    with dead_at_once(stack, "PostbackQueue", "StoreRole"):
+        stack.postback(receipt(mark) + b"\xff")
+        came = times.now()
+        assert until(lambda: waiting(stack, dead) > before)
+    shown = ops.json("dlq", "show", "postback")["messages"]
+    assert waiting(stack, dead) == len(shown)  # none was taken out
+    assert {"skycore.sms_delivered": 1} in [one["tells"] for one in shown]
+    assert mark not in json.dumps(shown)
+    assert ops.json("dlq", "redrive", "postback")["moved"] == len(shown)
+    event = stack.event(lambda event: event["data"]["tracking_id"] == mark)
+    assert times.from_text(event["data"]["received_at"]) < came
+    assert waiting(stack, dead) == 0
+
+
+def test_a_dead_send_gets_new_tries_and_is_sent_once(stack, ops, sms):
+    url, mark = stack.resource("SendDeadLetterQueue"), uuid.uuid4().hex
+    stack.control("settings", {"error_for_action": {"sendSMS": "E107"}}, "PATCH")
+    try:
+        with dead_at_once(stack, "SendQueue", "DispatchRole"):
+            told = stack.client.request(
+                "POST", "/messages", {**sms, "text": mark}, {"Prefer": "respond-async"}
+            ).json()
+            assert until(lambda: waiting(stack, url) > 0)
+        letters = ops.json("dlq", "show", "send")["messages"]
+        assert told["message_id"] in [one["message_id"] for one in letters]
+        give_four_tries(stack, told["message_id"])
+        with changed(stack, "SendQueue", VisibilityTimeout="10"):
+            assert ops.json("dlq", "redrive", "send")["moved"] == len(letters)
+            # The fifth call fails as well.
+            assert until(lambda: status_of(stack, told) == "rejected")
+            assert until(lambda: waiting(stack, url) > 0)
+    finally:
+        stack.control("settings", {"error_for_action": None}, "PATCH")
+    story = ops.json("message", told["message_id"])
+    assert story["status"] == "rejected"
+    assert "E107" in json.dumps(story)
+    assert ops.json("dlq", "redrive", "send", "--limit", "1")["moved"] == 1
+    assert until(lambda: status_of(stack, told) == "delivered")
+    rows = stack.control(f"messages?to={NUMBER}")["messages"]
+    assert len([row for row in rows if row["text"] == mark]) == 1
+
+
+def give_four_tries(stack: Stack, message_id: str) -> None:
+    stack.admin("dynamodb").update_item(
+        TableName=stack.description["table_name"],
+        Key={"pk": {"S": f"message#{message_id}"}, "sk": {"S": "message"}},
+        UpdateExpression="SET tries = :four",
+        ExpressionAttributeValues={":four": {"N": "4"}},
+    )
+
+
+def test_places_in_the_stream_are_explained_and_can_be_discarded(stack, ops):
+    url = stack.resource("PublishDeadLetterQueue")
+    place = {
+        "requestContext": {"condition": "RetryAttemptsExhausted"},
+        "DDBStreamBatchInfo": {
+            "batchSize": 3,
+            "approximateArrivalOfFirstRecord": "2026-11-22T08:00:00Z",
+            "approximateArrivalOfLastRecord": "2026-11-22T08:01:00Z",
+        },
+    }
+    stack.admin("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(place))
+    (letter,) = ops.json("dlq", "show", "publish")["messages"]
+    assert (letter["records"], letter["first"]) == (3, "2026-11-22T08:00:00Z")
+    assert "replay --since" in ops.json("dlq", "redrive", "publish", code=1)["error"]
+    assert ops.json("dlq", "discard", "publish", "--id", letter["id"])["deleted"] == 1
+    assert waiting(stack, url) == 0
+
+
+def test_a_rotation_loses_no_postback_and_a_second_is_refused(stack, ops):
+    old, mark = stack.description["postback_url"], uuid.uuid4().hex
+    posted: list[tuple[str, int]] = []
+    secrets, secret = stack.admin("secretsmanager"), stack.resource("PostbackToken")
+    try:
+        with ThreadPoolExecutor() as pool:
+            rotating = pool.submit(ops.json, "rotate-token", "--no-wait")
+            while not rotating.done() or len(posted) < 5:
+                tracking_id = f"{mark}-{len(posted)}"
+                posted.append((tracking_id, stack.postback(receipt(tracking_id), url=old)[0]))
+        new = rotating.result()["postback_url"]
+        assert new != old
+        assert until(lambda: stack.postback(receipt(f"{mark}-new"), url=new)[0] == 200)
+        assert stack.postback(receipt(f"{mark}-old"), url=old)[0] == 200
+        assert {status for _, status in posted} == {200}
+        wanted = {*(id_ for id_, _ in posted), f"{mark}-new", f"{mark}-old"}
+        assert until(lambda: wanted <= told_of(stack))
+        assert until(lambda: ops.json("postback-url")["previous_used_at"] is not None)
+        assert ops.json("postback-url")["postback_url"] == new
+        why = ops.json("rotate-token", "--no-wait", code=1)["error"]
+        assert "last used" in why
+        assert stack.postback(receipt(f"{mark}-old-again"), url=old)[0] == 200
+    finally:
+        secrets.put_secret_value(SecretId=secret, SecretString=old.rpartition("/")[2])
+
+
+def told_of(stack: Stack) -> set[str]:
+    """The tracking ids of all events that the event queue gave."""
+    stack._events.update({event["id"]: event for event in stack.client.receive()})
+    return {event["data"]["tracking_id"] for event in stack._events.values()}
+
+
+def test_a_key_is_replaced_without_a_failed_send(stack, ops, sms):
+    enough, answers = threading.Event(), []
+
+    def send_on() -> None:
+        while not enough.is_set():
+            key = {"Idempotency-Key": uuid.uuid4().hex}
+            while True:
+                answer = stack.client.request("POST", "/messages", sms, key)
+                answers.append(answer.status_code)
+                if answer.status_code != 429:
+                    break
+                time.sleep(0.3)  # sooner than Retry-After says, to see more of what happens
+
+    queued: list[dict[str, Any]] = []
+    try:
+        with ThreadPoolExecutor() as pool:
+            sending = pool.submit(send_on)
+            assert until(lambda: len(answers) > 2)
+            with terminal(ops, "set-key", "--yes") as (process, screen):
+                screen.wait_for("paste it here")
+                stack.control("settings", {"api_key": NEW_KEY}, "PATCH")
+                queued.append(
+                    stack.client.request(
+                        "POST", "/messages", sms, {"Prefer": "respond-async"}
+                    ).json()
+                )
+                held = len(answers)
+                assert until(lambda: len(answers) > held + 2)
+                screen.type(NEW_KEY)
+                assert process.wait(30) == 0, screen.text
+                assert NEW_KEY not in screen.text
+            after = len(answers)
+            assert until(lambda: answers[after:].count(201) > 2)
+            enough.set()
+            sending.result()
+        assert set(answers) == {201, 429}
+        assert until(lambda: status_of(stack, queued[0]) == "delivered")
+    finally:
+        enough.set()
+        stack.control("settings", {"api_key": API_KEY}, "PATCH")
+        ops.json("set-key", given=API_KEY)
+    assert stack.post("/messages", sms).status_code == 201
+
+
+class Screen:
+    """The other side of a terminal that a process has."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self.text = descriptor, ""
+
+    def wait_for(self, words: str) -> None:
+        def shown() -> bool:
+            if select.select([self.descriptor], [], [], 0.1)[0]:
+                self.text += os.read(self.descriptor, 4096).decode()
+            return words in self.text
+
+        assert until(shown), self.text
+
+    def type(self, line: str) -> None:
+        self.wait_for("(not shown)")
+        os.write(self.descriptor, line.encode() + b"\n")
+
+
+@contextmanager
+def terminal(ops: Ops, *arguments: str) -> Iterator[tuple[subprocess.Popen, Screen]]:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ops.command(*arguments),
+        cwd=ROOT,
+        env=ops.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield process, Screen(ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay",),
+        ("dlq", "redrive", "send"),
+        ("dlq", "discard", "send", "--all"),
+        ("suppress", "add", "+17743199144"),
+        ("send-test", "+17743199144", "--from", "60856"),
+        ("set-key",),
+    ],
+    ids=" ".join,
+)
+def test_with_nobody_to_ask_nothing_is_changed(ops, arguments):
+    done = ops.run(*arguments, code=1, given="y\n")
+    assert "--yes" in done.stderr
+    assert not done.stdout
+
+
+def test_a_key_that_is_none_is_refused_and_not_shown(ops):
+    done = ops.run("--yes", "set-key", code=1, given="not a key")
+    assert "Nothing was changed" in done.stderr
+    assert "not a key" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nothing",), "invalid choice"),
+        (("dlq", "show", "nothing"), "invalid choice"),
+        (("messages", "--since", "yesterday"), "invalid moment value"),
+        (("suppress", "add", "12"), "the number"),
+        (("dlq", "discard", "send"), "--id"),
+        (("--local", "status"), "not both"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_wrong_use_is_told_and_is_exit_code_2(ops, arguments, words):
+    assert words in ops.run(*arguments, code=2).stderr
+
+
+def test_a_stack_that_is_not_there_is_told(ops):
+    ops.name = "nobody-s"  # whose rights nobody has
+    assert "AWS refused DescribeStacks: AccessDenied" in ops.run("status", code=1).stderr
+    ops.environment = {**ops.environment, "AWS_ACCESS_KEY_ID": "test"}  # the emulator's root
+    assert "there is no stack nobody-s" in ops.run("status", code=1).stderr
+
+
+def test_the_local_stack_needs_no_name_and_no_login(ops):
+    own = {name: value for name, value in ops.environment.items() if not name.startswith("AWS_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", "postback-url"],
+        cwd=ROOT,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(
+        r"http://127\.0\.0\.1:\d+/_aws/execute-api/\w+/v1/postbacks/\w{48}\n", done.stdout
+    )

@@ -48,12 +48,19 @@ def cold_starts(build: Artefact) -> Iterator[Row]:
 
 
 def warm(build: Artefact, url: str) -> Iterator[Row]:
-    """Rows 2, 3, 5 and 7: CPU of an item in a warm process, to its floor's."""
+    """Rows 1a, 2, 3, 5 and 7: CPU of an item, but for 1a in a warm process, to its floor's."""
     stock = artefact.stock_path(build)
 
     def run(name: str, path: list[Path], *arguments: str) -> Callable[[], float]:
         return lambda: artefact.timed(name, path, url, *arguments).seconds
 
+    yield _ratio(
+        "1a",
+        "`ack` from a fresh process to its first answer, to boto3's clients and those two calls",
+        1.1,
+        run("ack_first", build.path("ack")),
+        run("send_message_first", stock),
+    )
     yield _ratio(
         "2",
         "`ack` warm, a postback, to boto3's bare `send_message`",

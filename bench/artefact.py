@@ -80,15 +80,13 @@ def stock_path(artefact: Artefact) -> list[Path]:
     return [STOCK, *artefact.path()[1:]]
 
 
-def fresh(
-    arguments: list[str], path: list[Path], environment: dict[str, str] | None = None
-) -> tuple[float, str]:
-    """Runs a fresh interpreter on `path` alone: its CPU seconds, and what it printed.
+def fresh(arguments: list[str], path: list[Path], environment: dict[str, str] | None = None) -> str:
+    """Runs a fresh interpreter on `path` alone; what it printed.
 
     Raises RuntimeError with its errors if it fails.
     """
     # -S: no site-packages; -P: not the script's own folder.
-    process = subprocess.Popen(
+    done = subprocess.run(
         [PYTHON, "-S", "-P", *arguments],
         env={
             **LAMBDA,
@@ -96,19 +94,13 @@ def fresh(
             **(environment or {}),
             "PYTHONPATH": os.pathsep.join(map(str, path)),
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        check=False,
     )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with process.stdout, process.stderr:
-        printed, errors = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if status:
-        raise RuntimeError(f"{arguments}: {errors[-2000:]}")
-    return usage.ru_utime + usage.ru_stime, printed
+    if done.returncode:
+        raise RuntimeError(f"{arguments}: {done.stderr[-2000:]}")
+    return done.stdout
 
 
 class Timed(NamedTuple):
@@ -129,7 +121,7 @@ def timed(name: str, path: list[Path], url: str, *arguments: str) -> Timed:
             for queue in ("POSTBACK", "SEND", "SEND_DEAD_LETTER", "PUBLISH_RETRY")
         },
     }
-    _, printed = fresh([str(TIMED / f"{name}.py"), *arguments], [*path, TIMED], environment)
+    printed = fresh([str(TIMED / f"{name}.py"), *arguments], [*path, TIMED], environment)
     logged, _, told = printed.rstrip().rpartition("\n")
     seconds, items = json.loads(told)
     return Timed(seconds, len(logged.encode()) / items)

@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], _context: object) -> Answer:
 
 def _batch(request: Request) -> Answer:
     known = settings()
-    results = enqueue_batch(
+    sent = enqueue_batch(
         request.json(),
         caller=request.caller,
         key=request.headers.get("idempotency-key"),
@@ -46,4 +46,5 @@ def _batch(request: Request) -> Answer:
             known.default_region, known.allowed_country_codes, known.event_retention_days
         ),
     )
-    return answer(202, results)
+    headers = {"Idempotency-Replayed": "true"} if sent.replayed else {}
+    return answer(sent.status, sent.body, headers)

@@ -14,6 +14,7 @@ type Part = dict[str, Any]
 
 MOST_IN_BATCH, MOST_IN_PAGE, USUAL_IN_PAGE = 1000, 100, 50
 
+SENT = ("Location", "Idempotency-Replayed")  # headers
 _SEND = (
     "invalid_json", "unknown_action", "in_progress", "too_large", "invalid_request",
     "recipient_opted_out", "country_not_allowed", "idempotency_key_reused", "skycore_rejected",
@@ -45,8 +46,8 @@ def request_name(action: Action) -> str:
 
 def _post_message(sends: list[Action]) -> Part:
     tried = _answer("A dry run: nothing was sent.", "DryRun")
-    accepted = _answer("Accepted by Skycore.", "AcceptedMessage", sent=True)
-    queued = _answer("Queued (Prefer: respond-async).", "Message", sent=True)
+    accepted = _answer("Accepted by Skycore.", "AcceptedMessage", SENT)
+    queued = _answer("Queued (Prefer: respond-async).", "Message", SENT)
     shown = {action.name: {"value": requests.send_example(action)} for action in sends}
     prefer = _parameter(
         "Prefer", "header", {"type": "string", "examples": ["respond-async"]},
@@ -107,7 +108,7 @@ def _post_batch() -> Part:
         "parameters": [_idempotency_key()],
         "requestBody": {"required": True, "content": content},
         "responses": {
-            "202": _answer("One result for each entry.", "BatchResult"),
+            "202": _answer("One result for each entry.", "BatchResult", ("Idempotency-Replayed",)),
             **answers.problems(codes),
         },
     }
@@ -254,12 +255,9 @@ def _body(name: str, shown: Part) -> Part:
     }
 
 
-def _answer(description: str, name: str, *, sent: bool = False) -> Part:
+def _answer(description: str, name: str, headers: tuple[str, ...] = ()) -> Part:
     schema = {"$ref": f"#/components/schemas/{name}"}
     told: Part = {"description": description}
-    if sent:
-        told["headers"] = {
-            name: {"$ref": f"#/components/headers/{name}"}
-            for name in ("Location", "Idempotency-Replayed")
-        }
+    if headers:
+        told["headers"] = {one: {"$ref": f"#/components/headers/{one}"} for one in headers}
     return {**told, "content": {"application/json": {"schema": schema}}}

@@ -24,7 +24,7 @@ def sms(n: int) -> dict[str, Any]:
 
 def post(entries: list[Any], key: str | None = None, **more: Any) -> list[dict[str, Any]]:
     body = {"messages": entries, **more}
-    told = enqueue_batch(body, caller="arn", key=key, queue_url="send", rules=RULES)
+    told = enqueue_batch(body, caller="arn", key=key, queue_url="send", rules=RULES).body
     result: list[dict[str, Any]] = told["messages"]
     return result
 

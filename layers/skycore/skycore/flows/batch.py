@@ -13,7 +13,7 @@ from skycore.flows import opt_out, views
 from skycore.flows.compose import check_new, compose, invalid
 from skycore.flows.enqueue import is_still_queued, not_queued, queued_row
 from skycore.flows.refusals import count_refusal
-from skycore.flows.send import check_key, dry_run, replay
+from skycore.flows.send import Sent, check_key, dry_run, replay
 from skycore.logs import log_exception
 from skycore.messages import idempotency
 from skycore.problems import Problem
@@ -53,11 +53,12 @@ class _Entry:
 
 def enqueue_batch(
     body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, rules: Rules
-) -> dict[str, Any]:
+) -> Sent:
     """Queues each message; one result per entry, in order: the queued message or its problem.
 
     With `all_or_nothing`, one bad entry refuses the whole call. Under the same key nothing is
-    queued twice, and what an earlier call did not finish is. Raises Problem for the call itself.
+    queued twice, and what an earlier call did not finish is; `replayed` says that nothing was
+    left to do. Raises Problem for the call itself.
     """
     check_key(key)
     together = body.get("all_or_nothing", False)
@@ -73,7 +74,9 @@ def enqueue_batch(
         raise _refused(entries, bad)
     _write(entries, existing, may_exist=key is not None)
     _queue(entries, queue_url)
-    return {"messages": [entry.result for entry in entries]}
+    before = [entry.before is not None for entry in entries if entry.row or entry.before]
+    replayed = bool(before) and all(before)
+    return Sent(202, {"messages": [entry.result for entry in entries]}, replayed)
 
 
 def _bodies(body: Mapping[str, Any], together: object) -> list[Any]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-HOLD_MS = 15_000  # renewed while it is wanted, so that nothing is held for long if this dies
-RENEW_SECONDS = 5.0
+HOLD_MS = 10_000  # renewed while it is wanted, so that nothing is held for long if this dies
+RENEW_SECONDS = 3.0
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{4,128}")  # Skycore's have about 32 letters and digits
 _USER = re.compile(r"[^\s<>&]{1,128}")
 _MOST_PASSWORD = 256  # characters

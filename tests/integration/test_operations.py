@@ -213,6 +213,13 @@ def test_an_opt_out_is_added_respected_and_lifted(stack, ops):
     assert "17743199177" in ops.run("suppress", "list", "--all", "--show").stdout
 
 
+def test_what_only_looks_needs_no_more_than_the_documented_rights(ops, tmp_path):
+    assert ops.json("replay", "--dry-run")["dry_run"] is True
+    assert "found" in ops.json("replay", "--since", "10m", "--dry-run")
+    assert ops.json("reconcile", "--since", "1h", "--dry-run")["complete"] is True
+    assert ops.json("export", "--to", str(tmp_path / "export"))["messages"] >= 0
+
+
 def test_send_test_waits_for_the_delivery(ops):
     told = ops.json("send-test", f"+{NUMBER}", "--from", "60856", "--wait", "30")
     assert told["status"] == "delivered"

@@ -240,14 +240,19 @@ def changed(stack: Stack, queue: str, **attributes: str) -> Iterator[None]:
 
 
 @contextmanager
-def dead_at_once(stack: Stack, queue: str, role: str) -> Iterator[None]:
-    """The table refuses this role, and what fails once in its queue is a dead letter."""
+def dead_at_once(
+    stack: Stack, queue: str, role: str, visibility_seconds: int = 1
+) -> Iterator[None]:
+    """The table refuses this role, and what fails once in its queue is a dead letter.
+
+    With `visibility_seconds` over the function's cold start, no call of it is still running then.
+    """
     url = stack.resource(queue)
     told = stack.admin("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
     policy = json.loads(told["Attributes"]["RedrivePolicy"])
     once = json.dumps({**policy, "maxReceiveCount": 1})
     with (
-        changed(stack, queue, VisibilityTimeout="1", RedrivePolicy=once),
+        changed(stack, queue, VisibilityTimeout=str(visibility_seconds), RedrivePolicy=once),
         denied(stack, role, "dynamodb:*"),
     ):
         yield
@@ -274,7 +279,7 @@ def test_a_dead_send_gets_new_tries_and_is_sent_once(stack, ops, sms):
     url, mark = stack.resource("SendDeadLetterQueue"), uuid.uuid4().hex
     stack.control("settings", {"error_for_action": {"sendSMS": "E107"}}, "PATCH")
     try:
-        with dead_at_once(stack, "SendQueue", "DispatchRole"):
+        with dead_at_once(stack, "SendQueue", "DispatchRole", 8):
             told = stack.client.request(
                 "POST", "/messages", {**sms, "text": mark}, {"Prefer": "respond-async"}
             ).json()

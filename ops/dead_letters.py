@@ -58,10 +58,14 @@ class DeadLetters:
                 MessageSystemAttributeNames=["All"],
             )
             received = answer.get("Messages", [])
+            # What the first answer gives was there before anything was moved.
+            newest_ms = began_ms or float("inf")
             began_ms = began_ms or _told_ms(answer)
             self._held |= {one["MessageId"]: one["ReceiptHandle"] for one in received}
             new = [
-                one for one in received if one["MessageId"] not in seen and sent_ms(one) <= began_ms
+                one
+                for one in received
+                if one["MessageId"] not in seen and sent_ms(one) <= newest_ms
             ]
             seen |= {one["MessageId"] for one in new}
             empty = 0 if new else empty + 1
@@ -94,9 +98,9 @@ class DeadLetters:
 
 
 def _told_ms(answer: dict[str, Any]) -> float:
-    """When AWS answered, by its clock, in milliseconds since 1970; rounded up to the second."""
+    """When AWS answered, by its clock, in milliseconds since 1970; rounded down to the second."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    return (parsedate_to_datetime(date).timestamp() + 1 if date else time.time()) * 1000
+    return (parsedate_to_datetime(date).timestamp() if date else time.time()) * 1000
 
 
 def sent_ms(message: dict[str, Any]) -> int:

@@ -103,9 +103,12 @@ def test_what_the_queue_refuses_stays_and_is_given_back():
 
 
 def test_what_came_since_is_left_alone():
-    sqs = Sqs(["again"], sent_ms=(time.time() + 5) * 1000)
+    sqs = Sqs(["first"])
     with DeadLetters(sqs, DEAD) as letters:
-        assert not list(letters.messages())
+        told = letters.messages()
+        letters.move(next(told), HOME)
+        sqs.put(DEAD, "again", ATTRIBUTES, (time.time() + 1) * 1000)
+        assert not list(told)
     assert bodies(sqs, DEAD) == ["again"]
 
 

@@ -111,10 +111,10 @@ def test_a_row_past_its_expiry_does_not_count(table):
     assert row is not None
     row.expires = int(times.now().timestamp()) + 60
     row.save()
-    assert set(batch._existing([entry])) == {"m1"}
+    assert set(messages.existing_of([row])) == {"m1"}
     row.expires -= 120
     row.save()
-    assert batch._existing([entry]) == {}
+    assert messages.existing_of([row]) == {}
 
 
 @pytest.mark.parametrize("most_items, most_bytes", [(3, 10**9), (100, 3000), (1, 1)])

@@ -66,7 +66,7 @@ def enqueue_batch(
     for number, entry in enumerate(entries):
         message_id = idempotency.message_id(caller, None if key is None else f"{key}\n{number}")
         _prepare(entry, message_id, rules)
-    existing = _existing(entries) if key is not None else {}
+    existing = messages.existing_of(_rows(entries)) if key is not None else {}
     _check_new([entry for entry in entries if entry.new(existing)], rules)
     _refuse_opted_out([entry for entry in entries if entry.new(existing)])
     bad = [number for number, entry in enumerate(entries) if "code" in (entry.result or {})]
@@ -111,18 +111,6 @@ def _prepare(entry: _Entry, message_id: str, rules: Rules) -> None:
         entry.row = queued_row(entry.draft, entry.body, message_id, rules.days)
     except Problem as problem:
         entry.refuse(problem)
-
-
-def _existing(entries: Sequence[_Entry]) -> dict[str, MessageRow]:
-    """The messages that an earlier call under the same key has written, by id.
-
-    One past its expiry counts as gone: the table's time to live deletes late.
-    """
-    rows = _rows(entries)
-    found = messages.get_many((row.pk, row.sk) for row in rows)
-    now = times.now().timestamp()
-    live = (row for row in found.values() if row.expires is None or row.expires >= now)
-    return {row.message_id: row for row in live}
 
 
 def _check_new(entries: Sequence[_Entry], rules: Rules) -> None:

@@ -145,10 +145,7 @@ def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
     They go a hundred at a time in a transaction, and one by one where one of a hundred exists.
     A row past its expiry counts as gone. Raises PynamoDB's errors.
     """
-    now = times.now().timestamp()
-    found = get_many((row.pk, row.sk) for row in rows)
-    live = (row for row in found.values() if row.expires is None or row.expires >= now)
-    existing = {row.message_id: row for row in live}
+    existing = existing_of(rows)
     new = (row for row in rows if row.message_id not in existing)
     for part in batches.cut_by_bytes(new, TOGETHER, TOGETHER_BYTES):
         for row in part if not _create_together(part) else ():
@@ -156,6 +153,17 @@ def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
             if before is not None:
                 existing[row.message_id] = before
     return existing
+
+
+def existing_of(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
+    """The rows that the table has under the keys of these new ones, by message id.
+
+    One past its expiry counts as gone: the table's time to live deletes late.
+    """
+    found = get_many((row.pk, row.sk) for row in rows)
+    now = times.now().timestamp()
+    live = (row for row in found.values() if row.expires is None or row.expires >= now)
+    return {row.message_id: row for row in live}
 
 
 def _create_together(rows: Sequence[MessageRow]) -> bool:

@@ -64,12 +64,12 @@ def seconds(cpu: float, calls: dict[str, float]) -> float:
     return cpu / share + waits / 1000
 
 
-def invocation(cpu: float, calls: dict[str, float], *, items: int, logged: float = 0.0) -> Used:
+def invocation(cpu: float, calls: dict[str, float], *, items: int, logged: float) -> Used:
     """What one item costs of an invocation for `items`; `cpu` and `logged` are of one item."""
     used: Used = {}
     used["lambda request"] = 1 / items
     used["lambda GB-s"] = seconds(cpu * items, calls) * ASSUMED["memory_mb"] / 1024 / items
-    used["log GB"] = (ASSUMED["lambda_log_bytes"] / items + logged) / 1e9
+    used["log GB"] = logged / 1e9
     used["write unit"] = calls.get("write units", 0) / items
     used["read unit"] = calls.get("read units", 0) / items
     used["sqs request"] = calls.get("SQS SendMessage", 0) / items
@@ -93,9 +93,13 @@ def paths(known: Measured) -> dict[str, Used]:
         logged = known.logged.get(cpu, 0.0)
         return invocation(known.cpu[cpu], dict(REQUESTS[name]), items=items, logged=logged)
 
+    def sample(cpu: float, calls: dict[str, float], items: int) -> Used:
+        # Default logging: Lambda's own lines for each invocation. Ours are left out while it works.
+        return invocation(cpu, calls, items=items, logged=ASSUMED["lambda_log_bytes"] / items)
+
     put: Used = {"PutItem": BATCH, "write units": BATCH * (1 + INDEXES)}
     bare = put | {"write units": BATCH}
-    queued = invocation(known.cpu["send_message"], {"SQS SendMessage": 1}, items=1)
+    queued = sample(known.cpu["send_message"], {"SQS SendMessage": 1}, 1)
     save, post = known.cpu["save"], known.cpu["post"]
     front = (API, queued, POLLED)
     return {
@@ -105,11 +109,11 @@ def paths(known: Measured) -> dict[str, Used]:
             POLLED,
             ours("store, 10 postbacks", "store", BATCH),
         ),
-        PLAIN_STORED: _sum(*front, invocation(save, put, items=BATCH)),
-        "the same without the two indexes": _sum(*front, invocation(save, bare, items=BATCH)),
+        PLAIN_STORED: _sum(*front, sample(save, put, BATCH)),
+        "the same without the two indexes": _sum(*front, sample(save, bare, BATCH)),
         TOLD: ours("publish, 10 receipts of known messages", "publish", BATCH),
         SENT: _sum(API, ours("send, a message", "send", 1)),
-        PLAIN_SENT: _sum(*front, invocation(save + post, put | {"Skycore": BATCH}, items=BATCH)),
+        PLAIN_SENT: _sum(*front, sample(save + post, put | {"Skycore": BATCH}, BATCH)),
         "send: subscribers told": ours("publish, 10 accepted messages", "publish", BATCH),
     }
 

@@ -24,6 +24,17 @@ def test_a_function_has_a_role_and_a_log_group_of_its_own(template, verb):
     assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
+def test_lambda_lets_every_line_of_ours_through_and_tells_of_failed_runs_alone(template):
+    logging = template.body["Globals"]["Function"]["LoggingConfig"]
+    assert logging["LogFormat"] == "JSON"  # with plain text levels mean nothing
+    # Lines of metrics have no level and count as INFO: a higher one would drop them.
+    assert logging["ApplicationLogLevel"] == {"Fn::If": ["WithDebugLogs", "DEBUG", "INFO"]}
+    assert logging["SystemLogLevel"] == {"Fn::If": ["WithDebugLogs", "INFO", "WARN"]}
+    assert template.body["Conditions"]["WithDebugLogs"] == {
+        "Fn::Equals": [{"Ref": "LogLevel"}, "DEBUG"]
+    }
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_environment_is_exactly_what_the_code_reads(template, verb, app):
     shared = set(template.body["Globals"]["Function"]["Environment"]["Variables"])

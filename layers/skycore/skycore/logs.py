@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHORTEST_SECRET = 6  # characters; blotting out a shorter one would spoil ordinary words
-LIBRARIES = ("boto3", "botocore", "pynamodb", "requests", "urllib3")
+LEVEL = os.environ.get("LOG_LEVEL", "INFO")
+LIBRARIES = (
+    "aws_lambda_powertools",
+    "boto3",
+    "botocore",
+    "charset_normalizer",
+    "pynamodb",
+    "requests",
+    "urllib3",
+)
 
 _NO_MESSAGE: Mapping[str, str | None] = MappingProxyType({})
 _invocation: dict[str, str] = {}  # a process has one invocation at a time, on all its threads
@@ -52,8 +61,12 @@ class _Ids(logging.Filter):
         return True
 
 
-log = Logger(service="skycore", level=os.environ.get("LOG_LEVEL", "INFO"), json_serializer=_line)
+# Lambda wants the time of a line in RFC 3339.
+log = Logger(service="skycore", level=LEVEL, json_serializer=_line, use_rfc3339=True, utc=True)
 log.addFilter(_Ids())
+# The logger's own level would give way to the level that Lambda lets through, which may not rise
+# over INFO for the metrics' sake.
+logging.getLogger(log.name).setLevel(LEVEL)
 
 # Libraries say nothing: urllib3 quotes the URL of a reply whose headers it cannot parse, and in a
 # URL the key may be. What they raise is logged by us.

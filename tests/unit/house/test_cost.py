@@ -34,7 +34,7 @@ def test_an_invocation_is_shared_by_its_batch():
     assert used["write unit"] == 2
     assert used["read unit"] == 1
     assert used["sqs request"] == pytest.approx(0.1)
-    assert used["log GB"] == pytest.approx((30 + 70) / 1e9)
+    assert used["log GB"] == pytest.approx(70 / 1e9)
     # 10 ms of CPU at 512 of 1,769 MB, and a wait of 8 ms, with half a GB.
     assert used["lambda GB-s"] == pytest.approx((0.010 * 1769 / 512 + 0.008) * 0.5 / 10)
 

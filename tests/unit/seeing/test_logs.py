@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -160,6 +164,25 @@ def test_a_reply_whose_headers_cannot_be_parsed_does_not_tell_its_url(caplog):
         requests.get(f"http://127.0.0.1:{server.getsockname()[1]}/?api_key=s3cr3t", timeout=5)
         thread.join()
     assert "s3cr3t" not in caplog.text
+
+
+@pytest.mark.parametrize("lambda_level", [None, "INFO", "DEBUG"])
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
+def test_the_level_is_the_stacks_whatever_lambda_lets_through(level, lambda_level):
+    known = {"LOG_LEVEL": level, "PYTHONPATH": os.pathsep.join(sys.path)}
+    known |= {"AWS_LAMBDA_LOG_LEVEL": lambda_level} if lambda_level else {}
+    script = """if True:
+        from skycore.logs import log
+        for level in ("debug", "info", "warning", "error"):
+            getattr(log, level)("a line")
+    """
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    written = subprocess.run(command, env=known, check=True, capture_output=True, text=True)
+    lines = [json.loads(line) for line in written.stdout.splitlines()]
+    all_levels = ["DEBUG", "INFO", "WARNING", "ERROR"]
+    assert [line["level"] for line in lines] == all_levels[all_levels.index(level) :]
+    for line in lines:  # by RFC 3339, without which Lambda makes it another time and INFO
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["timestamp"])
 
 
 def test_there_is_one_logger():

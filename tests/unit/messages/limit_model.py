@@ -13,7 +13,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from skycore.messages.limit_state import State
-from skycore.messages.limits import Limits, Wait, succeeded, take, taught
+from skycore.messages.limits import Granted, Limits, Wait, succeeded, take, taught
+from skycore.storage.limiter import Limiter
+from tests.unit.messages.limit_table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,6 +97,64 @@ class Skycore:
         return None
 
 
+class Rules:
+    """The limiter as its rules alone: one state that every copy sees at once."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.state = limits, State()
+
+    def take(self, copy: Copy, now: int) -> Granted | Wait:
+        self.state, result = take(
+            self.state,
+            now,
+            self.limits,
+            count=copy.block,
+            bulk=copy.bulk,
+            longest_wait_ms=copy.longest_wait_ms,
+        )
+        return result
+
+    def learn(self, copy: Copy, now: int, code: str | None) -> None:
+        if code:
+            self.state = taught(self.state, now, code, None)
+        else:
+            self.state = succeeded(self.state, now)
+
+
+class Crowd:
+    """The limiter as it is in the table: each copy has its own, and lists are always laid out."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.now = limits, 0
+        self.table = Table()
+        self.of_copy: dict[int, Limiter] = {}
+
+    def _limiter(self, copy: Copy, now: int) -> Limiter:
+        self.now = now
+        if id(copy) not in self.of_copy:
+            limiter = Limiter(lambda: self.now, lambda _: None)
+            limiter._beaten_at = 1 << 62
+            self.of_copy[id(copy)] = limiter
+        return self.of_copy[id(copy)]
+
+    def take(self, copy: Copy, now: int) -> Granted | Wait:
+        with self.table.connected():
+            return self._limiter(copy, now).take(
+                self.limits,
+                count=copy.block,
+                bulk=copy.bulk,
+                longest_wait_ms=copy.longest_wait_ms,
+            )
+
+    def learn(self, copy: Copy, now: int, code: str | None) -> None:
+        with self.table.connected():
+            limiter = self._limiter(copy, now)
+            if code:
+                limiter.teach(self.limits, code, None)
+            else:
+                limiter.succeeded()
+
+
 CODES = {"second": "E106", "minute": "E113", "day": "E120"}
 
 
@@ -107,13 +167,14 @@ def simulate(
     seed: int = 0,
     teaching: bool = True,
     account: Limits | None = None,
+    limiter: type[Rules | Crowd] = Rules,
 ) -> Run:
     """All copies call as often as the limiter lets them, for so many seconds of true time.
 
     Skycore holds the account's own limits, which are the same unless given.
     """
     rng = random.Random(seed)
-    run, skycore, state, order = Run(), Skycore(account or limits), State(), count()
+    run, skycore, gate, order = Run(), Skycore(account or limits), limiter(limits), count()
     end = START + seconds * 1000
     events = [(START + copy.from_ms, next(order), "ask", copy) for copy in copies]
     heapq.heapify(events)
@@ -126,20 +187,9 @@ def simulate(
             if refused_by:
                 run.refusals[refused_by] += 1
             if teaching:
-                state = (
-                    taught(state, local, CODES[refused_by], None)
-                    if refused_by
-                    else succeeded(state, local)
-                )
+                gate.learn(copy, local, CODES[refused_by] if refused_by else None)
             continue
-        state, result = take(
-            state,
-            local,
-            limits,
-            count=copy.block,
-            bulk=copy.bulk,
-            longest_wait_ms=copy.longest_wait_ms,
-        )
+        result = gate.take(copy, local)
         if isinstance(result, Wait):
             run.waits[result.window] += 1
             ask_at = result.until_ms - copy.skew_ms + rng.randint(0, 20)

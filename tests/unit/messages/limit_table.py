@@ -6,24 +6,30 @@ Run as a program it prints the table of docs/limits.md.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import Counter
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import VerboseClientError
 
-from skycore.messages.limit_state import State, decode
 from skycore.messages.limits import SINGLE_WAIT_MS, Granted, Limits
-from skycore.storage import limiter as module
+from skycore.storage import limiter_item
 from skycore.storage.limiter import Limiter
+from skycore.storage.table import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from skycore.messages.limit_state import State
 
 
 class Table:
     """One item behind PynamoDB's connection, with conditions as DynamoDB has them."""
-
-    names = ("version", "windows", "kind")
 
     def __init__(self) -> None:
         self.item: dict[str, Any] | None = None
@@ -32,6 +38,13 @@ class Table:
         self.after: Any = None
         self.tells_item = True
         self._lock = threading.Lock()
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """While it lasts, this is the table."""
+        connection = type("Connection", (), {"connection": self})
+        with mock.patch.object(Row, "_get_connection", return_value=connection):
+            yield
 
     def dispatch(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         assert request["TableName"] == "table"
@@ -52,21 +65,45 @@ class Table:
             hook()
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        values = request["ExpressionAttributeValues"]
-        holds = {
-            "attribute_not_exists(#version)": self.item is None,
-            "#version = :seen": self.item and self.item["version"] == values.get(":seen"),
-        }[request["ConditionExpression"]]
-        if not holds:
+        names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+        update, condition = request["UpdateExpression"], request["ConditionExpression"]
+        used = set(re.findall(r"#\w+", f"{update} {condition}"))
+        assert {name: name.removeprefix("#") for name in used} == names
+        assert set(re.findall(r":\w+", f"{update} {condition}")) == set(values)
+        if not self._holds(condition, values):
             raise self.refused(request)
-        assert (
-            request["UpdateExpression"]
-            == "SET #version = :version, #windows = :windows, #kind = :kind"
-        )
-        assert request["ExpressionAttributeNames"] == {f"#{name}": name for name in self.names}
-        new = {name: values[f":{name}"] for name in self.names}
-        self.item = {**request["Key"], **new}
-        return {}
+        before = {"Attributes": dict(self.item)} if self.item else {}
+        if update == "REMOVE #ahead[0]":
+            assert self.item is not None
+            self.item = self.item | {"ahead": {"L": self.item["ahead"]["L"][1:]}}
+            return before
+        new = {"version": ":version", "windows": ":windows", "kind": ":kind"}
+        if ":ahead" in values:
+            new |= {"ahead": ":ahead", "ahead_of": ":version", "made": ":made"}
+            assert update.endswith("#ahead = :ahead, #ahead_of = :version, #made = :made")
+        else:
+            assert update.endswith("REMOVE #ahead, #ahead_of, #made")
+        self.item = request["Key"] | {name: values[value] for name, value in new.items()}
+        return before
+
+    def _holds(self, condition: str, values: dict[str, Any]) -> bool:
+        item = self.item or {}
+        ahead = item.get("ahead", {}).get("L")
+        parts = {
+            "attribute_not_exists(#version)": not item,
+            "#version = :seen": bool(item) and item["version"] == values.get(":seen"),
+            "attribute_not_exists(#ahead)": ahead is None,
+            "size(#ahead) = :listed": ahead is not None
+            and len(ahead) == int(values.get(":listed", {"N": -1})["N"]),
+            "#ahead_of = #version": "ahead_of" in item and item["ahead_of"] == item["version"],
+            "#ahead[0] BETWEEN :earliest TO :latest": bool(ahead)
+            and ":earliest" in values
+            and int(values[":earliest"]["N"])
+            <= int((ahead or [{"N": 0}])[0]["N"])
+            <= int(values[":latest"]["N"]),
+        }
+        between = condition.replace(":earliest AND", ":earliest TO")
+        return all(parts[part] for part in between.split(" AND "))
 
     def refused(self, request: dict[str, Any]) -> VerboseClientError:
         assert request["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
@@ -78,8 +115,15 @@ class Table:
 
     @property
     def state(self) -> State:
+        """What the item says, with what was drawn from its list."""
+        return limiter_item._seen(self.item).state
+
+    @property
+    def left(self) -> list[int] | None:
+        """The slots that are left in the item's list; None without a list."""
         assert self.item is not None
-        return decode(self.item["windows"]["S"])
+        ahead = self.item.get("ahead")
+        return ahead and [int(slot["N"]) for slot in ahead["L"]]
 
 
 class SlowTable(Table):
@@ -99,9 +143,6 @@ class SlowTable(Table):
 
 def _measure(limits: Limits, takers: int, seconds: float) -> str:
     table = SlowTable(0.008)
-    module.Row._get_connection = classmethod(  # type: ignore[method-assign, assignment]
-        lambda _: type("Connection", (), {"connection": table})
-    )
     took: list[float] = []
     waits: Counter[str] = Counter()
     end = time.monotonic() + seconds
@@ -119,10 +160,11 @@ def _measure(limits: Limits, takers: int, seconds: float) -> str:
                 time.sleep(max(0, result.until_ms / 1000 - time.time()))
 
     threads = [threading.Thread(target=work) for _ in range(takers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with table.connected():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     took.sort()
     granted = len(took) - waits.total()
     calls = Counter(table.calls)

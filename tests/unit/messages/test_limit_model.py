@@ -13,6 +13,8 @@ from skycore.messages.limits import BULK_WAIT_MS, Limits, Wait, take
 from tests.unit.messages.limit_model import (
     START,
     Copy,
+    Crowd,
+    Rules,
     any_within,
     most_in,
     quick,
@@ -30,8 +32,10 @@ def batch(copies: int = 2, block: int = 10, **options: int) -> list[Copy]:
     ]
 
 
-def test_no_minute_of_any_alignment_is_exceeded_and_it_is_used():
-    run = simulate(Limits(10, 300), 1_800, singles(50, skew_ms=100), travel=quick(10))
+@pytest.mark.parametrize("limiter", [Rules, Crowd])
+def test_no_minute_of_any_alignment_is_exceeded_and_it_is_used(limiter):
+    copies = singles(50, skew_ms=100)
+    run = simulate(Limits(10, 300), 1_800, copies, travel=quick(10), limiter=limiter)
     assert most_in(run.times(), 60_000) <= 300
     assert run.refusals["minute"] == run.refusals["day"] == 0
     assert run.refusals["second"] <= 0.005 * len(run.arrivals)
@@ -45,10 +49,10 @@ def test_a_batch_uses_its_part_of_the_minute():
 
 
 @pytest.mark.parametrize("per_second", [1, 2, 5, 7, 10, 40])
-@pytest.mark.parametrize("kind", ["single", "bulk"])
-def test_the_second_is_used_and_seldom_refused(per_second, kind):
+@pytest.mark.parametrize("kind, limiter", [("single", Rules), ("single", Crowd), ("bulk", Rules)])
+def test_the_second_is_used_and_seldom_refused(per_second, kind, limiter):
     copies = singles(50) if kind == "single" else batch()
-    run = simulate(Limits(per_second), 300, copies, travel=quick(3))
+    run = simulate(Limits(per_second), 300, copies, travel=quick(3), limiter=limiter)
     open_to_it = per_second * (1 if kind == "single" else 0.8)
     assert len(run.times(accepted=True)) >= 0.95 * open_to_it * 300
     assert run.refusals["second"] <= 0.005 * len(run.arrivals)
@@ -81,16 +85,19 @@ def test_a_day_at_the_minutes_rate():
 
 @pytest.mark.parametrize("per_second", [5, 10, 50])
 @pytest.mark.parametrize("flood", [1, 20], ids=["one single copy", "a flood of single calls"])
-def test_neither_kind_keeps_the_other_out(per_second, flood):
-    run = simulate(Limits(per_second), 300, batch(skew_ms=0) + singles(flood), travel=quick(3))
+@pytest.mark.parametrize("limiter", [Rules, Crowd])
+def test_neither_kind_keeps_the_other_out(per_second, flood, limiter):
+    copies = batch(skew_ms=0) + singles(flood)
+    run = simulate(Limits(per_second), 300, copies, travel=quick(3), limiter=limiter)
     bulk, single = len(run.times(bulk=True)) / 300, len(run.times(bulk=False)) / 300
     assert bulk >= 0.35 * per_second
     assert single >= min(0.95 * 0.2 * per_second, 5)
 
 
 @pytest.mark.parametrize("limits", [Limits(1), Limits(2), Limits(4), Limits(1, 5), Limits(0, 2)])
-def test_neither_kind_starves_under_small_limits(limits):
-    run = simulate(limits, 3_600, batch() + singles(20), travel=quick(3))
+@pytest.mark.parametrize("limiter", [Rules, Crowd])
+def test_neither_kind_starves_under_small_limits(limits, limiter):
+    run = simulate(limits, 3_600, batch() + singles(20), travel=quick(3), limiter=limiter)
     allowed = min(3_600 * (limits.per_second or 10), 60 * (limits.per_minute or 600))
     assert len(run.times(bulk=True)) >= 0.2 * allowed
     assert len(run.times(bulk=False)) >= 0.15 * allowed
@@ -126,21 +133,28 @@ SOME_LIMITS = st.builds(
 )
 
 
+@pytest.mark.parametrize("limiter", [Rules, Crowd])
 @settings(max_examples=40, deadline=None)
 @given(SOME_LIMITS, COPIES, st.integers(0, 1_000), st.integers(0, 9), st.booleans())
 def test_whatever_the_copies_do_no_minute_or_day_is_exceeded(
-    limits, copies, latest, seed, teaching
+    limiter, limits, copies, latest, seed, teaching
 ):
-    run = simulate(limits, 200, copies, travel=any_within(latest), seed=seed, teaching=teaching)
+    travel = any_within(latest)
+    run = simulate(
+        limits, 200, copies, travel=travel, seed=seed, teaching=teaching, limiter=limiter
+    )
     times = run.times()
     assert most_in(times, 60_000) <= limits.per_minute
     if limits.per_day:
         assert len(times) <= limits.per_day
 
 
+@pytest.mark.parametrize("limiter", [Rules, Crowd])
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 99), COPIES, st.integers(0, 9))
-def test_no_second_is_exceeded_when_all_calls_travel_equally_long(per_second, share, copies, seed):
+def test_no_second_is_exceeded_when_all_calls_travel_equally_long(
+    limiter, per_second, share, copies, seed
+):
     copies = [Copy(c.bulk, c.block, c.longest_wait_ms, 0, c.from_ms % 5_000, 10) for c in copies]
     run = simulate(
         Limits(per_second, priority_share=share),
@@ -148,6 +162,7 @@ def test_no_second_is_exceeded_when_all_calls_travel_equally_long(per_second, sh
         copies,
         travel=lambda rng: 20 + rng.randint(0, 30),
         seed=seed,
+        limiter=limiter,
     )
     assert most_in(run.times(), 1_000) <= per_second
     assert not run.refusals

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pynamodb.exceptions import VerboseClientError
 
+from skycore.messages.limit_state import encode
 from skycore.messages.limits import USABLE_MS, Granted, Limits, Remaining, Wait, remaining
 from skycore.storage import limiter as module
-from skycore.storage.limiter import PAUSE_KNOWN_FOR_MS, TRIES, Limiter
+from skycore.storage.limiter import CROWDED_MS, PAUSE_KNOWN_FOR_MS, TRIES, Limiter
 from tests.unit.messages.limit_table import Table
 
 NOW = 1_800_000_000_000
@@ -28,11 +30,10 @@ class Clock:
 
 
 @pytest.fixture
-def table(monkeypatch):
+def table():
     fake = Table()
-    connection = type("Connection", (), {"connection": fake})
-    monkeypatch.setattr(module.Row, "_get_connection", classmethod(lambda _: connection))
-    return fake
+    with fake.connected():
+        yield fake
 
 
 @pytest.fixture
@@ -65,10 +66,11 @@ def test_a_block_is_one_write(table, process):
     ids=["told the item", "not told"],
 )
 def test_a_process_that_others_were_quicker_than_tries_again(table, process, tells_item, calls):
-    table.tells_item = tells_item
     one, other = process(), process()
     one.take(MINUTE)
+    other._read(consistent=True)
     other.take(MINUTE)
+    table.tells_item = tells_item
     table.calls.clear()
     assert isinstance(one.take(MINUTE), Granted)
     assert table.calls == calls
@@ -254,6 +256,138 @@ def test_many_processes_together_take_exactly_what_there_is(table):
     with ThreadPoolExecutor(len(processes)) as pool:
         assert sum(pool.map(work, processes)) == 100
     assert remaining(table.state, NOW, limits).minute == 0
+
+
+# --- Slots laid out ahead ---------------------------------------------------------------------
+
+
+PER_SECOND = Limits(per_second=10, per_minute=300)
+
+
+@pytest.fixture
+def crowd(table, process):
+    """Two processes that met: the one that was slower has laid out a list."""
+    one, other = process(), process()
+    one.take(PER_SECOND, longest_wait_ms=2_000)
+    other.take(PER_SECOND, longest_wait_ms=2_000)
+    table.calls.clear()
+    return one, other
+
+
+def test_who_meets_nobody_lays_out_nothing(table, process, clock):
+    one = process()
+    for _ in range(30):
+        one.take(PER_SECOND, longest_wait_ms=2_000)
+        clock.ms += 200
+    assert table.calls == ["UpdateItem"] * 30
+    assert table.left is None
+
+
+def test_where_many_meet_a_call_is_one_write_too(table, process, crowd):
+    assert len(table.left) == 20  # the calls of two seconds
+    crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
+    table.calls.clear()
+    slots = [
+        limiter.take(PER_SECOND, longest_wait_ms=2_000).slots_ms[0] for limiter in [*crowd] * 4
+    ]
+    # The first write of `one` was in place of what it had last seen; it learnt of the list then.
+    assert table.calls == ["UpdateItem"] * 9
+    assert slots == sorted(slots)
+    assert max(Counter(slots).values()) <= 2  # one in each lane
+    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 11
+
+
+def test_nobody_takes_a_slot_that_lies_too_far_ahead(table, process, clock, crowd):
+    while isinstance(told := crowd[0].take(PER_SECOND, longest_wait_ms=1_000), Granted):
+        assert told.slots_ms[0] <= clock.ms + 1_000
+    assert table.left  # there are slots, but they come later
+    assert told.window == "second"
+    assert clock.ms + 1_000 < told.until_ms <= clock.ms + 1_200
+    table.calls.clear()
+    assert crowd[0].take(PER_SECOND, longest_wait_ms=1_000) == told
+    assert table.calls == ["GetItem"]  # a refusal costs no write
+    clock.ms = told.until_ms - 1_000
+    assert crowd[0].take(PER_SECOND, longest_wait_ms=1_000).slots_ms == (told.until_ms,)
+
+
+def test_a_slot_that_has_passed_is_not_drawn(table, clock, crowd):
+    clock.ms += 700
+    assert crowd[1].take(PER_SECOND, longest_wait_ms=2_000).slots_ms[0] >= clock.ms
+    assert remaining(table.state, clock.ms, PER_SECOND).minute == 300 - 3
+
+
+def test_a_slot_that_was_told_too_late_is_lost_and_another_one_taken(table, clock, crowd):
+    def slow():
+        clock.ms += USABLE_MS + 200
+
+    table.after = slow
+    result = crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
+    assert result.slots_ms[0] >= clock.ms
+    assert remaining(table.state, clock.ms, PER_SECOND).minute == 300 - 4
+
+
+@pytest.mark.parametrize("bulk", [False, True], ids=["a block", "bulk calls"])
+def test_others_than_single_calls_count_what_was_drawn_and_end_the_list(
+    table, process, crowd, bulk
+):
+    crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
+    result = process().take(PER_SECOND, count=4, bulk=bulk, longest_wait_ms=3_000)
+    assert len(result.slots_ms) == 4
+    assert table.left is None
+    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 3 - 4
+
+
+def test_a_pause_ends_the_list(table, clock, crowd):
+    until = crowd[0].teach(PER_SECOND, "E106", 30).until_ms
+    assert table.left is None
+    assert crowd[1].take(PER_SECOND, longest_wait_ms=2_000) == Wait(until, "second", 30)
+    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 2
+
+
+def test_a_list_is_not_drawn_from_while_it_is_written(table, process, crowd):
+    # Another process draws after this one has reckoned and before it writes.
+    bulk = process()
+    bulk._read(consistent=True)
+    table.before = lambda: crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
+    bulk.take(PER_SECOND, count=10, bulk=True, longest_wait_ms=3_000)
+    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 3 - 10
+
+
+def test_a_list_beside_what_an_older_release_wrote_is_nobodys(table, process, crowd):
+    # It knows no lists, and leaves the attributes of one as they are.
+    drawn = crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
+    older = process().take.__self__
+    state, taken = module.rules.take(table.state, NOW, PER_SECOND, count=10, longest_wait_ms=3_000)
+    table.item |= {"version": {"S": "older"}, "windows": {"S": encode(state)}}
+    result = crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
+    assert result.slots_ms[0] > taken.slots_ms[-1] > drawn.slots_ms[0]
+    assert older.take(PER_SECOND, longest_wait_ms=2_000).slots_ms[0] > result.slots_ms[0]
+    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 3 - 10 - 2
+
+
+def test_where_nobody_meets_any_more_there_is_no_list(table, clock, crowd):
+    clock.ms += CROWDED_MS + 3_000
+    for _ in range(3):
+        assert isinstance(crowd[1].take(PER_SECOND, longest_wait_ms=2_000), Granted)
+    assert table.left is None
+
+
+def test_many_processes_draw_no_slot_twice(table):
+    processes = [Limiter(lambda: NOW) for _ in range(12)]
+    limits = Limits(per_second=1_000, per_minute=200)
+
+    def work(limiter: Limiter) -> list[int]:
+        slots = []
+        while isinstance(result := limiter.take(limits, longest_wait_ms=2_000), Granted):
+            slots += result.slots_ms
+        assert result.window == "minute"
+        return slots
+
+    with ThreadPoolExecutor(len(processes)) as pool:
+        slots = [slot for taken in pool.map(work, processes) for slot in taken]
+    assert len(slots) == 200
+    most = max(Counter(slots).values())
+    assert most <= 2  # one in each lane, which may meet in a millisecond
 
 
 def test_the_functions_are_one_process():

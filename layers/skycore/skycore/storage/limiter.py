@@ -1,54 +1,42 @@
-"""The limiter's one item: who takes a call writes it, on the condition that nobody did since.
+"""The limiter: who takes a call writes its one item, on the condition that nobody did since.
 
 A call costs one conditional write as long as this process was the last to write. A write that
-another was quicker than brings back what that one wrote, and is tried again from there. Processes
-share nothing but the item, so what it says holds for the whole account.
+another was quicker than brings back what that one wrote, and is tried again from there; and it
+lays out the next slots in a list, from which many can draw without seeing each other's writes.
+Processes share nothing but the item, so what it says holds for the whole account.
 """
 
 from __future__ import annotations
 
 import random
-import secrets
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from pynamodb.exceptions import VerboseClientError
+from typing import TYPE_CHECKING
 
 from skycore.logs import log
+from skycore.messages import limit_ahead
 from skycore.messages import limits as rules
-from skycore.messages.limit_state import State, decode, encode
 from skycore.messages.limits import Granted, Limits, Remaining, Wait
-from skycore.storage.table import Row
+from skycore.storage import limiter_item as item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pynamodb.connection import Connection
-
-    from skycore.messages.limit_state import WindowName
+    from skycore.messages.limit_ahead import Ahead
+    from skycore.messages.limit_state import State, WindowName
+    from skycore.storage.limiter_item import Seen
 
 TRIES = 40  # of a write, and no more after TRYING_MS
 TRYING_MS = 2_000
 FIRST_BACKOFF_S = 0.004  # doubles up to LONGEST_BACKOFF_S; the wait is random below it
 LONGEST_BACKOFF_S = 0.1
 PAUSE_KNOWN_FOR_MS = 5_000  # without limits the item is read for pauses only, at most so often
-
-_KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The item as it was; `version` is new with every write, empty when there is no item."""
-
-    version: str
-    state: State
+CROWDED_MS = 10_000  # after another was quicker, so long slots are laid out in a list
 
 
 class Limiter:
     """One process's side of the limiter. It remembers the item as it last saw it.
 
-    Threads may share it: each works from one `_Seen` and writes only in place of that one.
+    Threads may share it: each works from one `Seen` and writes only in place of that one.
     """
 
     def __init__(
@@ -58,8 +46,9 @@ class Limiter:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._seen = _Seen("", State())
+        self._seen = item.NOTHING
         self._seen_at = 0  # milliseconds; 0: never
+        self._beaten_at = 0  # when another was quicker to write
 
     def take(
         self, limits: Limits, *, count: int = 1, bulk: bool = False, longest_wait_ms: int = 0
@@ -71,7 +60,7 @@ class Limiter:
         Raises botocore's errors (ClientError for what DynamoDB refuses).
         """
 
-        def taken(seen: _Seen) -> tuple[State, Granted | Wait]:
+        def taken(seen: Seen) -> tuple[State, Granted | Wait]:
             return rules.take(
                 seen.state,
                 self._clock(),
@@ -85,7 +74,8 @@ class Limiter:
             if not 0 <= self._clock() - self._seen_at < PAUSE_KNOWN_FOR_MS:
                 self._read(consistent=False)
             return taken(self._seen)[1]
-        fresh = False
+        single = count == 1 and not bulk
+        fresh, undrawable = False, None
         for _ in self._rounds():
             seen = self._seen
             state, result = taken(seen)
@@ -94,11 +84,14 @@ class Limiter:
                     return result
                 # What is remembered may be old, and the moment told would be too early.
                 self._read(consistent=True)
-            elif self._write(state, seen):
-                now = self._clock()
-                in_time = tuple(slot for slot in result.slots_ms if rules.usable(slot, now))
-                if in_time:
-                    return Granted(in_time)
+            elif single and seen.listed is not None and seen is not undrawable:
+                if drawn := self._draw(longest_wait_ms):
+                    return drawn
+                undrawable = self._seen
+            elif self._write(state, seen, (limits, longest_wait_ms) if single else None) and (
+                in_time := self._in_time(result.slots_ms)
+            ):
+                return in_time
             fresh = True
         log.warning("limiter: the item was always written by another")
         return Wait(self._clock() + 1000, "second", 1)
@@ -171,61 +164,42 @@ class Limiter:
             self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
             longest = min(2 * longest, LONGEST_BACKOFF_S)
 
-    def _write(self, state: State, seen: _Seen) -> bool:
-        """Puts `state` in place of `seen`, which it was made from; False if that is gone."""
-        version = secrets.token_hex(8)
-        values = {":version": version, ":windows": encode(state), ":kind": "limiter"}
-        condition = "attribute_not_exists(#version)"
-        if seen.version:
-            condition = "#version = :seen"
-            values[":seen"] = seen.version
-        request = {
-            "Key": _KEY,
-            "UpdateExpression": "SET #version = :version, #windows = :windows, #kind = :kind",
-            "ConditionExpression": condition,
-            # By alias: DynamoDB reserves hundreds of words.
-            "ExpressionAttributeNames": {
-                f"#{name}": name for name in ("version", "windows", "kind")
-            },
-            "ExpressionAttributeValues": {name: {"S": text} for name, text in values.items()},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        try:
-            _call("UpdateItem", request)
-        except VerboseClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            # PynamoDB keeps only the code; the item is in the error that it was raised from.
-            item = getattr(error.__cause__, "response", {}).get("Item")
-            # Without one it was deleted, or not told.
-            there = self._see(item) if item else self._read(consistent=True)
-            # A write whose answer was lost, and that botocore tried again, finds itself.
-            return there.version == version
-        self._see_as(_Seen(version, state))
-        return True
+    def _write(self, state: State, seen: Seen, crowd: tuple[Limits, int] | None = None) -> bool:
+        """Puts `state` in place of `seen`, which it was made from; False if that is gone.
 
-    def _read(self, *, consistent: bool) -> _Seen:
-        answer = _call("GetItem", {"Key": _KEY, "ConsistentRead": consistent})
-        return self._see(answer.get("Item"))
+        For single calls it is told the limits and the longest wait, and lays out a list where
+        many callers meet: another was quicker lately, or the last list was used up.
+        """
+        now = self._clock()
+        ahead: Ahead | None = None
+        slots: tuple[int, ...] = ()
+        if crowd and (seen.listed == 0 or now - self._beaten_at < CROWDED_MS):
+            ahead, slots = limit_ahead.laid_out(state, now, *crowd)
+        done, there = item.write(state, seen, ahead, slots)
+        if not done:
+            self._beaten_at = self._clock()
+        self._see(there)
+        return done
 
-    def _see(self, item: dict[str, Any] | None) -> _Seen:
-        if item is None:
-            return self._see_as(_Seen("", State()))
-        return self._see_as(_Seen(item["version"]["S"], decode(item["windows"]["S"])))
+    def _draw(self, longest_wait_ms: int) -> Granted | None:
+        """The next slot of the list, None if it has none that lies near enough."""
+        now = self._clock()
+        slot, there = item.draw(now, now + longest_wait_ms)
+        self._see(there)
+        return None if slot is None else self._in_time((slot,))
 
-    def _see_as(self, seen: _Seen) -> _Seen:
+    def _in_time(self, slots_ms: tuple[int, ...]) -> Granted | None:
+        """Those of the slots that a call can still be made with, None if there is none."""
+        now = self._clock()
+        usable = tuple(slot for slot in slots_ms if rules.usable(slot, now))
+        return Granted(usable) if usable else None
+
+    def _read(self, *, consistent: bool) -> None:
+        self._see(item.read(consistent=consistent))
+
+    def _see(self, seen: Seen) -> None:
         self._seen = seen
         self._seen_at = self._clock()
-        return seen
-
-
-def _call(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-    # PynamoDB's own update cannot ask for the item that a condition failed on.
-    connection: Connection = Row._get_connection().connection  # noqa: SLF001 - its one client
-    answer: dict[str, Any] = connection.dispatch(
-        operation, {"TableName": Row.Meta.table_name, **request}
-    )
-    return answer
 
 
 _limiter = Limiter()

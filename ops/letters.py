@@ -63,7 +63,6 @@ def _send(message: Mapping[str, Any]) -> Letter:
     return {
         "message_id": row.message_id,
         "status": views.status_of(row, times.now()),
-        "tries": int(row.tries),
         "action": row.action,
         "skycore_code": row.code,
         "why": redact.words(row.detail),

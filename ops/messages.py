@@ -34,7 +34,8 @@ MATCH = ("time", "event", "tracking_id")
 ONE = """\
 ID is a message's id, a tracking id of Skycore's, or an event's id. It shows the status and why, the
 timeline of our own steps and of Skycore's reports, and the events. Of a message whose outcome is
-unknown it shows possible_match: receipts to its number that belong to no message. It reads only.
+unknown it shows possible_match: receipts to its number that belong to no message; their tracking
+ids show their events. It reads only.
 
 Numbers show their last two digits, texts are left out; --show shows what is kept.
 
@@ -58,15 +59,20 @@ def one(stack: Stack, asked: Namespace) -> Answer:
         view = get_message(pointer.message_id if pointer else asked.id)
     except Problem:
         return _event(stack, asked)
-    tracking_id = view["tracking_id"]
+    data = {**redact.message(view, show=asked.show), **_why(view["message_id"])}
+    data["events"] = _events(stack, asked, view["tracking_id"])
+    return Answer(data, _shown(data))
+
+
+def _events(stack: Stack, asked: Namespace, tracking_id: str | None) -> list[dict[str, Any]]:
+    """What Skycore said under a tracking id, in order of arrival."""
     told = events.of_tracking_id(tracking_id) if tracking_id else []
     told.sort(key=lambda event: event.received_at)
-    stored = [events.StoredEvent(event, b"") for event in told]
     owners = owners_of(told)
-    envelopes = (event_envelope(event, owners, stack.source) for event in stored)
-    data = {**redact.message(view, show=asked.show), **_why(view["message_id"])}
-    data["events"] = [redact.event(envelope, show=asked.show) for envelope in envelopes]
-    return Answer(data, _shown(data))
+    envelopes = (
+        event_envelope(events.StoredEvent(event, b""), owners, stack.source) for event in told
+    )
+    return [redact.event(envelope, show=asked.show) for envelope in envelopes]
 
 
 def _why(message_id: str) -> dict[str, Any]:
@@ -89,6 +95,11 @@ def _why(message_id: str) -> dict[str, Any]:
 
 
 def _event(stack: Stack, asked: Namespace) -> Answer:
+    """An event, or all under a tracking id that belongs to no message, as in a possible match."""
+    if told := _events(stack, asked, asked.id):
+        rows = [[event["time"], event["type"], event["id"]] for event in told]
+        shown = [table(("time", "events of no message", "id"), rows)]
+        return Answer({"message_id": None, "tracking_id": asked.id, "events": told}, shown)
     try:
         envelope = get_event(asked.id, source=stack.source)
     except Problem:

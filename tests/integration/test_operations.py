@@ -164,6 +164,17 @@ def test_a_failed_send_says_why(stack, ops, sms):
     assert told["skycore_code_means"]
 
 
+def test_the_events_of_a_tracking_id_that_belongs_to_no_message_are_shown(stack, ops):
+    tracking_id = f"U01T{uuid.uuid4().hex[:12]}"
+    stack.postback(receipt(tracking_id))
+    stack.event(lambda event: event["data"]["tracking_id"] == tracking_id)
+    told = ops.json("message", tracking_id)
+    assert told["message_id"] is None
+    assert [(one["type"], one["to"]) for one in told["events"]] == [
+        ("skycore.sms_delivered", "…44")
+    ]
+
+
 def test_tail_shows_events_as_they_come_and_takes_none_away(stack, ops):
     mark = uuid.uuid4().hex
     process = subprocess.Popen(

@@ -115,6 +115,28 @@ def test_five_failed_calls_end_it_and_say_why(line, skycore, queue, clock, table
         cancel(message_id)
 
 
+@pytest.mark.parametrize(("reason", "code"), REASONS, ids=["unreachable", "account"])
+def test_while_it_waits_for_another_try_it_says_why(line, skycore, queue, clock, reason, code):
+    message_id = queued()
+    skycore.outcome = reason
+    give(line, json.dumps({"message_id": message_id}))
+    told = get_message(message_id)
+    assert told["status"] == "queued"
+    assert told["detail"].startswith("1 call failed and nothing was sent; the last: ")
+    assert told.get("skycore_code") == code
+    clock.pass_(seconds=BACKOFF[0] + 1)
+    skycore.outcome = Refused("E106", "API calls too close together", {})
+    give(line, queue[-1][1])  # a limit is no reason of its own
+    assert get_message(message_id)["detail"] == told["detail"]
+    clock.pass_(seconds=60)
+    skycore.outcome = None
+    give(line, queue[-1][1])
+    sent = get_message(message_id)
+    assert sent["status"] == "accepted"
+    assert "detail" not in sent
+    assert "skycore_code" not in sent
+
+
 def test_moved_back_it_is_tried_again_five_times_and_sent_once(line, skycore, queue, clock):
     message_id = queued()
     skycore.outcome = NotSent("refused")

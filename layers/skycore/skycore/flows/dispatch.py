@@ -185,16 +185,23 @@ def _send_one(one: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: 
 def _again(row: MessageRow, problem: Problem, queues: Queues) -> None:
     """Puts a message back that provably was not sent; after five real tries, aside."""
     tries, wait, real = int(row.tries), problem.retry_after or 1, problem.code != "rate_limited"
+    code: str | None = row.code  # of the call before this one
+    why: str | None = row.detail
     if real:
         tries += 1
         wait = BACKOFF[min(tries, len(BACKOFF)) - 1]
+        told = problem.members.get("skycore_code")
+        code = str(told) if told else None
+        calls = "1 call" if tries == 1 else f"{tries} calls"
+        why = f"{calls} failed and nothing was sent; the last: {problem.detail}"
     if tries < MOST_TRIES:
         not_before = times.now() + timedelta(seconds=wait)
-        queued.put_back(row, tries=tries, not_before=not_before, keep_line=real)
+        queued.put_back(
+            row, tries=tries, not_before=not_before, code=code, detail=why, keep_line=real
+        )
         _put_back(row, wait, queues)
         return
-    why = f"{tries} calls failed and nothing was sent; the last: {problem.detail}"
-    queued.set_aside(row, code=problem.members.get("skycore_code"), detail=why)
+    queued.set_aside(row, code=code, detail=why)
     _set_aside(row.message_id, queues)
     metrics.count("SetAside")
     log.error(

@@ -37,8 +37,9 @@ def take(row: MessageRow, attempt: str, moment: datetime) -> bool:
     that is repeated finds itself by its `attempt`.
     """
     condition = (MessageRow.status == "queued") & _not_late(moment)
+    taken = {"attempt": attempt, "code": None, "detail": None}  # why the call before this failed
     if not messages.move_if(
-        row.message_id, "sending", moment, condition, own=True, attributes={"attempt": attempt}
+        row.message_id, "sending", moment, condition, own=True, attributes=taken
     ):
         now = messages.get(row.message_id)
         if now is None or now.status != "sending" or now.attempt != attempt:
@@ -47,12 +48,20 @@ def take(row: MessageRow, attempt: str, moment: datetime) -> bool:
     return True
 
 
-def put_back(row: MessageRow, *, tries: int, not_before: datetime, keep_line: bool = True) -> bool:
+def put_back(
+    row: MessageRow,
+    *,
+    tries: int,
+    not_before: datetime,
+    code: str | None,
+    detail: str | None,
+    keep_line: bool = True,
+) -> bool:
     """Undoes the step from queued to sending, once it is proved that nothing was sent.
 
-    `tries` counts the calls that failed so far; no copy is sent `not_before`. Without
-    `keep_line`, for a call that a limit refused, the timeline forgets the step: a message may wait
-    for long.
+    `tries` counts the calls that failed so far, `code` and `detail` say why; no copy is sent
+    `not_before`. Without `keep_line`, for a call that a limit refused, the timeline forgets the
+    step: a message may wait for long.
     """
     steps = MessageRow.steps
     again = steps.set(steps.append([messages.step("queued", times.now())]))
@@ -61,6 +70,8 @@ def put_back(row: MessageRow, *, tries: int, not_before: datetime, keep_line: bo
         MessageRow.rank.set(RANKS["queued"]),
         MessageRow.tries.set(tries),
         MessageRow.not_before.set(times.to_key(not_before)),
+        MessageRow.code.set(code) if code else MessageRow.code.remove(),
+        MessageRow.detail.set(detail) if detail else MessageRow.detail.remove(),
         again if keep_line else steps[len(row.steps)].remove(),
         _list_by_deadline(row),
     ]

@@ -120,7 +120,12 @@ def used(known: cost.Measured) -> list[tuple[str, float, float, str]]:
             "key",
         ),
         ("limiter's item, blocks of ten", PEAK / 10, LOAD["limiter_writes_s"], "key, measured"),
-        ("limiter's item, one by one", PEAK, LOAD["limiter_writes_s"], "key, measured"),
+        (
+            "limiter's item, one by one",
+            PEAK * LOAD["limiter_units"],
+            QUOTA["key_write_units_s"],
+            "key",
+        ),
         (
             "a campaign's tracking id",
             LOAD["campaign"] * POSTBACKS / LOAD["campaign_minutes"] / 60,

@@ -118,7 +118,10 @@ _CURSOR: Schema = {**_TEXT_OR_NULL, "description": "For the next page; null afte
 
 def schemas() -> dict[str, Schema]:
     """The schemas of all answers, by name."""
-    why = {**_TEXT, "description": "Why it was rejected, expired or is unknown."}
+    why = {
+        **_TEXT,
+        "description": "Why it was rejected, expired or is unknown, or its last call failed.",
+    }
     message = _object(_MESSAGE, list(_MESSAGE), skycore_code=_TEXT, detail=why, parent=_TEXT)
     step = _object(_STEP, ["time", "event", "status"])
     unparsed = {"event_id": _TEXT, "received_at": _TIME, "error": _TEXT_OR_NULL, "raw": _RAW}

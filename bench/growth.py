@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from pynamodb.connection.base import Connection
 
 from bench import artefact
-from bench.many_rows import NUMBER, SENDER, ManyRows
+from bench.many_rows import NUMBER, SENDER, UNKNOWN, ManyRows, tracking_id
 from bench.table import Row, interleaved
-from skycore.flows.listing import list_messages
+from skycore.flows.listing import list_messages, list_unparsed
+from skycore.flows.read import get_event, get_message
 from skycore.messages.limits import SINGLE_WAIT_MS, Granted, Limits
 from skycore.storage import limiter
 from tests.unit.messages.limit_table import SlowTable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bench.artefact import Artefact
+    from skycore.flows.listing import Query
 
 BATCHES = (1, 10, 100, 1000)
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
@@ -53,28 +55,44 @@ def _store(build: Artefact, url: str) -> Row:
 
 
 def _routes() -> Row:
-    """What a page of 50 reads of tables of any size; what is smaller than a page reads less."""
+    """What routes read of tables of any size; what is smaller than a page reads less."""
     read = {size: _pages(size) for size in ROWS}
     flat = read[ROWS[-1]] == read[ROWS[-2]]
     detail = "; ".join(f"{route}: {told}" for route, told in read[ROWS[-1]].items())
-    what = "read for a page of 50, at most, of 10³, 10⁴, 10⁵, 10⁶ rows"
+    what = "read by each route for a page of 50, of 10³, 10⁴, 10⁵, 10⁶ rows"
     return Row("11a", what, "flat" if flat else "grows", "flat", flat, detail)
 
 
 def _pages(size: int) -> dict[str, str]:
-    """What each listing reads, by its name."""
+    """What each read route reads of a table with so many messages and receipts, by its name."""
     until = datetime.now(UTC).replace(hour=12)
+    row = size // 2
+    named = {"until": [until.isoformat()]}
+    some = ManyRows(size, until)
+    receipt = some.event_id(row)
+    routes: dict[str, Callable[[], object]] = {
+        "`?to=`": lambda: _list({"to": [f"+{NUMBER}"]} | named),
+        "`?from=`": lambda: _list({"from": [SENDER]} | named),
+        "`?from=` that nobody has": lambda: _list({"from": ["60999"]} | named),
+        "`?tracking_id=`": lambda: _list({"tracking_id": [tracking_id(row)]} | named),
+        "a message": lambda: get_message(f"{row:08}"),
+        "a message of unknown outcome": lambda: get_message(f"{UNKNOWN}{row:08}"),
+        "`/postbacks/unparsed`": lambda: list_unparsed(named, days=90),
+        "a postback": lambda: get_event(receipt, source="bench"),
+    }
     read: dict[str, str] = {}
-    for name, query in (
-        ("`?to=`", {"to": [f"+{NUMBER}"]}),
-        ("`?from=`", {"from": [SENDER]}),
-        ("`?from=` that nobody has", {"from": ["60999"]}),
-    ):
-        table = ManyRows(size, until)
-        Connection.client = table  # type: ignore[assignment, method-assign]
-        list_messages(query | {"until": [until.isoformat()]}, region="US", days=90)
-        read[name] = f"{table.read['rows']} rows, {table.read['index entries']} index entries"
+    for name, ask in routes.items():
+        some.read.clear()
+        Connection.client = some  # type: ignore[assignment, method-assign]
+        assert ask(), name
+        entries = some.read["index entries"]
+        rows_read = f"{some.read['rows']} rows"
+        read[name] = f"{rows_read}, {entries} index entries" if entries else rows_read
     return read
+
+
+def _list(query: Query) -> dict[str, object]:
+    return list_messages(query, region="US", days=90)
 
 
 def _limiter() -> Row:

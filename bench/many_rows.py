@@ -1,8 +1,9 @@
 """A table with as many rows as are asked for, none of which exists until it is read.
 
-Row i of n is a message or an event of one number and one sender, in even steps over the last
-twenty days, so an index's partition is a range of numbers and a query a calculation. It counts
-what DynamoDB would read: index entries that a query returns, and rows that a batch asks for.
+Row i of n is a message of one number and one sender, and a receipt of its own, in even steps over
+the last twenty days, so an index's partition is a range of numbers and a query a calculation. All
+receipts are on the list of unparsed ones too. It counts what DynamoDB would read: index entries
+that a query returns, and rows.
 Nothing is sorted or held, so it shows what the routes ask for, not how fast DynamoDB is.
 """
 
@@ -11,14 +12,21 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from skycore import times
-from skycore.storage import keys, messages
+from skycore.postbacks import read_postback
+from skycore.storage import events, keys, messages
 
 DAYS = 20
 NUMBER, SENDER = "17743199144", "60856"
 SHARDS = keys.DAY_SHARDS
+UNKNOWN = "unknown"  # goes before the number of a message whose outcome nobody knows
+RECEIPT = (
+    "<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><FROM>60856</FROM><TO>17743199144</TO>"
+    "<TRACKINGID>{}</TRACKINGID></POSTBACK>"
+)
 
 type Item = dict[str, dict[str, Any]]
 
@@ -30,6 +38,7 @@ class ManyRows:
     rows: int
     until: datetime
     read: Counter[str] = field(default_factory=Counter)
+    _receipts: dict[tuple[str, str], int] = field(default_factory=dict)  # rows by keys, once seen
     _request_signer: None = None
 
     def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -57,45 +66,84 @@ class ManyRows:
             row -= 1
         return row
 
-    def _key(self, row: int) -> dict[str, dict[str, str]]:
-        return {"pk": {"S": f"message#{row:08}"}, "sk": {"S": keys.MESSAGE}}
+    def event_id(self, row: int) -> str:
+        """The id of a row's receipt."""
+        return keys.event_id_of(self._receipt(row)["sk"]["S"])
+
+    def _receipt(self, row: int) -> Item:
+        body = RECEIPT.format(tracking_id(row)).encode()
+        (event,) = read_postback(body, self._moment(row))
+        _, item = events._item(event, body, 90, shared=False)  # noqa: SLF001 - as it is put
+        pk, sk = item["pk"]["S"], item["sk"]["S"]
+        self._receipts[pk, sk] = self._receipts[pk, keys.MESSAGE] = row
+        return item
+
+    def _row(self, key: Item) -> int:
+        """The row that a key is of."""
+        pk, sk = key["pk"]["S"], key["sk"]["S"]
+        if (pk, sk) in self._receipts:
+            return self._receipts[pk, sk]
+        return int(pk.partition("#")[2].removeprefix(UNKNOWN))
+
+    def _read(self, key: Item) -> Item:
+        self.read["rows"] += 1
+        row = self._row(key)
+        if key["sk"]["S"].startswith(keys.EVENT):
+            return self._receipt(row)
+        if not key["pk"]["S"].startswith("tracking#"):
+            return self._message(row, key["pk"]["S"].partition("#")[2])
+        made = messages.PointerRow(
+            *(key[name]["S"] for name in ("pk", "sk")), message_id=f"{row:08}", kind="pointer"
+        )
+        item: Item = made.serialize()
+        return item
 
     def _GetItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        self.read["rows"] += 1
-        return {"Item": self._item(int(request["Key"]["pk"]["S"].partition("#")[2]))}
+        return {"Item": self._read(request["Key"])}
 
     def _BatchGetItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         ((table, asked),) = request["RequestItems"].items()
-        self.read["rows"] += len(asked["Keys"])
-        numbers = (key["pk"]["S"].partition("#")[2] for key in asked["Keys"])
-        return {"Responses": {table: [self._item(int(n)) for n in numbers]}}
+        return {"Responses": {table: [self._read(key) for key in asked["Keys"]]}}
 
     def _Query(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        """Newest first, of one partition of an index, between two places in time."""
-        assert request["ScanIndexForward"] is False
-        partition, low, high = (value["S"] for value in _values(request))
+        """Of a tracking id its receipt; of an index a partition, between two places in time."""
+        partition, *bounds = (value["S"] for value in _values(request))
+        if partition.startswith("tracking#"):
+            self.read["rows"] += 1
+            item = self._receipt(self._receipts[partition, keys.MESSAGE])
+            return {"Items": [item], "Count": 1, "ScannedCount": 1}
+        low, high = bounds
+        kind = low.partition("#")[0]
         shard = int(partition.rpartition("#")[2]) if partition.startswith("day#") else None
         first, end = (
             self._first_from(_time(low)),
             self._first_from(_time(high) + timedelta.resolution),
         )
+        newest_first = not request.get("ScanIndexForward", True)
         start = request.get("ExclusiveStartKey")
         if start:
-            end = int(start["pk"]["S"].partition("#")[2])
-        found: list[Item] = []
-        row = end - 1
-        while row >= first and len(found) < request["Limit"]:
-            if shard is None or row % SHARDS == shard:
-                found.append(self._key(row) | {"at": {"S": keys.at("message", self._moment(row))}})
-            row -= 1
+            assert newest_first
+            end = self._row(start)
+        rows_there = range(end - 1, first - 1, -1) if newest_first else range(first, end)
+        wanted = (row for row in rows_there if shard is None or row % SHARDS == shard)
+        found = [self._entry(kind, row) for row in islice(wanted, request["Limit"])]
         self.read["index entries"] += len(found)
-        last = {"LastEvaluatedKey": found[-1]} if found and row >= first else {}
+        more = next(wanted, None) is not None
+        last = {"LastEvaluatedKey": found[-1]} if found and more else {}
         return {"Items": found, "Count": len(found), "ScannedCount": len(found), **last}
 
-    def _item(self, row: int) -> Item:
+    def _entry(self, kind: str, row: int) -> Item:
+        if kind == "event":
+            item = self._receipt(row)
+            key = {name: item[name] for name in ("pk", "sk")}
+        else:
+            key = {"pk": {"S": f"message#{row:08}"}, "sk": {"S": keys.MESSAGE}}
+        return key | {"at": {"S": keys.at(kind, self._moment(row))}}
+
+    def _message(self, row: int, message_id: str) -> Item:
         made = messages.new_row(
-            f"{row:08}",
-            "accepted",
+            message_id,
+            "unknown" if message_id.startswith(UNKNOWN) else "accepted",
             moment=self._moment(row),
             days=90,
             attempt="a",
@@ -104,8 +152,15 @@ class ManyRows:
             sender=SENDER,
             fingerprint="f",
         )
+        if not message_id.startswith(UNKNOWN):
+            made.tracking_id = tracking_id(row)
         item: Item = made.serialize()
         return item
+
+
+def tracking_id(row: int) -> str:
+    """The tracking id of a row's message and receipt."""
+    return f"U01T{row:08}"
 
 
 def _values(request: dict[str, Any]) -> list[dict[str, str]]:

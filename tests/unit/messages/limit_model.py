@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from skycore.messages.limit_state import State
+from skycore.messages.limit_state import State, decode, encode
 from skycore.messages.limits import Granted, Limits, Wait, succeeded, take, taught
 from skycore.storage.limiter import Limiter
 from tests.unit.messages.limit_table import Table
@@ -153,6 +153,32 @@ class Crowd:
                 limiter.teach(self.limits, code, None)
             else:
                 limiter.succeeded()
+
+
+class TwoReleases(Crowd):
+    """Every fifth copy is of a release that knows no lists."""
+
+    def take(self, copy: Copy, now: int) -> Granted | Wait:
+        self._limiter(copy, now)
+        if list(self.of_copy).index(id(copy)) % 5:
+            return super().take(copy, now)
+        item = self.table.item or {}
+        state = decode(item["windows"]["S"]) if item else State()
+        after, result = take(
+            state,
+            now,
+            self.limits,
+            count=copy.block,
+            bulk=copy.bulk,
+            longest_wait_ms=copy.longest_wait_ms,
+        )
+        if isinstance(result, Granted):
+            self.wrote += 1
+            version = {"version": {"S": f"earlier {self.wrote}"}}
+            self.table.item = item | version | {"windows": {"S": encode(after)}}
+        return result
+
+    wrote = 0
 
 
 CODES = {"second": "E106", "minute": "E113", "day": "E120"}

@@ -65,42 +65,51 @@ class Table:
             hook()
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+        names = request["ExpressionAttributeNames"]
+        values = request.get("ExpressionAttributeValues", {})
         update, condition = request["UpdateExpression"], request["ConditionExpression"]
         used = set(re.findall(r"#\w+", f"{update} {condition}"))
         assert {name: name.removeprefix("#") for name in used} == names
         assert set(re.findall(r":\w+", f"{update} {condition}")) == set(values)
         if not self._holds(condition, values):
             raise self.refused(request)
-        before = {"Attributes": dict(self.item)} if self.item else {}
+        before = dict(self.item or {})
         if update == "REMOVE #ahead[0]":
-            assert self.item is not None
-            self.item = self.item | {"ahead": {"L": self.item["ahead"]["L"][1:]}}
-            return before
-        new = {"version": ":version", "windows": ":windows", "kind": ":kind"}
-        if ":ahead" in values:
-            new |= {"ahead": ":ahead", "ahead_of": ":version", "made": ":made"}
-            assert update.endswith("#ahead = :ahead, #ahead_of = :version, #made = :made")
+            self.item = before | {"ahead": {"L": before["ahead"]["L"][1:]}}
+        elif update == "SET #closed = #version":
+            self.item = before | {"closed": before["version"]}
         else:
-            assert update.endswith("REMOVE #ahead, #ahead_of, #made")
-        self.item = request["Key"] | {name: values[value] for name, value in new.items()}
-        return before
+            new = {"version": ":version", "windows": ":windows", "kind": ":kind"}
+            lists = {"ahead": ":ahead", "ahead_of": ":version", "made": ":made"}
+            sets, _, removed = update.partition(" REMOVE ")
+            new |= lists if ":ahead" in values else {}
+            assert sets == "SET " + ", ".join(f"#{name} = {value}" for name, value in new.items())
+            gone = ["closed"] if ":ahead" in values else [*lists, "closed"]
+            assert removed == ", ".join(f"#{name}" for name in gone)
+            self.item = request["Key"] | {name: values[value] for name, value in new.items()}
+        told = {"ALL_OLD": before, "ALL_NEW": self.item, "NONE": {}}[request["ReturnValues"]]
+        return {"Attributes": told} if told else {}
 
     def _holds(self, condition: str, values: dict[str, Any]) -> bool:
         item = self.item or {}
         ahead = item.get("ahead", {}).get("L")
+        version = item.get("version")
+
+        def number(name: str) -> int:
+            return int(values.get(name, {"N": 0})["N"])
+
         parts = {
             "attribute_not_exists(#version)": not item,
-            "#version = :seen": bool(item) and item["version"] == values.get(":seen"),
-            "attribute_not_exists(#ahead)": ahead is None,
-            "size(#ahead) = :listed": ahead is not None
-            and len(ahead) == int(values.get(":listed", {"N": -1})["N"]),
-            "#ahead_of = #version": "ahead_of" in item and item["ahead_of"] == item["version"],
+            "#version = :seen": bool(item) and version == values.get(":seen"),
+            "attribute_exists(#ahead)": ahead is not None,
+            "size(#ahead) = :left": ahead is not None and len(ahead) == number(":left"),
+            "#ahead_of = #version": "ahead_of" in item and item["ahead_of"] == version,
+            "begins_with(#made, :limits)": "made" in item
+            and item["made"]["S"].startswith(values.get(":limits", {"S": ""})["S"]),
+            "(attribute_not_exists(#closed) OR #closed <> #version)": "closed" not in item
+            or item["closed"] != version,
             "#ahead[0] BETWEEN :earliest TO :latest": bool(ahead)
-            and ":earliest" in values
-            and int(values[":earliest"]["N"])
-            <= int((ahead or [{"N": 0}])[0]["N"])
-            <= int(values[":latest"]["N"]),
+            and number(":earliest") <= int((ahead or [{"N": 0}])[0]["N"]) <= number(":latest"),
         }
         between = condition.replace(":earliest AND", ":earliest TO")
         return all(parts[part] for part in between.split(" AND "))

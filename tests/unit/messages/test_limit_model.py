@@ -15,6 +15,7 @@ from tests.unit.messages.limit_model import (
     Copy,
     Crowd,
     Rules,
+    TwoReleases,
     any_within,
     most_in,
     quick,
@@ -40,6 +41,15 @@ def test_no_minute_of_any_alignment_is_exceeded_and_it_is_used(limiter):
     assert run.refusals["minute"] == run.refusals["day"] == 0
     assert run.refusals["second"] <= 0.005 * len(run.arrivals)
     assert len(run.times(accepted=True)) >= 0.95 * 300 * 30
+
+
+@pytest.mark.parametrize("limits", [Limits(10, 300), Limits(50, 1_000)])
+def test_while_two_releases_run_no_limit_is_exceeded(limits):
+    copies = singles(50, skew_ms=100)
+    run = simulate(limits, 200, copies, travel=quick(10), teaching=False, limiter=TwoReleases)
+    assert most_in(run.times(), 60_000) <= limits.per_minute
+    assert most_in(run.times(), 1_000) <= limits.per_second + 1
+    assert len(run.times()) >= 0.4 * limits.per_minute * 200 / 60  # they grant too little
 
 
 def test_a_batch_uses_its_part_of_the_minute():
@@ -133,7 +143,7 @@ SOME_LIMITS = st.builds(
 )
 
 
-@pytest.mark.parametrize("limiter", [Rules, Crowd])
+@pytest.mark.parametrize("limiter", [Rules, Crowd, TwoReleases])
 @settings(max_examples=40, deadline=None)
 @given(SOME_LIMITS, COPIES, st.integers(0, 1_000), st.integers(0, 9), st.booleans())
 def test_whatever_the_copies_do_no_minute_or_day_is_exceeded(

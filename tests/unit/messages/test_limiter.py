@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pynamodb.exceptions import VerboseClientError
 
-from skycore.messages.limit_state import encode
+from skycore.messages.limit_state import decode, encode
 from skycore.messages.limits import USABLE_MS, Granted, Limits, Remaining, Wait, remaining
 from skycore.storage import limiter as module
-from skycore.storage.limiter import CROWDED_MS, PAUSE_KNOWN_FOR_MS, TRIES, Limiter
+from skycore.storage import limiter_item
+from skycore.storage.limiter import CROWDED_MS, PASSED_MS, PAUSE_KNOWN_FOR_MS, TRIES, Limiter
 from tests.unit.messages.limit_table import Table
 
 NOW = 1_800_000_000_000
@@ -310,6 +311,13 @@ def test_nobody_takes_a_slot_that_lies_too_far_ahead(table, process, clock, crow
     assert crowd[0].take(PER_SECOND, longest_wait_ms=1_000).slots_ms == (told.until_ms,)
 
 
+@pytest.mark.parametrize("late", [0, PASSED_MS])
+def test_a_slot_is_drawn_until_it_has_just_passed(table, clock, crowd, late):
+    slot = table.left[0]
+    clock.ms = slot + late
+    assert crowd[1].take(PER_SECOND, longest_wait_ms=2_000).slots_ms == (slot,)
+
+
 def test_a_slot_that_has_passed_is_not_drawn(table, clock, crowd):
     clock.ms += 700
     assert crowd[1].take(PER_SECOND, longest_wait_ms=2_000).slots_ms[0] >= clock.ms
@@ -326,15 +334,15 @@ def test_a_slot_that_was_told_too_late_is_lost_and_another_one_taken(table, cloc
     assert remaining(table.state, clock.ms, PER_SECOND).minute == 300 - 4
 
 
-@pytest.mark.parametrize("bulk", [False, True], ids=["a block", "bulk calls"])
-def test_others_than_single_calls_count_what_was_drawn_and_end_the_list(
-    table, process, crowd, bulk
-):
+@pytest.mark.parametrize(
+    "count, bulk", [(4, False), (4, True), (1, True)], ids=["a block", "bulk calls", "a bulk call"]
+)
+def test_others_count_what_was_drawn_and_end_the_list(table, process, crowd, count, bulk):
     crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
-    result = process().take(PER_SECOND, count=4, bulk=bulk, longest_wait_ms=3_000)
-    assert len(result.slots_ms) == 4
+    result = process().take(PER_SECOND, count=count, bulk=bulk, longest_wait_ms=3_000)
+    assert len(result.slots_ms) == count
     assert table.left is None
-    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 3 - 4
+    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 3 - count
 
 
 def test_a_pause_ends_the_list(table, clock, crowd):
@@ -344,25 +352,105 @@ def test_a_pause_ends_the_list(table, clock, crowd):
     assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 2
 
 
-def test_a_list_is_not_drawn_from_while_it_is_written(table, process, crowd):
-    # Another process draws after this one has reckoned and before it writes.
-    bulk = process()
-    bulk._read(consistent=True)
-    table.before = lambda: crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
-    bulk.take(PER_SECOND, count=10, bulk=True, longest_wait_ms=3_000)
-    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 3 - 10
+@pytest.mark.parametrize("who", ["block", "pause", "hold"])
+def test_draws_do_not_keep_others_from_writing(table, process, crowd, who):
+    # Somebody draws before each write, as in a flood of single calls.
+    other = process()
+    other._read(consistent=True)
+    drawn = 0
+
+    def draws():
+        nonlocal drawn
+        version = table.item["version"]
+        was = table.left
+        table.before = None
+        crowd[1]._draw(PER_SECOND, 2_000)
+        drawn += table.item["version"] == version and table.left != was
+        table.before = draws
+
+    table.before = draws
+    if who == "block":
+        assert len(other.take(PER_SECOND, count=5, longest_wait_ms=3_000).slots_ms) == 5
+    elif who == "pause":
+        assert other.teach(PER_SECOND, "E106", 30).until_ms >= NOW + 30_000
+        assert table.state.pause_until >= NOW + 30_000
+    else:
+        assert table.state.pause_until == 0
+        other.hold(15_000)
+        assert table.state.pause_until >= NOW + 15_000
+    table.before = None
+    assert drawn >= 1  # until the list was closed
+    taken = 5 if who == "block" else 0
+    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 2 - drawn - taken
 
 
-def test_a_list_beside_what_an_older_release_wrote_is_nobodys(table, process, crowd):
-    # It knows no lists, and leaves the attributes of one as they are.
+def test_a_list_is_drawn_from_only_by_those_who_have_its_limits(table, process, crowd):
+    fewer = Limits(per_second=10, per_minute=3)
+    others = [process() for _ in range(5)]
+    for other in others:
+        other._read(consistent=True)
+    taken = [other.take(fewer, longest_wait_ms=2_000) for other in others]
+    assert sum(isinstance(result, Granted) for result in taken) == 3 - 2
+
+
+def test_whose_view_is_old_takes_nothing_too_far_ahead_from_a_list(table, process, clock):
+    one, other = process(), process()
+    one.take(PER_SECOND, longest_wait_ms=2_000)
+    other.take(PER_SECOND, longest_wait_ms=2_000)
+    one.take(PER_SECOND, longest_wait_ms=2_000)  # remembers a list whose next slot is near
+    while isinstance(other.take(PER_SECOND, longest_wait_ms=1_500), Granted):
+        pass
+    told = one.take(PER_SECOND, longest_wait_ms=500)
+    assert isinstance(told, Wait)
+    assert told.until_ms > clock.ms + 500
+
+
+def test_a_used_up_list_has_a_successor(table, clock, crowd):
+    while table.left:
+        crowd[1].take(PER_SECOND, longest_wait_ms=3_000)
+    clock.ms += CROWDED_MS  # nobody was beaten lately
+    crowd[1]._read(consistent=True)
+    assert isinstance(crowd[1].take(PER_SECOND, longest_wait_ms=3_000), Granted)
+    assert table.left
+
+
+def test_a_draw_that_is_not_told_the_item_reads_it(table, clock, crowd):
+    table.tells_item = False
+    clock.ms += 700
+    table.calls.clear()
+    assert isinstance(crowd[1].take(PER_SECOND, longest_wait_ms=2_000), Granted)
+    assert table.calls == ["UpdateItem", "GetItem", "UpdateItem"]
+
+
+def test_a_repeated_write_knows_itself_though_others_drew_since(table, process, crowd):
+    one = crowd[1]
+    one._read(consistent=True)
+    seen = one._seen
+
+    def lost():
+        # The write was made, others drew from its list; then botocore tries it again.
+        assert len(table.left) > 5
+        crowd[0]._seen = limiter_item._seen(table.item)
+        crowd[0].take(PER_SECOND, longest_wait_ms=2_000)
+        raise table.refused({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"})
+
+    state, taken = module.rules.take(seen.state, NOW, PER_SECOND, longest_wait_ms=2_000)
+    assert isinstance(taken, Granted)
+    table.after = lost
+    assert one._write(state, seen, (PER_SECOND, 2_000))
+    assert remaining(one._seen.state, NOW, PER_SECOND).minute == 300 - 2 - 1 - 1
+
+
+def test_an_earlier_release_sees_all_of_a_list_as_taken(table, process, crowd):
+    # It knows no lists: it reads `windows` alone, and leaves the attributes of a list as they are.
     drawn = crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
-    older = process().take.__self__
-    state, taken = module.rules.take(table.state, NOW, PER_SECOND, count=10, longest_wait_ms=3_000)
-    table.item |= {"version": {"S": "older"}, "windows": {"S": encode(state)}}
-    result = crowd[1].take(PER_SECOND, longest_wait_ms=2_000)
-    assert result.slots_ms[0] > taken.slots_ms[-1] > drawn.slots_ms[0]
-    assert older.take(PER_SECOND, longest_wait_ms=2_000).slots_ms[0] > result.slots_ms[0]
-    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 3 - 10 - 2
+    known = decode(table.item["windows"]["S"])
+    assert remaining(known, NOW, PER_SECOND).minute == 300 - 2 - 20
+    state, taken = module.rules.take(known, NOW, PER_SECOND, count=10, longest_wait_ms=5_000)
+    table.item |= {"version": {"S": "earlier"}, "windows": {"S": encode(state)}}
+    result = crowd[1].take(PER_SECOND, longest_wait_ms=9_000)
+    assert result.slots_ms[0] >= taken.slots_ms[-1] > drawn.slots_ms[0]  # and not from the list
+    assert remaining(table.state, NOW, PER_SECOND).minute == 300 - 2 - 20 - 10 - 1
 
 
 def test_where_nobody_meets_any_more_there_is_no_list(table, clock, crowd):
@@ -420,10 +508,12 @@ def test_what_a_thread_learns_loses_no_call_of_another(table, process, clock, mo
     taken = table.state
     learn = getattr(module.rules, change)
 
+    others = []
+
     def interrupted(*arguments):
         result = learn(*arguments)
-        monkeypatch.setattr(module.rules, change, learn)
-        assert one._write(taken, one._seen)  # another thread's write
+        if not others:
+            others.append(one._write(taken, one._seen))  # another thread's write
         return result
 
     monkeypatch.setattr(module.rules, change, interrupted)

@@ -16,7 +16,7 @@ from skycore.logs import log
 from skycore.messages import limit_ahead
 from skycore.messages import limits as rules
 from skycore.messages.limits import Granted, Limits, Remaining, Wait
-from skycore.storage import limiter_item as item
+from skycore.storage import limiter_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +30,8 @@ TRYING_MS = 2_000
 FIRST_BACKOFF_S = 0.004  # doubles up to LONGEST_BACKOFF_S; the wait is random below it
 LONGEST_BACKOFF_S = 0.1
 PAUSE_KNOWN_FOR_MS = 5_000  # without limits the item is read for pauses only, at most so often
+BEATEN = "the limiter's item was always written by another; try again"
+PASSED_MS = 10  # that a slot may be drawn late: a quarter of the reserve that PACE leaves
 CROWDED_MS = 10_000  # after another was quicker, so long slots are laid out in a list
 
 
@@ -46,7 +48,7 @@ class Limiter:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._seen = item.NOTHING
+        self._seen = limiter_item.NOTHING
         self._seen_at = 0  # milliseconds; 0: never
         self._beaten_at = 0  # when another was quicker to write
 
@@ -74,24 +76,22 @@ class Limiter:
             if not 0 <= self._clock() - self._seen_at < PAUSE_KNOWN_FOR_MS:
                 self._read(consistent=False)
             return taken(self._seen)[1]
-        single = count == 1 and not bulk
-        fresh, undrawable = False, None
+        for_singles = (limits, longest_wait_ms) if count == 1 and not bulk else None
+        fresh, may_draw = False, bool(for_singles)
         for _ in self._rounds():
-            seen = self._seen
-            state, result = taken(seen)
-            if isinstance(result, Wait):
+            granted = None
+            if isinstance(result := taken(self._seen)[1], Wait):
                 if fresh:
                     return result
                 # What is remembered may be old, and the moment told would be too early.
                 self._read(consistent=True)
-            elif single and seen.listed is not None and seen is not undrawable:
-                if drawn := self._draw(longest_wait_ms):
-                    return drawn
-                undrawable = self._seen
-            elif self._write(state, seen, (limits, longest_wait_ms) if single else None) and (
-                in_time := self._in_time(result.slots_ms)
-            ):
-                return in_time
+            elif may_draw and self._may_have_slots():
+                granted, may_draw = self._draw(limits, longest_wait_ms), False
+            else:
+                granted = self._take_whole(taken, for_singles)
+                may_draw = bool(for_singles)  # the other may have laid out a list
+            if granted:
+                return granted
             fresh = True
         log.warning("limiter: the item was always written by another")
         return Wait(self._clock() + 1000, "second", 1)
@@ -101,11 +101,8 @@ class Limiter:
 
         Returns when the next call may be made, and because of which window. Raises as `take`.
         """
-        for _ in self._rounds():
-            seen = self._seen
-            state = rules.taught(seen.state, self._clock(), code, retry_after_s)
-            if state is seen.state or self._write(state, seen):
-                break
+        if not self._change(lambda state, now: rules.taught(state, now, code, retry_after_s)):
+            log.warning("limiter: not taught, the item was always written by another")
         now = self._clock()
         _, result = rules.take(self._seen.state, now, limits)
         return result if isinstance(result, Wait) else Wait(now + 1000, "second", 1)
@@ -115,11 +112,7 @@ class Limiter:
 
         Writes only if this process knows of such pauses, so it may be called after every call.
         """
-        for _ in self._rounds():
-            seen = self._seen
-            state = rules.succeeded(seen.state, self._clock())
-            if state is seen.state or self._write(state, seen):
-                return
+        self._change(rules.succeeded)
 
     def percent_left(self, limits: Limits) -> dict[WindowName, float]:
         """What is left of each limit there is, as this process last saw it; asks nobody."""
@@ -132,21 +125,28 @@ class Limiter:
         TimeoutError if others were always quicker to write.
         """
         until = self._clock() + milliseconds
-        self._change(lambda state, now: rules.held(state, now, until))
+        self._read(consistent=True)
+        if not self._change(lambda state, now: rules.held(state, now, until)):
+            raise TimeoutError(BEATEN)
         return until
 
     def let_go(self, until: int) -> None:
         """Ends the pause of `hold` that lasts `until`. Raises as `hold`."""
-        self._change(lambda state, now: rules.let_go(state, now, until))
-
-    def _change(self, change: Callable[[State, int], State]) -> None:
         self._read(consistent=True)
+        if not self._change(lambda state, now: rules.let_go(state, now, until)):
+            raise TimeoutError(BEATEN)
+
+    def _change(self, change: Callable[[State, int], State]) -> bool:
+        """Writes what `change` makes of a state at a time; False if others were always quicker."""
         for _ in self._rounds():
             seen = self._seen
             state = change(seen.state, self._clock())
+            if state is not seen.state and seen.left is not None:
+                seen = self._closed()
+                state = change(seen.state, self._clock())
             if state is seen.state or self._write(state, seen):
-                return
-        raise TimeoutError("the limiter's item was always written by another; try again")
+                return True
+        return False
 
     def allowance(self, limits: Limits) -> Remaining:
         """The calls that are left in each window, for metrics. Raises as `take`."""
@@ -164,29 +164,53 @@ class Limiter:
             self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
             longest = min(2 * longest, LONGEST_BACKOFF_S)
 
-    def _write(self, state: State, seen: Seen, crowd: tuple[Limits, int] | None = None) -> bool:
+    def _take_whole(
+        self,
+        taken: Callable[[Seen], tuple[State, Granted | Wait]],
+        for_singles: tuple[Limits, int] | None,
+    ) -> Granted | None:
+        """Takes calls by writing the whole state; None if that was in vain."""
+        seen = self._seen if for_singles else self._closed()
+        state, result = taken(seen)
+        if isinstance(result, Granted) and self._write(state, seen, for_singles):
+            return self._in_time(result.slots_ms)
+        return None
+
+    def _write(
+        self, state: State, seen: Seen, for_singles: tuple[Limits, int] | None = None
+    ) -> bool:
         """Puts `state` in place of `seen`, which it was made from; False if that is gone.
 
-        For single calls it is told the limits and the longest wait, and lays out a list where
-        many callers meet: another was quicker lately, or the last list was used up.
+        For single calls it is told their limits and longest wait, and lays out a list where many
+        callers meet: another was quicker lately, or the last list was used up.
         """
         now = self._clock()
         ahead: Ahead | None = None
-        slots: tuple[int, ...] = ()
-        if crowd and (seen.listed == 0 or now - self._beaten_at < CROWDED_MS):
-            ahead, slots = limit_ahead.laid_out(state, now, *crowd)
-        done, there = item.write(state, seen, ahead, slots)
+        if for_singles and (seen.left == () or now - self._beaten_at < CROWDED_MS):
+            state, ahead = limit_ahead.laid_out(state, now, *for_singles) or (state, None)
+        done, there = limiter_item.write(state, seen, ahead)
         if not done:
             self._beaten_at = self._clock()
         self._see(there)
         return done
 
-    def _draw(self, longest_wait_ms: int) -> Granted | None:
+    def _may_have_slots(self) -> bool:
+        """Whether there may be a slot to draw: a list that is used up may have a successor."""
+        left = self._seen.left
+        return left == () or bool(left and self._clock() - left[-1] < CROWDED_MS)
+
+    def _draw(self, limits: Limits, longest_wait_ms: int) -> Granted | None:
         """The next slot of the list, None if it has none that lies near enough."""
         now = self._clock()
-        slot, there = item.draw(now, now + longest_wait_ms)
+        slot, there = limiter_item.draw(limits, now - PASSED_MS, now + longest_wait_ms)
         self._see(there)
         return None if slot is None else self._in_time((slot,))
+
+    def _closed(self) -> Seen:
+        """The item, from whose list nobody draws while it is written."""
+        if self._seen.left is not None:
+            self._see(limiter_item.close())
+        return self._seen
 
     def _in_time(self, slots_ms: tuple[int, ...]) -> Granted | None:
         """Those of the slots that a call can still be made with, None if there is none."""
@@ -195,7 +219,7 @@ class Limiter:
         return Granted(usable) if usable else None
 
     def _read(self, *, consistent: bool) -> None:
-        self._see(item.read(consistent=consistent))
+        self._see(limiter_item.read(consistent=consistent))
 
     def _see(self, seen: Seen) -> None:
         self._seen = seen

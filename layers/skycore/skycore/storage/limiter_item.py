@@ -1,8 +1,10 @@
-"""The limiter's item in the table: read whole, written whole, or a slot drawn from its list.
+"""The limiter's item in the table: read, written whole, or a slot drawn from its list.
 
 `version` is new with every whole write, which is made only in place of the item that its writer
-saw, list and all. `ahead` are the slots that are left of the list, if there is one (`limit_ahead`),
-and `ahead_of` the version that it belongs to: a release that knows no lists leaves an old one.
+saw, list and all. `windows` is the state. `ahead` is what is left of a list of slots, if there is
+one (`limit_ahead`), `made` by which limits and in which lanes, and `ahead_of` the version that it
+belongs to: a release that knows no lists leaves an old one there. `closed` names a version whose
+list nobody draws from any more, so that a whole write does not lose to draws for ever.
 """
 
 from __future__ import annotations
@@ -23,21 +25,21 @@ if TYPE_CHECKING:
     from pynamodb.connection import Connection
 
     from skycore.messages.limit_ahead import Ahead
+    from skycore.messages.limits import Limits
 
 _KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}
-_NAMES = ("version", "windows", "kind", "ahead", "ahead_of", "made")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The item as it was: `state` counts what was drawn. `version` is empty if there is none.
+    """The item as it was: `state` without what is left of its list, `left`, None without a list.
 
-    `listed` is the length of its list, None if it has none.
+    `version` is empty if there is no item.
     """
 
     version: str
     state: State
-    listed: int | None = None
+    left: tuple[int, ...] | None = None
 
 
 NOTHING = Seen("", State())
@@ -49,10 +51,8 @@ def read(*, consistent: bool) -> Seen:
     return _seen(answer.get("Item"))
 
 
-def write(
-    state: State, seen: Seen, ahead: Ahead | None = None, slots: Sequence[int] = ()
-) -> tuple[bool, Seen]:
-    """Puts `state`, with a list if one is given, in place of `seen`, which it was made from.
+def write(state: State, seen: Seen, ahead: Ahead | None = None) -> tuple[bool, Seen]:
+    """Puts `state`, which counts all slots of a list if one is given, in place of `seen`.
 
     Whether that was done, and what is there now. Raises botocore's errors.
     """
@@ -64,54 +64,76 @@ def write(
     }
     update = "SET #version = :version, #windows = :windows, #kind = :kind"
     if ahead:
-        update += ", #ahead = :ahead, #ahead_of = :version, #made = :made"
-        values[":ahead"] = {"L": [{"N": str(slot)} for slot in slots]}
-        values[":made"] = {"S": limit_ahead.encode(ahead)}
+        update += ", #ahead = :ahead, #ahead_of = :version, #made = :made REMOVE #closed"
+        values[":ahead"] = {"L": [{"N": str(slot)} for slot in ahead.slots]}
+        values[":made"] = {"S": limit_ahead.name_of(ahead.limits) + ahead.lanes}
     else:
-        update += " REMOVE #ahead, #ahead_of, #made"
+        update += " REMOVE #ahead, #ahead_of, #made, #closed"
     condition = "attribute_not_exists(#version)"
     if seen.version:
-        condition = "#version = :seen AND attribute_not_exists(#ahead)"
+        condition = "#version = :seen"
         values[":seen"] = {"S": seen.version}
-    if seen.listed is not None:
-        condition = "#version = :seen AND size(#ahead) = :listed"
-        values[":listed"] = {"N": str(seen.listed)}
-    done, there = _update(update, condition, _NAMES, values)
+    if seen.left is not None:
+        condition += " AND size(#ahead) = :left"
+        values[":left"] = {"N": str(len(seen.left))}
+    names = ("version", "windows", "kind", "ahead", "ahead_of", "made", "closed")
+    done, before = _update(update, condition, names, values)
     if done:
-        return True, Seen(version, state, len(slots) if ahead else None)
+        if ahead:
+            state = limit_ahead.given_back(state, ahead.slots, ahead.lanes)
+        return True, Seen(version, state, ahead.slots if ahead else None)
     # Without an item it was deleted, or not told.
-    now_there = _seen(there) if there else read(consistent=True)
+    now_there = _seen(before) if before else read(consistent=True)
     # A write whose answer was lost, and that botocore tried again, finds itself.
     return now_there.version == version, now_there
 
 
-def draw(earliest: int, latest: int) -> tuple[int | None, Seen]:
-    """Takes the first slot of the list, if it lies between these (milliseconds, inclusive).
+def draw(limits: Limits, earliest: int, latest: int) -> tuple[int | None, Seen]:
+    """Takes the list's first slot, if it lies between these (milliseconds, inclusive).
 
-    The slot, and what is there now. One whose answer was lost is taken, and of no use to anyone.
-    Raises botocore's errors.
+    Only from a list made by the same limits. The slot, and what is there now. One whose answer
+    was lost is taken, and of no use to anyone. Raises botocore's errors.
     """
-    condition = "#ahead_of = #version AND #ahead[0] BETWEEN :earliest AND :latest"
-    values = {":earliest": {"N": str(earliest)}, ":latest": {"N": str(latest)}}
-    names = ("version", "ahead", "ahead_of")
-    done, there = _update("REMOVE #ahead[0]", condition, names, values, "ALL_OLD")
+    condition = (
+        "#ahead_of = #version AND begins_with(#made, :limits)"
+        " AND (attribute_not_exists(#closed) OR #closed <> #version)"
+        " AND #ahead[0] BETWEEN :earliest AND :latest"
+    )
+    values = {
+        ":limits": {"S": limit_ahead.name_of(limits)},
+        ":earliest": {"N": str(earliest)},
+        ":latest": {"N": str(latest)},
+    }
+    names = ("version", "ahead", "ahead_of", "made", "closed")
+    done, before = _update("REMOVE #ahead[0]", condition, names, values, "ALL_OLD")
     if not done:
-        return None, _seen(there) if there else read(consistent=True)
-    first, *rest = there["ahead"]["L"]
-    return int(first["N"]), _seen(there | {"ahead": {"L": rest}})
+        return None, _seen(before) if before else read(consistent=True)
+    first, *rest = before["ahead"]["L"]
+    return int(first["N"]), _seen(before | {"ahead": {"L": rest}})
+
+
+def close() -> Seen:
+    """Ends drawing from the list, if there is one; what is there now. Raises botocore's errors."""
+    names = ("version", "ahead", "closed")
+    _, there = _update("SET #closed = #version", "attribute_exists(#ahead)", names, None, "ALL_NEW")
+    return _seen(there) if there else read(consistent=True)
 
 
 def _update(
-    update: str, condition: str, names: Sequence[str], values: dict[str, Any], tell: str = "NONE"
+    update: str,
+    condition: str,
+    names: Sequence[str],
+    values: dict[str, Any] | None,
+    tell: str = "NONE",
 ) -> tuple[bool, dict[str, Any]]:
-    """Whether it was updated, and the item as it was before, empty if that was not told."""
+    """Whether it was updated; and the item, as `tell` says or as it is, empty if not told."""
     request = {
         "Key": _KEY,
         "UpdateExpression": update,
         "ConditionExpression": condition,
         # By alias: DynamoDB reserves hundreds of words. It wants no name that is not used.
         "ExpressionAttributeNames": {f"#{name}": name for name in names},
-        "ExpressionAttributeValues": values,
+        **({"ExpressionAttributeValues": values} if values else {}),
         "ReturnValues": tell,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
@@ -127,12 +149,12 @@ def _update(
 def _seen(item: dict[str, Any] | None) -> Seen:
     if not item:
         return NOTHING
-    state, listed = limit_state.decode(item["windows"]["S"]), None
+    state, left = limit_state.decode(item["windows"]["S"]), None
     if "ahead" in item:
-        listed = len(item["ahead"]["L"])
+        left = tuple(int(slot["N"]) for slot in item["ahead"]["L"])
         if item["ahead_of"] == item["version"]:
-            state = limit_ahead.counted(state, limit_ahead.decode(item["made"]["S"]), listed)
-    return Seen(item["version"]["S"], state, listed)
+            state = limit_ahead.given_back(state, left, item["made"]["S"].partition(";")[2])
+    return Seen(item["version"]["S"], state, left)
 
 
 def _call(operation: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ops.command import Command
 from ops.stack import local_stack_changed
 from ops.talk import Answer, Refused, confirm, note
 from skycore.flows.ack import UNKNOWN_TOKEN_SECONDS
-from skycore.storage.tokens import fingerprint, last_used
+from skycore.storage.tokens import WRITTEN_EVERY, fingerprint, last_used
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 LENGTH = 48  # characters, as the template's own; over 280 bits
 CHARACTERS = string.ascii_letters + string.digits  # it stands in a URL
 STILL_USED = timedelta(hours=24)  # since its last use a token counts as in use
+_NOTED_MINUTES = round(WRITTEN_EVERY.total_seconds() / 60)
 URL = """\
 Prints the address that Skycore posts to, which is a secret: who knows it can make up postbacks.
 Paste it into Skycore's API Settings. It reads only. On stderr it tells when the address was last
-used, and the one before a rotation.
+used, and the one before a rotation. A use is noted every ten minutes only, so a later one may not
+show yet.
 
   python -m ops postback-url
 """
@@ -36,10 +38,15 @@ Settings. It waits for half a minute first, until every copy of ack takes the ne
 
 It is refused while the rotation before is not over: while the address from before it was used
 within 24 hours, or the present one was not used yet. Skycore still posts to the former then, and
-its postbacks would be lost. --force rotates all the same, for a token that has leaked.
+its postbacks would be lost. --force rotates all the same.
+
+If the address has leaked, one rotation does not end it: it becomes the address before, which works
+on. So rotate twice: rotate-token (with --force where it is refused), paste the new address, then
+rotate-token --force, and paste again. The leaked address is dead within five minutes of the second.
 
   python -m ops rotate-token
   python -m ops postback-url          is the new one in use, and the old one no longer?
+  python -m ops rotate-token --force  the second of two: ends an address that has leaked
 """
 
 
@@ -47,10 +54,11 @@ def url(stack: Stack, _: Namespace) -> Answer:
     """The present address, and when it was last used."""
     current, previous = _tokens(stack)
     used, before = last_used(fingerprint(current)), None
-    note(f"last used: {_when(used)}")
+    note(f"last used: {_when(used)} (noted every {_NOTED_MINUTES} minutes)")
     if previous:
         before = last_used(fingerprint(previous))
-        note(f"the one before, which still works: last used {_when(before)}")
+        told = f"last used {_when(before)}" if before else "no postback ever came by it"
+        note(f"the one before, which still works: {told}")
     address = f"{stack.api_url}/postbacks/{current}"
     data = {"postback_url": address, "used_at": used, "previous_used_at": before}
     return Answer(data, [address])
@@ -61,7 +69,7 @@ def rotate(stack: Stack, asked: Namespace) -> Answer:
     current, previous = _tokens(stack)
     why = _too_early(current, previous)
     if why and not asked.force:
-        raise Refused(f"{why} Or, if it has leaked: --force. Nothing was changed.")
+        raise Refused(f"{why} Or, if an address has leaked: --force. Nothing was changed.")
     if why:
         note(f"--force: {why}")
     confirm(stack, asked, f"Make a new postback address for {stack.name}?")
@@ -75,16 +83,19 @@ def rotate(stack: Stack, asked: Namespace) -> Answer:
         time.sleep(UNKNOWN_TOKEN_SECONDS)
     address = f"{stack.api_url}/postbacks/{token}"
     local_stack_changed(stack, postback_url=address)
-    return Answer(
-        {"postback_url": address},
-        [
-            address,
-            "",
-            "Paste it into Skycore's API Settings as the Postback URL, and into the URLs for MO",
-            "messages and for passes if they are set there. Both addresses work meanwhile.",
-            "python -m ops postback-url tells whether Skycore uses the new one.",
-        ],
-    )
+    return Answer({"postback_url": address}, [address, "", *_advice(ended=previous is not None)])
+
+
+def _advice(*, ended: bool) -> list[str]:
+    """What to do after a rotation, and which addresses work; `ended`: one was pushed out by it."""
+    gone = "The one before that is dead within five minutes." if ended else "No other does."
+    return [
+        "Paste it into Skycore's API Settings as the Postback URL, and into the URLs for MO",
+        "messages and for passes if they are set there.",
+        f"Two addresses work now: this one, and the one that it replaces. {gone}",
+        "If the replaced one has leaked, paste first, then end it: rotate-token --force.",
+        "python -m ops postback-url tells whether Skycore uses the new one.",
+    ]
 
 
 def _too_early(current: str, previous: str | None) -> str | None:
@@ -123,7 +134,9 @@ def _when(moment: datetime | None) -> str:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--force", action="store_true", help="though the address before is still in use"
+        "--force",
+        action="store_true",
+        help="though the address before is still in use; a leaked one takes two rotations",
     )
     parser.add_argument(
         "--no-wait", action="store_true", help="tell the address at once, not in half a minute"

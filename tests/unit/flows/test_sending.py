@@ -106,6 +106,16 @@ def status(message_id: str) -> str:
 
 @pytest.mark.usefixtures("table", "outside")
 class TestSend:
+    def test_an_unknown_outcome_says_what_happened_and_that_it_may_have_gone(self, line, skycore):
+        skycore.outcome = OutcomeUnknown("no whole reply in time")
+        with pytest.raises(Problem) as raised:
+            post(line)
+        row = messages.get(raised.value.members["message_id"])
+        assert row is not None
+        assert row.detail == raised.value.detail
+        assert "(no whole reply in time)" in raised.value.detail
+        assert "may have taken" in raised.value.detail
+
     def test_a_failure_of_ours_before_the_call_frees_the_key(self, line, skycore, monkeypatch):
         def out(*_: Any, **__: Any) -> None:
             raise TimeoutError("the limiter's item")

@@ -61,7 +61,10 @@ class NotSent(SkycoreError):  # noqa: N818 - it names an outcome
 
 
 class OutcomeUnknown(SkycoreError):  # noqa: N818 - it names an outcome
-    """Skycore may or may not have done it; repeating a send may send it twice."""
+    """Skycore may or may not have done it; repeating a send may send it twice.
+
+    ``reason`` is a phrase of our own, or an HTTP status: callers and operators are shown it.
+    """
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

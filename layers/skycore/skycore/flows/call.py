@@ -61,9 +61,10 @@ def call(
         problem = _refusal(error, known)
         _log(action, problem, error.code, message_id)
     except OutcomeUnknown as error:
+        # The reason is one of our own phrases or an HTTP status: it quotes nothing of the call.
         problem = Problem(
             "outcome_unknown",
-            "Skycore's answer was not understood; it may have taken the request",
+            f"Skycore gave no clear answer ({error.reason}); it may have taken the request",
             retryable=action.effect == "read",
             **known,
         )

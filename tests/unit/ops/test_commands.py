@@ -45,6 +45,13 @@ def test_every_command_is_in_the_documentation():
     assert not [name for name, _ in every() if f"ops {name}" not in page]
 
 
+def test_every_command_is_a_make_target():
+    makefile = (ROOT / "Makefile").read_text()
+    (listed,) = [line for line in makefile.splitlines() if line.startswith("OPERATIONS := ")]
+    own = {name for name in ("replay", "reconcile") if f"\n{name}: " in makefile}
+    assert {command.name for command in COMMANDS} == {*listed.split()[2:], *own}
+
+
 def test_no_command_is_wrong_use(capsys):
     with pytest.raises(SystemExit) as ended:
         main([])

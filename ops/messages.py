@@ -46,6 +46,10 @@ MANY = """\
 Messages, newest first, by status and time or by number. It reads only. Without --to it reads every
 message since --since until it has found --limit: keep that short on a busy stack.
 
+--since and --until are of when a message was made, not of its last change: one that failed just
+now may be from yesterday. A direct send that was refused because nothing could be sent (429, 502,
+503, recipient_opted_out) left no message; the log of send has it.
+
   python -m ops messages --status failed --since 2h
   python -m ops messages --status unknown --status rejected --since 2026-11-22T08:00Z
   python -m ops messages --to '+1 774-319-9144' --since 7d
@@ -170,8 +174,8 @@ def arguments_of_many(parser: ArgumentParser) -> None:
         "--status", action="append", choices=sorted(RANKS), help="repeat it for more"
     )
     parser.add_argument("--to", metavar="NUMBER", help="only messages to this number")
-    parser.add_argument("--since", type=moment, help="a time, or 2h, 30m, 7d ago (default 1d)")
-    parser.add_argument("--until", type=moment, help="the same (default: now)")
+    parser.add_argument("--since", type=moment, help="made since: a time, or 2h, 30m, 7d ago (1d)")
+    parser.add_argument("--until", type=moment, help="made until: the same (default: now)")
     parser.add_argument("--limit", type=int, default=50, help="the most that are shown (50)")
     parser.add_argument("--show", action="store_true", help="show numbers too")
 

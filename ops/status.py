@@ -35,7 +35,8 @@ Rates of the last minutes (from the newest thousand messages and events at most)
 dead-letter queues, what is left of the account's limits, and alarms. It reads only.
 
 The exit code is 1 where something needs a person: an alarm rings, a dead-letter queue is not
-empty, or the Skycore API key is not set.
+empty, messages of these minutes are unknown (nobody knows whether they were sent), or the Skycore
+API key is not set.
 
   python -m ops status
   watch -n 10 python -m ops status --stack skycore
@@ -71,6 +72,11 @@ def worries(data: dict[str, Any]) -> list[str]:
         for name, dead in data["dead_letters"].items()
         if dead["waiting"]
     ]
+    if unknown := data["messages"]["by_kind"].get("unknown"):
+        found.append(
+            f"{unknown} unknown of the last {data['minutes']} minutes, a person decides: "
+            "python -m ops messages --status unknown"
+        )
     if not data["api_key_set"]:
         found.append("no Skycore API key is set: python -m ops set-key")
     if data["stack_status"].endswith("FAILED"):

@@ -175,6 +175,8 @@ def test_only_one_stack_is_meant():
 WELL = {
     "alarms": {"ringing": []},
     "dead_letters": {"send": {"waiting": 0}},
+    "messages": {"by_kind": {"delivered": 7}},
+    "minutes": 15,
     "api_key_set": True,
     "stack_status": "UPDATE_COMPLETE",
 }
@@ -185,10 +187,11 @@ WELL = {
     [
         ({"alarms": {"ringing": [{"name": "a", "reason": "why"}]}}, "alarm a: why"),
         ({"dead_letters": {"send": {"waiting": 2}}}, "2 in the dead-letter queue send"),
+        ({"messages": {"by_kind": {"unknown": 3}}}, "python -m ops messages --status unknown"),
         ({"api_key_set": False}, "set-key"),
         ({"stack_status": "UPDATE_ROLLBACK_FAILED"}, "UPDATE_ROLLBACK_FAILED"),
     ],
-    ids=["alarm", "dead letters", "no key", "failed update"],
+    ids=["alarm", "dead letters", "unknown messages", "no key", "failed update"],
 )
 def test_what_needs_a_person(change, worry):
     assert status.worries(WELL) == []

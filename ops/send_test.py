@@ -41,9 +41,9 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     status, answer = _call(stack, "POST", "/messages", body, {"Idempotency-Key": key})
     if status != 201:
         return _told(status, answer)
-    note(f"accepted: {answer['message_id']}")
     if not asked.wait:
         return _told(status, answer)
+    note(f"accepted: {answer['message_id']}")
     end = time.monotonic() + asked.wait
     while answer["status"] not in ENDED and time.monotonic() < end:
         time.sleep(EVERY)
@@ -56,11 +56,14 @@ def _told(status: int, answer: dict[str, Any], *, well: bool = True) -> Answer:
         data = redact.message(answer, show=False)
         line = f"{data['status']}: {data['message_id']}"
         return Answer(data, [line], well=well)
-    names = ("status", "code", "skycore_code", "detail", "retryable", "errors")
+    names = ("status", "code", "skycore_code", "detail", "retryable", "errors", "message_id")
     data = {name: answer[name] for name in names if name in answer}
     shown = [f"{status} {data.get('code', '')} {data.get('skycore_code', '')}", data.get("detail")]
     shown += [f"{error['field']}: {error['detail']}" for error in data.get("errors", [])]
-    return Answer(data, [redact.words(line.strip()) or "" for line in shown if line], well=False)
+    told = [redact.words(line.strip()) or "" for line in shown if line]
+    if "message_id" in data:
+        told.append(f"python -m ops message {data['message_id']}")
+    return Answer(data, told, well=False)
 
 
 def _call(

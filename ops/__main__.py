@@ -50,8 +50,10 @@ def main(arguments: Sequence[str]) -> int:
     asked = _parser().parse_args(arguments)
     try:
         answer: Answer | None = asked.run(chosen(asked), asked)
-    except (Refused, WrongUse) as refusal:
-        return _failed(str(refusal), asked, WRONG_USE if isinstance(refusal, WrongUse) else 1)
+    except Refused as refusal:
+        return _failed(str(refusal), asked, refusal.code)
+    except WrongUse as refusal:
+        return _failed(str(refusal), asked, WRONG_USE)
     except (ClientError, BotoCoreError, PynamoDBException) as error:
         return _failed(_plainly(error), asked, PROBLEMS)
     except (RuntimeError, TimeoutError) as error:  # of the domain: what is left, and what to do

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ops.command import Command
-from ops.talk import Answer, Refused, confirm, note
+from ops.talk import INTERRUPTED, Answer, Refused, confirm, note
 from skycore.storage.limiter import PAUSE_KNOWN_FOR_MS, Limiter
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{4,128}")  # Skycore's have about 32 lette
 _USER = re.compile(r"[^\s<>&]{1,128}")
 _MOST_PASSWORD = 256  # characters
 _SECRET = {"api_key", "user", "password"}
+_STOPPED = (
+    "Nothing was changed. If the new key is already made at Skycore, the old one is dead: run "
+    "set-key again now, and paste the new one."
+)
 ABOUT = """\
 Asks for the API key without showing it, or reads it from stdin, and stores it in the stack's
 secret. It is never an argument, so it is in no list of processes and no shell history. No deploy
@@ -46,21 +50,38 @@ the old key read the new one as soon as Skycore refuses the old. --no-hold repla
 
 
 def run(stack: Stack, asked: Namespace) -> Answer:
-    """Stores what is typed or piped in. Raises Refused where it cannot be a key."""
+    """Stores what is typed or piped in. Raises Refused where it cannot be a key, or on Ctrl-C."""
     secret = stack.id_of("ApiKey")
     client = stack.client("secretsmanager")
     versions = client.describe_secret(SecretId=secret).get("VersionIdsToStages", {})
     replaces = any("AWSCURRENT" in stages for stages in versions.values())
-    confirm(stack, asked, f"{'Replace' if replaces else 'Set'} the Skycore key of {stack.name}?")
+    question = f"{'Replace' if replaces else 'Set'} the Skycore key of {stack.name}?"
     asks = sys.stdin.isatty()
-    with _held() if replaces and asks and not asked.no_hold else contextlib.nullcontext():
-        what = f"Password of {asked.user}" if asked.user else "Skycore API key"
-        text = getpass.getpass(f"{what} (not shown): ") if asks else sys.stdin.read()
-        value = credentials(text, asked.user)
-        client.put_secret_value(SecretId=secret, SecretString=json.dumps(value))
+    storing = False
+    try:
+        confirm(stack, asked, question)
+        with _held() if replaces and asks and not asked.no_hold else contextlib.nullcontext():
+            value = _asked_for(asked.user, asks=asks)
+            storing = True
+            client.put_secret_value(SecretId=secret, SecretString=json.dumps(value))
+    except KeyboardInterrupt:
+        if storing:  # nobody knows whether it was
+            raise
+        raise Refused(_STOPPED, code=INTERRUPTED) from None
     names = " and ".join(sorted(value))
     data = {"stack": stack.name, "stored": sorted(value), "replaced": replaces}
     return Answer(data, [f"{names} stored. The next send uses it: python -m ops send-test NUMBER"])
+
+
+def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
+    """What the secret is to hold, typed or piped in. Raises Refused."""
+    what = f"Password of {user}" if user else "Skycore API key"
+    try:
+        text = getpass.getpass(f"{what} (not shown): ") if asks else sys.stdin.read()
+    except KeyboardInterrupt:
+        note("")  # the next words on a line of their own
+        raise
+    return credentials(text, user)
 
 
 def credentials(text: str, user: str | None = None) -> dict[str, str]:

@@ -27,7 +27,11 @@ WIDTH = 132  # columns where the output is no terminal, so that nothing is cut
 
 
 class Refused(Exception):  # noqa: N818 - what happened, in the operator's words
-    """The command did not do it; its text says why and what to do. Exit code 1."""
+    """The command did not do it; its text says why and what to do. Exit code 1, or `code`."""
+
+    def __init__(self, why: str, code: int = PROBLEMS) -> None:
+        self.code = code
+        super().__init__(why)
 
 
 class WrongUse(Exception):  # noqa: N818 - as above

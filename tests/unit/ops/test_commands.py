@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops import stack, status
+from ops import key, stack, status
 from ops.__main__ import main
 from ops.commands import COMMANDS
 from ops.key import credentials
@@ -135,6 +135,24 @@ def test_what_is_no_credential_is_refused_without_quoting_it(text, user):
     with pytest.raises(Refused) as refused:
         credentials(text, user)
     assert len(text) < 5 or text not in str(refused.value)
+
+
+def test_ctrl_c_before_a_key_is_stored_says_that_nothing_was_changed(monkeypatch):
+    def interrupted(_: str) -> str:
+        raise KeyboardInterrupt
+
+    stored: list[str] = []
+    client = Namespace(
+        describe_secret=lambda **_: {},
+        put_secret_value=lambda SecretString, **_: stored.append(SecretString),  # noqa: N803 - AWS's
+    )
+    production = Namespace(name="s", ask=True, id_of=str, client=lambda _: client)
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("ops.key.getpass.getpass", interrupted)
+    with pytest.raises(Refused, match=r"Nothing was changed\. .*run set-key again") as refused:
+        key.run(production, Namespace(yes=True, user=None, no_hold=False))  # type: ignore[arg-type]
+    assert refused.value.code == 130
+    assert stored == []
 
 
 def test_a_change_is_asked_for_only_where_it_is_production(monkeypatch, capsys):

@@ -14,14 +14,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONG_NUMBER = re.compile(r"\+?\d(?:[ ()./-]{0,2}\d){6,}")
+# A moment as we and AWS write it: the time behind the date keeps it from being a number.
+_MOMENT = re.compile(
+    r"(?<![\d+(./-])20\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+    r"[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?(?:Z|\+00:00)?(?![\d:+/-]|\.\d)"
+)
 _OF_AN_EVENT = ("event", "origin", "code", "outcome", "terminal", "tracking_id", "message_id")
 _OF_A_MESSAGE = ("message_id", "status", "action", "tracking_id", "created_at", "skycore_code")
 _OF_A_STEP = ("time", "event", "code", "carrier", "handset", "received_at", "event_id")
 
 
 def words(text: str | None) -> str | None:
-    """A text of Skycore's or a caller's own, without the numbers that may stand in it."""
-    return _LONG_NUMBER.sub(lambda found: f"…{found.group()[-2:]}", text) if text else text
+    """A text of Skycore's or a caller's own, without the numbers that may stand in it.
+
+    Moments stay, such as 2026-11-22T19:56:56Z.
+    """
+    if not text:
+        return text
+    shown, end = "", 0
+    for moment in _MOMENT.finditer(text):
+        shown += _masked(text[end : moment.start()]) + moment.group()
+        end = moment.end()
+    return shown + _masked(text[end:])
+
+
+def _masked(text: str) -> str:
+    return _LONG_NUMBER.sub(lambda found: f"…{found.group()[-2:]}", text)
 
 
 def event(envelope: Mapping[str, Any], *, show: bool) -> dict[str, Any]:

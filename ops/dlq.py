@@ -99,8 +99,9 @@ def redrive(stack: Stack, asked: Namespace) -> Answer:
     moved = 0
     with _opened(stack, asked) as letters:
         for part in _asked_for(letters, asked):
+            if moved:  # it takes more than one round
+                note(f"{moved} put back")
             moved += letters.move(part, to)
-            note(f"{moved} put back")
     data = {"queue": queue.name, "moved": moved, "left": depths(stack, queue.dead)["waiting"]}
     return Answer(data, [f"{moved} put back into the {queue.name} queue"])
 
@@ -144,7 +145,14 @@ def _asked_for(letters: DeadLetters, asked: Namespace) -> Iterator[list[dict[str
 
 def _rest(letter: dict[str, Any]) -> str:
     told = {name: value for name, value in letter.items() if name not in {"sent_at", "id"}}
-    return ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+    return ", ".join(f"{name} {_plain(value)}" for name, value in told.items() if value is not None)
+
+
+def _plain(value: Any) -> str:
+    """A value in words; counts by kind as `2 skycore.sms_received and 1 skycore.unparsed`."""
+    if isinstance(value, dict):
+        return " and ".join(f"{count} {kind}" for kind, count in value.items())
+    return str(value)
 
 
 def _arguments(parser: ArgumentParser) -> None:

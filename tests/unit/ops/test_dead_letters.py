@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ops import dlq
 from ops.dead_letters import DeadLetters
 from ops.letters import tell
+
+if TYPE_CHECKING:
+    from ops.talk import Answer
 
 DEAD, HOME = "https://sqs/dead", "https://sqs/home"
 ATTRIBUTES = {
@@ -157,3 +162,23 @@ def test_a_letter_is_told_without_number_and_text(queue, letter, told):
     assert "17743199144" not in json.dumps(shown)
     assert "a text" not in json.dumps(shown)
     assert tell(queue, letter, show=True)["body"] == letter["Body"]
+
+
+def redriven(count: int, monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """The answer to a redrive of so many dead letters."""
+    stack: Any = Namespace(ask=False, client=lambda _: Sqs([f"{n:02}" for n in range(count)]))
+    stack.id_of = {"PostbackDeadLetterQueue": DEAD, "PostbackQueue": HOME}.get
+    monkeypatch.setattr(dlq, "depths", lambda *_: {"waiting": count})
+    return dlq.redrive(stack, Namespace(queue="postback", id=[], limit=None, yes=True))
+
+
+def test_progress_is_told_only_where_it_takes_several_rounds(monkeypatch, capsys):
+    assert redriven(7, monkeypatch).shown == ["7 put back into the postback queue"]
+    assert capsys.readouterr().err == ""
+    assert redriven(25, monkeypatch).shown == ["25 put back into the postback queue"]
+    assert capsys.readouterr().err == "10 put back\n20 put back\n"
+
+
+def test_what_a_postback_tells_is_shown_in_words():
+    told = {"id": "i", "tells": {"skycore.sms_received": 2, "skycore.unparsed": 1}, "code": None}
+    assert dlq._rest(told) == "tells 2 skycore.sms_received and 1 skycore.unparsed"

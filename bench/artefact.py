@@ -10,7 +10,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMED = ROOT / "bench" / "timed"
@@ -112,6 +112,12 @@ class Timed(NamedTuple):
 
 def timed(name: str, path: list[Path], url: str, *arguments: str) -> Timed:
     """An item's costs, as bench/timed/{name}.py measures them in a fresh process."""
+    logged, (seconds, items) = measured(name, path, url, *arguments)
+    return Timed(seconds, len(logged.encode()) / items)
+
+
+def measured(name: str, path: list[Path], url: str, *arguments: str) -> tuple[str, Any]:
+    """What bench/timed/{name}.py prints in a fresh process: what it logs, and its last line."""
     services = ("DYNAMODB", "SECRETS_MANAGER", "SNS", "SQS")
     environment = {f"AWS_ENDPOINT_URL_{service}": url for service in services} | {
         "SKYCORE_URL": f"{url}/skycore",
@@ -123,5 +129,4 @@ def timed(name: str, path: list[Path], url: str, *arguments: str) -> Timed:
     }
     printed = fresh([str(TIMED / f"{name}.py"), *arguments], [*path, TIMED], environment)
     logged, _, told = printed.rstrip().rpartition("\n")
-    seconds, items = json.loads(told)
-    return Timed(seconds, len(logged.encode()) / items)
+    return logged, json.loads(told)

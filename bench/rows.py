@@ -107,6 +107,10 @@ def warm(build: Artefact, url: str) -> Iterator[Row]:
             ratio <= 1.25,
             f"{took['ours']}, floor {took[kind]}",
         )
+    _, parts = artefact.measured("send_profile", build.path("send"), url)
+    told = ", ".join(f"{name} {part:.0%}" for name, part in parts.items())
+    told += f", all else {1 - sum(parts.values()):.0%}"
+    yield Row("7b", "where the CPU of a send goes, by cProfile", "parts", "", None, told)
 
 
 def requests(build: Artefact, url: str) -> Row:

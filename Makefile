@@ -70,8 +70,12 @@ openapi: setup ## Write openapi.yaml from the catalogue of actions
 
 test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract, integration and browser tests, a short storm of faults
 	@$(BIN)/pytest -n auto tests/unit tests/contract tests/template
+	@echo "the deployed stack and the page, side by side; minutes"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stack test-page
+
+.PHONY: test-stack
+test-stack: setup
 	@$(BIN)/pytest -m "not long" tests/integration tests/chaos
-	@$(MAKE) --no-print-directory test-page
 
 test-long: setup .venv-schemathesis/.ready ## What takes longer: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -53,7 +54,12 @@ def build() -> Path:
     """Runs `sam build`; returns the built template, rewritten for the emulator."""
     build, cache = STATE / "build", STATE / "cache"
     arguments = ["--cached", "--cache-dir", str(cache), "--build-dir", str(build)]
-    _sam("build", ["build", "--parallel", *arguments])
+    lock = ROOT / ".local" / "build.lock"
+    lock.parent.mkdir(exist_ok=True)
+    # One at a time: all builds of a checkout keep their notes in one .aws-sam/build.toml.
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        _sam("build", ["build", "--parallel", *arguments])
     return adjust.rewrite(build / "template.yaml")
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv" / "bin" / "python"  # the project's; this one knows only the browser
-LOCAL_DIR = os.environ.get("TEST_LOCAL_DIR", ".local/test")
+# Apart from the other tests, beside which it may run.
+LOCAL_DIR = os.environ.get("TEST_LOCAL_DIR", ".local/test") + "-page"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = [  # a browser that calls nobody of its own accord
     "--no-sandbox",

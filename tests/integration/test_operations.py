@@ -1,4 +1,4 @@
-"""The operator's tool, run as its user runs it, with the rights that docs/operations.md gives."""
+"""The operator's tool, run as its user runs it, with the rights of the output OperatorPolicy."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ import pytest
 from local.simulator_process import API_KEY
 from skycore import times
 from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, until
+from tests.integration.test_access import output
 from tests.integration.test_subscribers import denied, inbound, receipt, waiting
 
 if TYPE_CHECKING:
@@ -31,26 +32,15 @@ NUMBER, TEXT = "17743199144", "a text that nobody else reads"
 NEW_KEY = "anewkey00000000000000000000000000"
 
 
-def documented_policy(stack: Stack) -> str:
-    """The operator's policy from the documentation, for the local stack."""
-    page = (ROOT / "docs" / "operations.md").read_text()
-    policy = page.split("```json\n", 1)[1].split("```", 1)[0]
-    return (
-        policy.replace("REGION", stack.description["region"])
-        .replace("ACCOUNT", "000000000000")
-        .replace("API_ID", stack.resource("Api"))
-        # AWS names a secret by its logical id, the emulator puts the stack's name before it.
-        .replace("secret:", f"secret:{stack.description['stack_name']}-")
-    )
-
-
 @pytest.fixture(scope="session")
 def operator(stack) -> dict[str, str]:
-    """The environment of an operator who has the documented rights and no others."""
+    """The environment of an operator who has the documented policy and no other rights."""
     iam = stack.admin("iam")
     iam.create_user(UserName="operator")
     iam.put_user_policy(
-        UserName="operator", PolicyName="operator", PolicyDocument=documented_policy(stack)
+        UserName="operator",
+        PolicyName="operator",
+        PolicyDocument=output(stack, "OperatorPolicy"),
     )
     key = iam.create_access_key(UserName="operator")["AccessKey"]
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

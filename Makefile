@@ -71,7 +71,11 @@ openapi: setup ## Write openapi.yaml from the catalogue of actions
 test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract, integration and browser tests, a short storm of faults
 	@$(BIN)/pytest -n auto tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stack test-page
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stack test-page test-build
+
+.PHONY: test-build
+test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
+	@$(BIN)/pytest -m "not long" tests/build
 
 .PHONY: test-stack
 test-stack: setup
@@ -103,6 +107,12 @@ template-checks: setup .venv-checkov/.ready ## sam validate, cfn-lint with the s
 	@$(PYTHON) -m venv --clear .venv-checkov
 	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check -r requirements/checkov.txt
 	@touch $@
+
+.PHONY: sbom
+sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their licences and hashes
+	@rm -rf .local/sbom && mkdir -p .local/sbom
+	@$(MAKE) --no-print-directory -C layers/dependencies build-DependenciesLayer \
+	  PYTHON="$(CURDIR)/$(BIN)/python" ARTIFACTS_DIR="$(CURDIR)/.local/sbom"
 
 # Every platform's packages, with the hash of each of their files: pip refuses any other file.
 # No line names a registry, so that each clone uses its own.

@@ -1,7 +1,7 @@
 """Freeze the two halves of every function as they are, because this is what a release ships.
 
 python -m tests.contract.released, on the release's checkout, writes the folder `release`: every
-app.py, and in interface.json what the layer offers it and the environment that the template sets.
+app.py, and in interface.json what the layer offers it and what the template gives it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tests.contract.halves import Taken, offer, taken
 from tests.template.conftest import Template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASE = Path(__file__).with_name("release")
@@ -32,11 +36,37 @@ def environment() -> dict[str, list[str]]:
     """Return the names of the environment variables that today's template sets, by function."""
     template = Template()
     common = template.body["Globals"]["Function"]["Environment"]["Variables"]
-    own = {
-        properties["CodeUri"].rstrip("/").split("/")[-1]: properties.get("Environment", {})
-        for properties in template.functions.values()
+    return {
+        verb: sorted({*common, *properties.get("Environment", {}).get("Variables", {})})
+        for verb, properties in _functions(template)
     }
-    return {verb: sorted({*common, *part.get("Variables", {})}) for verb, part in own.items()}
+
+
+def permissions() -> dict[str, list[str]]:
+    """Return the actions that today's roles allow, by function."""
+    template = Template()
+    found = {}
+    for verb, properties in _functions(template):
+        role = template.resources[properties["Role"]["Fn::GetAtt"][0]]["Properties"]
+        found[verb] = sorted(set(_actions(role["Policies"])))
+    return found
+
+
+def _functions(template: Template) -> list[tuple[str, dict[str, Any]]]:
+    every = template.functions.values()
+    return sorted((path["CodeUri"].rstrip("/").split("/")[-1], path) for path in every)
+
+
+def _actions(value: Any) -> Iterator[str]:
+    """Yield the actions of all statements, conditional ones too."""
+    if isinstance(value, list):
+        for held in value:
+            yield from _actions(held)
+    elif isinstance(value, dict) and value.get("Effect") == "Allow":
+        actions = value["Action"]
+        yield from [actions] if isinstance(actions, str) else actions
+    elif isinstance(value, dict):
+        yield from _actions(list(value.values()))
 
 
 def samples() -> list[str]:
@@ -58,7 +88,8 @@ def freeze() -> None:
     interface = {
         "release": version,
         "layer": offer(uses.values()),
-        "environment": dict(sorted(environment().items())),
+        "environment": environment(),
+        "permissions": permissions(),
         "samples": samples(),
     }
     INTERFACE.write_text(json.dumps(interface, indent=1) + "\n")

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.contract.halves import misfits, offer, required, taken
-from tests.contract.released import INTERFACE, apps, environment, released_apps
+from tests.contract.released import INTERFACE, apps, environment, permissions, released_apps
 
 RELEASED = json.loads(INTERFACE.read_text())
 RELEASED_APPS, APPS = released_apps(), apps()
@@ -49,6 +49,13 @@ def test_the_released_app_runs_in_todays_environment(verb):
 def test_todays_app_runs_in_the_released_environment(app, verb):
     new = required(app(verb)) - set(RELEASED["environment"][verb])
     assert new == set(), f"give the field of Settings a default{REFRESH}"
+
+
+@pytest.mark.parametrize("verb", RELEASED_APPS)
+def test_the_released_function_may_do_what_it_did(verb):
+    """A role is updated before its function."""
+    gone = set(RELEASED["permissions"][verb]) - set(permissions()[verb])
+    assert gone == set(), f"allow the action for one more release{REFRESH}"
 
 
 # --- the comparison itself --------------------------------------------------------------------

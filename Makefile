@@ -71,7 +71,11 @@ openapi: setup ## Write openapi.yaml from the catalogue of actions
 test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract, integration and browser tests, a short storm of faults
 	@$(BIN)/pytest -n auto tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stack test-page
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stack test-page test-build
+
+.PHONY: test-build
+test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
+	@$(BIN)/pytest -m "not long" tests/build
 
 .PHONY: test-stack
 test-stack: setup
@@ -104,14 +108,21 @@ template-checks: setup .venv-checkov/.ready ## sam validate, cfn-lint with the s
 	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check -r requirements/checkov.txt
 	@touch $@
 
-lock: ## Write the pinned requirements anew (needs uv)
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/schemathesis.in -o requirements/schemathesis.txt
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/browser.in -o requirements/browser.txt
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/checkov.in -o requirements/checkov.txt
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/emulator.in -o requirements/emulator.txt
-	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
-	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
+.PHONY: sbom
+sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their licences and hashes
+	@rm -rf .local/sbom && mkdir -p .local/sbom
+	@$(MAKE) --no-print-directory -C layers/dependencies build-DependenciesLayer \
+	  PYTHON="$(CURDIR)/$(BIN)/python" ARTIFACTS_DIR="$(CURDIR)/.local/sbom"
+
+# Every platform's packages, with the hash of each of their files: pip refuses any other file.
+# No line names a registry, so that each clone uses its own.
+LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
+lock: ## Write the pinned requirements and their hashes anew (needs uv: pip install uv)
+	@for name in dev schemathesis browser checkov emulator; do \
+	  $(LOCK) --upgrade requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
+	@$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
+	@$(LOCK) -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
 
 clean: down ## Remove everything that was set up or built
 	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .venv-browser .venv-checkov .aws-sam .local

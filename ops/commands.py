@@ -7,6 +7,7 @@ from ops import (
     messages,
     reconcile,
     replay,
+    restore,
     send_test,
     status,
     suppress,
@@ -29,6 +30,7 @@ COMMANDS: tuple[Command, ...] = (
     suppress.COMMAND,
     send_test.COMMAND,
     export.COMMAND,
+    restore.COMMAND,
     # secrets
     key.COMMAND,
     *token.COMMANDS,

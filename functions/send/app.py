@@ -37,7 +37,7 @@ def _message(request: Request) -> Answer:
         sent = send(
             body, caller=request.caller, key=key, rules=rules, line=line(), deadline=deadline
         )
-    return _answer(sent)
+    return _answer(request, sent)
 
 
 def _action(request: Request) -> Answer:
@@ -46,10 +46,10 @@ def _action(request: Request) -> Answer:
     return answer(200, act(name, body, line=line(), rules=rules, deadline=deadline))
 
 
-def _answer(sent: Sent) -> Answer:
+def _answer(request: Request, sent: Sent) -> Answer:
     headers = {}
     if "message_id" in sent.body:
-        headers["Location"] = f"/messages/{sent.body['message_id']}"
+        headers["Location"] = request.path_below(sent.body["message_id"])
     if sent.replayed:
         headers["Idempotency-Replayed"] = "true"
     return answer(sent.status, sent.body, headers)

@@ -6,7 +6,7 @@ EMULATOR_PORT ?= 4566
 SIMULATOR_PORT ?= 8085
 export EMULATOR_PORT SIMULATOR_PORT SKYCORE_URL PARAMETERS
 BIN := .venv/bin
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator
 
 .PHONY: help run up down test test-long lint types unit template-checks clean lock
 help: ## What can be made
@@ -69,7 +69,7 @@ openapi: setup ## Write openapi.yaml from the catalogue of actions
 	@$(BIN)/python -m local.openapi
 
 test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract, integration and browser tests, a short storm of faults
-	@$(BIN)/pytest -n auto tests/unit tests/contract tests/template
+	@$(BIN)/pytest -n auto simulator/tests tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stack test-page
 

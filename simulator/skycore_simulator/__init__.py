@@ -1,6 +1,8 @@
-"""A stand-in for Skycore's Messaging API (XML, v1.3) that runs on this computer.
+"""A simulator of Skycore's Messaging API (XML, v1.3) for local development and tests.
 
-It answers requests as Skycore does, sends the same postbacks, and lets a test decide what goes
-wrong. It is written from the protocol alone and shares no code with the product, so that the two
-check each other. README.md in this folder tells how to use it.
+It answers requests as Skycore does, sends the postbacks that follow, and fails on request. It is
+written from the protocol alone and shares no code with any client, so that client and simulator
+check each other. The README describes how to use it.
 """
+
+__version__ = "1.0.0"

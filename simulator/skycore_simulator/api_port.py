@@ -1,6 +1,6 @@
-"""A second address of the simulator that can be cut, while control API and page stay reachable.
+"""A second port for Skycore's API that can be closed while control routes and page stay reachable.
 
-Whoever calls a line that is cut has the connection refused, as if no Skycore were there.
+A client that calls a closed port gets "connection refused", as if Skycore were down.
 """
 
 import socket
@@ -8,16 +8,16 @@ import socket
 from aiohttp import web
 
 
-class Line:
-    """One address that is open or cut; its port stays the simulator's own meanwhile."""
+class ApiPort:
+    """One port that is open or closed; no other program can take it in the meantime."""
 
     def __init__(self, host: str, port: int = 0) -> None:
         self._host = host
-        # Bound and never listening: nobody else can take the port while the line is cut.
-        self._claim = socket.socket()
-        self._claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._claim.bind((host, port))
-        self.port: int = self._claim.getsockname()[1]
+        # Bound but not listening: it keeps the port while nothing listens on it.
+        self._reservation = socket.socket()
+        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._reservation.bind((host, port))
+        self.port: int = self._reservation.getsockname()[1]
         self._site: web.TCPSite | None = None
 
     @property
@@ -27,31 +27,31 @@ class Line:
 
     @property
     def is_open(self) -> bool:
-        """Whether someone listens."""
+        """Whether connections are accepted."""
         return self._site is not None
 
     async def open(self, runner: web.AppRunner) -> None:
-        """Listens; does nothing on an open line."""
+        """Accept connections; do nothing if the port is open."""
         if self._site is None:
             site = web.TCPSite(runner, self._host, self.port, reuse_address=True, reuse_port=True)
             await site.start()
             self._site = site
 
-    async def cut(self, runner: web.AppRunner) -> None:
-        """Refuses connections from now on and breaks those that there are."""
+    async def close(self, runner: web.AppRunner) -> None:
+        """Refuse connections and abort those that exist; do nothing if the port is closed."""
         if self._site is None:
             return
         site, self._site = self._site, None
         await site.stop()
-        break_connections(runner, self.port)
+        abort_connections(runner, self.port)
 
-    def close(self) -> None:
-        """Gives the port back."""
-        self._claim.close()
+    def release(self) -> None:
+        """Give the port back to the system."""
+        self._reservation.close()
 
 
-def break_connections(runner: web.AppRunner, port: int | None = None) -> None:
-    """Aborts open connections to `port`, or all of them."""
+def abort_connections(runner: web.AppRunner, port: int | None = None) -> None:
+    """Abort the open connections to `port`, or all of them."""
     for connection in list(runner.server.connections if runner.server else []):
         transport = connection.transport
         if transport is not None and port in (None, transport.get_extra_info("sockname")[1]):

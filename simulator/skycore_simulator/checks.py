@@ -1,75 +1,75 @@
-"""What Skycore checks in the fields of a request, and the code that it refuses each with."""
+"""The checks that Skycore makes on the fields of a request, with the code of each failure."""
 
 import re
 from datetime import UTC, datetime
 from typing import Any
 
-from local.simulator.answers import Element, RefusalError
-from local.simulator.catalogue import table
-from local.simulator.reading import Call
-from local.simulator.settings import Settings
-from local.simulator.state import Campaign, State, Template
+from skycore_simulator.replies import Element, RefusalError
+from skycore_simulator.request_parser import Call
+from skycore_simulator.settings import Settings
+from skycore_simulator.state import Campaign, State, Template
+from skycore_simulator.tables import table
 
 _NUMBER = re.compile(r"[1-9][0-9]{6,14}")
 _NORTH_AMERICA = re.compile(r"1[2-9][0-9]{9}")
 _SENDER = re.compile(r"[0-9]{3,8}|[1-9][0-9]{9,14}")
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>.]+")
 _MAGIC_NUMBER = re.compile(r"1500555[0-9]{4}|199[89]0000[0-9]{3}")
-LONGEST_MASK = 11
-LONGEST_SUBJECT = 80
+MAX_MASK_LENGTH = 11
+MAX_SUBJECT_LENGTH = 80
 
 
 def mandatory(call: Call) -> None:
-    """Refuses with the code of the first mandatory field that is absent or empty."""
+    """Refuse the call with the code of the first mandatory field that is missing or empty."""
     for name, code in table("actions")[call.action or ""]["missing"].items():
         if not call.fields.get(name):
             raise RefusalError(code, echo=echo(call))
 
 
 def echo(call: Call) -> list[Element]:
-    """The fields that a Failure repeats, where the request had them."""
+    """Return the fields of the request that a Failure echoes."""
     names = ("TO", "MMSID", "EMAIL", "CAMPAIGNID")
     return [(name, call.get(name)) for name in names if call.get(name)]
 
 
 def is_number(number: str) -> bool:
-    """Country code and number: 7 to 15 digits; 11 of them in North America."""
+    """Return whether this is a number with country code: 7 to 15 digits, 11 in North America."""
     if not _NUMBER.fullmatch(number):
         return False
     return not number.startswith("1") or bool(_NORTH_AMERICA.fullmatch(number)) or magic(number)
 
 
 def magic(number: str) -> bool:
-    """Whether this is one of the simulator's own numbers."""
+    """Return whether this is one of the simulator's own numbers."""
     return bool(_MAGIC_NUMBER.fullmatch(number))
 
 
 def is_email(address: str) -> bool:
-    """Roughly an address."""
+    """Return whether this looks like an email address."""
     return bool(_EMAIL.fullmatch(address))
 
 
 def recipient(call: Call, state: State, settings: Settings) -> str:
-    """TO, checked: E623, E110, E114, and with campaign check on E714 and E715."""
+    """Return TO. Refuses with E623, E110, E114, and with the campaign check E714 or E715."""
     number = call.get("TO")
-    said = echo(call)
+    echoed = echo(call)
     if number.count(",") >= 100:
-        raise RefusalError("E623", echo=said)
+        raise RefusalError("E623", echo=echoed)
     if not is_number(number):
-        raise RefusalError("E110", echo=said)
+        raise RefusalError("E110", echo=echoed)
     if number in state.opted_out:
-        raise RefusalError("E114", echo=said)
+        raise RefusalError("E114", echo=echoed)
     if settings.enforce_campaign_check:
         campaign = state.campaign(call.get("CAMPAIGNREF"))
         if campaign is None:
-            raise RefusalError("E714", echo=said)
+            raise RefusalError("E714", echo=echoed)
         if number not in campaign.subscribers:
-            raise RefusalError("E715", echo=said)
+            raise RefusalError("E715", echo=echoed)
     return number
 
 
 def sender(call: Call, settings: Settings) -> str:
-    """FROM, checked: E111; FROM_MASK: E115; OPERATORID: E651."""
+    """Return FROM. Refuses with E111, for FROM_MASK with E115, for OPERATORID with E651."""
     number = call.get("FROM")
     if not _SENDER.fullmatch(number) or (settings.senders and number not in settings.senders):
         raise RefusalError("E111", echo=echo(call))
@@ -81,22 +81,22 @@ def sender(call: Call, settings: Settings) -> str:
 
 
 def template(call: Call, state: State) -> Template:
-    """The template that MMSID names: E625 if it is no number, E241 unknown or ruined, E626."""
+    """Return the template MMSID. Refuses with E625 (not a number), E241 (unknown, ruined), E626."""
     number = call.get("MMSID")
-    said = echo(call)
+    echoed = echo(call)
     if not re.fullmatch(r"[0-9]{1,19}", number):
-        raise RefusalError("E625", echo=said)
+        raise RefusalError("E625", echo=echoed)
     found = state.templates.get(number)
     if found is None or found.ruined:
-        raise RefusalError("E241", echo=said)
+        raise RefusalError("E241", echo=echoed)
     if not found.ready:
-        raise RefusalError("E626", echo=said)
+        raise RefusalError("E626", echo=echoed)
     return found
 
 
 def overrides(call: Call) -> None:
-    """CUSTOMSUBJECT and CUSTOMTEXT: E229 too long a subject, E100 no such slide, E228 the text."""
-    if len(call.get("CUSTOMSUBJECT")) > LONGEST_SUBJECT:
+    """Check CUSTOMSUBJECT (E229), CUSTOMTEXT (E100 slide, E228 text) and DDMTIMEOUT (E100)."""
+    if len(call.get("CUSTOMSUBJECT")) > MAX_SUBJECT_LENGTH:
         raise RefusalError("E229", echo=echo(call))
     for group in call.fields.get("CUSTOMTEXT", []):
         if not re.fullmatch(r"[1-8]", group.get("SLIDE", "").strip()):
@@ -108,21 +108,21 @@ def overrides(call: Call) -> None:
         raise RefusalError("E100", echo=echo(call))
 
 
-def campaign(reference: str, state: State, code: str, said: list[Element]) -> Campaign:
-    """The campaign with this id or reference, else refused with the code."""
+def campaign(reference: str, state: State, code: str, echoed: list[Element]) -> Campaign:
+    """Return the campaign with this id or reference, or refuse with `code`."""
     found = state.campaign(reference)
     if found is None:
-        raise RefusalError(code, echo=said)
+        raise RefusalError(code, echo=echoed)
     return found
 
 
-def says_yes(value: str | None) -> bool:
-    """Whether a yes/no field says yes."""
+def is_yes(value: str | None) -> bool:
+    """Return whether a yes/no field says yes."""
     return (value or "").strip().lower() in ("yes", "true", "1")
 
 
-def moment(value: Any, pattern_code: str, date_code: str) -> datetime:
-    """A UTC instant written YYYY-MM-DD hh:mm:ss."""
+def parse_time(value: Any, pattern_code: str, date_code: str) -> datetime:
+    """Return the UTC time written as YYYY-MM-DD hh:mm:ss."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", str(value)):
         raise RefusalError(pattern_code)
     try:

@@ -1,7 +1,7 @@
-"""Delivers postbacks as Skycore does.
+"""Send postbacks as Skycore does.
 
-One notification per POST; only HTTP 200 within ten seconds counts. Anything else is tried again
-after retry_seconds, at most five times more, and then given up.
+Each POST carries one notification. Only HTTP 200 within ten seconds counts as delivered; otherwise
+the postback is sent again after retry_seconds, up to five times, and then given up.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from local.simulator.journal import Journal, Postback, now
-from local.simulator.notifications import Notification, body_of
-from local.simulator.settings import Settings
+from skycore_simulator.journal import Journal, Postback, now
+from skycore_simulator.notifications import Notification, body_of
+from skycore_simulator.settings import Settings
 
 STATUS_OF_CODE = {
     "N101": "sent",
@@ -28,8 +28,8 @@ STATUS_OF_CODE = {
 }
 
 
-class Postman:
-    """Sends notifications in the background, so many at once as the settings allow."""
+class PostbackSender:
+    """Sends notifications in the background, as many at once as the settings allow."""
 
     def __init__(self, journal: Journal) -> None:
         self.settings = Settings()
@@ -38,11 +38,13 @@ class Postman:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._running = 0
-        self._chance: random.Random = random.SystemRandom()  # leaves the seed of the tests alone
+        self._random: random.Random = (
+            random.SystemRandom()
+        )  # independent of a seed that a test sets
         self._free = asyncio.Condition()
 
     async def stop(self) -> None:
-        """Drops everything that is still to be sent."""
+        """Drop everything that is still to be sent."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -52,10 +54,10 @@ class Postman:
             self._session = None
 
     def send(self, notifications: Sequence[Notification], first_delay: float = 0.0) -> None:
-        """Sends these one after the other; a failed one does not hold up the next."""
+        """Send these one after the other; a failed one does not delay the next."""
         ordered = list(notifications)
         if self.settings.shuffle:
-            self._chance.shuffle(ordered)
+            self._random.shuffle(ordered)
         self._start(self._in_order(ordered, first_delay))
 
     def post(
@@ -67,8 +69,8 @@ class Postman:
         tracking_id: str = "",
         after: float = 0.0,
     ) -> Postback:
-        """Sends any body, so many seconds from now, with the usual retries."""
-        postback = self._noted(body, content_type, code, tracking_id)
+        """Send any body, `after` seconds from now, with the usual retries."""
+        postback = self._record(body, content_type, code, tracking_id)
         self._journal.changed(postback)
         self._start(self._deliver_after(after, postback))
         return postback
@@ -100,17 +102,17 @@ class Postman:
                 body = urlencode({"xml": body.decode()}).encode()
                 content_type = "application/x-www-form-urlencoded"
             content_type = self.settings.postback_content_type or content_type
-            self._mark(notification)
+            self._update_message(notification)
             facts = notification.facts
             tracking_id = facts.get("TRACKINGID") or facts.get("TRANSACTIONID") or ""
-            postback = self._noted(body, content_type, notification.code, tracking_id)
+            postback = self._record(body, content_type, notification.code, tracking_id)
             postback.notification = notification
-            copies = 2 if self._chance.random() < self.settings.duplicate_rate else 1
+            copies = 2 if self._random.random() < self.settings.duplicate_rate else 1
             if copies == 2:
                 self._start(self._deliver(postback))
             await self._deliver(postback, later=True)
 
-    def _mark(self, notification: Notification) -> None:
+    def _update_message(self, notification: Notification) -> None:
         message = notification.message
         if message is None:
             return
@@ -122,14 +124,14 @@ class Postman:
             message.status = (word or STATUS_OF_CODE.get(notification.code, "failed")).lower()
         self._journal.changed(message)
 
-    def _noted(self, body: bytes, content_type: str, code: str, tracking_id: str) -> Postback:
+    def _record(self, body: bytes, content_type: str, code: str, tracking_id: str) -> Postback:
         postback = Postback(self._journal.next_id(), now(), code, tracking_id, body, content_type)
         self._journal.postbacks.append(postback)
         return postback
 
     async def _deliver(self, postback: Postback, later: bool = False, tries: int = 0) -> None:
-        """Tries until it is taken; with later the retries go on in the background."""
-        while not await self._try(postback):
+        """Send until it is delivered or given up; with `later` retry in the background."""
+        while not await self._attempt(postback):
             tries += 1
             if tries > self.settings.retries or not self.settings.postback_url:
                 postback.gave_up = True
@@ -144,7 +146,7 @@ class Postman:
         await asyncio.sleep(self.settings.retry_seconds)
         await self._deliver(postback, tries=tries)
 
-    async def _try(self, postback: Postback) -> bool:
+    async def _attempt(self, postback: Postback) -> bool:
         url = self.settings.postback_url
         if not url:
             return False
@@ -152,17 +154,17 @@ class Postman:
             attempt: dict[str, Any] = {"time": now(), "url": url, "status": None, "error": None}
             began = time.monotonic()
             try:
-                attempt["status"] = await self._posted(url, postback)
+                attempt["status"] = await self._post(url, postback)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 attempt["error"] = type(error).__name__
             attempt["seconds"] = round(time.monotonic() - began, 3)
         postback.tries.append(attempt)
-        taken: bool = attempt["status"] == 200
-        postback.delivered = postback.delivered or taken
+        delivered: bool = attempt["status"] == 200
+        postback.delivered = postback.delivered or delivered
         self._journal.changed(postback)
-        return taken
+        return delivered
 
-    async def _posted(self, url: str, postback: Postback) -> int:
+    async def _post(self, url: str, postback: Postback) -> int:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),

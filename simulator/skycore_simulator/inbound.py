@@ -1,11 +1,11 @@
-"""What comes from handsets: replies by SMS or MMS, STOP and START."""
+"""Messages from handsets: replies by SMS or MMS, STOP and START."""
 
-from local.simulator.actions.campaigns import subscription
-from local.simulator.journal import Message, now
-from local.simulator.notifications import Notification
-from local.simulator.sending import SPID
-from local.simulator.simulator import Simulator
-from local.simulator.state import letters
+from skycore_simulator.actions.campaigns import subscription
+from skycore_simulator.journal import Message, now
+from skycore_simulator.notifications import Notification
+from skycore_simulator.sending import SPID
+from skycore_simulator.simulator import Simulator
+from skycore_simulator.state import random_text
 
 STOP_WORDS = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"}
 START_WORDS = {"START", "UNSTOP", "YES"}
@@ -16,10 +16,10 @@ PIXEL = bytes.fromhex(
 
 
 def receive_sms(simulator: Simulator, sender: str, to: str, text: str) -> Message:
-    """A reply: N211. A whole-message STOP opts the number out (N302), START back in (N301)."""
-    number = f"{letters(5).upper()}-{letters(5).upper()}-{letters(6).upper()}-{letters(5).upper()}"
+    """Receive an SMS: N211. A message STOP opts the number out (N302), START in again (N301)."""
+    number = "-".join(random_text(length).upper() for length in (5, 5, 6, 5))
     facts = {"FROM": sender, "TO": to, "TEXT": text, "TRANSACTIONID": number}
-    message = _noted(simulator, "sms", number, sender=sender, to=to, text=text)
+    message = _record(simulator, "sms", number, sender=sender, to=to, text=text)
     notifications = [Notification("sms_mo", "N211", facts, message)]
     word = text.strip().upper()
     state = simulator.state
@@ -48,11 +48,11 @@ def receive_mms(
     subject: str = "",
     keyword: str = "",
 ) -> Message:
-    """A picture message: N401 with the addresses of its files.
+    """Receive an MMS: N401 with the URLs of its files.
 
-    An entry of files that is an address stays as it is; a bare name is served by the simulator.
+    A URL in `files` stays as it is; the simulator serves a file for a bare name.
     """
-    number = f"MMS_MO_{letters(8)}"
+    number = f"MMS_MO_{random_text(8)}"
     names = [name for name in files if "://" not in name] + (["text.txt"] if text else [])
     for name in names:
         plain = name.endswith((".txt", ".smil"))
@@ -61,7 +61,7 @@ def receive_mms(
     addresses = [name for name in files if "://" in name]
     addresses += [f"{simulator.base_url}media/{number}/{name}" for name in names]
     simulator.state.inbox[number] = names or ["file"]
-    message = _noted(simulator, "mms", number, sender=sender, to=to, text=text)
+    message = _record(simulator, "mms", number, sender=sender, to=to, text=text)
     message.files, message.subject = addresses, subject
     facts = {
         "FROM": sender,
@@ -76,7 +76,7 @@ def receive_mms(
     return message
 
 
-def _noted(
+def _record(
     simulator: Simulator, kind: str, number: str, *, sender: str, to: str, text: str
 ) -> Message:
     message = Message(

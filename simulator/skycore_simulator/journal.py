@@ -1,4 +1,4 @@
-"""What happened: requests, messages and postbacks, with the secrets masked, and who watches."""
+"""Requests, messages and postbacks with their secrets masked, and a feed of their changes."""
 
 import asyncio
 import re
@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from local.simulator.fields import unknown
-from local.simulator.reading import Call
+from skycore_simulator.request_parser import Call
+from skycore_simulator.unknown_fields import unknown_fields
 
 if TYPE_CHECKING:
-    from local.simulator.notifications import Notification
+    from skycore_simulator.notifications import Notification
 
-KEPT = 50_000  # entries of each kind
+MAX_ENTRIES = 50_000  # entries of each kind
 _TAGS = re.compile(
     r"(<\s*(api_key|pass|newpass|password)\b[^>]*>)(.*?)(</)", re.IGNORECASE | re.DOTALL
 )
@@ -23,19 +23,19 @@ MASK = "********"
 
 
 def now() -> str:
-    """The time in UTC, RFC 3339 with milliseconds."""
+    """Return the time in UTC, RFC 3339 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def masked(text: str) -> str:
-    """A request or reply without keys and passwords."""
+def mask_secrets(text: str) -> str:
+    """Return a request or reply with its keys and passwords masked."""
     hidden = _KEYS.sub(rf"\1{MASK}", _TAGS.sub(rf"\1{MASK}\4", text))
     return hidden.encode("utf-8", "replace").decode()
 
 
 @dataclass
 class Request:
-    """One request as it came (key masked), what was understood, and the reply."""
+    """One request as received (key masked), how it was read, and the reply."""
 
     id: int
     time: str
@@ -54,7 +54,7 @@ class Request:
 
 @dataclass
 class Message:
-    """One message that was accepted (direction out) or came from a handset (in)."""
+    """One message that was accepted (direction out) or sent by a handset (in)."""
 
     id: int
     time: str
@@ -75,8 +75,8 @@ class Message:
     codes: list[str] = field(default_factory=list)
     fallback: str = ""
 
-    def shown(self) -> dict[str, Any]:
-        """The message as JSON has it."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the message for JSON."""
         shown = asdict(self)
         shown["from"] = shown.pop("sender")
         return shown
@@ -84,7 +84,7 @@ class Message:
 
 @dataclass
 class Postback:
-    """One notification and each try to deliver it."""
+    """One notification and each attempt to deliver it."""
 
     id: int
     time: str
@@ -97,8 +97,8 @@ class Postback:
     gave_up: bool = False
     notification: "Notification | None" = field(default=None, repr=False)
 
-    def shown(self) -> dict[str, Any]:
-        """The postback as JSON has it."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the postback for JSON."""
         shown = {name: value for name, value in vars(self).items() if name != "notification"}
         shown["body"] = self.body.decode("utf-8", "replace")
         return shown
@@ -109,67 +109,76 @@ type Change = tuple[str, Entry | None]
 
 
 class Journal:
-    """The last entries of each kind; watchers get a note of each change."""
+    """The last entries of each kind, and the queues that hear of each change."""
 
     def __init__(self) -> None:
-        self.requests: deque[Request] = deque(maxlen=KEPT)
-        self.messages: deque[Message] = deque(maxlen=KEPT)
-        self.postbacks: deque[Postback] = deque(maxlen=KEPT)
-        self.run = secrets.token_hex(4)  # another one after each clear
+        self.requests: deque[Request] = deque(maxlen=MAX_ENTRIES)
+        self.messages: deque[Message] = deque(maxlen=MAX_ENTRIES)
+        self.postbacks: deque[Postback] = deque(maxlen=MAX_ENTRIES)
+        self.run = secrets.token_hex(4)  # changes with each clear
         self._last = 0
         self._watchers: set[asyncio.Queue[Change]] = set()
 
     def clear(self) -> None:
-        """Forgets all entries, and tells watchers so."""
+        """Forget all entries and tell watchers."""
         for entries in (self.requests, self.messages, self.postbacks):
             entries.clear()
         self.run = secrets.token_hex(4)
-        self._tell(("reset", None))
+        self._publish(("reset", None))
 
     def next_id(self) -> int:
-        """A number for the next entry; they rise through all kinds together."""
+        """Return the id of the next entry; ids rise across all kinds."""
         self._last += 1
         return self._last
 
     def request(self, method: str, path: str, call: Call) -> Request:
-        """Notes a request before it is understood."""
+        """Record a request before it is parsed."""
         entry = Request(
-            self.next_id(), now(), method, path, call.transport, None, "", {}, [], masked(call.text)
+            self.next_id(),
+            now(),
+            method,
+            path,
+            call.transport,
+            None,
+            "",
+            {},
+            [],
+            mask_secrets(call.text),
         )
         self.requests.append(entry)
         return entry
 
     def understood(self, entry: Request, call: Call) -> None:
-        """Adds to a noted request what was read from it."""
+        """Add the parsed action and fields to a recorded request."""
         entry.action, entry.asked = call.action, call.asked
         entry.fields = {k: MASK if k == "NEWPASS" else v for k, v in call.received.items()}
-        entry.unknown_fields = unknown(call)
+        entry.unknown_fields = unknown_fields(call)
 
     def replied(self, entry: Request, reply: str) -> None:
-        """Adds the reply to a noted request."""
-        entry.reply = masked(reply)
+        """Add the reply to a recorded request."""
+        entry.reply = mask_secrets(reply)
         self.changed(entry)
 
     def changed(self, entry: Entry) -> None:
-        """Tells all watchers; a watcher that does not keep up misses notes."""
-        self._tell((type(entry).__name__.lower(), entry))
+        """Tell all watchers; one that does not keep up misses changes."""
+        self._publish((type(entry).__name__.lower(), entry))
 
-    def _tell(self, change: Change) -> None:
+    def _publish(self, change: Change) -> None:
         for queue in self._watchers:
             if not queue.full():
                 queue.put_nowait(change)
 
     def watch(self) -> asyncio.Queue[Change]:
-        """A queue that gets (kind, entry) for each change, until unwatch; ("reset", None) too."""
+        """Return a queue of changes: (kind, entry), and ("reset", None) for a reset."""
         queue: asyncio.Queue[Change] = asyncio.Queue(maxsize=1000)
         self._watchers.add(queue)
         return queue
 
     def unwatch(self, queue: asyncio.Queue[Change]) -> None:
-        """Ends a watch."""
+        """Stop sending changes to a queue."""
         self._watchers.discard(queue)
 
     def message_with(self, tracking_id: str, to: str | None = None) -> Message | None:
-        """The newest message with this tracking id; a campaign has one id for many numbers."""
+        """Return the newest message with this tracking id; a campaign's messages share one."""
         newest = (m for m in reversed(self.messages) if m.tracking_id == tracking_id)
         return next((m for m in newest if to in (None, m.to)), None)

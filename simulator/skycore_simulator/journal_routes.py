@@ -1,4 +1,4 @@
-"""The reading half of the control API: journals in pages, counts, and a stream of changes."""
+"""The control routes that read: journals in pages, counts, and a stream of changes."""
 
 import asyncio
 import json
@@ -8,22 +8,23 @@ from typing import Any
 
 from aiohttp import web
 
-from local.simulator.catalogue import table
-from local.simulator.journal import Entry, Message, Postback
-from local.simulator.limits import WINDOWS, most_in
-from local.simulator.simulator import Simulator
+from skycore_simulator.journal import Entry, Message, Postback
+from skycore_simulator.json_http import query_number
+from skycore_simulator.limits import WINDOWS, max_in_window
+from skycore_simulator.simulator import Simulator
+from skycore_simulator.tables import table
 
-USUAL_PAGE = 1000
+DEFAULT_LIMIT = 1000
 
 
-class Watching:
-    """What happened in one simulator."""
+class JournalRoutes:
+    """The journals of one simulator."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
 
     def routes(self) -> list[web.RouteDef]:
-        """All routes."""
+        """Return all routes."""
         return [
             web.get("/_control/requests", self.requests),
             web.get("/_control/messages", self.messages),
@@ -33,27 +34,27 @@ class Watching:
         ]
 
     async def requests(self, request: web.Request) -> web.Response:
-        """The journal of requests."""
+        """Return requests."""
         return _page(request, "requests", list(self._simulator.journal.requests), asdict)
 
     async def messages(self, request: web.Request) -> web.Response:
-        """Messages in both directions."""
+        """Return messages in both directions."""
         kept = list(self._simulator.journal.messages)
         for name in ("to", "tracking_id", "direction"):
             if name in request.query:
                 kept = [m for m in kept if getattr(m, name) == request.query[name]]
-        return _page(request, "messages", kept, Message.shown)
+        return _page(request, "messages", kept, Message.as_json)
 
     async def postbacks(self, request: web.Request) -> web.Response:
-        """Postbacks and their tries."""
+        """Return postbacks with their attempts."""
         kept = list(self._simulator.journal.postbacks)
         for name in ("code", "tracking_id"):
             if name in request.query:
                 kept = [p for p in kept if getattr(p, name) == request.query[name]]
-        return _page(request, "postbacks", kept, Postback.shown)
+        return _page(request, "postbacks", kept, Postback.as_json)
 
     async def counts(self, _request: web.Request) -> web.Response:
-        """Calls (let in or refused by a limit), acceptances, and their densest windows."""
+        """Return counts of calls and of accepted calls, with their maxima per window."""
         limits, journal = self._simulator.limits, self._simulator.journal
         effects = {name: facts["effect"] for name, facts in table("actions").items()}
         by_action = limits.accepted_by_action
@@ -66,19 +67,21 @@ class Watching:
             "accepted_by_action": dict(by_action),
             "calls_by_action": dict(limits.calls_by_action),
             "refusals": dict(limits.refusals),
-            "most_calls_in": {name: most_in(limits.calls, s) for name, s in WINDOWS.items()},
-            "most_accepted_in": {name: most_in(limits.accepted, s) for name, s in WINDOWS.items()},
+            "most_calls_in": {name: max_in_window(limits.calls, s) for name, s in WINDOWS.items()},
+            "most_accepted_in": {
+                name: max_in_window(limits.accepted, s) for name, s in WINDOWS.items()
+            },
             "messages": len(journal.messages),
             "postbacks": len(postbacks),
             "postbacks_delivered": sum(p.delivered for p in postbacks),
             "postbacks_given_up": sum(p.gave_up for p in postbacks),
-            "postbacks_pending": self._simulator.postman.pending,
+            "postbacks_pending": self._simulator.postback_sender.pending,
             "redirects_followed": self._simulator.state.redirects_followed,
         }
         return web.json_response(found)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """A stream of changes: event request, message or postback with the entry as data, reset."""
+        """Stream changes: events request, message, postback (the entry as data) and reset."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         queue = self._simulator.journal.watch()
@@ -86,10 +89,10 @@ class Watching:
             while True:
                 try:
                     kind, entry = await asyncio.wait_for(queue.get(), 15)
-                    data = json.dumps(_shown(entry) if entry else {})
+                    data = json.dumps(_as_json(entry) if entry else {})
                     await response.write(f"event: {kind}\ndata: {data}\n\n".encode())
                 except TimeoutError:
-                    await response.write(b": still here\n\n")
+                    await response.write(b": keep-alive\n\n")
         except ConnectionError:
             return response
         finally:
@@ -99,21 +102,15 @@ class Watching:
 def _page[T: Entry](
     request: web.Request, name: str, entries: list[T], shown: Callable[[T], dict[str, Any]]
 ) -> web.Response:
-    """The newest limit entries (or, with after, the first ones behind that id), oldest first."""
-    try:
-        limit = int(request.query.get("limit", USUAL_PAGE))
-        after = int(request.query.get("after", -1))
-    except ValueError as error:
-        raise bad_request("limit and after are numbers") from error
+    """Return the newest `limit` entries, or the first ones after the id `after`, oldest first."""
+    limit = query_number(request, "limit")
+    limit = DEFAULT_LIMIT if limit is None else limit
+    after = query_number(request, "after")
+    after = -1 if after is None else after
     rest = [entry for entry in entries if entry.id > after]
     some = rest[:limit] if after >= 0 else rest[max(len(rest) - limit, 0) :]
     return web.json_response({name: [shown(entry) for entry in some], "total": len(entries)})
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
-    return entry.shown() if isinstance(entry, Message | Postback) else asdict(entry)
-
-
-def bad_request(reason: str) -> web.HTTPBadRequest:
-    """400 with the reason as JSON."""
-    return web.HTTPBadRequest(text=json.dumps({"error": reason}), content_type="application/json")
+def _as_json(entry: Entry) -> dict[str, Any]:
+    return entry.as_json() if isinstance(entry, Message | Postback) else asdict(entry)

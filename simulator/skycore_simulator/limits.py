@@ -1,19 +1,19 @@
-"""The account's limits over rolling windows, and the times of calls that prove them kept."""
+"""The account's limits over rolling windows, and the call times that show they were kept."""
 
 import math
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from local.simulator.answers import RefusalError
-from local.simulator.settings import Settings
+from skycore_simulator.replies import RefusalError
+from skycore_simulator.settings import Settings
 
 WINDOWS = {"second": 1.0, "minute": 60.0, "day": 86400.0}
 CODES = {"second": "E106", "minute": "E113", "day": "E120"}
 
 
 class Limits:
-    """Lets a call through or refuses it; a refused call uses nothing up."""
+    """Admits or refuses calls; a refused call does not count against a limit."""
 
     def __init__(self) -> None:
         self._passed: dict[str, deque[float]] = {}
@@ -24,10 +24,10 @@ class Limits:
         self.refusals: Counter[str] = Counter()
 
     def take(self, settings: Settings, action: str) -> None:
-        """Counts a call, or raises RefusalError with E106, E113 or E120.
+        """Count a call, or raise RefusalError.
 
-        Over the second's limit E106 names the seconds to wait, over the minute's E113, over the
-        day's E120, over one action's limit per second E113.
+        The code is E106 (with the seconds to wait) over the limit per second, E113 per minute,
+        E120 per day, and E113 over an action's own limit per second.
         """
         now = time.monotonic()
         self.calls.append(now)
@@ -48,7 +48,7 @@ class Limits:
             self._passed.setdefault(name, deque()).append(now)
 
     def accept(self, action: str) -> None:
-        """Notes that a call did what it asked for."""
+        """Count a call that succeeded."""
         self.accepted.append(time.monotonic())
         self.accepted_by_action[action] += 1
 
@@ -59,8 +59,8 @@ class Limits:
         return times
 
 
-def most_in(times: Sequence[float], seconds: float) -> int:
-    """The largest number of these rising times in any window shorter than so many seconds."""
+def max_in_window(times: Sequence[float], seconds: float) -> int:
+    """Return the most of these ascending times that any window of `seconds` holds."""
     most = start = 0
     for end, last in enumerate(times):
         while last - times[start] >= seconds:

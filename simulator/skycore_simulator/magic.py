@@ -1,20 +1,20 @@
-"""Magic numbers and values: they decide in the request itself what happens to it.
+"""Magic numbers and values: a request chooses what happens to it.
 
-They work in every field of every action, in every form of request:
+They work in every field of every action and in every request format:
 
-- any value `skycore-error-E503`, or a number `19990000503`: refused with that code (here E503);
-- a number `19980000503`: refused the first time, accepted from then on;
-- any value `skycore-mode-NAME`, or the number of a row of data/modes.json: the connection;
-- any value `skycore-outcome-NAME`, or the number of a row of data/outcomes.json: what comes of it.
+- the value `skycore-error-E503` or the number `19990000503`: refused with that code (here E503);
+- the number `19980000503`: refused the first time, accepted afterwards;
+- the value `skycore-mode-NAME` or the number of a row of data/modes.json: the connection mode;
+- the value `skycore-outcome-NAME` or the number of a row of data/outcomes.json: the outcome.
 
-A value counts only as a whole, in any letter case. In the API key it holds for every request.
+The whole value must match, in any letter case. A value in the API key applies to every request.
 """
 
 import re
 from functools import cache
 
-from local.simulator.catalogue import table
-from local.simulator.reading import Call
+from skycore_simulator.request_parser import Call
+from skycore_simulator.tables import table
 
 _ERROR = re.compile(r"skycore-error-(e\d{3})|19990000(\d{3})")
 _FIRST = re.compile(r"19980000(\d{3})")
@@ -22,7 +22,7 @@ NUMBERS = ("TO", "MOBILE")
 
 
 def error_in(values: list[str]) -> str | None:
-    """The code that the first magic value among these asks for."""
+    """Return the error code of the first magic value among these."""
     for value in values:
         if match := _ERROR.fullmatch(value.strip().lower()):
             return (match[1] or f"e{match[2]}").upper()
@@ -30,7 +30,7 @@ def error_in(values: list[str]) -> str | None:
 
 
 def first_error_in(values: list[str]) -> tuple[str, str] | None:
-    """The value and code of a magic number that is refused once."""
+    """Return the value and code of a magic number that is refused once."""
     for value in values:
         if match := _FIRST.fullmatch(value.strip()):
             return match[0], f"E{match[1]}"
@@ -38,12 +38,12 @@ def first_error_in(values: list[str]) -> tuple[str, str] | None:
 
 
 def mode_in(call: Call) -> str | None:
-    """The connection mode that the call asks for."""
+    """Return the connection mode that the call asks for."""
     return _chosen("mode", "modes", call.values(), [call.get(name) for name in NUMBERS])
 
 
 def outcome_in(values: list[str], number: str) -> str | None:
-    """The delivery outcome that these values or the recipient's number ask for."""
+    """Return the delivery outcome that these values or the recipient's number ask for."""
     return _chosen("outcome", "outcomes", values, [number])
 
 

@@ -1,4 +1,4 @@
-"""Notification → the body of a postback: v1 XML, v2 JSON, or the XML of the Sinch twin."""
+"""Render a notification as a postback body: v1 XML, v2 JSON, or Sinch's XML."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 
-from local.simulator.answers import Element, render
-from local.simulator.catalogue import table
-from local.simulator.journal import Message
+from skycore_simulator.journal import Message
+from skycore_simulator.replies import Element, render
+from skycore_simulator.tables import table
 
 EASTERN = timezone(timedelta(hours=-5))  # Skycore's samples carry this offset
 _JSON_NAMES = {
@@ -35,13 +35,13 @@ _PASS_TEXTS = {"N801": "Generated", "N802": "Failed", "N803": "Failed", "N811": 
 
 @dataclass
 class Notification:
-    """One event for the postback URL: its shape, its code and what it tells."""
+    """One event for the postback URL: its shape, code and facts."""
 
     shape: str
     code: str
     facts: dict[str, Any] = field(default_factory=dict)
     message: Message | None = None
-    told_at: datetime | None = None  # when it was first put into words; other forms tell the same
+    created_at: datetime | None = None  # when it was first rendered; other forms have the same time
 
     @property
     def origin(self) -> str:
@@ -63,8 +63,8 @@ def _origin(shape: str) -> str:
 
 
 def body_of(notification: Notification, style: str) -> tuple[bytes, str]:
-    """The body and content type of a postback in one of the formats of the settings."""
-    facts = _filled(notification)
+    """Return the body and content type of a postback in a format of the settings."""
+    facts = _elements_of(notification)
     if style == "v2":
         body = json.dumps(_json(notification, facts), ensure_ascii=False)
         return body.encode(), "application/json"
@@ -81,11 +81,11 @@ def body_of(notification: Notification, style: str) -> tuple[bytes, str]:
     return render(root, elements, declaration).encode(), "text/xml; charset=utf-8"
 
 
-def _filled(notification: Notification) -> dict[str, Any]:
+def _elements_of(notification: Notification) -> dict[str, Any]:
     shape = table("postback_shapes")[notification.shape]
     code = notification.code
-    notification.told_at = notification.told_at or datetime.now(UTC)
-    here = notification.told_at.astimezone(EASTERN).isoformat(timespec="seconds")
+    notification.created_at = notification.created_at or datetime.now(UTC)
+    here = notification.created_at.astimezone(EASTERN).isoformat(timespec="seconds")
     own = {
         "ORIGIN": notification.origin,
         "CODE": code,
@@ -113,14 +113,14 @@ def _json(notification: Notification, facts: dict[str, Any]) -> dict[str, Any]:
         elif name == "STATUS":
             found[key] = str(value).removeprefix("Message ").removeprefix("Sent/")
         elif name in ("TIMESTAMP", "RECEIVED"):
-            found[key] = _moment(notification)
+            found[key] = _timestamp(notification)
         else:
             found[key] = value
     if notification.shape == "sms_mt":
         found.setdefault("sent-as", "SMS")
     if notification.shape == "mms_mt":
         found.setdefault("sent-as", "MMS")
-        found.setdefault("timestamp", _moment(notification))
+        found.setdefault("timestamp", _timestamp(notification))
     if notification.shape == "pass":
         found["origin"] = "wallet"
         found["status-text"] = _PASS_TEXTS[notification.code]
@@ -129,9 +129,9 @@ def _json(notification: Notification, facts: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _moment(notification: Notification) -> str:
-    """When it was told; in whole seconds, as XML has it."""
-    moment = notification.told_at or datetime.now(UTC)
+def _timestamp(notification: Notification) -> str:
+    """Return the time of the notification in whole seconds, as in XML."""
+    moment = notification.created_at or datetime.now(UTC)
     return moment.isoformat(timespec="seconds")
 
 

@@ -1,25 +1,25 @@
-"""The rules for PASSDATA: what a template lets a request set, and which values are possible."""
+"""The rules for PASSDATA: which fields a template accepts and which values are valid."""
 
 import re
 from typing import Any
 
-from local.simulator.answers import Element, RefusalError
-from local.simulator.checks import is_email, is_number
+from skycore_simulator.checks import is_email, is_number
+from skycore_simulator.replies import Element, RefusalError
 
 FIELDS = ("HEADER", 1), ("PRIMARY", 2), ("SEC", 4), ("AUX", 4), ("BACK", 4)
 PLACES = 10  # relevance locations, and beacons
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
-def check(template: dict[str, Any], data: dict[str, str], said: list[Element]) -> None:
-    """Raises RefusalError with the first fault: E803, E804, E805, E829, E833, E840 to E999."""
+def check(template: dict[str, Any], data: dict[str, str], echoed: list[Element]) -> None:
+    """Raise RefusalError for the first fault: E803, E804, E805, E829, E833, E840 to E999."""
     for code, wrong in _faults(template, {k: v for k, v in data.items() if v}).items():
         if wrong:
-            raise RefusalError(code, echo=said)
+            raise RefusalError(code, echo=echoed)
 
 
 def names() -> list[str]:
-    """The label and value elements, in the order of their codes from E840 on."""
+    """Return the label and value elements in the order of their codes from E840."""
     return [
         f"{field}{part}{number}"
         for field, count in FIELDS

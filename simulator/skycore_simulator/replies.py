@@ -2,19 +2,19 @@
 
 from xml.sax.saxutils import escape
 
-from local.simulator.catalogue import error_info
+from skycore_simulator.tables import error_info
 
 type Element = tuple[str, str | list[Element]]
 
 
 class Raw(str):
-    """Text that goes into the reply as it is, markup and bare ampersands included."""
+    """Text that is inserted into the reply unescaped, markup and bare ampersands included."""
 
     __slots__ = ()
 
 
 class RefusalError(Exception):
-    """Skycore refuses the request: code, the X of its text, and elements that are echoed."""
+    """Skycore refuses the request: the code, the X in its text, and the elements to echo."""
 
     def __init__(
         self, code: str, place: int | str | None = None, echo: list[Element] | None = None
@@ -26,12 +26,12 @@ class RefusalError(Exception):
 
 
 def success(*elements: Element) -> list[Element]:
-    """The elements below STATUS Success."""
+    """Return a Success with these elements."""
     return [("STATUS", "Success"), *elements]
 
 
 def failure(code: str, place: int | str | None = None) -> list[Element]:
-    """The elements of a Failure, which also stand inside groups such as SUBSCRIBER."""
+    """Return the elements of a Failure, which groups such as SUBSCRIBER contain too."""
     return [
         ("STATUS", "Failure"),
         ("ERRORCODE", code),
@@ -40,12 +40,12 @@ def failure(code: str, place: int | str | None = None) -> list[Element]:
 
 
 def refused(refusal: RefusalError) -> list[Element]:
-    """The reply to a refused request."""
+    """Return the reply to a refused request."""
     return [*failure(refusal.code, refusal.place), *refusal.echo]
 
 
 def render(root: str, elements: list[Element], declaration: bool = True) -> str:
-    """The elements as one XML document."""
+    """Return the elements as an XML document."""
     head = "<?xml version='1.0'?>\n" if declaration else ""
     return f"{head}<{root}>\n{_inside(elements, '  ')}</{root}>\n"
 
@@ -58,10 +58,10 @@ def _inside(elements: list[Element], indent: str) -> str:
         elif isinstance(value, Raw):
             lines.append(f"{indent}<{name}>{value}</{name}>\n")
         else:
-            lines.append(f"{indent}<{name}>{text(value)}</{name}>\n")
+            lines.append(f"{indent}<{name}>{escape_text(value)}</{name}>\n")
     return "".join(lines)
 
 
-def text(value: str) -> str:
-    """A value as XML text; a carriage return would not survive unless written as a reference."""
+def escape_text(value: str) -> str:
+    """Return a value as XML text, with carriage returns as references so that they survive."""
     return escape(value, {"\r": "&#13;"})

@@ -1,20 +1,20 @@
 """The file of getSendingStatus, with the faults that Skycore's own samples have.
 
-It is not well-formed: ACK and DLR are not closed, a BATCH closes itself and is closed again,
-ampersands stand bare, and children leave out the attributes that their parent has.
+It is not well-formed: ACK and DLR are not closed, a self-closed BATCH is closed again, ampersands
+are not escaped, and children omit the attributes of their parent.
 """
 
 from datetime import datetime
 
-from local.simulator.journal import Message
-from local.simulator.notifications import EASTERN
+from skycore_simulator.journal import Message
+from skycore_simulator.notifications import EASTERN
 
 _GATEWAY = {"delivered": 20, "expired": 30, "rejected": 35, "failed": 35, "notsupported": 35}
 _LAST = {"delivered": "DLR", "expired": "EXPIRED", "rejected": "REJECTED"}
 
 
-def report_of(messages: list[Message]) -> str:
-    """The report on these messages."""
+def build_report(messages: list[Message]) -> str:
+    """Return the report on these messages."""
     campaigns: dict[str, list[Message]] = {}
     single: list[Message] = []
     for message in messages:
@@ -71,6 +71,6 @@ def _statuses(message: Message) -> str:
 
 
 def _local(moment: str) -> str:
-    """The time at Skycore's servers; it ends in Z although it is not UTC, as in the samples."""
+    """Return the time at Skycore's servers; it ends in Z although it is not UTC, as in samples."""
     here = datetime.fromisoformat(moment).astimezone(EASTERN)
     return here.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""HTTP request → call: GET pairs, form with xml, multipart with xml, bare XML, form pairs.
+"""Parse HTTP requests: GET pairs, a form or multipart field `xml`, bare XML, form pairs.
 
-Skycore's own order: the form field xml if it is there; else, without an action among the query or
-form keys, the body itself; else the keys. Names of tags, keys and fields may have any letter case.
+The order is Skycore's: the form field xml if there is one; otherwise the body itself unless the
+query or form has an action; otherwise the pairs. Letter case does not matter in names.
 """
 
 import re
@@ -12,8 +12,8 @@ from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from local.simulator.answers import RefusalError
-from local.simulator.catalogue import action_named, table
+from skycore_simulator.replies import RefusalError
+from skycore_simulator.tables import action_named, table
 
 MEDIA = ("IMAGE", "AUDIO", "VIDEO", "VCARD", "ICAL", "PDF", "PASSBOOK", "PERSONALIZED-IMAGE")
 CREDENTIALS = ("API_KEY", "USER", "PASS")
@@ -23,10 +23,10 @@ _CUSTOMTEXT = re.compile(r"CUSTOMTEXT_(\d+)")
 
 @dataclass
 class Call:
-    """One request as understood.
+    """One parsed request.
 
-    fields has upper-case names: text; SLIDE and CUSTOMTEXT are lists of maps, DATA and PASSDATA
-    are maps. received has them under the names that came, fields under the newest names.
+    Names are upper case. Values are text, except that SLIDE and CUSTOMTEXT are lists of maps and
+    DATA and PASSDATA are maps. `received` has the names as sent, `fields` the newest names.
     """
 
     transport: str
@@ -38,12 +38,12 @@ class Call:
     received: dict[str, Any] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
-        """A text field, empty when absent."""
+        """Return a text field, or an empty string."""
         value = self.fields.get(name, "")
         return value if isinstance(value, str) else ""
 
     def values(self) -> list[str]:
-        """Every text in the request, the key included."""
+        """Return every text in the request, including the key."""
         found = list(self.credentials.values())
         pending = list(self.fields.values())
         while pending:
@@ -55,8 +55,8 @@ class Call:
         return found
 
 
-def read(method: str, query: str, content_type: str, body: bytes) -> Call:
-    """The call in a request. What cannot be read has no action and no fields; see also fill."""
+def parse_http(method: str, query: str, content_type: str, body: bytes) -> Call:
+    """Return the call in a request with its text; parse_fields reads the text."""
     pairs = _pairs(query)
     if method == "GET":
         return Call("get", query, fields=dict(pairs))
@@ -76,11 +76,11 @@ def read(method: str, query: str, content_type: str, body: bytes) -> Call:
     return Call("raw", body.decode("utf-8", "surrogateescape"))
 
 
-def fill(call: Call) -> None:
-    """Turns the text of a call into action, credentials and fields.
+def parse_fields(call: Call) -> None:
+    """Set action, credentials and fields from the text of a call.
 
-    Raises RefusalError: E108 for XML that does not parse or declares a document type, E100 for
-    nothing at all or another root.
+    Raises RefusalError: E108 for XML that does not parse or has a DOCTYPE, E100 for an empty
+    request or another root element.
     """
     if call.transport in ("get", "keys"):
         if not call.fields:

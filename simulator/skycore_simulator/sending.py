@@ -1,17 +1,17 @@
-"""From an accepted message to its postbacks."""
+"""Record an accepted message and plan its postbacks."""
 
 import base64
 from dataclasses import dataclass
 from typing import Any
 
-from local.simulator import checks, magic
-from local.simulator.catalogue import table
-from local.simulator.journal import Message, now
-from local.simulator.notifications import Notification
-from local.simulator.reading import Call
-from local.simulator.simulator import Simulator
-from local.simulator.slides import needs_encoding
-from local.simulator.state import Template, letters
+from skycore_simulator import checks, magic
+from skycore_simulator.journal import Message, now
+from skycore_simulator.notifications import Notification
+from skycore_simulator.request_parser import Call
+from skycore_simulator.simulator import Simulator
+from skycore_simulator.slides import needs_encoding
+from skycore_simulator.state import Template, random_text
+from skycore_simulator.tables import table
 
 SPID = "0001890"
 HANDSET = "motol7c"
@@ -20,7 +20,7 @@ DEFAULT_DDM_TITLE = "Device Discovery"
 
 @dataclass
 class Draft:
-    """What is to be sent to one number."""
+    """A message to one number."""
 
     kind: str  # sms or mms
     to: str
@@ -29,11 +29,11 @@ class Draft:
     text: str = ""
     template: Template | None = None
     scheduled_id: str | None = None
-    encode: bool = False  # sendMMS tells when its audio or video is encoded
+    encode: bool = False  # sendMMS sends N013 when its audio or video is encoded
 
 
 def send(simulator: Simulator, call: Call, draft: Draft) -> Message:
-    """Notes the message as accepted and starts its postbacks."""
+    """Record the message as accepted and start its postbacks."""
     template = draft.template
     message = Message(
         id=simulator.journal.next_id(),
@@ -47,7 +47,7 @@ def send(simulator: Simulator, call: Call, draft: Draft) -> Message:
         text=draft.text,
         subject=(call.get("CUSTOMSUBJECT") or template.subject) if template else "",
         mms_id=template.id if template else "",
-        slides=_shown_slides(call, template) if template else [],
+        slides=_slides_with_overrides(call, template) if template else [],
         fields=call.fields,
         outcome=_outcome(simulator, call, draft.to),
     )
@@ -70,14 +70,14 @@ def _plan(simulator: Simulator, call: Call, draft: Draft, message: Message) -> l
         "TO": draft.to,
         "TRACKINGID": draft.tracking_id,
         "SPID": SPID,
-        "AGGREGATORID": "-".join(letters(5, "0123456789") for _ in range(5)),
+        "AGGREGATORID": "-".join(random_text(5, "0123456789") for _ in range(5)),
         "HANDSET": HANDSET,
         "MMSID": message.mms_id or None,
         "SCHEDULEDID": draft.scheduled_id,
-        "FROM_MASK": call.get("FROM_MASK")[: checks.LONGEST_MASK] or None,
+        "FROM_MASK": call.get("FROM_MASK")[: checks.MAX_MASK_LENGTH] or None,
     }
     plan = _discovery(simulator, call, message, facts)
-    steps = _degraded(call, draft, outcome[draft.kind], message)
+    steps = _fallback_steps(call, draft, outcome[draft.kind], message)
     fails_before_sending = bool(steps) and steps[0][0] in ("E011", "E012", "E013")
     if draft.encode and needs_encoding(message.slides) and not fails_before_sending:
         plan.append(Notification("mms_encode", "N013", {"MMSID": message.mms_id}, message))
@@ -98,28 +98,26 @@ def _shape(kind: str, code: str) -> str:
     return "mms_fallback" if code in ("N202", "E202") else "mms_mt"
 
 
-def _degraded(call: Call, draft: Draft, steps: list[Any], message: Message) -> list[Any]:
-    """An MMS that goes out as an SMS fails instead where DISABLEFALLBACKSMS says yes."""
+def _fallback_steps(call: Call, draft: Draft, steps: list[Any], message: Message) -> list[Any]:
+    """Return the steps of an MMS; a fallback SMS becomes a failure with DISABLEFALLBACKSMS."""
     falls_back = any(len(step) > 2 and step[2].get("SENTAS") == "SMS" for step in steps)
     if draft.template is None or not falls_back:
         return steps
     rules = {**draft.template.fallback, **call.fields}
-    if checks.says_yes(rules.get("DISABLEFALLBACKSMS")):
+    if checks.is_yes(rules.get("DISABLEFALLBACKSMS")):
         return [["N101", "Message Sent"], ["E102", "Message Sent/NotSupported"]]
     words = rules.get("FALLBACKSMSTEXT") or message.subject
-    linked = not checks.says_yes(rules.get("DISABLEFALLBACKSMSLINK"))
-    message.fallback = f"{words} https://mms.example/{letters(8)}" if linked else words
+    linked = not checks.is_yes(rules.get("DISABLEFALLBACKSMSLINK"))
+    message.fallback = f"{words} https://mms.example/{random_text(8)}" if linked else words
     return steps
 
 
 def _discovery(
     simulator: Simulator, call: Call, message: Message, facts: dict[str, Any]
 ) -> list[Notification]:
-    """The device discovery message: with DDMTEXT, to a handset not yet known or when forced."""
+    """Return the device discovery postbacks: with DDMTEXT, for an unknown handset or if forced."""
     known = simulator.state.known_handsets
-    if not call.get("DDMTEXT") or (
-        message.to in known and not checks.says_yes(call.get("DDMFORCE"))
-    ):
+    if not call.get("DDMTEXT") or (message.to in known and not checks.is_yes(call.get("DDMFORCE"))):
         return []
     known.add(message.to)
     ordinary = [["N501", "Message Sent"], ["N502", "Message Sent/Delivered"]]
@@ -130,7 +128,7 @@ def _discovery(
     ]
 
 
-def _shown_slides(call: Call, template: Template) -> list[dict[str, Any]]:
+def _slides_with_overrides(call: Call, template: Template) -> list[dict[str, Any]]:
     slides = [dict(slide) for slide in template.slides]
     for group in call.fields.get("CUSTOMTEXT", []):
         number = int(group.get("SLIDE", "0") or 0)
@@ -144,10 +142,10 @@ def _first(message: Message, kind: str) -> str | None:
 
 
 def campaign_tracking_id(scheduled_id: str) -> str:
-    """One tracking id for all messages of a campaign send; it holds the SCHEDULEDID."""
+    """Return the tracking id of all messages of a campaign send; it contains the SCHEDULEDID."""
     return base64.b64encode(f"MMS_{scheduled_id}".encode()).decode()
 
 
 def subscriber_tracking_id() -> str:
-    """The hyphenated kind that sendMessageBySubscriberRef answers with."""
-    return f"{letters(6)}-{letters(4)}-{letters(3)}"
+    """Return a hyphenated tracking id, as sendMessageBySubscriberRef returns."""
+    return f"{random_text(6)}-{random_text(4)}-{random_text(3)}"

@@ -1,4 +1,4 @@
-"""Skycore's side of one account: a call comes in, a reply goes out, postbacks follow."""
+"""One Skycore account: answers calls and sends the postbacks that follow."""
 
 import importlib
 import pkgutil
@@ -7,72 +7,74 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from local.simulator import actions, checks, magic
-from local.simulator.answers import Element, RefusalError, refused, render
-from local.simulator.catalogue import table
-from local.simulator.delivery import Postman
-from local.simulator.journal import Journal, Request
-from local.simulator.limits import Limits
-from local.simulator.notifications import Notification
-from local.simulator.reading import Call, fill
-from local.simulator.settings import Settings
-from local.simulator.state import State, md5_hex
+from skycore_simulator import actions, checks, magic
+from skycore_simulator.delivery import PostbackSender
+from skycore_simulator.journal import Journal, Request
+from skycore_simulator.limits import Limits
+from skycore_simulator.notifications import Notification
+from skycore_simulator.replies import Element, RefusalError, refused, render
+from skycore_simulator.request_parser import Call, parse_fields
+from skycore_simulator.settings import Settings
+from skycore_simulator.state import State, md5_hex
+from skycore_simulator.tables import table
 
 type Handler = Callable[["Simulator", Call], list[Element]]
 
 
 class Simulator:
-    """One account with its settings, its data, its limits, its journal and its postbacks."""
+    """One account with its settings, data, limits, journal and postbacks."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.journal = Journal()
-        self.postman = Postman(self.journal)
-        self._chance: random.Random = random.SystemRandom()  # leaves the seed of the tests alone
+        self.postback_sender = PostbackSender(self.journal)
+        self._random: random.Random = (
+            random.SystemRandom()
+        )  # independent of a seed that a test sets
         self.settings = settings or Settings()
         self.base_url = ""
         self.reset()
 
     @property
     def settings(self) -> Settings:
-        """The settings in force."""
+        """The current settings."""
         return self._settings
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
         settings.check()
         self._settings = settings
-        self.postman.settings = settings
+        self.postback_sender.settings = settings
 
     def reset(self, seeded: bool = True) -> None:
-        """Forgets messages, requests, postbacks and counts; the first data is there again."""
+        """Forget messages, requests, postbacks and counts; restore the seed data if `seeded`."""
         self.state = State(seeded)
         self.limits = Limits()
         self.journal.clear()
 
     def mode(self, call: Call) -> str:
-        """How the connection behaves for this call."""
+        """Return the connection mode of this call."""
         mode = magic.mode_in(call) or self.settings.mode
         if mode != "normal":
             return mode
-        return next(self._drawn(kind="mode"), "normal")
+        return next(self._random_faults(kind="mode"), "normal")
 
-    def _drawn(self, kind: str) -> Iterator[str]:
-        """What the weather has for this request, among modes or among error codes."""
-        for name, percent in self.settings.weather.items():
+    def _random_faults(self, kind: str) -> Iterator[str]:
+        """Yield the random faults of this request, modes or error codes."""
+        for name, percent in self.settings.faults.items():
             is_code = name not in table("modes")
-            if is_code == (kind == "code") and self._chance.random() * 100 < percent:
+            if is_code == (kind == "code") and self._random.random() * 100 < percent:
                 yield name
 
     def understand(self, call: Call) -> str | None:
-        """Fills the call; the code of the refusal if it cannot be read."""
+        """Parse the fields of the call; return the error code if they cannot be parsed."""
         try:
-            fill(call)
+            parse_fields(call)
         except RefusalError as refusal:
             return refusal.code
         return None
 
     def answer(self, call: Call, entry: Request, unreadable: str | None = None) -> str:
-        """Does what the call asks for and gives the XML of the reply."""
+        """Perform the call and return the XML of the reply."""
         try:
             handler = self._admit(call, unreadable)
             checks.mandatory(call)
@@ -93,19 +95,19 @@ class Simulator:
             raise RefusalError("E101")
         self._authenticate(call)
         self.limits.take(self.settings, call.action)
-        code = self._forced(call)
+        code = self._requested_error(call)
         if code:
             raise RefusalError(code, 1, checks.echo(call))
         return handlers()[call.action]
 
-    def _forced(self, call: Call) -> str | None:
+    def _requested_error(self, call: Call) -> str | None:
         settings = self.settings
         if settings.next_errors:
             return settings.next_errors.pop(0)
         for action in (call.action or "", "*"):
             if action in settings.error_for_action:
                 return settings.error_for_action[action]
-        if code := next(self._drawn(kind="code"), None):
+        if code := next(self._random_faults(kind="code"), None):
             return code
         values = call.values()
         if code := magic.error_in(values):
@@ -148,14 +150,14 @@ class Simulator:
         return user == self.settings.user and digest.lower() == md5_hex(self.settings.password)
 
     def notify(self, *notifications: Notification, after: float = 0.0) -> None:
-        """Sends postbacks in the background, the first one after so many seconds."""
+        """Send postbacks in the background, the first one after `after` seconds."""
         if notifications:
-            self.postman.send(notifications, after)
+            self.postback_sender.send(notifications, after)
 
 
 @cache
 def handlers() -> dict[str, Handler]:
-    """The function for each action, gathered from the modules of the actions package."""
+    """Return the function of each action, from the modules of the actions package."""
     found: dict[str, Any] = {}
     for module in pkgutil.iter_modules(actions.__path__):
         found.update(importlib.import_module(f"{actions.__name__}.{module.name}").HANDLERS)

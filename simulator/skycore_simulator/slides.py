@@ -1,14 +1,14 @@
-"""The rules for the slides of an MMS, in the order in which Skycore would stumble over them."""
+"""The rules for the slides of an MMS, in the order in which Skycore checks them."""
 
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.simulator.answers import Element, RefusalError
+from skycore_simulator.replies import Element, RefusalError
 
-MOST = 8
-LONGEST_TEXT = 5000
-LONGEST_DURATION = 60  # seconds; Skycore advises 30
+MAX_SLIDES = 8
+MAX_TEXT_LENGTH = 5000
+MAX_DURATION = 60  # seconds; Skycore advises 30
 OBJECTS = ("VCARD", "ICAL", "PDF", "PASSBOOK")
 MEDIA = ("IMAGE", "AUDIO", "VIDEO")
 NOT_FETCHED = {
@@ -28,19 +28,19 @@ ENDINGS = {
 _KNOWN_ENDINGS = set.union(*ENDINGS.values())
 
 
-def check(slides: list[dict[str, Any]], said: list[Element]) -> None:
-    """Raises RefusalError with the number of the slide in its text."""
-    if len(slides) > MOST:
-        raise RefusalError("E225", echo=said)
+def check(slides: list[dict[str, Any]], echoed: list[Element]) -> None:
+    """Raise RefusalError for the first invalid slide, with its number in the text."""
+    if len(slides) > MAX_SLIDES:
+        raise RefusalError("E225", echo=echoed)
     for number, slide in enumerate(slides, 1):
         code = _fault(slide)
         if code:
-            place = LONGEST_TEXT if code == "E228" else number
-            raise RefusalError(code, place, said)
+            place = MAX_TEXT_LENGTH if code == "E228" else number
+            raise RefusalError(code, place, echoed)
 
 
 def needs_encoding(slides: list[dict[str, Any]]) -> bool:
-    """Whether there is audio or video, which takes Skycore a while."""
+    """Return whether there is audio or video, which takes Skycore time to encode."""
     return any(slide.get("AUDIO") or slide.get("VIDEO") for slide in slides)
 
 
@@ -56,7 +56,7 @@ def _fault(slide: dict[str, Any]) -> str | None:
         "E224": bool(objects and media),
         "E226": "AUDIO" in media and "VIDEO" in media,
         "E227": "VIDEO" in media and "IMAGE" in media,
-        "E228": len(slide.get("TEXT", "")) > LONGEST_TEXT,
+        "E228": len(slide.get("TEXT", "")) > MAX_TEXT_LENGTH,
         "E229": bool(repeated) or any(_of_another_kind(name, slide[name]) for name in media),
         "E230": not _possible_duration(slide.get("DURATION", "")),
     }
@@ -86,5 +86,5 @@ def _possible_duration(duration: str) -> bool:
     if not duration.strip():
         return True
     return bool(re.fullmatch(r"[0-9]{1,3}", duration.strip())) and (
-        1 <= int(duration) <= LONGEST_DURATION
+        1 <= int(duration) <= MAX_DURATION
     )

@@ -1,4 +1,4 @@
-"""What the account has: templates, campaigns, subscribers, passes, users. In memory only."""
+"""The account's data: templates, campaigns, subscribers, passes, users. In memory only."""
 
 import base64
 import hashlib
@@ -10,12 +10,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.simulator.catalogue import table
+from skycore_simulator.tables import table
 
 
 @dataclass
 class Template:
-    """A stored MMS; usable from ready_at (monotonic seconds) on, unless its media are ruined."""
+    """A stored MMS, usable from ready_at (monotonic seconds) unless its media are ruined."""
 
     id: str
     name: str
@@ -67,7 +67,7 @@ class PassData:
 
 
 class State:
-    """Everything that requests create, change and remove. New ids differ from run to run."""
+    """Everything that requests create, change and delete. New ids differ from run to run."""
 
     def __init__(self, seeded: bool = True) -> None:
         self._numbers = itertools.count(int(time.time() * 1000) % 10**10)
@@ -105,25 +105,25 @@ class State:
         self.inbox = {row["id"]: ["text.txt"] for row in seed["inbox"]}
 
     def campaign(self, reference: str) -> Campaign | None:
-        """The campaign with this id or, as newer pages have it, this reference."""
+        """Return the campaign with this id or, as in newer documents, this reference."""
         by_ref = (c for c in self.campaigns.values() if c.ref == reference)
         return self.campaigns.get(reference) or next(by_ref, None)
 
-    def number(self) -> str:
-        """A new number, for MMSIDs, campaigns and the like."""
+    def new_id(self) -> str:
+        """Return a new number, for MMSIDs, campaigns and the like."""
         return str(next(self._numbers))
 
-    def tracking_id(self, prefix: str, plain: bool = False) -> str:
-        """SMS_… or MMS_… with a new number, mostly base64 of that: Skycore has shown both."""
-        text = f"{prefix}_{self.number()}"
+    def new_tracking_id(self, prefix: str, plain: bool = False) -> str:
+        """Return SMS_… or MMS_… with a new number, in base64 unless `plain`: Skycore uses both."""
+        text = f"{prefix}_{self.new_id()}"
         return text if plain else base64.b64encode(text.encode()).decode()
 
 
 def md5_hex(password: str) -> str:
-    """The form in which Skycore wants a password: MD5, 32 hexadecimal digits."""
+    """Return the MD5 of a password in hexadecimal, as Skycore expects it."""
     return hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
 
 
-def letters(count: int, alphabet: str = string.ascii_letters + string.digits) -> str:
-    """So many random letters and digits."""
+def random_text(count: int, alphabet: str = string.ascii_letters + string.digits) -> str:
+    """Return `count` random letters and digits."""
     return "".join(secrets.choice(alphabet) for _ in range(count))

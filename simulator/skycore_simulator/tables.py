@@ -1,4 +1,4 @@
-"""The simulator's own tables: actions, errors, delivery outcomes, connection modes, first data."""
+"""The tables in data/: actions, errors, delivery outcomes, connection modes, seed data."""
 
 import json
 from functools import cache
@@ -10,7 +10,7 @@ DATA = Path(__file__).parent / "data"
 
 @cache
 def table(name: str) -> dict[str, Any]:
-    """One of the JSON tables in the data folder, by its file name without ending."""
+    """Return a JSON table of the data folder by its file name without the extension."""
     loaded: dict[str, Any] = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
     return loaded
 
@@ -25,12 +25,12 @@ def _spellings() -> dict[str, str]:
 
 
 def action_named(spelling: str) -> str | None:
-    """The documented name of an action, from any letter case or an older name; else None."""
+    """Return the documented name of an action, given in any letter case or by an older name."""
     return _spellings().get(spelling.strip().lower())
 
 
 def error_info(code: str, place: int | str | None = None) -> str:
-    """The ERRORINFO text of a code; place takes the place of the lone X in it."""
+    """Return the ERRORINFO text of a code; `place` replaces the lone X in it."""
     text: str = table("errors").get(code, "Unspecified error")
     if place is None:
         return text

@@ -1,10 +1,10 @@
-"""Which of the fields in a request Skycore would not know: it ignores them, a test should not."""
+"""Find the fields of a request that Skycore ignores because it does not know them."""
 
 import re
 
-from local.simulator import pass_data
-from local.simulator.catalogue import table
-from local.simulator.reading import MEDIA, Call
+from skycore_simulator import pass_data
+from skycore_simulator.request_parser import MEDIA, Call
+from skycore_simulator.tables import table
 
 _IN_SLIDE = {*MEDIA, "TEXT", "DURATION", "REPEATED"}
 _IN_PASS = {
@@ -17,8 +17,8 @@ _PLACE = re.compile(
 )
 
 
-def unknown(call: Call) -> list[str]:
-    """Their names, groups with a slash: SLIDE/MUSIC."""
+def unknown_fields(call: Call) -> list[str]:
+    """Return their names; one inside a group has a slash, such as SLIDE/MUSIC."""
     if call.action is None:
         return sorted(call.received)
     facts = table("actions")[call.action]

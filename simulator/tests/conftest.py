@@ -1,11 +1,11 @@
-"""Fixtures: one simulator for all tests, put back to its first state before each."""
+"""Fixtures: one simulator for all tests, reset before each."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from local.simulator.settings import Settings
-from tests.unit.simulator.harness import KEY, Receiver, Skycore
+from simulator_harness import KEY, Receiver, Skycore
+from skycore_simulator.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +34,11 @@ def receiver(skycore: Skycore, listening: Receiver) -> Receiver:
     listening.clear()
     skycore.set(postback_url=listening.url)
     return listening
+
+
+@pytest.fixture
+def page() -> Iterator[Skycore]:
+    """A simulator with its page."""
+    skycore = Skycore(page=True)
+    yield skycore
+    skycore.close()

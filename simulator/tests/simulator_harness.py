@@ -1,26 +1,23 @@
-"""A simulator on a loopback port, a client that speaks all forms of request, and a receiver."""
+"""A simulator on a loopback port, a client that uses all request formats, and a receiver."""
 
-import asyncio
 import http.server
 import re
 import threading
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
 
 import requests
 
-from local.simulator.server import Server as SimulatorServer
-from local.simulator.settings import Settings
-from local.simulator.simulator import Simulator
+from skycore_simulator.settings import Settings
+from skycore_simulator.testing import RunningSimulator
 
 KEY = "key0123456789abcdef0123456789abcd"
 
 
 class Receiver:
-    """Takes postbacks and answers each with the next of the statuses, else 200."""
+    """Receives postbacks and answers with the next of the statuses, or with 200."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, bytes]] = []
@@ -65,34 +62,26 @@ class Receiver:
         return {child.tag: child.text or "" for child in ET.fromstring(body)}
 
 
-class Skycore:
-    """The running simulator, seen from outside."""
+class Skycore(RunningSimulator):
+    """A running simulator and a client of it."""
 
-    def __init__(self, prepare: Callable[[SimulatorServer], None] = lambda _: None) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self.simulator = Simulator(Settings(api_key=KEY))
-        self.server = SimulatorServer(self.simulator)
-        prepare(self.server)
-        self._run(self.server.start())
+    def __init__(self, **options: Any) -> None:
+        super().__init__(Settings(api_key=KEY), **options)
         self.session = requests.Session()
         self.session.trust_env = False
-        self.url = self.server.url + "API/wxml/1.3/index.php"
-
-    def _run(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
 
     def close(self) -> None:
-        self._run(self.server.stop())
+        super().close()
         self.session.close()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         answer = self.session.request(method, f"{self.server.url}_control/{path}", json=body)
         assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def read_page(self, path: str, status: int = 200) -> Any:
+        answer = self.session.get(f"{self.server.url}_page/{path}")
+        assert answer.status_code == status, answer.text
         return answer.json()
 
     def set(self, **settings: Any) -> None:
@@ -102,14 +91,14 @@ class Skycore:
         return self.session.post(self.url, data={"xml": xml}, timeout=timeout)
 
     def call(self, action: str, transport: str = "form", **fields: Any) -> dict[str, Any]:
-        """The reply as a map; a repeated element is a list."""
+        """Return the reply as a map; a repeated element is a list."""
         xml = request_xml(action, **fields)
         if transport == "get":
             pairs = {"action": action.lower(), "api_key": KEY, **flat(fields)}
             answer = self.session.get(self.url, params=pairs)
         elif transport == "raw":
-            label = {"Content-Type": "application/x-www-form-urlencoded"}
-            answer = self.session.post(self.url, data=xml.encode(), headers=label)
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = self.session.post(self.url, data=xml.encode(), headers=headers)
         elif transport == "multipart":
             answer = self.session.post(self.url, files={"XML": (None, xml)})
         elif transport == "keys":
@@ -121,15 +110,15 @@ class Skycore:
         return as_map(ET.fromstring(_repaired(answer.text)))
 
     def settle(self) -> None:
-        """Waits until no postback is on its way."""
+        """Wait until no postback is pending."""
         until = time.monotonic() + 10
-        while self.simulator.postman.pending:
+        while self.simulator.postback_sender.pending:
             assert time.monotonic() < until
             time.sleep(0.005)
 
 
 def _repaired(reply: str) -> str:
-    """The reply with its raw parts made well-formed."""
+    """Return the reply with its raw parts made well-formed."""
     html = re.sub(
         r"<EMAILHTML>(.*)</EMAILHTML>",
         r"<EMAILHTML><![CDATA[\1]]></EMAILHTML>",

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local.simulator.catalogue import action_named, table
-from local.simulator.simulator import handlers
-from tests.unit.simulator.harness import Receiver, Skycore, request_xml
+from simulator_harness import Receiver, Skycore, request_xml
+from skycore_simulator.simulator import handlers
+from skycore_simulator.tables import action_named, table
 
 TO, FROM = "17743199144", "60856"
 SLIDES = [

@@ -1,13 +1,13 @@
-"""The line: a second address that can be cut while the rest goes on."""
+"""The API port: a second port that can be closed while everything else goes on."""
 
 import asyncio
 
 import pytest
 import requests
 
-from local.simulator.line import Line
-from local.simulator.server import Server
-from local.simulator.simulator import Simulator
+from skycore_simulator.api_port import ApiPort
+from skycore_simulator.server import Server
+from skycore_simulator.simulator import Simulator
 
 QUERY = "?action=sendsms&api_key=k&to=17743199144&from=60856&text=a"
 
@@ -19,25 +19,25 @@ def asked(url: str, session: requests.Session | None = None) -> str:
         return "refused"
 
 
-def test_a_cut_line_refuses_connections_and_comes_back() -> None:
+def test_a_closed_api_port_refuses_connections_until_it_is_opened() -> None:
     async def check() -> None:
-        server = Server(Simulator(), line=Line("127.0.0.1"))
+        server = Server(Simulator(), api_port=ApiPort("127.0.0.1"))
         await server.start()
-        assert server.line is not None
-        line, control = server.line.url + QUERY, server.url + "_control/line"
+        assert server.api_port is not None
+        api, control = server.api_port.url + QUERY, server.url + "_control/line"
         with requests.Session() as session:
             ask = lambda url, how=None: asyncio.to_thread(asked, url, how)  # noqa: E731
-            assert "Success" in await ask(line, session)  # which keeps its connection open
+            assert "Success" in await ask(api, session)  # the session keeps its connection open
             change = lambda wanted: asyncio.to_thread(  # noqa: E731
                 requests.patch, control, json={"open": wanted}, timeout=5
             )
-            assert (await change(False)).json() == {"url": server.line.url, "open": False}
-            assert await ask(line, session) == "refused"
-            assert await ask(line) == "refused"
+            assert (await change(False)).json() == {"url": server.api_port.url, "open": False}
+            assert await ask(api, session) == "refused"
+            assert await ask(api) == "refused"
             assert "Success" in await ask(server.url + QUERY)
             assert (await change(False)).status_code == 200
             assert (await change(True)).json()["open"] is True
-            assert "Success" in await ask(line)
+            assert "Success" in await ask(api)
             assert (await change("yes")).status_code == 400
         await server.stop()
 
@@ -45,7 +45,7 @@ def test_a_cut_line_refuses_connections_and_comes_back() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
-def test_without_a_line_there_is_none_to_cut(skycore, method) -> None:
+def test_without_an_api_port_there_is_none_to_close(skycore, method) -> None:
     answer = skycore.session.request(
         method, f"{skycore.server.url}_control/line", json={"open": False}
     )

@@ -1,19 +1,22 @@
 """The control API, and the program itself."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from local.simulator.__main__ import arguments, main
-from local.simulator.settings import Settings
-from tests.unit.simulator.harness import Receiver, Skycore
+import skycore_simulator
+from simulator_harness import Receiver, Skycore
+from skycore_simulator.command_line import build_parser, main
+from skycore_simulator.settings import Settings
 
 SMS = {"TO": "17743199144", "FROM": "60856", "TEXT": "Hello"}
 
@@ -42,6 +45,24 @@ def test_wrong_settings_change_nothing(
     assert answer.status_code == 400
     assert word in answer.json()["error"]
     assert skycore.control("GET", "settings") == before
+
+
+@pytest.mark.parametrize(
+    "changes, faults",
+    [
+        ({"weather": {"half": 5}}, {"half": 5}),
+        ({"faults": {"half": 5}}, {"half": 5}),
+        ({"faults": {"half": 5}, "weather": {"E106": 9}}, {"half": 5}),
+        ({"weather": {"E106": 9}, "faults": {"half": 5}}, {"half": 5}),
+    ],
+    ids=str,
+)
+def test_faults_keep_their_older_name(
+    skycore: Skycore, changes: dict[str, Any], faults: dict[str, int]
+) -> None:
+    shown = skycore.control("PATCH", "settings", changes)
+    assert shown == skycore.control("GET", "settings")
+    assert shown["faults"] == shown["weather"] == faults
 
 
 def test_null_is_the_default() -> None:
@@ -162,8 +183,11 @@ def test_reset_forgets_all_but_the_settings(skycore: Skycore) -> None:
 
 
 def run(*options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "local.simulator", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "skycore_simulator", *options]
+    environment = {**os.environ, "PYTHONPATH": str(Path(skycore_simulator.__file__).parents[1])}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_the_program_starts_serves_and_stops(skycore: Skycore, receiver: Receiver) -> None:
@@ -187,7 +211,7 @@ def test_a_taken_port_is_named(skycore: Skycore) -> None:
     with run("--port", str(skycore.server.port)) as program:
         _, problem = program.communicate(timeout=10)
     assert program.returncode == 1
-    assert f"port {skycore.server.port}: it is taken; choose another with --port" in problem
+    assert f"port {skycore.server.port}: it is in use; choose another with --port" in problem
 
 
 @pytest.mark.parametrize(
@@ -199,20 +223,18 @@ def test_a_taken_port_is_named(skycore: Skycore) -> None:
     ],
 )
 def test_a_wrong_command_line_is_named(
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     options: list[str],
     word: str,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["simulator", *options])
     with pytest.raises(SystemExit) as stopped:
-        main()
+        main(options)
     assert stopped.value.code == 2
     assert word in capsys.readouterr().err
 
 
 def test_the_help_names_every_option() -> None:
-    text = arguments().format_help()
+    text = build_parser().format_help()
     for option in (
         "port",
         "host",
@@ -226,5 +248,9 @@ def test_the_help_names_every_option() -> None:
         "max-per-minute",
         "max-per-day",
         "log-file",
+        "no-page",
+        "api-port",
+        "reply-content-type",
+        "version",
     ):
         assert f"--{option}" in text

@@ -1,4 +1,4 @@
-"""Weather: a share of the requests goes wrong, in one way or another."""
+"""Faults: a share of the requests fails."""
 
 import random
 from collections import Counter
@@ -6,13 +6,13 @@ from collections import Counter
 import pytest
 import requests
 
-from tests.unit.simulator.harness import Skycore
+from simulator_harness import Skycore
 
 SMS = {"TO": "17743199144", "FROM": "60856", "TEXT": "Hello"}
 
 
 @pytest.mark.parametrize(
-    "weather, outcome",
+    "faults, outcome",
     [
         ({"E106": 100}, "E106"),
         ({"E106": 0}, "Success"),
@@ -23,29 +23,29 @@ SMS = {"TO": "17743199144", "FROM": "60856", "TEXT": "Hello"}
     ],
     ids=str,
 )
-def test_all_or_none(skycore: Skycore, weather, outcome) -> None:
-    skycore.set(weather=weather)
+def test_every_request_fails_or_none(skycore: Skycore, faults, outcome) -> None:
+    skycore.set(faults=faults)
     assert seen(skycore) == outcome
 
 
-def test_a_share(skycore: Skycore) -> None:
-    skycore.simulator._chance = random.Random(1)
-    skycore.set(weather={"http500": 20, "E106": 50})
+def test_a_share_of_the_requests_fails(skycore: Skycore) -> None:
+    skycore.simulator._random = random.Random(1)
+    skycore.set(faults={"http500": 20, "E106": 50})
     counted = Counter(seen(skycore) for _ in range(200))
     assert set(counted) == {"HTTP 500", "E106", "Success"}
     assert 20 < counted["HTTP 500"] < 60
     assert 50 < counted["E106"] < 110
 
 
-def test_a_magic_number_is_stronger(skycore: Skycore) -> None:
-    skycore.set(weather={"http500": 100})
+def test_a_magic_number_outranks_faults(skycore: Skycore) -> None:
+    skycore.set(faults={"http500": 100})
     assert seen(skycore, TO="15005550108") == "empty"
 
 
-@pytest.mark.parametrize("weather", [{"storm": 5}, {"half": 101}, {"half": -1}, {"half": "5"}])
-def test_wrong_weather_is_refused(skycore: Skycore, weather) -> None:
+@pytest.mark.parametrize("faults", [{"storm": 5}, {"half": 101}, {"half": -1}, {"half": "5"}])
+def test_invalid_faults_are_refused(skycore: Skycore, faults) -> None:
     url = f"{skycore.server.url}_control/settings"
-    assert skycore.session.patch(url, json={"weather": weather}).status_code == 400
+    assert skycore.session.patch(url, json={"faults": faults}).status_code == 400
 
 
 def seen(skycore: Skycore, **changes: str) -> str:

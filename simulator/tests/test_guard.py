@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.simulator.harness import Skycore
+from simulator_harness import Skycore
 
 OWN = "http://{host}"
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.simulator import limits
-from local.simulator.answers import RefusalError
-from local.simulator.limits import Limits, most_in
-from local.simulator.settings import Settings
-from tests.unit.simulator.harness import Skycore
+from simulator_harness import Skycore
+from skycore_simulator import limits
+from skycore_simulator.limits import Limits, max_in_window
+from skycore_simulator.replies import RefusalError
+from skycore_simulator.settings import Settings
 
 SMS = {"TO": "17743199144", "FROM": "60856", "TEXT": "Hello"}
 
@@ -69,4 +69,4 @@ def test_the_refusal_names_the_seconds_and_sends_nothing(skycore: Skycore) -> No
 def test_most_in_a_window(times: list[int], length: int) -> None:
     ordered = sorted(times)
     slow = max((sum(t <= u < t + length for u in ordered) for t in ordered), default=0)
-    assert most_in(ordered, length) == slow
+    assert max_in_window(ordered, length) == slow

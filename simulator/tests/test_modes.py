@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 import pytest
 import requests
 
-from local.simulator.catalogue import table
-from tests.unit.simulator.harness import Skycore, request_xml
+from simulator_harness import Skycore, request_xml
+from skycore_simulator.tables import table
 
 FROM = "60856"
 ORDINARY = "17743199144"

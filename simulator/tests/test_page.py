@@ -1,30 +1,17 @@
-"""The page's routes, without a stack behind them."""
+"""The page's routes, and the interface for a column of another program."""
 
-from __future__ import annotations
-
+import asyncio
 import json
 import time
 
 import pytest
+from aiohttp import web
 
-from local.page.page import STATIC
+from simulator_harness import Skycore
+from skycore_simulator.page.extension import PageExtension
+from skycore_simulator.page.routes import STATIC, TITLE
 
 SMS = {"FROM": "60856", "TEXT": "Hello"}
-STACK = {
-    "api_url": "http://127.0.0.1:9/v1",
-    "region": "us-east-1",
-    "stack_name": "skycore",
-    "event_queue_url": "http://127.0.0.1:9/queue",
-    "endpoint_url": "http://127.0.0.1:9",
-    "event_topic_arn": "arn:aws:sns:us-east-1:0:topic",
-    "postback_url": "http://127.0.0.1:9/v1/postbacks/secret-token",
-    "access_key_id": "caller",
-    "secret_access_key": "secret-of-the-caller",
-    "admin_access_key_id": "admin",
-    "admin_secret_access_key": "secret-of-the-admin",
-    "table_name": "table",
-    "parameters": {"SkycoreUrl": "http://127.0.0.1:9999/"},
-}
 
 
 def test_the_page_is_at_the_root_and_loads_nothing_from_elsewhere(page):
@@ -44,91 +31,42 @@ def test_a_request_to_skycore_at_the_root_is_still_one(page):
     assert "E102" in page.session.post(page.server.url, data={"action": "sendsms"}).text
 
 
-def test_before_the_stack_is_up(page):
-    assert page.read("stack")["up"] is False
-    assert page.read("start")["handsets"] == []
-    assert page.read("queues", 503) == {"error": "the stack is coming up"}
-    answer = page.session.post(f"{page.server.url}_page/call", json={"path": "/messages"})
-    assert answer.status_code == 503
-
-
-def test_no_secret_reaches_the_browser(page):
-    page.stack_file.write_text(json.dumps(STACK))
-    page.set(postback_url=STACK["postback_url"], retry_seconds=0.01)
-    page.call("sendSMS", TO="17743199144", **SMS)
-    page.settle()
-    start = page.read("start")
-    assert start["stack"]["up"] is True
-    assert start["stack"]["simulator_is_used"] is False
-    whole = [page.read(f"{kind}/{start[kind][0]['id']}") for kind in ("requests", "postbacks")]
-    texts = json.dumps([start, whole, page.read("stack")])
-    for secret in ("secret-token", "secret-of", page.simulator.settings.api_key):
-        assert secret not in texts
-
-
-@pytest.mark.parametrize(
-    "method, path",
-    [
-        ("POST", "http://evil.example/"),
-        ("POST", "/postbacks/token"),
-        ("POST", "/messages/../x"),
-        ("PUT", "/messages"),
-        ("GET", "/actions/getMmsIds"),
-        ("DELETE", "/messages"),
-    ],
-)
-def test_what_the_page_does_not_call(page, method, path):
-    page.stack_file.write_text(json.dumps(STACK))
-    asked = {"method": method, "path": path}
-    answer = page.session.post(f"{page.server.url}_page/call", json=asked)
-    assert answer.status_code == 400
-
-
-def test_another_site_may_not_call(page):
-    answer = page.session.post(
-        f"{page.server.url}_page/call",
-        json={"path": "/messages"},
-        headers={"Origin": "http://evil.example"},
-    )
-    assert answer.status_code == 403
-
-
 def test_handsets_are_listed_by_their_last_message(page):
     for number in ("17743199144", "17743199145", "17743199144"):
         page.call("sendSMS", TO=number, **SMS)
     page.control("POST", "inbound", {"from": "17743199146", "to": "60856", "text": "Hi"})
-    listed = [row["handset"] for row in page.read("handsets")]
+    listed = [row["handset"] for row in page.read_page("handsets")]
     assert listed == ["17743199146", "17743199144", "17743199145"]
-    assert [row["handset"] for row in page.read("handsets?q=9145")] == ["17743199145"]
-    assert len(page.read("handsets/17743199144")) == 2
+    assert [row["handset"] for row in page.read_page("handsets?q=9145")] == ["17743199145"]
+    assert len(page.read_page("handsets/17743199144")) == 2
 
 
 def test_older_rows_and_words(page):
     for place in range(3):
         page.call("sendSMS", TO="17743199144", FROM="60856", TEXT=f"text {place}")
-    newest = page.read("requests")
+    newest = page.read_page("requests")
     assert [row["id"] for row in newest] == sorted((row["id"] for row in newest), reverse=True)
-    assert page.read(f"requests?before={newest[0]['id']}") == newest[1:]
-    assert page.read("requests?q=TEXT%201") == [newest[1]]
-    page.read("requests?before=x", 400)
-    page.read("requests/999999", 404)
+    assert page.read_page(f"requests?before={newest[0]['id']}") == newest[1:]
+    assert page.read_page("requests?q=TEXT%201") == [newest[1]]
+    page.read_page("requests?before=x", 400)
+    page.read_page("requests/999999", 404)
 
 
 def test_the_settings_that_the_page_has_controls_for(page):
     page.set(postback_url="http://127.0.0.1:9/v1/postbacks/secret-token")
     url = f"{page.server.url}_page/settings"
     answer = page.session.patch(url, json={"outcome_for_number": {"17743199144": "failed"}})
-    assert answer.json() == page.read("settings")
-    assert page.read("settings")["outcome_for_number"] == {"17743199144": "failed"}
+    assert answer.json() == page.read_page("settings")
+    assert page.read_page("settings")["outcome_for_number"] == {"17743199144": "failed"}
     assert "secret" not in answer.text
-    for wrong in ({"postback_url": "http://127.0.0.1:9/"}, {"mode": "sunny"}, {"weather": 1}):
+    for wrong in ({"postback_url": "http://127.0.0.1:9/"}, {"mode": "sunny"}, {"faults": 1}):
         assert page.session.patch(url, json=wrong).status_code == 400
     assert page.simulator.settings.postback_url.endswith("secret-token")
 
 
 def test_a_reset_is_told(page):
-    before = page.read("start")["run"]
-    assert page.read("start")["run"] == before
+    before = page.read_page("start")["run"]
+    assert page.read_page("start")["run"] == before
     with page.session.get(f"{page.server.url}_page/feed", stream=True) as stream:
         lines = stream.iter_lines(chunk_size=1)
         assert next(lines) == b"event: open"
@@ -141,7 +79,7 @@ def test_a_reset_is_told(page):
             if line.startswith(b"data: {"):
                 told = json.loads(line[6:])
     assert "reset" in told
-    start = page.read("start")
+    start = page.read_page("start")
     assert start["run"] != before
     assert start["handsets"] == start["requests"] == []
 
@@ -182,3 +120,68 @@ def test_pictures_are_pictures(page, content, status):
         assert served.content == content
         assert served.headers["Content-Type"].startswith("image/")
         assert served.headers["X-Content-Type-Options"] == "nosniff"
+
+
+class Column(PageExtension):
+    title = "Mine & yours"
+
+    def __init__(self, files):
+        self.files = files
+        self.opened = self.stopped = False
+
+    def routes(self):
+        return [web.get("/_page/mine", self.mine)]
+
+    async def mine(self, _request):
+        return web.json_response("mine")
+
+    def snapshot(self):
+        return {"mine": [1]}
+
+    async def run(self, publish):
+        while True:
+            publish("mine", 0, {"value": 2})
+            await asyncio.sleep(0.05)
+
+    async def page_opened(self):
+        self.opened = True
+
+    async def stop(self):
+        self.stopped = True
+
+
+def test_an_extension_adds_a_column_with_routes_and_data(tmp_path):
+    (tmp_path / "column.html").write_text('<section class="column extension" id="mine"></section>')
+    (tmp_path / "main.js").write_text("export function start() {}\nexport function apply() {}\n")
+    column = Column(tmp_path)
+    with Skycore(page=True, extension=column) as skycore:
+        get, url = skycore.session.get, skycore.server.url
+        front = get(url).text
+        assert "<h1>Mine &amp; yours</h1>" in front
+        assert '<section class="column extension" id="mine">' in front
+        assert 'data-extension="/_page/extension/main.js"' in front
+        assert "style.css" not in front
+        assert "export function start" in get(f"{url}_page/extension/main.js").text
+        assert skycore.read_page("mine") == "mine"
+        foreign = {"Host": "evil.example"}
+        assert get(f"{url}_page/mine", headers=foreign).status_code == 403
+        assert not column.opened
+        assert skycore.read_page("start")["mine"] == [1]
+        assert column.opened
+        with get(f"{url}_page/feed", stream=True) as stream:
+            lines = (line for line in stream.iter_lines() if line.startswith(b'data: {"mine'))
+            assert json.loads(next(lines)[6:]) == {"mine": [{"value": 2}]}
+    assert column.stopped
+
+
+def test_the_page_alone_has_no_extension(page):
+    front = page.session.get(page.server.url).text
+    assert f"<h1>{TITLE}</h1>" in front
+    assert "{{" not in front
+    assert 'data-extension=""' in front
+
+
+def test_without_a_page_the_root_describes_the_simulator(skycore):
+    answer = skycore.session.get(skycore.server.url)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert skycore.session.get(f"{skycore.server.url}_page/start").status_code == 404

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from local.simulator.catalogue import table
-from local.simulator.notifications import Notification, body_of
-from tests.unit.simulator.harness import Receiver, Skycore
+from simulator_harness import Receiver, Skycore
+from skycore_simulator.notifications import Notification, body_of
+from skycore_simulator.tables import table
 
 TO, FROM = "17743199144", "60856"
 SMS = {"TO": TO, "FROM": FROM, "TEXT": "Hello"}
@@ -234,7 +234,7 @@ def test_nothing_is_sent_without_an_address(skycore: Skycore) -> None:
 
 def test_duplicates_and_shuffling(skycore: Skycore, receiver: Receiver) -> None:
     skycore.set(duplicate_rate=1, shuffle=True, postback_delay=0)
-    skycore.simulator.postman._chance = random.Random(7)
+    skycore.simulator.postback_sender._random = random.Random(7)
     for _ in range(8):
         skycore.call("sendSMS", **SMS)
     skycore.settle()
@@ -293,7 +293,7 @@ def test_every_code_has_a_body(shape: str, style: str) -> None:
 
 def test_hundreds_of_messages(skycore: Skycore, receiver: Receiver) -> None:
     skycore.control("PATCH", "settings", {"postback_delay": 0.0})
-    send = skycore.simulator.postman.send
+    send = skycore.simulator.postback_sender.send
     began = time.monotonic()
     facts = {"TO": TO, "TRACKINGID": "t", "STATUS": "Message Sent"}
     for _ in range(300):

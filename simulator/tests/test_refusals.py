@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from local.simulator import pass_data
-from local.simulator.answers import RefusalError
-from local.simulator.catalogue import table
-from tests.unit.simulator.harness import KEY, Skycore, request_xml
+from simulator_harness import KEY, Skycore, request_xml
+from skycore_simulator import pass_data
+from skycore_simulator.replies import RefusalError
+from skycore_simulator.tables import table
 
 TO, FROM = "17743199144", "60856"
 SMS = {"TO": TO, "FROM": FROM, "TEXT": "Hello"}

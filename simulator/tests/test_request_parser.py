@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.simulator.answers import RefusalError
-from local.simulator.reading import Call, fill, read
-from tests.unit.simulator.harness import KEY, Skycore, flat, request_xml
+from simulator_harness import KEY, Skycore, flat, request_xml
+from skycore_simulator.replies import RefusalError
+from skycore_simulator.request_parser import Call, parse_fields, parse_http
 
 XML_TEXT = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
@@ -21,8 +21,8 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def understood(method: str, query: str, content_type: str, body: bytes) -> Call:
-    call = read(method, query, content_type, body)
-    fill(call)
+    call = parse_http(method, query, content_type, body)
+    parse_fields(call)
     return call
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.unit.simulator.harness import KEY, Skycore
+from simulator_harness import KEY, Skycore
 
 TEXT = "Grüße & <b>more</b>\n☺"
 XML = f"""<?xml version="1.0" encoding="UTF-8"?>

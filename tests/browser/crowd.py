@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from local.page.page import Page
-from local.simulator.journal import Journal, Message, Postback, Request, now
-from local.simulator.server import Server
-from local.simulator.simulator import Simulator
+from skycore_simulator.journal import Journal, Message, Postback, Request, now
+from skycore_simulator.server import Server
+from skycore_simulator.simulator import Simulator
 
 MESSAGES, BURST, NUMBERS = 10_000, 1_000, 3_000
 POSTBACK = b"<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE></POSTBACK>"

@@ -1,1 +1,1 @@
-"""What each action does. Every module here has HANDLERS: action → function(simulator, call)."""
+"""The actions. Every module has HANDLERS: the name of an action → function(simulator, call)."""

@@ -1,11 +1,11 @@
 """Campaigns for numbers, their subscribers, and the inbox of inbound MMS."""
 
-from local.simulator import checks
-from local.simulator.answers import Element, RefusalError, success
-from local.simulator.notifications import Notification
-from local.simulator.reading import Call
-from local.simulator.simulator import Simulator
-from local.simulator.state import Campaign
+from skycore_simulator import checks
+from skycore_simulator.notifications import Notification
+from skycore_simulator.replies import Element, RefusalError, success
+from skycore_simulator.request_parser import Call
+from skycore_simulator.simulator import Simulator
+from skycore_simulator.state import Campaign
 
 
 def subscription(
@@ -24,8 +24,8 @@ def subscription(
 
 
 def _campaign_of(simulator: Simulator, call: Call) -> tuple[Campaign, str, Element]:
-    said = checks.echo(call)
-    campaign = checks.campaign(call.get("CAMPAIGNID"), simulator.state, "E903", said)
+    echoed = checks.echo(call)
+    campaign = checks.campaign(call.get("CAMPAIGNID"), simulator.state, "E903", echoed)
     name = "CAMPAIGNREF" if "CAMPAIGNREF" in call.received else "CAMPAIGNID"
     return campaign, call.get("MOBILE"), (name, call.get("CAMPAIGNID"))
 
@@ -68,7 +68,7 @@ def get_mms_campaigns(simulator: Simulator, _call: Call) -> list[Element]:
 
 
 def create_mms_campaign(simulator: Simulator, call: Call) -> list[Element]:
-    number = simulator.state.number()
+    number = simulator.state.new_id()
     name, brand = call.get("CAMPAIGNNAME"), call.get("BRANDNAME")
     simulator.state.campaigns[number] = Campaign(number, f"ref-{number}", name, brand, "60856")
     return success(("CAMPAIGNID", number), ("CAMPAIGNNAME", name), ("BRANDNAME", brand))

@@ -4,14 +4,14 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from local.simulator import checks, slides
-from local.simulator.answers import Element, RefusalError, success
-from local.simulator.notifications import Notification
-from local.simulator.reading import Call
-from local.simulator.state import Template
+from skycore_simulator import checks, slides
+from skycore_simulator.notifications import Notification
+from skycore_simulator.replies import Element, RefusalError, success
+from skycore_simulator.request_parser import Call
+from skycore_simulator.state import Template
 
 if TYPE_CHECKING:
-    from local.simulator.simulator import Simulator
+    from skycore_simulator.simulator import Simulator
 
 _FAILURES = ("E002", "E003", "E004")
 _FALLBACK = ("FALLBACKSMSTEXT", "DISABLEFALLBACKSMS", "DISABLEFALLBACKSMSLINK")
@@ -20,7 +20,7 @@ _FALLBACK = ("FALLBACKSMSTEXT", "DISABLEFALLBACKSMS", "DISABLEFALLBACKSMSLINK")
 def store_template(simulator: "Simulator", call: Call, quiet: bool = False) -> Template:
     """Keeps the slides of a call under a new MMSID; quiet: usable at once, without N003."""
     template = Template(
-        id=simulator.state.number(),
+        id=simulator.state.new_id(),
         name=call.get("NAME"),
         subject=call.get("SUBJECT"),
         slides=call.fields["SLIDE"],
@@ -34,10 +34,10 @@ def store_template(simulator: "Simulator", call: Call, quiet: bool = False) -> T
 
 def save_mms(simulator: "Simulator", call: Call) -> list[Element]:
     """saveMMS: the template is locked (E626) until N003 when it has audio or video."""
-    said = checks.echo(call)
-    slides.check(call.fields["SLIDE"], said)
-    if len(call.get("SUBJECT")) > checks.LONGEST_SUBJECT:
-        raise RefusalError("E229", echo=said)
+    echoed = checks.echo(call)
+    slides.check(call.fields["SLIDE"], echoed)
+    if len(call.get("SUBJECT")) > checks.MAX_SUBJECT_LENGTH:
+        raise RefusalError("E229", echo=echoed)
     return success(("MMSID", store_template(simulator, call).id))
 
 

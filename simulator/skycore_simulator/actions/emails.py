@@ -3,32 +3,32 @@
 import re
 from typing import Any
 
-from local.simulator import checks
-from local.simulator.actions.passes import generate, read_pass_data
-from local.simulator.answers import Element, Raw, RefusalError, failure, success
-from local.simulator.journal import Message, now
-from local.simulator.notifications import Notification
-from local.simulator.reading import Call
-from local.simulator.simulator import Simulator
-from local.simulator.state import EmailCampaign
+from skycore_simulator import checks
+from skycore_simulator.actions.passes import generate, read_pass_data
+from skycore_simulator.journal import Message, now
+from skycore_simulator.notifications import Notification
+from skycore_simulator.replies import Element, Raw, RefusalError, failure, success
+from skycore_simulator.request_parser import Call
+from skycore_simulator.simulator import Simulator
+from skycore_simulator.state import EmailCampaign
 
 SUSPECT = {"optedout": "E915", "bounced": "E916", "complained": "E917", "removed": "E918"}
 
 
 def _stored(simulator: Simulator, call: Call) -> tuple[EmailCampaign, dict[str, Any]]:
     """Campaign and template of a send: E406, E402, E714, E403."""
-    said = checks.echo(call)
+    echoed = checks.echo(call)
     if not checks.is_email(call.get("EMAIL")):
-        raise RefusalError("E406", echo=said)
+        raise RefusalError("E406", echo=echoed)
     template = simulator.state.email_templates.get(call.get("EMAILTEMPLATEID"))
     if template is None:
-        raise RefusalError("E402", echo=said)
+        raise RefusalError("E402", echo=echoed)
     campaign = simulator.state.email_campaigns.get(call.get("CAMPAIGNID"))
     if campaign is None:
-        raise RefusalError("E714", echo=said)
+        raise RefusalError("E714", echo=echoed)
     given = call.fields.get("DATA", {})
     if any(not given.get(name) for name in template["needs"]):
-        raise RefusalError("E403", echo=said)
+        raise RefusalError("E403", echo=echoed)
     return campaign, template
 
 
@@ -45,7 +45,7 @@ def _mail(simulator: Simulator, call: Call, campaign: EmailCampaign) -> list[Ele
     if code:
         raise RefusalError(code, echo=checks.echo(call))
     campaign.subscribers.add(address)
-    tracking_id = f"EMAIL_{simulator.state.number()}"
+    tracking_id = f"EMAIL_{simulator.state.new_id()}"
     message = Message(
         simulator.journal.next_id(), now(), "out", "email", call.action or "", tracking_id,
         to=address, sender=campaign.brand, fields=call.fields,
@@ -174,7 +174,7 @@ def get_email_campaigns(simulator: Simulator, _call: Call) -> list[Element]:
 
 
 def create_email_campaign(simulator: Simulator, call: Call) -> list[Element]:
-    number = simulator.state.number()
+    number = simulator.state.new_id()
     names = ("CAMPAIGNNAME", "BRANDNAME", "MAILINGADDRESS")
     name, brand, address = (call.get(each) for each in names)
     simulator.state.email_campaigns[number] = EmailCampaign(number, name, brand, address)

@@ -1,24 +1,24 @@
 """Passes for phone wallets: templates, stored data, generated passes."""
 
-from local.simulator import checks, pass_data
-from local.simulator.answers import Element, Raw, RefusalError, success
-from local.simulator.notifications import Notification
-from local.simulator.reading import Call
-from local.simulator.simulator import Simulator
-from local.simulator.state import PassData, letters
+from skycore_simulator import checks, pass_data
+from skycore_simulator.notifications import Notification
+from skycore_simulator.replies import Element, Raw, RefusalError, success
+from skycore_simulator.request_parser import Call
+from skycore_simulator.simulator import Simulator
+from skycore_simulator.state import PassData, random_text
 
 _OUTCOMES = ("N802", "N803", "N811")
 
 
 def read_pass_data(simulator: Simulator, call: Call, template_id: str) -> PassData:
     """Stores the PASSDATA of a call for a template: E802 and the codes of pass_data.check."""
-    said = checks.echo(call)
+    echoed = checks.echo(call)
     template = simulator.state.pass_templates.get(template_id)
     if template is None:
-        raise RefusalError("E802", echo=said)
+        raise RefusalError("E802", echo=echoed)
     values = call.fields.get("PASSDATA", {})
-    pass_data.check(template, values, said)
-    data = PassData(letters(40, "0123456789abcdef"), template_id, dict(values))
+    pass_data.check(template, values, echoed)
+    data = PassData(random_text(40, "0123456789abcdef"), template_id, dict(values))
     simulator.state.pass_data[data.id] = data
     return data
 
@@ -27,7 +27,7 @@ def generate(
     simulator: Simulator, call: Call, data: PassData, referenced_by: tuple[str, str] | None = None
 ) -> list[Element]:
     """Generates a pass and sends its postback, N801 unless a magic value asks for another."""
-    serial = letters(24, "0123456789abcdef")
+    serial = random_text(24, "0123456789abcdef")
     asked = {value.strip().upper().removeprefix("SKYCORE-OUTCOME-") for value in call.values()}
     code = next((each for each in _OUTCOMES if each in asked), "N801")
     by, value = referenced_by or _reference(data)
@@ -121,7 +121,7 @@ def update_pass(simulator: Simulator, call: Call) -> list[Element]:
     template.update(barcode_required=False, personalised=False)
     pass_data.check(template, changes, [])
     data.values.update(changes)
-    return success(("PASSDATAID", data.id), ("UPDATESTATUSID", simulator.state.number()))
+    return success(("PASSDATAID", data.id), ("UPDATESTATUSID", simulator.state.new_id()))
 
 
 def delete_pass_data(simulator: Simulator, call: Call) -> list[Element]:

@@ -3,18 +3,18 @@
 import time
 from datetime import datetime, timedelta
 
-from local.simulator import checks
-from local.simulator.answers import Element, RefusalError, success
-from local.simulator.reading import Call
-from local.simulator.report import report_of
-from local.simulator.simulator import Simulator
+from skycore_simulator import checks
+from skycore_simulator.replies import Element, RefusalError, success
+from skycore_simulator.report import build_report
+from skycore_simulator.request_parser import Call
+from skycore_simulator.simulator import Simulator
 
-LONGEST = timedelta(days=31)
+MAX_PERIOD = timedelta(days=31)
 
 
 def store_report(simulator: Simulator, body: str) -> str:
     """Keeps a report file and gives its address."""
-    number = simulator.state.number()
+    number = simulator.state.new_id()
     simulator.state.reports[number] = body
     return f"{simulator.base_url}report/{number}.xml"
 
@@ -25,11 +25,11 @@ def get_sending_status(simulator: Simulator, call: Call) -> list[Element]:
     E507 another pattern, E508 no real date or the end before the start, E509 over 31 days, E510
     too soon after the last one.
     """
-    start = checks.moment(call.get("START_DATE"), "E507", "E508")
-    end = checks.moment(call.get("END_DATE"), "E507", "E508")
+    start = checks.parse_time(call.get("START_DATE"), "E507", "E508")
+    end = checks.parse_time(call.get("END_DATE"), "E507", "E508")
     if end < start:
         raise RefusalError("E508")
-    if end - start > LONGEST:
+    if end - start > MAX_PERIOD:
         raise RefusalError("E509")
     state = simulator.state
     if time.monotonic() - state.last_report < simulator.settings.report_spacing_seconds:
@@ -40,7 +40,7 @@ def get_sending_status(simulator: Simulator, call: Call) -> list[Element]:
         for message in simulator.journal.messages
         if message.direction == "out" and start <= datetime.fromisoformat(message.time) <= end
     ]
-    return success(("URL", store_report(simulator, report_of(between))))
+    return success(("URL", store_report(simulator, build_report(between))))
 
 
 HANDLERS = {"getSendingStatus": get_sending_status}

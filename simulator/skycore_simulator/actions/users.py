@@ -1,9 +1,9 @@
 """Sub-users and sessions."""
 
-from local.simulator.answers import Element, RefusalError, success
-from local.simulator.reading import Call
-from local.simulator.simulator import Simulator
-from local.simulator.state import letters, md5_hex
+from skycore_simulator.replies import Element, RefusalError, success
+from skycore_simulator.request_parser import Call
+from skycore_simulator.simulator import Simulator
+from skycore_simulator.state import md5_hex, random_text
 
 
 def create_user(simulator: Simulator, call: Call) -> list[Element]:
@@ -12,13 +12,13 @@ def create_user(simulator: Simulator, call: Call) -> list[Element]:
     if name in simulator.state.users or name == simulator.settings.user:
         raise RefusalError("E151")
     digest = md5_hex(call.get("NEWPASS"))
-    api_key = letters(32)
+    api_key = random_text(32)
     simulator.state.users[name] = (digest, api_key)
     return success(("USERNAME", name), ("PASSWORD", digest), ("API_KEY", api_key))
 
 
 def login_user(_simulator: Simulator, _call: Call) -> list[Element]:
-    return success(("SESSIONID", letters(26, "0123456789abcdefghijklmnopqrstuvwxyz")))
+    return success(("SESSIONID", random_text(26, "0123456789abcdefghijklmnopqrstuvwxyz")))
 
 
 HANDLERS = {"createUser": create_user, "loginUser": login_user}

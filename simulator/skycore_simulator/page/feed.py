@@ -1,6 +1,6 @@
-"""Tells open pages what changed, as server-sent events, ten times a second at most.
+"""Sends changes to open pages as server-sent events, at most ten times a second.
 
-Each page is told the newest state of an entry once, however often it changed in between.
+Each page gets the newest state of an entry once, however often it changed in between.
 """
 
 from __future__ import annotations
@@ -11,38 +11,37 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from local.page.rows import row
+from skycore_simulator.page.rows import row
 
 if TYPE_CHECKING:
-    from local.simulator.journal import Journal
+    from skycore_simulator.journal import Journal
 
-PAUSE_S = 0.1
-STILL_HERE_S = 15.0  # a line at least so often, so that either side notices when the other is gone
-MOST = 200  # entries of a kind in one note; of what is older the page is told the number
+PAUSE_SECONDS = 0.1
+KEEP_ALIVE_SECONDS = 15.0  # at least one line this often, so that either side notices a lost peer
+MAX_ROWS = 200  # of a kind in one event; the page gets the number of older ones
 
 
-class _Listener:
-    """One open page, with what it has not been told yet: kind → id → entry."""
+class _Subscriber:
+    """One open page with the changes that it has not been sent: kind → id → entry."""
 
     def __init__(self) -> None:
         self.pending: dict[str, dict[Any, Any]] = {}
-        self.something = asyncio.Event()
+        self.has_changes = asyncio.Event()
 
     def add(self, kind: str, key: Any, entry: Any) -> None:
         self.pending.setdefault(kind, {})[key] = entry
-        self.something.set()
+        self.has_changes.set()
 
     def take(self) -> dict[str, Any]:
         pending, self.pending = self.pending, {}
-        self.something.clear()
-        note: dict[str, Any] = {}
+        self.has_changes.clear()
+        changes: dict[str, Any] = {}
         for kind, entries in pending.items():
-            newest = sorted(entries)[-MOST:]
-            rows = [entries[key] for key in newest]
-            note[kind] = [each if isinstance(each, dict) else row(each) for each in rows]
-            if len(entries) > MOST:
-                note.setdefault("skipped", {})[kind] = len(entries) - MOST
-        return note
+            newest = [entries[key] for key in sorted(entries)[-MAX_ROWS:]]
+            changes[kind] = [each if isinstance(each, dict) else row(each) for each in newest]
+            if len(entries) > MAX_ROWS:
+                changes.setdefault("skipped", {})[kind] = len(entries) - MAX_ROWS
+        return changes
 
 
 class Feed:
@@ -50,44 +49,44 @@ class Feed:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._listeners: set[_Listener] = set()
+        self._subscribers: set[_Subscriber] = set()
 
-    def tell(self, kind: str, key: Any, entry: Any) -> None:
-        """Notes a change for every open page: an entry of the journal, or JSON as it is."""
-        for listener in self._listeners:
-            listener.add(kind, key, entry)
+    def publish(self, kind: str, key: Any, entry: Any) -> None:
+        """Send a change to every open page: an entry of the journal, or JSON as it is."""
+        for subscriber in self._subscribers:
+            subscriber.add(kind, key, entry)
 
-    async def pump(self) -> None:
-        """Passes on what the journal tells, for ever."""
+    async def forward_journal(self) -> None:
+        """Publish the journal's changes until cancelled."""
         queue = self._journal.watch()
         try:
             while True:
                 kind, entry = await queue.get()
                 if entry is None:
-                    self.tell(kind, 0, {})
+                    self.publish(kind, 0, {})
                 else:
-                    self.tell(f"{kind}s", entry.id, entry)
+                    self.publish(f"{kind}s", entry.id, entry)
         finally:
             self._journal.unwatch(queue)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """The stream of one page, until it is closed."""
+        """Stream changes to one page until it is closed."""
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        listener = _Listener()
-        self._listeners.add(listener)
+        subscriber = _Subscriber()
+        self._subscribers.add(subscriber)
         try:
             await response.write(b"event: open\ndata: {}\n\n")
             while True:
                 try:
-                    await asyncio.wait_for(listener.something.wait(), STILL_HERE_S)
+                    await asyncio.wait_for(subscriber.has_changes.wait(), KEEP_ALIVE_SECONDS)
                 except TimeoutError:
-                    await response.write(b": still here\n\n")
+                    await response.write(b": keep-alive\n\n")
                     continue
-                await asyncio.sleep(PAUSE_S)
-                await response.write(f"data: {json.dumps(listener.take())}\n\n".encode())
+                await asyncio.sleep(PAUSE_SECONDS)
+                await response.write(f"data: {json.dumps(subscriber.take())}\n\n".encode())
         except ConnectionError:
             return response
         finally:
-            self._listeners.discard(listener)
+            self._subscribers.discard(subscriber)

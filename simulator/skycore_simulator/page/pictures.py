@@ -1,13 +1,13 @@
-"""Pictures that a handset sends: kept in memory and served by the simulator."""
+"""Pictures that a handset sends, kept in memory and served by the simulator."""
 
 from __future__ import annotations
 
 import secrets
 
-from local.simulator.watching import bad_request
+from skycore_simulator.json_http import bad_request
 
-LARGEST = 5 * 1024 * 1024  # bytes; carriers take far less
-# By how the bytes begin, not by what a browser calls them: nothing that could hold a script.
+MAX_PICTURE_SIZE = 5 * 1024 * 1024  # bytes; carriers take far less
+# By the first bytes, not by the declared type: nothing that could contain a script.
 KINDS = {
     b"\x89PNG\r\n\x1a\n": ("png", "image/png"),
     b"\xff\xd8\xff": ("jpg", "image/jpeg"),
@@ -16,12 +16,12 @@ KINDS = {
 
 
 def keep(media: dict[str, tuple[str, bytes]], content: bytes) -> str:
-    """Keeps a picture under a new path and returns that. Raises HTTPBadRequest for others."""
-    if len(content) > LARGEST:
-        raise bad_request("the picture has over 5 MiB")
+    """Keep a picture and return its path. Raises HTTPBadRequest for anything else."""
+    if len(content) > MAX_PICTURE_SIZE:
+        raise bad_request("the picture is larger than 5 MiB")
     for beginning, (ending, kind) in KINDS.items():
         if content.startswith(beginning):
             path = f"picture-{secrets.token_hex(4)}/picture.{ending}"
             media[path] = (kind, content)
             return path
-    raise bad_request("a picture is a PNG, a JPEG or a GIF file")
+    raise bad_request("the picture must be a PNG, JPEG or GIF file")

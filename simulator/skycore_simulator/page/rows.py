@@ -1,4 +1,4 @@
-"""Journal entries as the page's lists show them: short; an entry that is opened is read whole."""
+"""Journal entries as rows of the page's lists, and whole for a row that is opened."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from local.simulator.journal import Message, Postback, Request
+from skycore_simulator.journal import Message, Postback, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from local.simulator.journal import Entry, Journal
+    from skycore_simulator.journal import Entry, Journal
 
-PAGE = 200  # rows
-DISCOVERY = ("N501", "N502", "E501", "E502")  # codes that tell of a device discovery message
-LONGEST_TEXT = 2_000  # characters of a message in a bubble
+PAGE_SIZE = 200  # rows
+DISCOVERY = ("N501", "N502", "E501", "E502")  # codes of device discovery
+MAX_TEXT_LENGTH = 2_000  # characters of a message in a bubble
 
 
 def row(entry: Entry) -> dict[str, Any]:
-    """One entry for a list."""
+    """Return one entry for a list."""
     if isinstance(entry, Message):
-        shown = entry.shown()
-        shown["text"] = entry.text[:LONGEST_TEXT]
+        shown = entry.as_json()
+        shown["text"] = entry.text[:MAX_TEXT_LENGTH]
         shown["handset"] = handset(entry)
         discovered = any(code in DISCOVERY for code in entry.codes)
         fields = shown.pop("fields")
@@ -53,9 +53,9 @@ def row(entry: Entry) -> dict[str, Any]:
 
 
 def whole(entry: Entry) -> dict[str, Any]:
-    """One entry with its texts; the secret postback URL stays here."""
+    """Return one entry with its texts, but without the postback URL, which is a secret."""
     if isinstance(entry, Postback):
-        shown = entry.shown()
+        shown = entry.as_json()
         shown["other_forms"] = entry.notification is not None
         shown["tries"] = [
             {"time": each["time"], "seconds": each.get("seconds"), "answer": _answer(each)}
@@ -68,36 +68,36 @@ def whole(entry: Entry) -> dict[str, Any]:
 
 
 def handset(message: Message) -> str:
-    """The number of the phone: whoever is not the account."""
+    """Return the number of the phone."""
     return message.to if message.direction == "out" else message.sender
 
 
 def newest(entries: Iterable[Entry], before: int | None, words: str = "") -> list[dict[str, Any]]:
-    """Up to PAGE rows, newest first: those older than the id `before`, with `words` in them."""
+    """Return up to PAGE_SIZE rows, newest first: older than the id `before`, containing `words`."""
     wanted = words.casefold()
     found = (
         row(entry)
         for entry in entries
         if (before is None or entry.id < before) and (not wanted or wanted in _words(entry))
     )
-    return list(islice(found, PAGE))
+    return list(islice(found, PAGE_SIZE))
 
 
 def handsets(journal: Journal, words: str = "") -> list[dict[str, Any]]:
-    """Up to PAGE phones with the newest message of each, the last used one first."""
+    """Return up to PAGE_SIZE phones with the newest message of each, last used first."""
     found: dict[str, dict[str, Any]] = {}
     for message in _phones(journal):
         number = handset(message)
         if number in found or words not in number:
             continue
         found[number] = row(message)
-        if len(found) == PAGE:
+        if len(found) == PAGE_SIZE:
             break
     return list(found.values())
 
 
 def conversation(journal: Journal, number: str, before: int | None) -> list[dict[str, Any]]:
-    """Up to PAGE messages of one phone, newest first."""
+    """Return up to PAGE_SIZE messages of one phone, newest first."""
     own = (message for message in _phones(journal) if handset(message) == number)
     return newest(own, before)
 

@@ -2,13 +2,13 @@
 
 import { announce, button, el, fill } from "./dom.js";
 import { time, tone } from "./format.js";
-import { chip } from "./opening.js";
+import { chip } from "./expandable.js";
 import { control } from "./server.js";
 
 const PICTURE = /\.(png|jpe?g|gif|webp)(\?.*)?$/i;
 const LINKS = ["AUDIO", "VIDEO", "VCARD", "ICAL", "PDF", "PASSBOOK"];
-const OPEN = ["accepted", "sent", "encoded"]; // the carrier may still say what became of it
-const SAYS = {
+const OPEN = ["accepted", "sent", "encoded"]; // the carrier may still report an outcome
+const REPORTS = {
   sms: {
     Delivered: ["N202", "Message Sent/Delivered"],
     Failed: ["E202", "Message Sent/Failed"],
@@ -23,7 +23,7 @@ const SAYS = {
   },
 };
 
-/** A list item; `redraw` puts a newer state of the message into it. */
+/** Makes a list item for a message; `draw` updates it. */
 export function bubble(message) {
   const item = el("li", { class: `bubble ${message.direction}` });
   draw(item, message);
@@ -43,7 +43,7 @@ export function draw(item, message) {
       el("time", { datetime: message.time }, time(message.time)),
       out ? chip(message.status, tone(message.status)) : null,
     ),
-    ...(out && OPEN.includes(message.status) ? [byHand(message)] : []),
+    ...(out && OPEN.includes(message.status) ? [outcomeButtons(message)] : []),
   );
 }
 
@@ -58,7 +58,7 @@ const discovery = ({ title, text }) =>
 
 function fallback(message) {
   return [
-    el("p", { class: "kind" }, "SMS in place of an MMS, which this phone cannot show"),
+    el("p", { class: "kind" }, "SMS instead of an MMS, which this phone cannot show"),
     el("p", {}, ...linked(message.fallback)),
   ];
 }
@@ -105,12 +105,12 @@ const link = (url, label) =>
 const linked = (text) =>
   text.split(/(https?:\/\/\S+)/).map((part) => (safe(part) ? link(part, part) : part));
 
-function byHand(message) {
-  const says = SAYS[message.kind] ?? {};
+function outcomeButtons(message) {
+  const reports = REPORTS[message.kind] ?? {};
   return el(
     "div",
     { class: "by-hand", role: "group", "aria-label": "The carrier says" },
-    ...Object.entries(says).map(([label, [code, status]]) =>
+    ...Object.entries(reports).map(([label, [code, status]]) =>
       button(label, async () => {
         const { tracking_id, to } = message;
         await control.post("notify", { tracking_id, to, code, status });

@@ -1,4 +1,4 @@
-// XML and JSON as text with colours; nothing in it is ever read as HTML.
+// XML and JSON as coloured text; it is never parsed as HTML.
 
 import { el } from "./dom.js";
 

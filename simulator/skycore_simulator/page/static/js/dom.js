@@ -16,7 +16,7 @@ export function el(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Puts these in place of what an element holds; null children are left out. */
+/** Replaces an element's children; null children are left out. */
 export function fill(element, ...children) {
   element.replaceChildren(
     ...children.flat().filter((child) => child !== null && child !== undefined),
@@ -25,12 +25,12 @@ export function fill(element, ...children) {
 
 export const find = (selector, within = document) => within.querySelector(selector);
 
-/** A button that does something here. */
+/** A button that calls `act`. */
 export function button(label, act, attributes = {}) {
   return el("button", { type: "button", on: { click: act }, ...attributes }, label);
 }
 
-/** Tells screen readers what happened where nothing visible says it. */
+/** Announces to screen readers what nothing visible shows. */
 export function announce(text) {
   find("#announcer").textContent = text;
 }

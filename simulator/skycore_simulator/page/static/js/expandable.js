@@ -1,9 +1,9 @@
-// A row that opens: a line that says what it is, and a body that is made when it is looked at.
+// A row that expands: a line that summarizes it, and a body that is made when the row is opened.
 
 import { el, fill } from "./dom.js";
 
-/** A list item with `line` in its summary; `show(body)` is called at each opening. */
-export function opening(line, show) {
+/** A list item with `line` as its summary; `show(body)` is called each time it is opened. */
+export function expandable(line, show) {
   const body = el("div", { class: "row-body" });
   const details = el("details", {}, el("summary", {}, line), body);
   details.addEventListener("toggle", () => {
@@ -15,5 +15,5 @@ export function opening(line, show) {
   return item;
 }
 
-/** A word in a coloured frame; the word alone says it all. */
+/** A word in a coloured frame; the word alone has the full meaning. */
 export const chip = (word, tone) => el("span", { class: `chip ${tone}` }, word);

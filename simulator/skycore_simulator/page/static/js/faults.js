@@ -1,57 +1,57 @@
-// The weather at Skycore: slow, down, throttling, resetting, half-answering.
+// The faults of Skycore: slow, down, throttling, resetting connections, half replies.
 
 import { el, find } from "./dom.js";
 import { change as changeSettings, control } from "./server.js";
 
 const SLIDERS = [
   { name: "slow", label: "Slow", unit: "s", max: 20, help: "seconds before each reply" },
-  { name: "E106", label: "Throttling", unit: "%", max: 100, help: "refused with E106: too fast" },
+  { name: "E106", label: "Throttling", unit: "%", max: 100, help: "refused with E106, too many calls" },
   {
     name: "reset_before",
-    label: "Reset, not taken",
+    label: "Reset, not accepted",
     unit: "%",
     max: 100,
-    help: "connection reset, the request ignored",
+    help: "the connection is reset and the request ignored",
   },
   {
     name: "reset_after",
-    label: "Reset, but taken",
+    label: "Reset, but accepted",
     unit: "%",
     max: 100,
-    help: "connection reset after the message was taken",
+    help: "the connection is reset after the message was accepted",
   },
   {
     name: "half",
-    label: "Half-answering",
+    label: "Half replies",
     unit: "%",
     max: 100,
-    help: "half a reply, then nothing",
+    help: "half of a reply, then the connection closes",
   },
 ];
 
 const sliders = new Map();
-const off = el("input", { type: "checkbox", id: "weather-off", role: "switch" });
-const mode = el("select", { id: "weather-mode" });
+const off = el("input", { type: "checkbox", id: "faults-off", role: "switch" });
+const mode = el("select", { id: "faults-mode" });
 
-export function start({ settings, line, modes }) {
-  if (!sliders.size) build(modes);
-  off.checked = line === false;
-  off.disabled = line === null;
+export function start({ settings, api_port_open: isOpen, modes }) {
+  if (!sliders.size) build(modes, isOpen !== null);
+  off.checked = isOpen === false;
+  off.disabled = isOpen === null;
   mode.value = settings.mode;
   for (const { name } of SLIDERS) {
-    const percent = settings.weather[name] ?? 0;
+    const percent = settings.faults[name] ?? 0;
     set(name, name === "slow" && percent ? settings.slow_seconds : percent);
   }
-  tell();
+  summarize();
 }
 
-function build(modes) {
-  const form = find("#weather-form");
+function build(modes, canClose) {
+  const form = find("#faults-form");
   off.addEventListener("change", async () => {
     await control.change("line", { open: !off.checked });
-    tell();
+    summarize();
   });
-  mode.append(el("option", { value: "normal" }, "as the weather has it"));
+  mode.append(el("option", { value: "normal" }, "as set above"));
   for (const [name, { meaning }] of Object.entries(modes)) {
     mode.append(el("option", { value: name }, `${name.replaceAll("_", " ")}: ${meaning}`));
   }
@@ -61,16 +61,20 @@ function build(modes) {
       "div",
       { class: "field check" },
       off,
-      el("label", { for: off.id }, "Down: nobody listens, connections are refused"),
+      el(
+        "label",
+        { for: off.id },
+        canClose ? "Down: connections are refused" : "Down (needs --api-port)",
+      ),
     ),
     ...SLIDERS.map(slider),
     el("div", { class: "field" }, el("label", { for: mode.id }, "Every reply"), mode),
-    el("button", { type: "button", on: { click: clear } }, "Fair weather"),
+    el("button", { type: "button", on: { click: clear } }, "Clear all faults"),
   );
 }
 
 function slider({ name, label, unit, max, help }) {
-  const id = `weather-${name}`;
+  const id = `faults-${name}`;
   const input = el("input", {
     type: "range",
     id,
@@ -105,14 +109,14 @@ const numbers = () =>
 
 async function change() {
   const { slow, ...shares } = numbers();
-  const weather = Object.fromEntries(Object.entries(shares).filter(([, percent]) => percent));
-  if (slow) weather.slow = 100; // last: what breaks a reply goes before what only delays it
+  const faults = Object.fromEntries(Object.entries(shares).filter(([, percent]) => percent));
+  if (slow) faults.slow = 100; // last: a fault that breaks the reply comes before one that delays it
   await changeSettings("settings", {
-    weather,
+    faults,
     mode: mode.value,
     ...(slow ? { slow_seconds: slow } : {}),
   });
-  tell();
+  summarize();
 }
 
 async function clear() {
@@ -123,12 +127,12 @@ async function clear() {
   await change();
 }
 
-function tell() {
+function summarize() {
   const parts = SLIDERS.filter(({ name }) => numbers()[name]).map(
     ({ name, label, unit }) => `${label.toLowerCase()} ${numbers()[name]} ${unit}`,
   );
   if (mode.value !== "normal") parts.push(mode.value.replaceAll("_", " "));
   if (off.checked) parts.unshift("Skycore is down");
-  find("#weather-now").textContent = parts.join(", ") || "fair";
-  find("#weather").classList.toggle("foul", parts.length > 0);
+  find("#faults-now").textContent = parts.join(", ") || "none";
+  find("#faults").classList.toggle("active", parts.length > 0);
 }

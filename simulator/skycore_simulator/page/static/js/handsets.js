@@ -1,4 +1,4 @@
-// The left: one handset for each number that was ever sent to or replied from.
+// The handsets: one for each number that was sent to or replied from.
 
 import { el, fill, find } from "./dom.js";
 import { number, time } from "./format.js";
@@ -9,7 +9,7 @@ import { read } from "./server.js";
 const NO_PHONE = el(
   "p",
   { class: "empty" },
-  "Choose a handset above, or type a number to write from a new one.",
+  "Choose a handset above, or type a number to open a new one.",
 );
 let newest = new Map(); // number → its newest message that is known here
 const KEPT = 1000;
@@ -25,7 +25,7 @@ const list = new NewestFirst({
   key: (row) => row.handset,
 });
 
-export function start(snapshot, anew = false) {
+export function start(snapshot, isNew = false) {
   if (!list.node.isConnected) {
     find("#handset-list").replaceWith(list.node);
     list.node.id = "handset-list";
@@ -36,7 +36,7 @@ export function start(snapshot, anew = false) {
     });
     find("#handset-number").addEventListener("input", search);
   }
-  if (anew) {
+  if (isNew) {
     chosen = "";
     phone.hide();
     fill(find("#phone"), NO_PHONE);
@@ -48,7 +48,7 @@ export function start(snapshot, anew = false) {
   else if (snapshot.handsets.length) open(snapshot.handsets[0].handset);
 }
 
-export function note({ messages = [], skipped = {} }) {
+export function apply({ messages = [], skipped = {} }) {
   if (skipped.messages) readAgainSoon();
   const phones = messages.filter((each) => each.kind === "sms" || each.kind === "mms");
   if (!phones.length) return;
@@ -62,15 +62,15 @@ export function note({ messages = [], skipped = {} }) {
   if (!chosen) open(phones[0].handset);
   else {
     const own = phones.filter((row) => phone.isShown(row.handset));
-    phone.take(own);
+    phone.add(own);
     const last = own.filter((row) => row.direction === "out").at(-1);
-    if (last) phone.answersTo(last.from);
+    if (last) phone.replyTo(last.from);
   }
 }
 
 let reading = 0;
 
-/** After more came at once than is told: some may have been of the phone that is looked at. */
+/** Reads again after changes were skipped: some may be messages of the phone that is shown. */
 function readAgainSoon() {
   clearTimeout(reading);
   reading = setTimeout(async () => start({ handsets: await read("handsets") }), 500);
@@ -82,8 +82,8 @@ async function open(digits) {
   const row = newest.get(digits);
   const { outcome_for_number: outcomes } = await read("settings");
   if (chosen !== digits) return;
-  const replyTo = row ? (row.direction === "out" ? row.from : row.to) : "";
-  await phone.show(digits, outcomes[digits] ?? "", replyTo);
+  const sender = row ? (row.direction === "out" ? row.from : row.to) : "";
+  await phone.show(digits, outcomes[digits] ?? "", sender);
 }
 
 async function search() {

@@ -1,26 +1,23 @@
-// Starts the page: fills its parts, then passes on what happens.
+// Starts the page: fills its parts, then applies changes as they happen.
 
-import { find } from "./dom.js";
-import * as events from "./events.js";
+import { find, el } from "./dom.js";
+import * as faults from "./faults.js";
 import * as handsets from "./handsets.js";
-import * as messages from "./messages.js";
-import * as queues from "./queues.js";
-import * as send from "./send.js";
 import { listen, read } from "./server.js";
-import { tabs } from "./tabs.js";
-import * as weather from "./weather.js";
-import * as wire from "./wire.js";
+import { showStatus } from "./status.js";
+import * as traffic from "./traffic.js";
 
-const parts = [handsets, wire, events, messages];
+// A program may add a column: see skycore_simulator/page/extension.py.
+const url = document.body.dataset.extension;
+const extension = url ? await import(url) : null;
+const parts = [handsets, traffic, ...(extension ? [extension] : [])];
 
-tabs(find(".tabs"), (panel) => queues.look(panel === "panel-queues"));
-views();
-send.start();
-listen({ opened, note, lost: () => state("Connection lost; trying again…", "lost") });
-
-let run = ""; // of the simulator: another after a restart and after a reset
+let run = ""; // of the simulator: changes with a restart and with a reset
 let openings = 0;
-let held = null; // notes that come while what they add to is on its way
+let held = null; // changes that arrive while the snapshot is being read
+
+showNavigation();
+listen({ opened, apply, lost: () => showStatus("Connection lost; trying again…", "lost") });
 
 async function opened() {
   const own = ++openings;
@@ -33,60 +30,36 @@ async function opened() {
     return;
   }
   if (own !== openings) return;
-  const anew = snapshot.run !== run;
+  const isNew = snapshot.run !== run;
   run = snapshot.run;
-  for (const part of [...parts, weather]) part.start(snapshot, anew);
-  stack(snapshot.stack);
+  if (!extension) showStatus("The simulator is running", "up");
+  for (const part of [...parts, faults]) part.start(snapshot, isNew);
   const later = held;
   held = null;
-  later.forEach(note);
+  later.forEach(apply);
 }
 
-function note(told) {
-  if (told.reset) {
-    opened();
-    return;
-  }
-  if (held) {
-    held.push(told);
-    return;
-  }
-  for (const part of parts) part.note(told);
-  if (told.stack) stack(told.stack[0]);
+function apply(changes) {
+  if (changes.reset) opened();
+  else if (held) held.push(changes);
+  else for (const part of parts) part.apply(changes);
 }
 
-function stack(told) {
-  send.setStack(told);
-  const notice = find("#notice");
-  notice.hidden = !told.up || told.simulator_is_used;
-  if (!told.up) {
-    state("The stack is coming up…", "waiting");
-    return;
-  }
-  state("The stack is up", "up");
-  if (!told.simulator_is_used) {
-    notice.textContent =
-      `The functions call another Skycore (${told.parameters.SkycoreUrl}), so handsets, wire and ` +
-      "weather are quiet. Your side shows everything.";
-  }
-}
-
-function state(text, name) {
-  const shown = find("#stack-state");
-  if (shown.textContent !== text) shown.textContent = text;
-  shown.dataset.state = name;
-}
-
-/** On a narrow screen one part is seen at a time. */
-function views() {
-  const all = document.querySelectorAll("nav.views button");
-  for (const each of all) {
-    each.addEventListener("click", () => {
-      document.body.dataset.view = each.dataset.view;
-      for (const other of all) {
-        if (other === each) other.setAttribute("aria-current", "true");
-        else other.removeAttribute("aria-current");
-      }
+/** On a narrow screen one column is shown at a time. */
+function showNavigation() {
+  const columns = [...document.querySelectorAll("main > .column")];
+  const buttons = columns.map((column) => {
+    const label = find("h2", column).textContent;
+    const choose = () => show(column.id);
+    return el("button", { type: "button", "data-view": column.id, on: { click: choose } }, label);
+  });
+  find("nav.views").append(...buttons);
+  const show = (id) => {
+    columns.forEach((column, place) => {
+      column.classList.toggle("current", column.id === id);
+      if (column.id === id) buttons[place].setAttribute("aria-current", "true");
+      else buttons[place].removeAttribute("aria-current");
     });
-  }
+  };
+  show((document.querySelector("main > .extension") ?? columns[0]).id);
 }

@@ -1,5 +1,5 @@
-// A list of which only the newest rows are on the page, however many there are. Rows that fall out
-// at the end are forgotten here; the server has them, and `older` asks for them.
+// A list that holds only its newest rows, however many there are. Rows dropped at the end are read
+// from the server again with `older`.
 
 import { button, el } from "./dom.js";
 
@@ -8,9 +8,9 @@ const MORE = 200;
 
 export class NewestFirst {
   /**
-   * label: what screen readers call the list. empty: what is said while it is empty.
+   * label: the list's accessible name. empty: the text of an empty list.
    * make(row): an element. update(element, row): when a row changes.
-   * order(row): a number, the newest has the largest. key(row): what stays the same.
+   * order(row): a number, largest for the newest row. key(row): its identity.
    * older(row): a promise of the rows before this one; without it there is no button.
    */
   constructor({ label, empty, make, update, order, key = (row) => row.id, older = null }) {
@@ -25,7 +25,7 @@ export class NewestFirst {
     this.node = el("div", { class: "newest-first" }, this.note, this.list, this.more);
   }
 
-  /** Takes rows, new and changed ones; they are shown before the next frame. */
+  /** Adds new and changed rows; they appear with the next frame. */
   add(rows, skipped = 0) {
     for (const row of rows) this.pending.set(this.key(row), row);
     this.skipped += skipped;
@@ -35,7 +35,7 @@ export class NewestFirst {
     }
   }
 
-  /** Forgets all rows and shows these. */
+  /** Replaces all rows. */
   replace(rows) {
     this.list.replaceChildren();
     this.rows.clear();

@@ -1,12 +1,12 @@
-// The phone that is looked at: its conversation, what its carrier says, and its replies.
+// The phone that is shown: its conversation, the outcome of its next messages, and its replies.
 
 import { announce, button, el, fill, find } from "./dom.js";
 import { number } from "./format.js";
-import { bubble, draw } from "./bubbles.js";
+import { bubble, draw } from "./bubble.js";
 import { change, control, read, upload } from "./server.js";
 
-const AT_FIRST = 50; // bubbles; older ones on request
-const CARRIER = [
+const AT_FIRST = 50; // bubbles; older ones are loaded on request
+const OUTCOMES = [
   ["", "Automatic"],
   ["delivered", "Delivered"],
   ["failed", "Failed"],
@@ -18,13 +18,13 @@ const DEFAULT_SENDER = "60856";
 
 let shown = ""; // the number
 let bubbles = new Map(); // id → list item
-let sender = null; // whom a reply goes to
+let recipient = null; // the input with the number that a reply goes to
 const screen = el("ol", { class: "screen", tabindex: "0" });
-let atEnd = true; // whether the newest message is in sight: then it stays in sight
+let atEnd = true; // whether the newest message is visible: then it stays visible
 screen.addEventListener("scroll", () => {
   atEnd = screen.scrollHeight - screen.scrollTop - screen.clientHeight < 80;
 });
-screen.addEventListener("load", toEnd, true); // a picture came and took room
+screen.addEventListener("load", toEnd, true); // a picture was loaded and takes room
 const earlier = button("Show earlier", showEarlier, { class: "more", hidden: true });
 
 export const isShown = (digits) => digits === shown;
@@ -33,27 +33,27 @@ export function hide() {
   shown = "";
 }
 
-/** Shows a handset. One that is shown already is only read again: a reply may be half written. */
-export async function show(digits, outcome, replyTo) {
+/** Shows a handset. If it is shown already, keeps a half-written reply. */
+export async function show(digits, outcome, replyNumber) {
   if (shown === digits) {
-    find("#carrier").replaceWith(says(outcome));
+    find("#carrier").replaceWith(outcomeChoice(outcome));
   } else {
     shown = digits;
     bubbles = new Map();
     fill(screen);
     screen.setAttribute("aria-label", `Messages on ${number(digits)}`);
     const log = el("div", { class: "log", role: "log", "aria-label": "Conversation" }, screen);
-    fill(find("#phone"), head(outcome), earlier, log, reply(replyTo));
+    fill(find("#phone"), head(outcome), earlier, log, reply(replyNumber));
     atEnd = true;
   }
   const rows = await read(`handsets/${digits}`);
   if (shown !== digits) return;
   earlier.hidden = rows.length <= AT_FIRST;
-  take(rows.slice(0, AT_FIRST).reverse());
+  add(rows.slice(0, AT_FIRST).reverse());
 }
 
-/** Messages of this phone, new or changed. */
-export function take(messages) {
+/** Adds messages of this phone, new or changed ones. */
+export function add(messages) {
   for (const message of messages) {
     const known = bubbles.get(message.id);
     if (known) draw(known, message);
@@ -61,7 +61,7 @@ export function take(messages) {
       const made = bubble(message);
       made.messageId = message.id;
       bubbles.set(message.id, made);
-      let before = screen.lastElementChild; // a newer one may have been told of already
+      let before = screen.lastElementChild; // a newer one may be there already
       while (before && before.messageId > message.id) before = before.previousElementSibling;
       if (before) before.after(made);
       else screen.prepend(made);
@@ -84,20 +84,20 @@ async function showEarlier() {
   const first = Math.min(...bubbles.keys());
   const rows = await read(`handsets/${shown}?before=${first}`);
   const height = screen.scrollHeight;
-  atEnd = false; // the place that is read stays in sight
-  take(rows.slice(0, AT_FIRST).reverse());
+  atEnd = false; // what is being read stays visible
+  add(rows.slice(0, AT_FIRST).reverse());
   screen.scrollTop += screen.scrollHeight - height;
   earlier.hidden = rows.length <= AT_FIRST;
 }
 
-/** What the carrier says to this number's next messages. */
-function says(outcome) {
-  const options = CARRIER.map(([value, label]) => el("option", { value }, label));
-  const known = CARRIER.some(([value]) => value === outcome);
+/** The choice of what happens to the next messages to this number. */
+function outcomeChoice(outcome) {
+  const options = OUTCOMES.map(([value, label]) => el("option", { value }, label));
+  const known = OUTCOMES.some(([value]) => value === outcome);
   if (!known) options.push(el("option", { value: outcome }, outcome.replaceAll("_", " ")));
   const select = el(
     "select",
-    { id: "carrier", on: { change: () => carrier(select.value) } },
+    { id: "carrier", on: { change: () => setOutcome(select.value) } },
     ...options,
   );
   select.value = outcome;
@@ -110,20 +110,20 @@ const head = (outcome) =>
     { class: "phone-head" },
     el("h3", {}, number(shown)),
     el("label", { for: "carrier" }, "The carrier says next"),
-    says(outcome),
+    outcomeChoice(outcome),
   );
 
-async function carrier(outcome) {
+async function setOutcome(outcome) {
   const { outcome_for_number: all } = await read("settings");
   if (outcome) all[shown] = outcome;
   else delete all[shown];
   await change("settings", { outcome_for_number: all });
 }
 
-function reply(replyTo) {
-  sender = el("input", {
+function reply(replyNumber) {
+  recipient = el("input", {
     id: "reply-to",
-    value: replyTo || DEFAULT_SENDER,
+    value: replyNumber || DEFAULT_SENDER,
     autocomplete: "off",
     size: "6",
   });
@@ -143,7 +143,7 @@ function reply(replyTo) {
   const act = async (words, chosen) => {
     said.hidden = true;
     try {
-      const message = { from: shown, to: sender.value.trim(), text: words };
+      const message = { from: shown, to: recipient.value.trim(), text: words };
       if (chosen) message.files = [(await upload("pictures", chosen)).url];
       await control.post("inbound", message);
       announce("Sent from the handset");
@@ -180,7 +180,7 @@ function reply(replyTo) {
       "div",
       { class: "reply-row" },
       el("label", { for: "reply-to" }, "to"),
-      sender,
+      recipient,
       el(
         "label",
         { class: "file", title: "A PNG, JPEG or GIF makes the reply an MMS" },
@@ -194,7 +194,7 @@ function reply(replyTo) {
   );
 }
 
-/** A reply goes to whoever wrote last. */
-export function answersTo(from) {
-  if (sender && from && document.activeElement !== sender) sender.value = from;
+/** Sends replies to the number that wrote last. */
+export function replyTo(from) {
+  if (recipient && from && document.activeElement !== recipient) recipient.value = from;
 }

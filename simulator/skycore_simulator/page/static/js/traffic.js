@@ -1,18 +1,18 @@
-// The middle: each request that Skycore got and each postback that it sent.
+// The traffic: each request to Skycore and each postback that it sent.
 
+import { code } from "./code.js";
 import { announce, button, el, fill, find } from "./dom.js";
+import { chip, expandable } from "./expandable.js";
 import { number, time, tone } from "./format.js";
 import { NewestFirst } from "./newest-first.js";
-import { chip, opening } from "./opening.js";
 import { control, read } from "./server.js";
-import { code } from "./xml.js";
 
-const LATE_SECONDS = 10;
-const AGAIN = [
+const DELAY_SECONDS = 10;
+const REPEATS = [
   ["Post again", {}, "posted again"],
-  [`In ${LATE_SECONDS} s`, { after: LATE_SECONDS }, `will be posted in ${LATE_SECONDS} seconds`],
+  [`In ${DELAY_SECONDS} s`, { after: DELAY_SECONDS }, `will be posted in ${DELAY_SECONDS} seconds`],
   ["Twice", { times: 2 }, "posted twice"],
-  ["Malformed", { as: "malformed" }, "posted with its end cut off"],
+  ["Malformed", { as: "malformed" }, "posted with its end missing"],
   ["As v2 JSON", { as: "v2" }, "posted as v2 JSON"],
 ];
 
@@ -28,15 +28,15 @@ const list = new NewestFirst({
 
 export function start(snapshot) {
   if (!list.node.isConnected) {
-    find("#wire-rows").append(list.node);
-    find("#wire-words").addEventListener("input", searchWhenTyped);
-    find("#wire-kind").addEventListener("change", () => search());
+    find("#traffic-rows").append(list.node);
+    find("#traffic-words").addEventListener("input", searchWhenTyped);
+    find("#traffic-kind").addEventListener("change", () => search());
   }
   if (isFiltered()) search();
   else list.replace([...of("requests", snapshot.requests), ...of("postbacks", snapshot.postbacks)]);
 }
 
-export function note({ requests = [], postbacks = [], skipped = {} }) {
+export function apply({ requests = [], postbacks = [], skipped = {} }) {
   if (isFiltered()) {
     searchSoon();
     return;
@@ -46,7 +46,7 @@ export function note({ requests = [], postbacks = [], skipped = {} }) {
 }
 
 const of = (kind, rows) => rows.map((row) => ({ ...row, kind }));
-const isFiltered = () => find("#wire-words").value.trim() || find("#wire-kind").value !== "both";
+const isFiltered = () => find("#traffic-words").value.trim() || find("#traffic-kind").value !== "both";
 
 let typed = 0;
 let waiting = 0;
@@ -65,22 +65,22 @@ function searchSoon() {
 }
 
 async function search({ again = false } = {}) {
-  const filter = JSON.stringify([wordsWanted(), find("#wire-kind").value]);
+  const filter = JSON.stringify([searchWords(), find("#traffic-kind").value]);
   const rows = await rowsBefore(null);
-  if (filter !== JSON.stringify([wordsWanted(), find("#wire-kind").value])) return;
+  if (filter !== JSON.stringify([searchWords(), find("#traffic-kind").value])) return;
   if (again) list.add(rows);
   else list.replace(rows);
 }
 
-/** A number is found as it is written here too: +1 774 319 9144. */
-function wordsWanted() {
-  const words = find("#wire-words").value.trim();
+/** A number may be typed as the page shows it: +1 774 319 9144. */
+function searchWords() {
+  const words = find("#traffic-words").value.trim();
   return /^[+(\d][\d\s()]*$/.test(words) ? words.replace(/\D/g, "") : words;
 }
 
 async function rowsBefore(before) {
-  const words = encodeURIComponent(wordsWanted());
-  const kind = find("#wire-kind").value;
+  const words = encodeURIComponent(searchWords());
+  const kind = find("#traffic-kind").value;
   const kinds = kind === "both" ? ["requests", "postbacks"] : [kind];
   const query = `q=${words}${before === null ? "" : `&before=${before}`}`;
   const found = await Promise.all(kinds.map((name) => read(`${name}?${query}`)));
@@ -90,7 +90,7 @@ async function rowsBefore(before) {
 
 function make(row) {
   const line = el("span", { class: "line" });
-  const item = opening(line, (body) => (isPostback(row) ? postback : request)(body, row.id));
+  const item = expandable(line, (body) => (isPostback(row) ? postback : request)(body, row.id));
   item.line = line;
   update(item, row);
   return item;
@@ -98,7 +98,7 @@ function make(row) {
 
 function update(item, row) {
   const result = isPostback(row) ? postbackResult(row) : requestResult(row);
-  const title = isPostback(row) ? `Postback ${row.code || "by hand"}` : row.action;
+  const title = isPostback(row) ? `Postback ${row.code || "(sent by hand)"}` : row.action;
   fill(
     item.line,
     way(row),
@@ -121,19 +121,19 @@ function requestResult(row) {
 
 function postbackResult(row) {
   const tries = row.tries > 1 ? ` · try ${row.tries}` : "";
-  if (!row.tries) return chip("waits", "busy");
+  if (!row.tries) return chip("waiting", "busy");
   if (row.delivered) return chip(`200${tries}`, "good");
   return chip(row.gave_up ? `gave up: ${row.answer}` : `${row.answer}${tries}`, "bad");
 }
 
 async function request(body, id) {
-  const whole = await shownOrNot(body, `requests/${id}`);
+  const whole = await readEntry(body, `requests/${id}`);
   if (!whole) return;
   const unknown = whole.unknown_fields.join(", ");
   fill(
     body,
     el("p", { class: "facts" }, `${whole.method} ${whole.path} · ${whole.transport}, key masked`),
-    code(whole.text, "The request as it came"),
+    code(whole.text, "The request as received"),
     unknown ? el("p", { class: "facts warn" }, `Skycore ignores: ${unknown}`) : null,
     el("p", { class: "label" }, "Reply"),
     whole.reply
@@ -143,7 +143,7 @@ async function request(body, id) {
 }
 
 async function postback(body, id) {
-  const whole = await shownOrNot(body, `postbacks/${id}`);
+  const whole = await readEntry(body, `postbacks/${id}`);
   if (!whole) return;
   const rows = whole.tries.map((each) =>
     el(
@@ -154,7 +154,7 @@ async function postback(body, id) {
       el("td", {}, `${each.seconds} s`),
     ),
   );
-  const forms = AGAIN.filter(([, how]) => how.as !== "v2" || whole.other_forms);
+  const forms = REPEATS.filter(([, how]) => how.as !== "v2" || whole.other_forms);
   fill(
     body,
     el("p", { class: "facts" }, `POST to the postback URL · ${whole.content_type}`),
@@ -183,7 +183,7 @@ async function again(id, how, said) {
   announce(`The postback is ${said}`.replace("is will", "will"));
 }
 
-async function shownOrNot(body, path) {
+async function readEntry(body, path) {
   try {
     return await read(path);
   } catch (error) {

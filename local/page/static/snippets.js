@@ -1,8 +1,8 @@
-// The same request as a program of the user's would make it: curl and Python, to copy.
+// The request as curl and Python, to copy.
 
 const inShell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** A command line; the keys are read from the stack's file, never shown. */
+/** A command line that reads the keys from the stack's file. */
 export function curl({ path, body, headers }, file) {
   const given = Object.entries(headers).map(
     ([name, value]) => `  -H ${inShell(`${name}: ${value}`)} \\\n`,
@@ -16,7 +16,7 @@ ${given.join("")}  "$(get api_url)${path}" \\
 `;
 }
 
-/** A whole program; it needs boto3 and requests. */
+/** A program; it needs boto3 and requests. */
 export function python({ path, body, headers }, file) {
   const all = { "Content-Type": "application/json", ...headers };
   return `import json, boto3, requests
@@ -34,7 +34,7 @@ print(answer.status_code, answer.json())
 `;
 }
 
-/** A value as Python writes it. */
+/** A value as a Python literal. */
 function literal(value, indent = "") {
   if (value === true) return "True";
   if (value === false) return "False";

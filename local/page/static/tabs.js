@@ -1,6 +1,6 @@
-// Tabs as screen readers and the keyboard expect them (WAI-ARIA): arrows move, one tab stop.
+// Tabs after the WAI-ARIA pattern: arrow keys move, one tab stop.
 
-/** Makes a tab list work; `chosen(id)` is called with the id of the panel that is shown. */
+/** Makes a tab list work; calls `chosen(id)` with the id of the panel that is shown. */
 export function tabs(list, chosen) {
   const all = [...list.querySelectorAll("[role=tab]")];
   const choose = (tab, focus) => {

@@ -1,15 +1,15 @@
-// The right: events as the subscriber's queue gives them.
+// Events, as a subscriber's queue receives them.
 
-import { el, fill, find } from "./dom.js";
-import { number, time, tone } from "./format.js";
-import { NewestFirst } from "./newest-first.js";
-import { chip, opening } from "./opening.js";
-import { read } from "./server.js";
-import { code } from "./xml.js";
+import { el, fill, find } from "/_page/static/js/dom.js";
+import { number, time, tone } from "/_page/static/js/format.js";
+import { NewestFirst } from "/_page/static/js/newest-first.js";
+import { chip, expandable } from "/_page/static/js/expandable.js";
+import { read } from "/_page/static/js/server.js";
+import { code } from "/_page/static/js/code.js";
 
 const list = new NewestFirst({
   label: "Events, newest first",
-  empty: "No event yet. They appear here from a queue of this page's own; yours keeps its copies.",
+  empty: "No event yet. The page reads them from a queue of its own; your queue keeps its copies.",
   make,
   update,
   order: (row) => row.id,
@@ -21,13 +21,13 @@ export function start(snapshot) {
   list.replace(snapshot.events);
 }
 
-export function note({ events = [], skipped = {} }) {
+export function apply({ events = [], skipped = {} }) {
   list.add(events, skipped.events ?? 0);
 }
 
 function make(row) {
   const line = el("span", { class: "line" });
-  const item = opening(line, (body) => {
+  const item = expandable(line, (body) => {
     fill(body, code(JSON.stringify(row.event, null, 2), "The event"));
   });
   item.line = line;
@@ -42,7 +42,7 @@ function update(item, row) {
     item.line,
     el("strong", {}, type.replace("skycore.", "")),
     el("span", { class: "about" }, data.text ?? number(who ?? data.mobile ?? "")),
-    row.copies > 1 ? chip(`came ${row.copies} times`, "plain") : "",
+    row.copies > 1 ? chip(`received ${row.copies} times`, "plain") : "",
     chip(data.code ?? data.outcome ?? "", data.code ? tone(data.outcome) : "plain"),
     el("time", { datetime: at }, time(at)),
   );

@@ -1,4 +1,4 @@
-"""How a reply reaches the client, or does not: the rows of data/modes.json made real."""
+"""How a reply reaches the client, if it does: the rows of data/modes.json."""
 
 import asyncio
 import socket
@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from local.simulator.catalogue import table
-from local.simulator.settings import Settings
+from skycore_simulator.settings import Settings
+from skycore_simulator.tables import table
 
-SILENCE = 3600.0  # seconds; clients give up long before
+SILENCE = 3600.0  # seconds; longer than any client waits
 _BOMB = "".join(
     f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "spam"}">' for n in range(7)
 )  # a million times "spam" when expanded
 
 
 def accepts(mode: str) -> bool:
-    """Whether a request in this mode is dealt with at all."""
+    """Return whether a request in this mode is processed."""
     return mode == "normal" or bool(table("modes")[mode]["accepts"])
 
 
-_DEFORMED: dict[str, Callable[[str], str]] = {
+_ALTERED: dict[str, Callable[[str], str]] = {
     "truncated": lambda reply: reply[: len(reply) // 2],
     "garbage": lambda _: "\x00\x01PK\x03\x04 not what you asked for \x7f",
     "empty": lambda _: "",
@@ -52,7 +52,7 @@ _DEFORMED: dict[str, Callable[[str], str]] = {
 async def respond(
     request: web.Request, reply: str, mode: str, settings: Settings
 ) -> web.StreamResponse:
-    """The HTTP answer in this mode. The API itself always answers 200."""
+    """Return the HTTP response in this mode. Skycore itself always answers 200."""
     if mode in ("reset_before", "reset_after"):
         return _reset(request)
     if mode == "slow":
@@ -66,44 +66,46 @@ async def respond(
         return web.Response(status=503)
     if mode == "http302":
         return web.Response(status=302, headers={"Location": "/redirected"})
-    deformed = _DEFORMED.get(mode, str)(reply)
-    body = deformed.encode("utf-8", "surrogateescape")
+    altered = _ALTERED.get(mode, str)(reply)
+    body = altered.encode("utf-8", "surrogateescape")
     if mode == "half":
-        return await _half(request, body)
+        return await _half(request, body, settings.reply_content_type)
     if mode == "trickle":
-        return await _trickle(request, body, settings.trickle_seconds)
-    return web.Response(body=body, headers={"Content-Type": "text/xml; charset=utf-8"})
+        return await _trickle(request, body, settings)
+    return web.Response(body=body, headers={"Content-Type": settings.reply_content_type})
 
 
 def _reset(request: web.Request) -> web.StreamResponse:
     transport = request.transport
     if transport is not None:
-        linger_for_nothing = struct.pack("ii", 1, 0)  # closing then sends RST, not FIN
+        reset_on_close = struct.pack("ii", 1, 0)  # closing then sends RST, not FIN
         connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_nothing)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_on_close)
         transport.abort()
     return web.Response()
 
 
-async def _begun(request: web.Request, length: int) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/xml; charset=utf-8"})
+async def _start_response(
+    request: web.Request, length: int, content_type: str
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": content_type})
     response.content_length = length
     response.force_close()
     await response.prepare(request)
     return response
 
 
-async def _half(request: web.Request, body: bytes) -> web.StreamResponse:
-    response = await _begun(request, len(body))
+async def _half(request: web.Request, body: bytes, content_type: str) -> web.StreamResponse:
+    response = await _start_response(request, len(body), content_type)
     await response.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return response
 
 
-async def _trickle(request: web.Request, body: bytes, seconds: float) -> web.StreamResponse:
-    response = await _begun(request, len(body))
+async def _trickle(request: web.Request, body: bytes, settings: Settings) -> web.StreamResponse:
+    response = await _start_response(request, len(body), settings.reply_content_type)
     for place in range(len(body)):
         await response.write(body[place : place + 1])
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(settings.trickle_seconds)
     return response

@@ -1,13 +1,14 @@
-// The send form: the same signed request that a user's service makes, for every action.
+// The send form: makes the signed request that a user's service would make, for every action.
 
-import { announce, button, el, fill, find } from "./dom.js";
+import { code } from "/_page/static/js/code.js";
+import { announce, button, el, fill, find } from "/_page/static/js/dom.js";
+import { chip } from "/_page/static/js/expandable.js";
+import { tone } from "/_page/static/js/format.js";
+import { read } from "/_page/static/js/server.js";
+import { callApi } from "./api.js";
 import { field, folded, objectOf, withInner } from "./fields.js";
-import { tone } from "./format.js";
-import { sent } from "./messages.js";
-import { chip } from "./opening.js";
-import { callApi, read } from "./server.js";
+import { addSent } from "./messages.js";
 import { curl, python } from "./snippets.js";
-import { code } from "./xml.js";
 
 const GROUPS = {
   send: "Send",
@@ -50,7 +51,7 @@ export async function start() {
       { class: "field" },
       el("label", { for: key.id }, "Idempotency-Key"),
       key,
-      el("p", { class: "help" }, "Yours to choose. The same key never sends twice."),
+      el("p", { class: "help" }, "Any text. The same key never sends twice."),
     ),
     el(
       "div",
@@ -103,7 +104,7 @@ function show(action) {
     body,
     form.fields.length
       ? folded(fields, form.fields, form.example)
-      : el("p", { class: "help" }, "It takes no fields."),
+      : el("p", { class: "help" }, "This action has no fields."),
   );
   messageOptions.hidden = !form.names_itself;
   submit.textContent = form.names_itself ? "Send" : `Call ${action}`;
@@ -111,7 +112,7 @@ function show(action) {
   refreshSnippet();
 }
 
-/** What would be sent now. */
+/** The request that the form describes. */
 function request() {
   const { form, fields } = current;
   const values = objectOf(fields, form.fields) ?? {};
@@ -127,21 +128,21 @@ async function send(event) {
   const { path, body: content, headers } = request();
   for (const each of withInner(current.fields)) each.show(null);
   submit.disabled = true;
-  fill(result, el("p", { class: "facts" }, "Asking…"));
+  fill(result, el("p", { class: "facts" }, "Sending…"));
   try {
-    told(await callApi("POST", path, content, headers));
+    showAnswer(await callApi("POST", path, content, headers));
   } catch (error) {
     fill(result, el("p", { class: "error" }, error.message));
   }
   submit.disabled = false;
 }
 
-function told(answer) {
+function showAnswer(answer) {
   const good = answer.status < 300;
   const problem = answer.body ?? {};
   const words = good ? (problem.status ?? "done") : (problem.code ?? "");
   const replayed = answer.headers["Idempotency-Replayed"]
-    ? " · an earlier answer, given again"
+    ? " · the answer of an earlier request"
     : "";
   const left = good ? [] : fieldErrors(problem.errors ?? []);
   fill(
@@ -157,16 +158,16 @@ function told(answer) {
     el(
       "details",
       {},
-      el("summary", {}, "The whole answer"),
+      el("summary", {}, "The full answer"),
       code(JSON.stringify(answer.body, null, 2), "The API's answer"),
     ),
   );
-  if (good && current.form.names_itself) sent(problem);
+  if (good && current.form.names_itself) addSent(problem);
   const retry = answer.headers["Retry-After"];
   if (retry) result.append(el("p", { class: "facts" }, `Retry-After: ${retry} s`));
 }
 
-/** Shows each error at its field; gives back those whose field is not in the form. */
+/** Shows each error at its field; returns those whose field is not in the form. */
 function fieldErrors(errors) {
   const fields = withInner(current.fields);
   const left = [];
@@ -219,6 +220,6 @@ async function copy(text, shown) {
     announce("Copied");
   } catch {
     getSelection().selectAllChildren(shown);
-    announce("Selected: copy it with your keyboard");
+    announce("Selected: copy it with the keyboard");
   }
 }

@@ -1,10 +1,10 @@
-// One field of the send form: from its description to inputs, and from those back to a value.
+// One field of the send form: its inputs, made from its description, and its value.
 
-import { button, el, freshId } from "./dom.js";
+import { button, el, freshId } from "/_page/static/js/dom.js";
 
 /**
- * A field as {node, read(), show(error), path}. read() gives undefined where nothing was put in.
- * path is what the API calls the field in its errors, such as slides[0].image.
+ * A field as {node, read(), show(error), path}. read() returns undefined for an empty field.
+ * path is the field's name in the API's errors, such as slides[0].image.
  */
 export function field(of, value, path = of.name) {
   const make = { yes, number, choice, groups, group, pairs }[of.kind] ?? text;
@@ -29,15 +29,15 @@ function labelled(of, input, path, readValue) {
     error,
     help,
   );
-  return { node, path, read: readValue, show: (said) => showError(input, error, said) };
+  return { node, path, read: readValue, show: (message) => showError(input, error, message) };
 }
 
-const star = (of) => (of.required ? el("span", { class: "star", title: "needed" }, " *") : null);
+const star = (of) => (of.required ? el("span", { class: "star", title: "required" }, " *") : null);
 
-function showError(input, error, said) {
-  error.hidden = !said;
-  error.textContent = said ?? "";
-  if (said) input.setAttribute("aria-invalid", "true");
+function showError(input, error, message) {
+  error.hidden = !message;
+  error.textContent = message ?? "";
+  if (message) input.setAttribute("aria-invalid", "true");
   else input.removeAttribute("aria-invalid");
 }
 
@@ -53,7 +53,7 @@ function text(of, value, path) {
 function number(of, value, path) {
   const input = el("input", { inputmode: "numeric", autocomplete: "off" });
   input.value = value ?? "";
-  // What is not a number goes as it is, so that the API can say what is wrong with it.
+  // Anything else is sent unchanged, so that the API can report the error.
   const readValue = () => {
     if (input.value === "") return undefined;
     return /^-?\d+$/.test(input.value) ? Number(input.value) : input.value;
@@ -69,7 +69,7 @@ function yes(of, value, path) {
 
 function choice(of, value, path) {
   const options = of.choices.map((each) => el("option", { value: each }, each));
-  const input = el("select", {}, el("option", { value: "" }, "(as it is)"), ...options);
+  const input = el("select", {}, el("option", { value: "" }, "(not set)"), ...options);
   input.value = value ?? "";
   return labelled(of, input, path, () => input.value || undefined);
 }
@@ -79,7 +79,7 @@ function fieldset(of, path, ...children) {
   const legend = el("legend", {}, of.name.replaceAll("_", " "), star(of));
   const help = of.help ? el("p", { class: "help" }, of.help) : null;
   const node = el("fieldset", { class: "field wide" }, legend, help, error, ...children);
-  return { node, path, show: (said) => showError(node, error, said) };
+  return { node, path, show: (message) => showError(node, error, message) };
 }
 
 /** Several fields under one name. */
@@ -89,7 +89,7 @@ function group(of, value, path) {
   return { ...own, inner: () => inner, read: () => objectOf(inner, of.fields) };
 }
 
-/** A list of such groups, to which one can add. */
+/** A list of such groups that can grow. */
 function groups(of, value, path) {
   let entries = [];
   const list = el("div", { class: "groups" });
@@ -103,7 +103,7 @@ function groups(of, value, path) {
       error,
       folded(inner, of.fields, given),
     );
-    entries.push({ node, path: at, fields: inner, show: (said) => showError(node, error, said) });
+    entries.push({ node, path: at, fields: inner, show: (message) => showError(node, error, message) });
     list.append(node);
   };
   const removeLast = () => {
@@ -125,7 +125,7 @@ function groups(of, value, path) {
   return { ...own, inner: () => entries.flatMap((e) => [e, ...e.fields]), read: readValue };
 }
 
-/** Names and values of one's own choice, one a line. */
+/** Free names and values, one per line. */
 function pairs(of, value, path) {
   const lines = Object.entries(value ?? {}).map(([name, each]) => `${name}: ${each}`);
   const input = el("textarea", { rows: 2, placeholder: "first_name: Ada" });
@@ -139,21 +139,21 @@ function pairs(of, value, path) {
     return Object.keys(found).length ? found : undefined;
   };
   return labelled(
-    { ...of, help: `${of.help} One a line, name: value.`, long: true },
+    { ...of, help: `${of.help} One per line: name: value.`, long: true },
     input,
     path,
     readValue,
   );
 }
 
-/** Fields that are needed or filled in come first; the others are behind one click. */
+/** Shows required and filled fields first; hides the others behind one click. */
 export function folded(fields, descriptions, value) {
   const first = [];
   const rest = [];
   fields.forEach((each, place) => {
     const of = descriptions[place];
-    const inSight = of.required || value?.[of.name] !== undefined;
-    (inSight ? first : rest).push(each.node);
+    const isVisible = of.required || value?.[of.name] !== undefined;
+    (isVisible ? first : rest).push(each.node);
   });
   if (!first.length && rest.length < 7) return el("div", { class: "fields" }, ...rest);
   if (!rest.length) return el("div", { class: "fields" }, ...first);
@@ -170,7 +170,7 @@ export function folded(fields, descriptions, value) {
   );
 }
 
-/** The values of fields under their names; undefined where there is none. */
+/** The values of fields by name; undefined if there are none. */
 export function objectOf(fields, descriptions) {
   const found = {};
   fields.forEach((each, place) => {
@@ -180,6 +180,6 @@ export function objectOf(fields, descriptions) {
   return Object.keys(found).length ? found : undefined;
 }
 
-/** All fields with those inside them. */
+/** All fields and the fields inside them. */
 export const withInner = (fields) =>
   fields.flatMap((each) => [each, ...(each.inner ? withInner(each.inner()) : [])]);

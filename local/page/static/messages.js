@@ -1,12 +1,12 @@
-// The right: messages with their status, as the events tell it, and their timelines from the API.
+// Messages with their status from the events, and their timelines from the API.
 
-import { announce, button, el, fill, find } from "./dom.js";
-import { number, time, tone } from "./format.js";
-import { NewestFirst } from "./newest-first.js";
-import { chip, opening } from "./opening.js";
-import { callApi } from "./server.js";
+import { announce, button, el, fill, find } from "/_page/static/js/dom.js";
+import { number, time, tone } from "/_page/static/js/format.js";
+import { NewestFirst } from "/_page/static/js/newest-first.js";
+import { chip, expandable } from "/_page/static/js/expandable.js";
+import { callApi } from "./api.js";
 
-// As the product ranks them: a delivery beats a failure beats an expiry, whichever comes first.
+// The product's ranks: a delivery outranks a failure, a failure outranks an expiry.
 const RANKS = [
   "queued",
   "sending",
@@ -33,43 +33,43 @@ const list = new NewestFirst({
   key: (row) => row.message_id,
 });
 
-export function start(snapshot, anew) {
+export function start(snapshot, isNew) {
   if (!list.node.isConnected) find("#panel-messages").append(list.node);
-  if (anew) {
+  if (isNew) {
     known.clear();
     list.replace([]);
   }
-  note({ events: [...snapshot.events].reverse() });
+  apply({ events: [...snapshot.events].reverse() });
 }
 
-export function note({ events = [] }) {
+export function apply({ events = [] }) {
   for (const { event } of events) {
     const { data } = event;
     if (!data.message_id) continue;
-    take({ ...data, created_at: event.time, status: statusOf(data) });
+    add({ ...data, created_at: event.time, status: statusOf(data) });
   }
 }
 
-/** What the API answered to a send: the message, or one for each recipient. */
-export function sent(answer) {
+/** Adds the message, or one per recipient, that the API returned for a send. */
+export function addSent(answer) {
   if (!answer?.message_id) return;
-  take(answer);
-  for (const recipient of answer.recipients ?? []) take({ ...answer, ...recipient });
+  add(answer);
+  for (const recipient of answer.recipients ?? []) add({ ...answer, ...recipient });
 }
 
-function take(told) {
-  const before = known.get(told.message_id);
-  const row = { ...told, ...before };
+function add(message) {
+  const before = known.get(message.message_id);
+  const row = { ...message, ...before };
   row.order = before?.order ?? ++last;
-  const higher = RANKS.indexOf(told.status) > RANKS.indexOf(before?.status);
-  row.status = higher ? told.status : (before?.status ?? "accepted");
-  row.client_reference = before?.client_reference ?? told.client_reference;
+  const higher = RANKS.indexOf(message.status) > RANKS.indexOf(before?.status);
+  row.status = higher ? message.status : (before?.status ?? "accepted");
+  row.client_reference = before?.client_reference ?? message.client_reference;
   known.set(row.message_id, row);
   if (known.size > KEPT) known.delete(known.keys().next().value);
   list.add([row]);
 }
 
-/** The status that an event moves a message to; device discovery moves none. */
+/** The status that an event gives its message; device discovery changes none. */
 function statusOf(data) {
   const event = data.event ?? "";
   if (event.startsWith("message_")) return event.replace("message_", "");
@@ -82,7 +82,7 @@ function statusOf(data) {
 
 function make(row) {
   const line = el("span", { class: "line" });
-  const item = opening(line, (body) => timeline(body, row.message_id));
+  const item = expandable(line, (body) => timeline(body, row.message_id));
   item.line = line;
   update(item, row);
   return item;

@@ -1,9 +1,9 @@
-// The right: what waits in which queue, what is in a dead-letter queue, what limit is left.
+// Queue depths, the contents of dead-letter queues, and what is left of the limits.
 
-import { button, el, fill, find } from "./dom.js";
-import { chip, opening } from "./opening.js";
-import { read } from "./server.js";
-import { code } from "./xml.js";
+import { button, el, fill, find } from "/_page/static/js/dom.js";
+import { chip, expandable } from "/_page/static/js/expandable.js";
+import { read } from "/_page/static/js/server.js";
+import { code } from "/_page/static/js/code.js";
 
 const EVERY_MS = 2000;
 const MEANINGS = {
@@ -16,14 +16,14 @@ const MEANINGS = {
 let shown = false;
 let timer = 0;
 
-/** Asks while the panel is looked at, and not otherwise. */
-export function look(isShown) {
+/** Polls while the panel is visible. */
+export function setVisible(isShown) {
   shown = isShown;
   clearTimeout(timer);
-  if (shown) again();
+  if (shown) poll();
 }
 
-async function again() {
+async function poll() {
   if (!document.hidden) {
     try {
       draw(await read("queues"));
@@ -32,10 +32,10 @@ async function again() {
       rows = null;
     }
   }
-  if (shown) timer = setTimeout(again, EVERY_MS);
+  if (shown) timer = setTimeout(poll, EVERY_MS);
 }
 
-let rows = null; // name → item; made once, so that an open one stays open
+let rows = null; // name → item; made once, so that an open item stays open
 
 function draw({ queues, allowance }) {
   if (!rows) {
@@ -59,7 +59,7 @@ function draw({ queues, allowance }) {
 function make(queue) {
   const line = el("span", { class: "line" });
   let item;
-  if (queue.dead_letters) item = opening(line, (body) => content(body, queue.name));
+  if (queue.dead_letters) item = expandable(line, (body) => content(body, queue.name));
   else item = el("li", { class: "still" }, line);
   item.line = line;
   return item;
@@ -68,7 +68,7 @@ function make(queue) {
 function update(item, queue) {
   const total = queue.waiting + queue.in_flight + queue.delayed;
   const parts = [
-    queue.in_flight ? `${queue.in_flight} being read` : "",
+    queue.in_flight ? `${queue.in_flight} in flight` : "",
     queue.delayed ? `${queue.delayed} delayed` : "",
   ].filter(Boolean);
   const trouble = queue.dead_letters && total;
@@ -83,12 +83,12 @@ function update(item, queue) {
 async function content(body, name) {
   const found = await read(`queues/${name}`);
   if (!found.length) {
-    fill(body, el("p", { class: "facts" }, "It is empty, as it should be."));
+    fill(body, el("p", { class: "facts" }, "It is empty."));
     return;
   }
   fill(
     body,
-    el("p", { class: "facts" }, `The first ${found.length}; they stay where they are.`),
+    el("p", { class: "facts" }, `The first ${found.length}; they stay in the queue.`),
     ...found.map((each) => code(each.body, "A dead letter")),
     button("Look again", () => content(body, name)),
   );
@@ -115,7 +115,7 @@ function limits(allowance) {
           ),
         )
       : [
-          el("li", {}, 'No limits are set. To set some: make up PARAMETERS="MaxCallsPerMinute=10"'),
+          el("li", {}, 'No limits are set. To set one: make up PARAMETERS="MaxCallsPerMinute=10"'),
         ]),
     ...paused.map((each) =>
       el("li", { class: "warn" }, `Skycore asked to pause: ${Math.ceil(each.paused_s)} s more`),

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from local.page.page import Page
+from local.page.extension import StackColumn
 from skycore_simulator.journal import Journal, Message, Postback, Request, now
 from skycore_simulator.server import Server
 from skycore_simulator.simulator import Simulator
@@ -45,8 +45,7 @@ def add(journal: Journal, place: int) -> None:
 async def serve() -> None:
     """Until standard input ends."""
     simulator = Simulator()
-    server = Server(simulator)
-    server.extend = Page(server, Path("/nowhere/stack.json")).extend
+    server = Server(simulator, page=True, extension=StackColumn(Path("/nowhere/stack.json")))
     await server.start()
     for place in range(MESSAGES):
         add(simulator.journal, place)

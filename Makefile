@@ -91,6 +91,7 @@ lint: setup
 types: setup
 	@$(BIN)/mypy layers/skycore/skycore
 	@$(BIN)/mypy -p ops
+	@$(BIN)/mypy -p skycore_simulator
 	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
 
 template-checks: setup .venv-checkov/.ready ## sam validate, cfn-lint with the serverless rules, checkov; all offline

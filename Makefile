@@ -92,6 +92,7 @@ types: setup
 	@$(BIN)/mypy layers/skycore/skycore
 	@$(BIN)/mypy -p ops
 	@$(BIN)/mypy -p skycore_simulator
+	@$(BIN)/mypy simulator/tests
 	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
 
 template-checks: setup .venv-checkov/.ready ## sam validate, cfn-lint with the serverless rules, checkov; all offline

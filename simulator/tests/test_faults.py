@@ -23,7 +23,9 @@ SMS = {"TO": "17743199144", "FROM": "60856", "TEXT": "Hello"}
     ],
     ids=str,
 )
-def test_every_request_fails_or_none(skycore: Skycore, faults, outcome) -> None:
+def test_every_request_fails_or_none(
+    skycore: Skycore, faults: dict[str, int], outcome: str
+) -> None:
     skycore.set(faults=faults)
     assert seen(skycore) == outcome
 
@@ -43,7 +45,7 @@ def test_a_magic_number_outranks_faults(skycore: Skycore) -> None:
 
 
 @pytest.mark.parametrize("faults", [{"storm": 5}, {"half": 101}, {"half": -1}, {"half": "5"}])
-def test_invalid_faults_are_refused(skycore: Skycore, faults) -> None:
+def test_invalid_faults_are_refused(skycore: Skycore, faults: dict[str, object]) -> None:
     url = f"{skycore.server.url}_control/settings"
     assert skycore.session.patch(url, json={"faults": faults}).status_code == 400
 

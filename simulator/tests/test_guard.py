@@ -31,7 +31,9 @@ OWN = "http://{host}"
     ],
     ids=str,
 )
-def test_who_may_use_the_control_api(skycore: Skycore, method, headers, status) -> None:
+def test_who_may_use_the_control_api(
+    skycore: Skycore, method: str, headers: dict[str, str], status: int
+) -> None:
     host = f"127.0.0.1:{skycore.server.port}"
     answer = skycore.session.request(
         method,
@@ -57,7 +59,9 @@ def test_who_may_use_the_control_api(skycore: Skycore, method, headers, status) 
     ],
     ids=str,
 )
-def test_skycores_api_is_for_programs(skycore: Skycore, headers, is_site, method, query) -> None:
+def test_skycores_api_is_for_programs(
+    skycore: Skycore, headers: dict[str, str], is_site: bool, method: str, query: str
+) -> None:
     host = f"127.0.0.1:{skycore.server.port}"
     answer = skycore.session.request(
         method,

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -11,10 +13,13 @@ from simulator_harness import Skycore
 from skycore_simulator.page.extension import PageExtension
 from skycore_simulator.page.routes import STATIC, TITLE
 
+if TYPE_CHECKING:
+    from skycore_simulator.page.extension import Publish
+
 SMS = {"FROM": "60856", "TEXT": "Hello"}
 
 
-def test_the_page_is_at_the_root_and_loads_nothing_from_elsewhere(page):
+def test_the_page_is_at_the_root_and_loads_nothing_from_elsewhere(page: Skycore) -> None:
     answer = page.session.get(page.server.url)
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
@@ -26,12 +31,12 @@ def test_the_page_is_at_the_root_and_loads_nothing_from_elsewhere(page):
             assert 'href="http' not in text
 
 
-def test_a_request_to_skycore_at_the_root_is_still_one(page):
+def test_a_request_to_skycore_at_the_root_is_still_one(page: Skycore) -> None:
     assert "E102" in page.session.get(page.server.url + "?action=sendsms").text
     assert "E102" in page.session.post(page.server.url, data={"action": "sendsms"}).text
 
 
-def test_handsets_are_listed_by_their_last_message(page):
+def test_handsets_are_listed_by_their_last_message(page: Skycore) -> None:
     for number in ("17743199144", "17743199145", "17743199144"):
         page.call("sendSMS", TO=number, **SMS)
     page.control("POST", "inbound", {"from": "17743199146", "to": "60856", "text": "Hi"})
@@ -41,7 +46,7 @@ def test_handsets_are_listed_by_their_last_message(page):
     assert len(page.read_page("handsets/17743199144")) == 2
 
 
-def test_older_rows_and_words(page):
+def test_older_rows_and_words(page: Skycore) -> None:
     for place in range(3):
         page.call("sendSMS", TO="17743199144", FROM="60856", TEXT=f"text {place}")
     newest = page.read_page("requests")
@@ -52,7 +57,7 @@ def test_older_rows_and_words(page):
     page.read_page("requests/999999", 404)
 
 
-def test_the_settings_that_the_page_has_controls_for(page):
+def test_the_settings_that_the_page_has_controls_for(page: Skycore) -> None:
     page.set(postback_url="http://127.0.0.1:9/v1/postbacks/secret-token")
     url = f"{page.server.url}_page/settings"
     answer = page.session.patch(url, json={"outcome_for_number": {"17743199144": "failed"}})
@@ -61,10 +66,10 @@ def test_the_settings_that_the_page_has_controls_for(page):
     assert "secret" not in answer.text
     for wrong in ({"postback_url": "http://127.0.0.1:9/"}, {"mode": "sunny"}, {"faults": 1}):
         assert page.session.patch(url, json=wrong).status_code == 400
-    assert page.simulator.settings.postback_url.endswith("secret-token")
+    assert (page.simulator.settings.postback_url or "").endswith("secret-token")
 
 
-def test_a_reset_is_told(page):
+def test_a_reset_is_told(page: Skycore) -> None:
     before = page.read_page("start")["run"]
     assert page.read_page("start")["run"] == before
     with page.session.get(f"{page.server.url}_page/feed", stream=True) as stream:
@@ -84,13 +89,14 @@ def test_a_reset_is_told(page):
     assert start["handsets"] == start["requests"] == []
 
 
-def test_a_burst_is_told_in_few_notes(page):
+def test_a_burst_is_told_in_few_notes(page: Skycore) -> None:
     with page.session.get(f"{page.server.url}_page/feed", stream=True) as stream:
         lines = stream.iter_lines()
         assert next(lines) == b"event: open"
         for _ in range(50):
             page.call("sendSMS", TO="17743199144", **SMS)
-        told, notes = set(), 0
+        told: set[int] = set()
+        notes = 0
         until = time.monotonic() + 10
         while len(told) < 50 and time.monotonic() < until:
             line = next(lines)
@@ -112,7 +118,7 @@ def test_a_burst_is_told_in_few_notes(page):
     ],
     ids=["png", "jpeg", "svg", "empty", "large"],
 )
-def test_pictures_are_pictures(page, content, status):
+def test_pictures_are_pictures(page: Skycore, content: bytes, status: int) -> None:
     answer = page.session.post(f"{page.server.url}_page/pictures", data=content)
     assert answer.status_code == status
     if status == 200:
@@ -125,32 +131,32 @@ def test_pictures_are_pictures(page, content, status):
 class Column(PageExtension):
     title = "Mine & yours"
 
-    def __init__(self, files):
+    def __init__(self, files: Path) -> None:
         self.files = files
         self.opened = self.stopped = False
 
-    def routes(self):
+    def routes(self) -> list[web.RouteDef]:
         return [web.get("/_page/mine", self.mine)]
 
-    async def mine(self, _request):
+    async def mine(self, _request: web.Request) -> web.Response:
         return web.json_response("mine")
 
-    def snapshot(self):
+    def snapshot(self) -> dict[str, Any]:
         return {"mine": [1]}
 
-    async def run(self, publish):
+    async def run(self, publish: "Publish") -> None:
         while True:
             publish("mine", 0, {"value": 2})
             await asyncio.sleep(0.05)
 
-    async def page_opened(self):
+    async def page_opened(self) -> None:
         self.opened = True
 
-    async def stop(self):
+    async def stop(self) -> None:
         self.stopped = True
 
 
-def test_an_extension_adds_a_column_with_routes_and_data(tmp_path):
+def test_an_extension_adds_a_column_with_routes_and_data(tmp_path: Path) -> None:
     (tmp_path / "column.html").write_text('<section class="column extension" id="mine"></section>')
     (tmp_path / "main.js").write_text("export function start() {}\nexport function apply() {}\n")
     column = Column(tmp_path)
@@ -174,14 +180,14 @@ def test_an_extension_adds_a_column_with_routes_and_data(tmp_path):
     assert column.stopped
 
 
-def test_the_page_alone_has_no_extension(page):
+def test_the_page_alone_has_no_extension(page: Skycore) -> None:
     front = page.session.get(page.server.url).text
     assert f"<h1>{TITLE}</h1>" in front
     assert "{{" not in front
     assert 'data-extension=""' in front
 
 
-def test_without_a_page_the_root_describes_the_simulator(skycore):
+def test_without_a_page_the_root_describes_the_simulator(skycore: Skycore) -> None:
     answer = skycore.session.get(skycore.server.url)
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert skycore.session.get(f"{skycore.server.url}_page/start").status_code == 404

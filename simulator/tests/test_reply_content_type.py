@@ -1,6 +1,7 @@
 """Replies are labelled as Skycore's presumably are: with a type that is not XML."""
 
 import pytest
+import requests
 
 from simulator_harness import Skycore, request_xml
 from skycore_simulator.tables import table
@@ -14,7 +15,7 @@ WITH_REPLY = [
 PARSED_BY_HTTPARTY = ("text/xml", "application/xml", "application/json", "text/csv")
 
 
-def media_type(answer) -> str:
+def media_type(answer: requests.Response) -> str:
     return answer.headers.get("Content-Type", "").partition(";")[0]
 
 

@@ -3,6 +3,7 @@
 import http.client
 import socket
 import urllib.request
+from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -70,7 +71,7 @@ def raw_as_ruby_sends_it(url: str) -> bytes:
         (raw_as_ruby_sends_it, "raw"),
     ],
 )
-def test_it_is_understood(skycore: Skycore, client, transport: str) -> None:
+def test_it_is_understood(skycore: Skycore, client: Callable[[str], bytes], transport: str) -> None:
     answer = client(skycore.url)
     assert b"<STATUS>Success</STATUS>" in answer
     assert b"<TRACKINGID>" in answer

@@ -7,7 +7,7 @@ EMULATOR_PORT ?= 4566
 SIMULATOR_PORT ?= 8085
 export EMULATOR_PORT SIMULATOR_PORT SKYCORE_URL PARAMETERS
 BIN := .venv/bin
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator
 
 .PHONY: help
 help: ## List the commands, those that you need first at the top
@@ -25,7 +25,7 @@ down: ## Stop the local stack
 
 .PHONY: test test-stack test-long
 test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run everything that must pass before a merge; minutes
-	@$(BIN)/pytest -rs -n auto tests/unit tests/contract tests/template
+	@$(BIN)/pytest -rs -n auto simulator/tests tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
 	@$(MAKE) --no-print-directory --jobs=2 $(OUTPUT_SYNC) test-stack test-page test-build
 
@@ -51,6 +51,8 @@ lint: setup ## Check style and formatting with ruff
 types: setup ## Check types with mypy
 	@$(BIN)/mypy layers/skycore/skycore
 	@$(BIN)/mypy -p ops
+	@$(BIN)/mypy -p skycore_simulator
+	@$(BIN)/mypy simulator/tests
 	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
 
 template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam validate, cfn-lint and checkov; offline

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simulator_harness import KEY, Skycore
 from skycore.api import Credentials, InvalidRequest, Refused, SkycoreClient, prepare
 from skycore.catalogue.actions import Action, all_actions
 from tests.integration.meaning import meant
 from tests.unit.api.samples import requests_of
-from tests.unit.simulator.harness import KEY, Skycore
 
 ANY_REQUEST = st.sampled_from(all_actions()).flatmap(
     lambda action: st.tuples(st.just(action), requests_of(action))

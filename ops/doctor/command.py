@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from argparse import ArgumentTypeError
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ exit code is 1 if there is a problem.
 
   python -m ops doctor
   python -m ops doctor --stack skycore --no-probe
+  python -m ops doctor postback api-key      these checks only
   python -m ops doctor --json | jq '.checks[] | select(.result == "problem")'
 """
 _DENIED = {
@@ -66,7 +68,8 @@ _COUNTED: dict[Result, str] = {
 def run(stack: Stack, asked: Namespace) -> Answer:
     """Run the checks of the table."""
     deployment = Deployment(stack, wait=asked.wait)
-    outcomes = [outcome(check, deployment, probe=not asked.no_probe) for check in CHECKS]
+    checks = [check for check in CHECKS if not asked.checks or check.name in asked.checks]
+    outcomes = [outcome(check, deployment, probe=not asked.no_probe) for check in checks]
     problems = [one for one in outcomes if one.result == "problem"]
     data = {
         "stack": stack.name,
@@ -140,6 +143,14 @@ def _line(result: Result, name: str, detail: str, fix: str = "") -> Text:
 
 
 def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "checks",
+        metavar="CHECK",
+        nargs="*",
+        # No `choices`: argparse would apply them to the empty list as well.
+        type=_name,
+        help=f"only these: {', '.join(check.name for check in CHECKS)}",
+    )
     parser.add_argument("--no-probe", action="store_true", help="read only: call no route")
     parser.add_argument(
         "--wait",
@@ -148,6 +159,12 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long the probe may take to arrive (default 60)",
     )
+
+
+def _name(text: str) -> str:
+    if text not in {check.name for check in CHECKS}:
+        raise ArgumentTypeError(f"no check {text}")
+    return text
 
 
 COMMAND: Command = Command(

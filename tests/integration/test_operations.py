@@ -47,12 +47,15 @@ def documented_policy(stack: Stack) -> str:
 @pytest.fixture(scope="session")
 def operator(stack) -> dict[str, str]:
     """The environment of an operator who has the documented rights and no others."""
-    iam = stack.admin("iam")
-    iam.create_user(UserName="operator")
-    iam.put_user_policy(
-        UserName="operator", PolicyName="operator", PolicyDocument=documented_policy(stack)
-    )
-    key = iam.create_access_key(UserName="operator")["AccessKey"]
+    return operator_with(stack, documented_policy(stack))
+
+
+def operator_with(stack: Stack, policy: str) -> dict[str, str]:
+    """The environment of a new operator with this policy."""
+    iam, name = stack.admin("iam"), f"operator-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="operator", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **{name: value for name, value in own.items() if name not in {"TABLE_NAME", "PYTHONPATH"}},
@@ -75,8 +78,9 @@ class Ops:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "ops", "--stack", self.name, *arguments]
 
-    def run(self, *arguments: str, code: int = 0, given: str = "") -> subprocess.CompletedProcess:
-        done = subprocess.run(
+    def looked(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess:
+        """A run whose exit code depends on what other tests left behind."""
+        return subprocess.run(
             self.command(*arguments),
             cwd=ROOT,
             env=self.environment,
@@ -85,6 +89,9 @@ class Ops:
             text=True,
             check=False,
         )
+
+    def run(self, *arguments: str, code: int = 0, given: str = "") -> subprocess.CompletedProcess:
+        done = self.looked(*arguments, given=given)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 

@@ -16,10 +16,12 @@ from ops import (
     unparsed,
 )
 from ops.command import Command
+from ops.doctor import command as doctor
 
 COMMANDS: tuple[Command, ...] = (
     # looking
     status.COMMAND,
+    doctor.COMMAND,
     tail.COMMAND,
     *messages.COMMANDS,
     unparsed.COMMAND,

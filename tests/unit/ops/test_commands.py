@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,18 @@ def test_help_teaches_with_an_example_that_is_read(name, command, capsys):
 def test_every_command_is_in_the_documentation():
     page = (ROOT / "docs" / "operations.md").read_text()
     assert not [name for name, _ in every() if f"ops {name}" not in page]
+
+
+TOLD = re.compile(r"python -m ops (?:--stack [\w${}:.-]+ )?([a-z][a-z-]*(?: [a-z]+)?)")
+
+
+def test_a_command_that_an_answer_or_a_page_names_exists():
+    places = [*(ROOT / "layers").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    places += [ROOT / "README.md", *(ROOT / "ops").rglob("*.py")]
+    named = {name for place in places for name in TOLD.findall(place.read_text())}
+    known = {name for name, _ in every()} | {command.name for command in COMMANDS}
+    assert "set-key" in named
+    assert not {name for name in named if name not in known and name.split()[0] not in known}
 
 
 def test_every_command_is_a_make_target():

@@ -82,3 +82,13 @@ def test_the_examples_schema_is_the_one_that_is_shipped():
     copy = (EXAMPLE.parent / "src" / name).read_text()
     assert copy == (ROOT / "events" / "schema" / name).read_text()
     json.loads(copy)
+
+
+def test_readers_of_the_stacks_own_queue_are_told_how_to_get_the_key(template):
+    section = EVENTS_PAGE.split("\n## Read the stack's own queue\n", 1)[1].split("\n## ", 1)[0]
+    blocks = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    (policies,) = [yaml.load(text, _Loader)["Policies"] for text in blocks if "kms:" in text]
+    (statement,) = policies[0]["Statement"]
+    assert statement["Action"] == "kms:Decrypt"
+    assert statement["Resource"] == {"Ref": "DataKeyArn"}
+    assert template.body["Outputs"]["DataKeyArn"]["Condition"] == "WithKey"

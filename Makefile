@@ -123,12 +123,12 @@ sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their li
 	  PYTHON="$(CURDIR)/$(BIN)/python" ARTIFACTS_DIR="$(CURDIR)/.local/sbom"
 
 # Every platform's packages, with the hash of each of their files: pip refuses any other file.
-# No line names a registry, so that each clone uses its own.
+# No line names a registry, so that each clone uses its own. Versions stay, but for UPGRADE=1.
 LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
 .PHONY: lock clean
-lock: ## Write the pinned requirements and their hashes anew (needs uv: pip install uv)
+lock: ## Lock what requirements/*.in name, with hashes; UPGRADE=1 takes new versions (needs uv: pip install uv)
 	@for name in dev schemathesis browser checkov emulator; do \
-	  $(LOCK) --upgrade requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	  $(LOCK) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 	@$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 	@$(LOCK) -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt

@@ -34,7 +34,6 @@ def make(
 
     Packages come from the folder `wheels`, and from no registry.
     """
-    artifacts.mkdir(parents=True)
     return subprocess.run(
         ["make", f"build-{layer}"],
         cwd=checkout / "layers" / LAYERS[layer],

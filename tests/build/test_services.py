@@ -16,7 +16,7 @@ import inspect, json
 from pynamodb.connection.base import Connection
 from skycore.aws import clients
 
-made = [Connection(region="us-east-1").client]
+made = [Connection(region="eu-west-1").client]
 for name, function in inspect.getmembers(clients, callable):
     own = getattr(function, "__module__", None) == clients.__name__
     if own and not name.startswith("_") and not inspect.signature(function).parameters:
@@ -30,7 +30,7 @@ def test_the_layer_describes_what_is_called_and_nothing_else(build):
     path = os.pathsep.join(str(build / layer / "python") for layer in LAYERS)
     done = subprocess.run(
         [PYTHON, "-S", "-P", "-c", CLIENTS],
-        env={**os.environ, "PYTHONPATH": path, "AWS_DEFAULT_REGION": "us-east-1"},
+        env={**os.environ, "PYTHONPATH": path, "AWS_DEFAULT_REGION": "eu-west-1"},
         capture_output=True,
         text=True,
         check=False,
@@ -39,6 +39,6 @@ def test_the_layer_describes_what_is_called_and_nothing_else(build):
     endpoints = dict(json.loads(done.stdout))
     assert len(endpoints) > 1
     for service, url in endpoints.items():
-        assert url == f"https://{service}.us-east-1.amazonaws.com"
+        assert url == f"https://{service}.eu-west-1.amazonaws.com"
     data = build / "DependenciesLayer" / "python" / "botocore" / "data"
     assert {path.name for path in data.iterdir() if path.is_dir()} == endpoints.keys()

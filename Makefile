@@ -60,7 +60,7 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
 
-test-long: setup .venv-schemathesis/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
+test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests
 
 .PHONY: test-page
@@ -127,7 +127,7 @@ sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their li
 LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
 .PHONY: lock clean
 lock: ## Write the pinned requirements and their hashes anew (needs uv: pip install uv)
-	@for name in dev schemathesis browser checkov emulator; do \
+	@for name in dev schemathesis browser checkov emulator awscli; do \
 	  $(LOCK) --upgrade requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 	@$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt

@@ -23,7 +23,7 @@ up: setup ## Bring the local stack up, or update it, and leave it running
 down: ## Stop the local stack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; fi
 
-.PHONY: test test-stack test-long
+.PHONY: test test-stack test-build test-long
 test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run everything that must pass before a merge; minutes
 	@$(BIN)/pytest -rs -n auto simulator/tests tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
@@ -31,10 +31,6 @@ test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run ever
 
 # Keeps the output of parallel targets apart. make 3.81 does not have it.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-
-.PHONY: test-build
-test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
-	@$(BIN)/pytest -m "not long" tests/build
 
 test-stack: setup
 	@$(BIN)/pytest -m "not long" tests/integration tests/chaos
@@ -59,6 +55,9 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
+
+test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
+	@$(BIN)/pytest -m "not long" tests/build
 
 test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests

@@ -23,7 +23,7 @@ up: setup ## Bring the local stack up, or update it, and leave it running
 down: ## Stop the local stack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; fi
 
-.PHONY: test test-stack test-long
+.PHONY: test test-stack test-build test-long
 test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run everything that must pass before a merge; minutes
 	@$(BIN)/pytest -rs -n auto simulator/tests tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
@@ -31,10 +31,6 @@ test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run ever
 
 # Keeps the output of parallel targets apart. make 3.81 does not have it.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-
-.PHONY: test-build
-test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
-	@$(BIN)/pytest -m "not long" tests/build
 
 test-stack: setup
 	@$(BIN)/pytest -m "not long" tests/integration tests/chaos
@@ -60,7 +56,10 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
 
-test-long: setup .venv-schemathesis/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
+test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
+	@$(BIN)/pytest -m "not long" tests/build
+
+test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests
 
 .PHONY: test-page
@@ -127,7 +126,7 @@ sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their li
 LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
 .PHONY: lock clean
 lock: ## Lock what requirements/*.in name, with hashes; UPGRADE=1 takes new versions (needs uv: pip install uv)
-	@for name in dev schemathesis browser checkov emulator; do \
+	@for name in dev schemathesis browser checkov emulator awscli; do \
 	  $(LOCK) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 	@$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt

@@ -115,7 +115,8 @@ def test_lost_rows_come_back_and_nothing_is_sent_or_published_again(stack, copie
     assert {"sms_sent", "sms_delivered"} <= {step.get("event") for step in kept["timeline"]}
 
     # What waited then may have been sent since: only a person can know.
-    assert stack.get(f"/messages/{later['message_id']}").json()["status"] == "unknown"
+    path = f"/messages/{later['message_id']}"
+    assert until(lambda: stack.get(path).json()["status"] == "unknown", PATIENCE)
     unknown = stack.event(
         lambda event: (
             event["type"] == "skycore.message_unknown"

@@ -32,11 +32,11 @@ TAKE_TERMINAL = (
 # question, it reads the answer: what was pasted behind it is lost, as it is in a terminal.
 STAND_IN = r"""#!/bin/bash
 name=${0##*/}
-{ printf '%s' "$name"; printf '\x1f%s' "$@"; printf '\x1e'; } >>"$CALLS"
+printf '%s\x1e' "$(IFS=$'\x1f'; echo "$name${1+$IFS}$*")" >>"$CALLS"
 case "$name $*" in
   python\ -\ *|python\ -) cat >/dev/null ;;
   *--yes*|*--no-execute-changeset*|*--dry-run*) ;;
-  sam\ deploy*|*set-key*|*rotate-token*|*\ replay*|*redrive*|*restore*) read -r _ ;;
+  sam\ deploy*|*set-key*|*rotate-token*|*\ replay*|*redrive*|*\ restore\ *) read -r _ ;;
   aws\ *) echo value ;;
 esac
 """

@@ -63,7 +63,7 @@ def test_a_pasted_block_does_what_its_author_meant(shell, block, tmp_path):
     pasted = paste(shell, block.text, HELPERS, tmp_path / "shell")
     assert not pasted.complaints
     assert pasted.ready, f"the shell waits for more:\n{pasted.said}"
-    assert pasted.calls == meant
+    assert sorted(pasted.calls) == sorted(meant)  # in a pipe either may be first
     assert meant or HELPER.search(block.text), "a block without a command"
 
 

@@ -28,7 +28,6 @@ from skycore_simulator.journal import Postback
 from skycore_simulator.journal_routes import JournalRoutes
 from skycore_simulator.json_http import bad_request, not_found, read_object
 from skycore_simulator.notifications import Notification, body_of
-from skycore_simulator.report import build_report
 from skycore_simulator.sending import SPID
 from skycore_simulator.settings import FORMATS, InvalidSettingError
 from skycore_simulator.simulator import Simulator
@@ -156,7 +155,7 @@ class ControlRoutes:
         """Store a report file: the given body, or a report of all messages."""
         body = (await read_object(request)).get("body")
         sent = [m for m in self._simulator.journal.messages if m.direction == "out"]
-        text = body if isinstance(body, str) else build_report(sent)
+        text = body if isinstance(body, str) else self._simulator.report(sent)
         return web.json_response({"url": store_report(self._simulator, text)})
 
     async def down(self, request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from typing import Any
 from skycore_simulator.tables import action_named, table
 
 FORMATS = ("v1", "v2", "sinch")
+REPORT_FORMS = ("tracking_ids", "documented")
 OLDER_NAMES = {"weather": "faults"}  # still accepted, and returned beside the newer name
 _CODE = re.compile(r"E\d{3}")
 _CONTENT_TYPE = re.compile(r"[!-~]+/[!-~]+( *;[ -~]*)?")
@@ -42,6 +43,8 @@ class Settings:
     outcome: str = "delivered"  # of ordinary numbers: a row of data/outcomes.json
     outcome_for_number: dict[str, str] = field(default_factory=dict)
     encode_seconds: float = 0.5  # audio and video in a template take this long
+    # "documented" has the attributes of Skycore's appendix C, which contain no tracking id.
+    report_form: str = "tracking_ids"
     report_spacing_seconds: float = 0.0  # E510 for a report requested sooner
     postback_url: str | None = None
     postback_format: str = "v1"  # v1 XML, v2 JSON, or Sinch's XML
@@ -80,6 +83,7 @@ class Settings:
         """Raise InvalidSettingError if a value is not one of those possible."""
         _one_of("mode", self.mode, ["normal", *table("modes")])
         _one_of("postback_format", self.postback_format, list(FORMATS))
+        _one_of("report_form", self.report_form, list(REPORT_FORMS))
         for outcome in [self.outcome, *self.outcome_for_number.values()]:
             _one_of("outcome", outcome, list(table("outcomes")))
         for code in [*self.next_errors, *self.error_for_action.values()]:

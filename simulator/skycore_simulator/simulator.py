@@ -9,10 +9,11 @@ from typing import Any
 
 from skycore_simulator import actions, checks, magic
 from skycore_simulator.delivery import PostbackSender
-from skycore_simulator.journal import Journal, Request
+from skycore_simulator.journal import Journal, Message, Request
 from skycore_simulator.limits import Limits
 from skycore_simulator.notifications import Notification
 from skycore_simulator.replies import Element, RefusalError, refused, render
+from skycore_simulator.report import build_report
 from skycore_simulator.request_parser import Call, parse_fields
 from skycore_simulator.settings import Settings
 from skycore_simulator.state import State, md5_hex
@@ -148,6 +149,10 @@ class Simulator:
         if self.settings.user is None or self.settings.password is None:
             return False
         return user == self.settings.user and digest.lower() == md5_hex(self.settings.password)
+
+    def report(self, messages: list[Message]) -> str:
+        """Return a report on these messages in the form of the settings."""
+        return build_report(messages, self.state, self.settings.report_form)
 
     def notify(self, *notifications: Notification, after: float = 0.0) -> None:
         """Send postbacks in the background, the first one after `after` seconds."""

@@ -1,6 +1,7 @@
 """Every action: a valid request succeeds in each form of request, an incomplete one does not."""
 
 import hashlib
+import re
 from typing import Any
 
 import pytest
@@ -208,6 +209,37 @@ def test_the_report_is_a_file_that_is_not_quite_xml(skycore: Skycore, receiver: 
     assert "</DLR>" not in report
     assert "@server localtime" in report
     assert "</BATCH>" in report
+
+
+@pytest.mark.parametrize("form", ["tracking_ids", "documented"])
+def test_the_attributes_of_the_report(skycore: Skycore, form: str) -> None:
+    skycore.set(report_form=form)
+    sms = skycore.call("sendSMS", TO=TO, FROM=FROM, TEXT="Hello")
+    skycore.call("sendSavedMMS", MMSID="1001", TO=TO, FROM=FROM)
+    batch = skycore.call("sendSavedMMSCampaign", MMSID="1001", TOCAMPAIGN="501")
+    skycore.settle()
+    report = skycore.session.get(skycore.control("POST", "report", {})["url"]).text
+    names = {
+        tag: set(re.findall(r' (\w+)="', re.findall(rf"<{tag} [^>]*>", report)[-1]))
+        for tag in ("TEXT", "CONTENT", "BATCH")
+    }
+    assert (sms["TRACKINGID"] in report) == (form == "tracking_ids")
+    if form == "tracking_ids":
+        assert names["TEXT"] == {"trackingid", "from", "to", "body"}
+        assert names["CONTENT"] == {"trackingid", "from", "to", "mmsid"}
+        assert names["BATCH"] == {"trackingid", "mmsid", "from", "scheduled_date"}
+    else:
+        assert names["TEXT"] == {"id", "to", "from", "carrier", "body"}
+        assert names["CONTENT"] == names["TEXT"] - {"body"} | {
+            *("delivery", "contentid", "contentname")
+        }
+        assert names["BATCH"] == {
+            *("id", "from", "campaignid", "campaignname", "scheduled_date"),
+            *("contentid", "contentname"),
+        }
+        assert f'id="{batch["SCHEDULEDID"]}"' in report
+        ids = re.findall(r'<(?:TEXT|CONTENT) id="(\d+)"', report)
+        assert len(set(ids)) == len(ids) == 5
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from skycore_simulator import checks
 from skycore_simulator.replies import Element, RefusalError, success
-from skycore_simulator.report import build_report
 from skycore_simulator.request_parser import Call
 from skycore_simulator.simulator import Simulator
 
@@ -40,7 +39,7 @@ def get_sending_status(simulator: Simulator, call: Call) -> list[Element]:
         for message in simulator.journal.messages
         if message.direction == "out" and start <= datetime.fromisoformat(message.time) <= end
     ]
-    return success(("URL", store_report(simulator, build_report(between))))
+    return success(("URL", store_report(simulator, simulator.report(between))))
 
 
 HANDLERS = {"getSendingStatus": get_sending_status}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
 from ops.doctor.check import Check, Finding
@@ -32,7 +33,8 @@ def stage_settings(deployment: Deployment) -> Iterator[Finding]:
     for route, row in actual.items():
         if row.get("dataTraceEnabled") or row.get("loggingLevel", "OFF") != "OFF":
             detail = f"the stage logs executions of {route}: the postback token gets into the log"
-            yield Finding(detail, _patch(deployment, "/*/*/logging/loglevel", "OFF"))
+            off = [("/*/*/logging/loglevel", "OFF"), ("/*/*/logging/dataTrace", "false")]
+            yield Finding(detail, " && ".join(_patch(deployment, *one) for one in off))
     if deployment.stage.get("tracingEnabled"):
         detail = "the stage is traced: a trace holds the URL, and with it the postback token"
         yield Finding(detail, _patch(deployment, "/tracingEnabled", "false"))
@@ -65,8 +67,7 @@ def routes(deployment: Deployment) -> Iterator[Finding]:
 def resource_policy(deployment: Deployment) -> Iterator[Finding]:
     """The API's policy opens the postback route to the allowed addresses, and nothing else."""
     found = deployment.client("apigateway").get_rest_api(restApiId=deployment.stack.id_of("Api"))
-    # API Gateway returns the policy as the inside of a JSON string.
-    statements = document(json.loads(f'"{found["policy"]}"')) if found.get("policy") else []
+    statements = document(_unescaped(found.get("policy", "")))
     fix = "sam build && sam deploy; if nothing changes, restore the API's policy from template.yaml"
     opened = [
         resource
@@ -79,19 +80,20 @@ def resource_policy(deployment: Deployment) -> Iterator[Finding]:
     for resource in opened:
         if not resource.endswith("/v1/POST/postbacks/*"):
             yield Finding(f"the API's policy opens {resource} to everyone", fix)
-    cidrs = [part for part in _cidrs(deployment) if part]
+    cidrs = deployment.parameters.get("PostbackAllowedCidrs", "")
+    allowed = {_network(part.strip()) for part in cidrs.split(",") if part.strip()}
     denied = {
-        address
+        _network(address)
         for row in statements
         if row["Effect"] == "Deny"
         for address in listed(
             row.get("Condition", {}).get("NotIpAddress", {}).get("aws:SourceIp", [])
         )
     }
-    if set(cidrs) != denied:
+    if allowed != denied:
         detail = (
-            f"PostbackAllowedCidrs is {','.join(cidrs) or 'empty'}, but the API's policy has "
-            f"{','.join(sorted(denied)) or 'no addresses'}"
+            f"PostbackAllowedCidrs is {cidrs or 'empty'}, but the API's policy has "
+            f"{','.join(sorted(map(str, denied))) or 'no addresses'}"
         )
         yield Finding(detail, fix)
 
@@ -106,7 +108,12 @@ def gateway_responses(deployment: Deployment) -> Iterator[Finding]:
     for kind, expected in _api()["GatewayResponses"].items():
         templates = expected["ResponseTemplates"]
         found = actual.get(kind, {})
-        if found.get("defaultResponse", True) or found.get("responseTemplates") != templates:
+        status = str(expected.get("StatusCode", found.get("statusCode")))
+        if (
+            found.get("defaultResponse", True)
+            or found.get("responseTemplates") != templates
+            or str(found.get("statusCode")) != status
+        ):
             words: list[object] = ["--rest-api-id", api, "--response-type", kind]
             words += ["--response-templates", json.dumps(templates)]
             if "StatusCode" in expected:
@@ -173,10 +180,13 @@ def _api() -> dict[str, Any]:
     return properties
 
 
-def _cidrs(deployment: Deployment) -> list[str]:
-    return [
-        part.strip() for part in deployment.parameters.get("PostbackAllowedCidrs", "").split(",")
-    ]
+def _unescaped(policy: str) -> str:
+    """A policy's text: API Gateway returns it as the inside of a JSON string."""
+    return str(json.loads(f'"{policy}"')) if policy.startswith('{\\"') else policy
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
 
 
 def _route(key: str) -> str:

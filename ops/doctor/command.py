@@ -93,6 +93,9 @@ def outcome(check: Check, deployment: Deployment, *, probe: bool = True) -> Outc
         return Outcome(check, tuple(found), reason=str(error))
     except ClientError as error:
         found.append(_refused(error))
+    except LookupError as error:
+        fix = "run doctor from a checkout of the release that is deployed"
+        found.append(Finding(f"cannot be checked: the stack has no {error}", fix))
     except (BotoCoreError, Refused) as error:
         found.append(Finding(f"no answer: {error}", "check your network and AWS login"))
     return Outcome(check, tuple(found))

@@ -32,7 +32,8 @@ nothing, getMmsIds (one call of the account's limits), and one probe postback.
 The probe is an event skycore.mobile_video_encoded with an mms_id doctor-…. It belongs to no
 message, number or sender. Every subscriber without a filter gets it; doctor reads it from a queue
 of its own, which it deletes at the end, also after Ctrl-C. The probe is a use of the address, which
-postback-url then shows. --no-probe calls no route.
+postback-url then shows; after a rotation it is not sent before Skycore has used the new address.
+--no-probe calls no route.
 
 Each line is one check: ok, PROBLEM with what to do, warning, or not checked with the reason. The
 exit code is 1 if there is a problem.

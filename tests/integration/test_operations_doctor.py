@@ -193,18 +193,20 @@ def other_rate(stack: Stack) -> Iterator[None]:
     client, api = stack.admin("apigateway"), stack.resource("Api")
 
     def rate(value: str) -> None:
-        path = "/~1postbacks~1{item}/POST/throttling/rateLimit"
+        path = "/*/*/throttling/rateLimit"
         client.update_stage(
             restApiId=api,
             stageName="v1",
             patchOperations=[{"op": "replace", "path": path, "value": value}],
         )
 
-    rate("1999")
+    settings = client.get_stage(restApiId=api, stageName="v1")["methodSettings"]
+    kept = settings["*/*"]["throttlingRateLimit"]
+    rate("999")
     try:
         yield
     finally:
-        rate("2000")
+        rate(str(kept))
 
 
 @contextmanager
@@ -349,7 +351,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Stack], Any]]] = {
         "gateway response THROTTLED is not the template's",
         without_gateway_response,
     ),
-    "rate": ("stage", "ThrottlingRateLimit of POST postbacks/{item} is 1999", other_rate),
+    "rate": ("stage", "ThrottlingRateLimit of * * is 999", other_rate),
     "signature": ("routes", "GET /postbacks/unparsed is NONE", route_without_signature),
     "time to live": ("time-to-live", "time to live on expires is DISABLED", without_time_to_live),
     "recovery": ("recovery", "point-in-time recovery is DISABLED", without_recovery),

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ops.address import WRONG_TOKEN
-from ops.doctor import account, alarms, api, data, event_sources, functions, queues
+from ops.doctor import account, alarms, api, data, event_sources, functions, probes, queues
 from ops.doctor.checks import CHECKS
 from ops.doctor.command import outcome
 from tests.unit.ops.deployments import FakeStack, arn, queue_url
@@ -476,6 +476,18 @@ def test_an_address_that_lets_this_machine_not_through_is_no_ok(server):
     server.answers(403, {"code": "forbidden"})
     assert checked("address", stack).result == "warning"
     assert checked("postback", stack).result == "not_checked"
+
+
+def test_a_probe_is_not_taken_for_skycores_first_use_of_a_new_address(stack, server, monkeypatch):
+    server.answers(404, {"code": "message_not_found"})
+    stack.api_url = server.url
+    monkeypatch.setattr(probes, "tokens", lambda _: ("new", "old"))
+    monkeypatch.setattr(probes, "fingerprint", str)
+    monkeypatch.setattr(probes, "last_used", {"old": datetime.now(UTC)}.get)
+    found = checked("postback", stack)
+    assert found.result == "not_checked"
+    assert "has not used the new address yet" in found.reason
+    assert len(server.paths) == 1
 
 
 def test_no_probe_calls_no_route(stack):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.ops.servers import Server
 
 TOKEN = "t" * 48
+OPS = Path(address.__file__).parent
 
 
 OURS = {"code": "message_not_found", "status": 404}
@@ -203,3 +205,16 @@ def test_the_region_of_the_aws_cli_comes_first(environment):
     assert Stack("skycore", ask=True).region == "eu-west-1"
     environment.delenv("AWS_REGION")
     assert Stack("skycore", ask=True).region == "us-east-1"
+
+
+def test_no_source_of_ops_reads_a_host_name_or_names_a_partition():
+    guesses = ("amazonaws", "api.aws", "arn:aws:", "urlsplit", "hostname")
+    found = [
+        line
+        for path in OPS.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if any(word in line for word in guesses)
+        and '"Service": "sns.amazonaws.com"' not in line  # the principal of every partition
+        and not line.startswith("  python -m ops ")  # an example of --help
+    ]
+    assert found == []

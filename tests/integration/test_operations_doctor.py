@@ -374,7 +374,11 @@ def test_a_fault_is_found_and_what_to_do_is_said(stack, ops, check, words, fault
     assert words in details(answer)
     assert all(found["fix"] for row in answer["checks"] for found in row["findings"])
     assert API_KEY not in json.dumps(answer)
-    assert results(ops.json("doctor", check)) == {check: "ok"}
+
+
+def test_without_the_faults_the_stack_is_well_again(ops):
+    checks = {check for check, _, _ in FAULTS.values()}
+    assert results(ops.json("doctor", *checks)) == dict.fromkeys(checks, "ok")
 
 
 # --- Probes --------------------------------------------------------------------------------------

@@ -52,6 +52,10 @@ def routes(deployment: Deployment) -> Iterator[Finding]:
     for page in pages.paginate(restApiId=api, embed=["methods"]):
         for resource in page["items"]:
             for verb, method in resource.get("resourceMethods", {}).items():
+                if method.get("methodIntegration", {}).get("credentials"):
+                    detail = f"{verb} {resource['path']} calls its function with credentials"
+                    fix = "restore InvokeRole: NONE of template.yaml, and deploy"
+                    yield Finding(f"{detail}: callers need lambda:InvokeFunction", fix)
                 expected = "NONE" if (verb, resource["path"]) == OPEN_ROUTE else "AWS_IAM"
                 if (actual := method.get("authorizationType")) != expected:
                     words = ("--rest-api-id", api, "--resource-id", resource["id"])
@@ -62,6 +66,20 @@ def routes(deployment: Deployment) -> Iterator[Finding]:
                     )  # fmt: skip
                     detail = f"authorization of {verb} {resource['path']} is {actual}"
                     yield Finding(f"{detail}, not {expected}", f"{fix}, then deploy the API")
+
+
+def deployment_of_stage(deployment: Deployment) -> Iterator[Finding]:
+    """The stage serves the newest deployment, so that a changed parameter has reached it."""
+    api = deployment.stack.id_of("Api")
+    pages = deployment.client("apigateway").get_paginator("get_deployments")
+    found = [row for page in pages.paginate(restApiId=api) for row in page["items"]]
+    newest = max(row["createdDate"] for row in found)
+    if deployment.stage["deploymentId"] not in {
+        row["id"] for row in found if row["createdDate"] == newest
+    }:
+        words = ("--rest-api-id", api, "--stage-name", "v1")
+        fix = deployment.aws("apigateway", "create-deployment", *words)
+        yield Finding("the stage serves an older deployment of the API than the newest", fix)
 
 
 def resource_policy(deployment: Deployment) -> Iterator[Finding]:
@@ -205,6 +223,7 @@ CHECKS = (
     Check(
         "stage", "the stage has the template's rates and metrics, and logs no token", stage_settings
     ),
+    Check("deployment", "the stage serves the newest deployment of the API", deployment_of_stage),
     Check("routes", "every route but the postback route needs a signature", routes),
     Check("resource-policy", "the API's policy opens the postback route only", resource_policy),
     Check("gateway-responses", "the gateway's own answers are problem details", gateway_responses),

@@ -243,6 +243,34 @@ def test_a_domain_as_the_parameters_say_is_ok():
     assert domain("AVAILABLE", "TLS_1_2", disabled=True).result == "ok"
 
 
+def route(stack: FakeStack, method: dict[str, Any]) -> Outcome:
+    rows = [{"id": "r", "path": "/messages", "resourceMethods": {"POST": method}}]
+    stack.answers("apigateway", "get_resources", {"items": rows})
+    return checked("routes", stack)
+
+
+def test_a_route_that_needs_more_of_its_callers_is_found(stack):
+    user = {"credentials": "arn:aws:iam::*:user/*"}
+    found = route(stack, {"authorizationType": "AWS_IAM", "methodIntegration": user})
+    assert "callers need lambda:InvokeFunction" in only(found).detail
+
+
+def test_a_route_without_a_signature_is_found(stack):
+    found = only(route(stack, {"authorizationType": "NONE", "methodIntegration": {}}))
+    assert found.detail == "authorization of POST /messages is NONE, not AWS_IAM"
+
+
+@pytest.mark.parametrize(("served", "result"), [("old", "problem"), ("new", "ok")])
+def test_a_change_that_did_not_reach_the_stage_is_found(stack, served, result):
+    rows = [
+        {"id": "new", "createdDate": datetime(2026, 2, 1, tzinfo=UTC)},
+        {"id": "old", "createdDate": datetime(2026, 1, 1, tzinfo=UTC)},
+    ]
+    stack.answers("apigateway", "get_deployments", {"items": rows})
+    stack.answers("apigateway", "get_stage", {"deploymentId": served})
+    assert checked("deployment", stack).result == result
+
+
 def resource_policy(stack: FakeStack, *statements: dict[str, Any]) -> Outcome:
     # API Gateway returns the policy as the inside of a JSON string.
     text = json.dumps(json.dumps({"Statement": statements}))[1:-1]

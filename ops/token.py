@@ -58,7 +58,7 @@ rotate-token --force, and paste again. The leaked address is dead within five mi
 def url(stack: Stack, asked: Namespace) -> Answer:
     """The present address, and when it was last used. Raises Refused for one that is not ours."""
     _try(stack, asked)
-    current, previous = _tokens(stack)
+    current, previous = tokens(stack)
     used, before = last_used(fingerprint(current)), None
     note(f"last used: {_when(used)} (noted every {_NOTED_MINUTES} minutes)")
     if previous:
@@ -72,7 +72,7 @@ def url(stack: Stack, asked: Namespace) -> Answer:
 
 def rotate(stack: Stack, asked: Namespace) -> Answer:
     """Makes the new token. Raises Refused."""
-    current, previous = _tokens(stack)
+    current, previous = tokens(stack)
     why = _too_early(current, previous)
     if why and not asked.force:
         raise Refused(f"{why} Or, if an address has leaked: --force. Nothing was changed.")
@@ -130,7 +130,7 @@ def _too_early(current: str, previous: str | None) -> str | None:
     return None
 
 
-def _tokens(stack: Stack) -> tuple[str, str | None]:
+def tokens(stack: Stack) -> tuple[str, str | None]:
     """The present token and the one before it, if there is one."""
     client, secret = stack.client("secretsmanager"), stack.id_of("PostbackToken")
     current: str = client.get_secret_value(SecretId=secret)["SecretString"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
 from ops.doctor.check import Check, Finding
@@ -32,7 +33,8 @@ def stage_settings(deployment: Deployment) -> Iterator[Finding]:
     for route, row in actual.items():
         if row.get("dataTraceEnabled") or row.get("loggingLevel", "OFF") != "OFF":
             detail = f"the stage logs executions of {route}: the postback token gets into the log"
-            yield Finding(detail, _patch(deployment, "/*/*/logging/loglevel", "OFF"))
+            off = [("/*/*/logging/loglevel", "OFF"), ("/*/*/logging/dataTrace", "false")]
+            yield Finding(detail, " && ".join(_patch(deployment, *one) for one in off))
     if deployment.stage.get("tracingEnabled"):
         detail = "the stage is traced: a trace holds the URL, and with it the postback token"
         yield Finding(detail, _patch(deployment, "/tracingEnabled", "false"))
@@ -50,6 +52,10 @@ def routes(deployment: Deployment) -> Iterator[Finding]:
     for page in pages.paginate(restApiId=api, embed=["methods"]):
         for resource in page["items"]:
             for verb, method in resource.get("resourceMethods", {}).items():
+                if method.get("methodIntegration", {}).get("credentials"):
+                    detail = f"{verb} {resource['path']} calls its function with credentials"
+                    fix = "restore InvokeRole: NONE of template.yaml, and deploy"
+                    yield Finding(f"{detail}: callers need lambda:InvokeFunction", fix)
                 expected = "NONE" if (verb, resource["path"]) == OPEN_ROUTE else "AWS_IAM"
                 if (actual := method.get("authorizationType")) != expected:
                     words = ("--rest-api-id", api, "--resource-id", resource["id"])
@@ -62,11 +68,24 @@ def routes(deployment: Deployment) -> Iterator[Finding]:
                     yield Finding(f"{detail}, not {expected}", f"{fix}, then deploy the API")
 
 
+def deployment_of_stage(deployment: Deployment) -> Iterator[Finding]:
+    """The stage serves the newest deployment, so that a changed parameter has reached it."""
+    api = deployment.stack.id_of("Api")
+    pages = deployment.client("apigateway").get_paginator("get_deployments")
+    found = [row for page in pages.paginate(restApiId=api) for row in page["items"]]
+    newest = max(row["createdDate"] for row in found)
+    if deployment.stage["deploymentId"] not in {
+        row["id"] for row in found if row["createdDate"] == newest
+    }:
+        words = ("--rest-api-id", api, "--stage-name", "v1")
+        fix = deployment.aws("apigateway", "create-deployment", *words)
+        yield Finding("the stage serves an older deployment of the API than the newest", fix)
+
+
 def resource_policy(deployment: Deployment) -> Iterator[Finding]:
     """The API's policy opens the postback route to the allowed addresses, and nothing else."""
     found = deployment.client("apigateway").get_rest_api(restApiId=deployment.stack.id_of("Api"))
-    # API Gateway returns the policy as the inside of a JSON string.
-    statements = document(json.loads(f'"{found["policy"]}"')) if found.get("policy") else []
+    statements = document(_unescaped(found.get("policy", "")))
     fix = "sam build && sam deploy; if nothing changes, restore the API's policy from template.yaml"
     opened = [
         resource
@@ -79,19 +98,20 @@ def resource_policy(deployment: Deployment) -> Iterator[Finding]:
     for resource in opened:
         if not resource.endswith("/v1/POST/postbacks/*"):
             yield Finding(f"the API's policy opens {resource} to everyone", fix)
-    cidrs = [part for part in _cidrs(deployment) if part]
+    cidrs = deployment.parameters.get("PostbackAllowedCidrs", "")
+    allowed = {_network(part.strip()) for part in cidrs.split(",") if part.strip()}
     denied = {
-        address
+        _network(address)
         for row in statements
         if row["Effect"] == "Deny"
         for address in listed(
             row.get("Condition", {}).get("NotIpAddress", {}).get("aws:SourceIp", [])
         )
     }
-    if set(cidrs) != denied:
+    if allowed != denied:
         detail = (
-            f"PostbackAllowedCidrs is {','.join(cidrs) or 'empty'}, but the API's policy has "
-            f"{','.join(sorted(denied)) or 'no addresses'}"
+            f"PostbackAllowedCidrs is {cidrs or 'empty'}, but the API's policy has "
+            f"{','.join(sorted(map(str, denied))) or 'no addresses'}"
         )
         yield Finding(detail, fix)
 
@@ -106,7 +126,12 @@ def gateway_responses(deployment: Deployment) -> Iterator[Finding]:
     for kind, expected in _api()["GatewayResponses"].items():
         templates = expected["ResponseTemplates"]
         found = actual.get(kind, {})
-        if found.get("defaultResponse", True) or found.get("responseTemplates") != templates:
+        status = str(expected.get("StatusCode", found.get("statusCode")))
+        if (
+            found.get("defaultResponse", True)
+            or found.get("responseTemplates") != templates
+            or str(found.get("statusCode")) != status
+        ):
             words: list[object] = ["--rest-api-id", api, "--response-type", kind]
             words += ["--response-templates", json.dumps(templates)]
             if "StatusCode" in expected:
@@ -173,10 +198,13 @@ def _api() -> dict[str, Any]:
     return properties
 
 
-def _cidrs(deployment: Deployment) -> list[str]:
-    return [
-        part.strip() for part in deployment.parameters.get("PostbackAllowedCidrs", "").split(",")
-    ]
+def _unescaped(policy: str) -> str:
+    """A policy's text: API Gateway returns it as the inside of a JSON string."""
+    return str(json.loads(f'"{policy}"')) if policy.startswith('{\\"') else policy
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
 
 
 def _route(key: str) -> str:
@@ -195,6 +223,7 @@ CHECKS = (
     Check(
         "stage", "the stage has the template's rates and metrics, and logs no token", stage_settings
     ),
+    Check("deployment", "the stage serves the newest deployment of the API", deployment_of_stage),
     Check("routes", "every route but the postback route needs a signature", routes),
     Check("resource-policy", "the API's policy opens the postback route only", resource_policy),
     Check("gateway-responses", "the gateway's own answers are problem details", gateway_responses),

@@ -32,7 +32,8 @@ nothing, getMmsIds (one call of the account's limits), and one probe postback.
 The probe is an event skycore.mobile_video_encoded with an mms_id doctor-…. It belongs to no
 message, number or sender. Every subscriber without a filter gets it; doctor reads it from a queue
 of its own, which it deletes at the end, also after Ctrl-C. The probe is a use of the address, which
-postback-url then shows. --no-probe calls no route.
+postback-url then shows; after a rotation it is not sent before Skycore has used the new address.
+--no-probe calls no route.
 
 Each line is one check: ok, PROBLEM with what to do, warning, or not checked with the reason. The
 exit code is 1 if there is a problem.
@@ -93,6 +94,9 @@ def outcome(check: Check, deployment: Deployment, *, probe: bool = True) -> Outc
         return Outcome(check, tuple(found), reason=str(error))
     except ClientError as error:
         found.append(_refused(error))
+    except LookupError as error:
+        fix = "run doctor from a checkout of the release that is deployed"
+        found.append(Finding(f"cannot be checked: the stack has no {error}", fix))
     except (BotoCoreError, Refused) as error:
         found.append(Finding(f"no answer: {error}", "check your network and AWS login"))
     return Outcome(check, tuple(found))

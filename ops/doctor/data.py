@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from typing import TYPE_CHECKING
 
@@ -86,10 +87,7 @@ def api_key(deployment: Deployment) -> Iterator[Finding]:
     if not any("AWSCURRENT" in row for row in stages.values()):
         yield Finding("no Skycore API key is set: every send is answered 502", fix)
         return
-    value = client.get_secret_value(SecretId=secret).get("SecretString") or ""
-    try:
-        credentials(value if value.lstrip().startswith("{") else "{}")
-    except Refused:
+    if not _usable(client.get_secret_value(SecretId=secret).get("SecretString") or ""):
         yield Finding("the secret holds no usable Skycore API key", fix)
 
 
@@ -102,6 +100,20 @@ def postback_token(deployment: Deployment) -> Iterator[Finding]:
         detail = f"the postback token is not {TOKEN_LENGTH} letters and digits"
         yield Finding(detail, fix)
 
+
+def _usable(text: str) -> bool:
+    """Whether a secret's value has a key or a user and password, as the functions read it."""
+    try:
+        if text.lstrip().startswith("{"):
+            value = json.loads(text)
+            text = json.dumps({name: value[name] for name in _KNOWN if value.get(name)})
+        credentials(text)
+    except (Refused, ValueError):
+        return False
+    return True
+
+
+_KNOWN = ("api_key", "user", "password")  # what the functions read; they ignore other fields
 
 CHECKS = (
     Check("time-to-live", "rows of the table expire", time_to_live),

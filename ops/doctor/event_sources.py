@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 REPORTS = "ReportBatchItemFailures"
 VISIBILITY_FACTOR = 6  # AWS's advice: a queue's visibility timeout in function timeouts
-SETTLED = {"Enabled", "Enabling", "Updating"}
+SETTLED = {"Creating", "Enabled", "Enabling", "Updating"}
+LITTLE_ROOM = 5  # executions; fewer, and a burst of postbacks or slow sends is throttled
+QUOTA = "L-B99A9384"  # Lambda's concurrent executions, in Service Quotas
+MORE = 1000  # executions; the quota that the template's defaults assume
 
 
 def enabled(deployment: Deployment) -> Iterator[Finding]:
@@ -97,29 +100,25 @@ def concurrency_quota(deployment: Deployment) -> Iterator[Finding]:
             words = ("--scaling-config", f"MaximumConcurrency={max(2, reserved[function])}")
             yield Finding(detail, _update(deployment, name, *words))
     total = sum(reserved.values()) + sum(shared.values())
-    # Without a reservation ack runs in what the queues' functions leave.
-    room = quota - total if "AckFunction" in reserved else quota - total - 1
+    # What all functions without a reservation share, those of other stacks too. Without a
+    # reservation ack runs in what the queues' functions leave of it.
+    pool = int(limits.get("UnreservedConcurrentExecutions", quota - sum(reserved.values())))
+    left = pool - sum(shared.values())
+    needed = 0 if "AckFunction" in reserved else 1
     told = ", ".join(f"{name} {number}" for name, number in (reserved | shared).items())
-    fix = (
-        f"ask for more than {total} concurrent executions in Service Quotas (Lambda), or lower "
-        "DispatchMaximumConcurrency and the reservations: sam deploy --config-env small"
-    )
+    asked = ("--service-code", "lambda", "--quota-code", QUOTA, "--desired-value", MORE)
+    fix = deployment.aws("service-quotas", "request-service-quota-increase", *asked)
+    fix += "; until then: sam deploy --config-env small"
     if total > quota:
         yield Finding(
             f"the stack may use {total} concurrent executions ({told}), the quota is {quota}", fix
         )
-    elif room < 0:
-        yield Finding(
-            f"the queues may use all {quota} concurrent executions: none is left for ack", fix
-        )
-    elif room < _LITTLE_ROOM:
-        detail = (
-            f"{room + 1} of the account's {quota} concurrent executions are left for ack and send"
-        )
+    elif left < needed:
+        detail = f"the queues may use all {pool} unreserved concurrent executions"
+        yield Finding(f"{detail}: none is left for ack and send", fix)
+    elif left < LITTLE_ROOM:
+        detail = f"only {left} of {pool} unreserved concurrent executions are left for ack and send"
         yield Finding(detail, fix, warning=True)
-
-
-_LITTLE_ROOM = 5  # executions; fewer, and a burst of postbacks or slow sends is throttled
 
 
 def _of_queues(deployment: Deployment) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,8 @@ from ops.api import call
 from ops.doctor.check import Check, Finding, NotChecked
 from ops.talk import Refused, note
 from ops.temporary_queue import temporary_queue
+from ops.token import tokens
+from skycore.storage.tokens import fingerprint, last_used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +94,8 @@ def postback(deployment: Deployment) -> Iterator[Finding]:
         raise NotChecked("the token goes to no address that does not answer as this API") from None
     if remark:
         raise NotChecked("this machine's address may not post postbacks")
+    if _is_first_use(deployment):
+        raise NotChecked("Skycore has not used the new address yet; a probe would look like it")
     with temporary_queue(stack, "doctor") as queue:
         sent: set[str] = set()
         end = time.monotonic() + wait
@@ -112,6 +116,16 @@ def postback(deployment: Deployment) -> Iterator[Finding]:
         "publish; with many postbacks waiting, a longer --wait"
     )
     yield Finding(detail, fix)
+
+
+def _is_first_use(deployment: Deployment) -> bool:
+    """Whether a rotation is under way, and the present address was never used.
+
+    rotate-token goes by the first use of the new address: it must be Skycore's.
+    """
+    current, previous = tokens(deployment.stack)
+    used = previous is not None and last_used(fingerprint(previous)) is not None
+    return used and last_used(fingerprint(current)) is None
 
 
 def _post(url: str, mms_id: str) -> int:

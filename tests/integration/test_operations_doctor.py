@@ -14,14 +14,8 @@ import pytest
 from local.simulator_process import API_KEY
 from ops.doctor.checks import CHECKS
 from tests.integration.conftest import ROOT, Stack, until
-from tests.integration.test_operations import (
-    Ops,
-    changed,
-    operator,  # noqa: F401 - a fixture
-    operator_with,
-    ops,  # noqa: F401 - a fixture
-    terminal,
-)
+from tests.integration.operators import Ops, operator_with, terminal
+from tests.integration.test_operations import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +32,7 @@ def details(answer: dict[str, Any]) -> str:
     return "\n".join(found["detail"] for row in answer["checks"] for found in row["findings"])
 
 
-def test_the_stack_is_well_and_what_the_emulator_cannot_answer_is_not_ok(stack, ops):  # noqa: F811
+def test_the_stack_is_well_and_what_the_emulator_cannot_answer_is_not_ok(stack, ops):
     answer = ops.json("doctor")
     found = results(answer)
     assert answer["problems"] == 0
@@ -55,7 +49,7 @@ def test_the_stack_is_well_and_what_the_emulator_cannot_answer_is_not_ok(stack, 
     assert left_behind(stack) == []
 
 
-def test_each_line_says_what_holds_or_what_to_do(ops):  # noqa: F811
+def test_each_line_says_what_holds_or_what_to_do(ops):
     lines = ops.run("doctor", "--no-probe").stdout.splitlines()
     assert any(line.startswith("ok          api-key: ") for line in lines)
     assert (
@@ -66,7 +60,7 @@ def test_each_line_says_what_holds_or_what_to_do(ops):  # noqa: F811
     assert "do: sam deploy --parameter-overrides AlarmTopicArn=" in warning
 
 
-def test_an_unknown_check_is_wrong_use(ops):  # noqa: F811
+def test_an_unknown_check_is_wrong_use(ops):
     assert "no check nothing" in ops.run("doctor", "nothing", code=2).stderr
 
 
@@ -164,7 +158,7 @@ def without_key(stack: Stack) -> Iterator[None]:
 @contextmanager
 def malformed_key(stack: Stack) -> Iterator[None]:
     secrets, secret = stack.admin("secretsmanager"), stack.resource("ApiKey")
-    secrets.put_secret_value(SecretId=secret, SecretString=API_KEY)  # no JSON
+    secrets.put_secret_value(SecretId=secret, SecretString="two words")
     try:
         yield
     finally:
@@ -199,18 +193,20 @@ def other_rate(stack: Stack) -> Iterator[None]:
     client, api = stack.admin("apigateway"), stack.resource("Api")
 
     def rate(value: str) -> None:
-        path = "/~1postbacks~1{item}/POST/throttling/rateLimit"
+        path = "/*/*/throttling/rateLimit"
         client.update_stage(
             restApiId=api,
             stageName="v1",
             patchOperations=[{"op": "replace", "path": path, "value": value}],
         )
 
-    rate("1999")
+    settings = client.get_stage(restApiId=api, stageName="v1")["methodSettings"]
+    kept = settings["*/*"]["throttlingRateLimit"]
+    rate("999")
     try:
         yield
     finally:
-        rate("2000")
+        rate(str(kept))
 
 
 @contextmanager
@@ -355,7 +351,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Stack], Any]]] = {
         "gateway response THROTTLED is not the template's",
         without_gateway_response,
     ),
-    "rate": ("stage", "ThrottlingRateLimit of POST postbacks/{item} is 1999", other_rate),
+    "rate": ("stage", "ThrottlingRateLimit of * * is 999", other_rate),
     "signature": ("routes", "GET /postbacks/unparsed is NONE", route_without_signature),
     "time to live": ("time-to-live", "time to live on expires is DISABLED", without_time_to_live),
     "recovery": ("recovery", "point-in-time recovery is DISABLED", without_recovery),
@@ -371,27 +367,31 @@ FAULTS: dict[str, tuple[str, str, Callable[[Stack], Any]]] = {
 
 
 @pytest.mark.parametrize(("check", "words", "fault"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_found_and_what_to_do_is_said(stack, ops, check, words, fault):  # noqa: F811
+def test_a_fault_is_found_and_what_to_do_is_said(stack, ops, check, words, fault):
     with fault(stack):
         answer = ops.json("doctor", check, code=1)
     assert results(answer) == {check: "problem"}
     assert words in details(answer)
     assert all(found["fix"] for row in answer["checks"] for found in row["findings"])
     assert API_KEY not in json.dumps(answer)
-    assert results(ops.json("doctor", check)) == {check: "ok"}
+
+
+def test_without_the_faults_the_stack_is_well_again(ops):
+    checks = {check for check, _, _ in FAULTS.values()}
+    assert results(ops.json("doctor", *checks)) == dict.fromkeys(checks, "ok")
 
 
 # --- Probes --------------------------------------------------------------------------------------
 
 
-def test_a_probe_that_is_not_stored_is_found(stack, ops):  # noqa: F811
+def test_a_probe_that_is_not_stored_is_found(stack, ops):
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
         answer = ops.json("doctor", "postback", *SHORT, code=1)
     assert "were answered 200, but none arrived as an event" in details(answer)
     assert left_behind(stack) == []
 
 
-def test_a_probe_whose_subscription_is_gone_is_found(stack, ops):  # noqa: F811
+def test_a_probe_whose_subscription_is_gone_is_found(stack, ops):
     sns, enough = stack.admin("sns"), threading.Event()
 
     def unsubscribe() -> None:
@@ -415,7 +415,7 @@ def test_a_probe_whose_subscription_is_gone_is_found(stack, ops):  # noqa: F811
     assert left_behind(stack) == []
 
 
-def test_a_key_that_skycore_refuses_is_found(stack, ops):  # noqa: F811
+def test_a_key_that_skycore_refuses_is_found(stack, ops):
     stack.control("settings", {"api_key": "anewkey00000000000000000000000000"}, "PATCH")
     try:
         answer = ops.json("doctor", "skycore", code=1)
@@ -425,13 +425,13 @@ def test_a_key_that_skycore_refuses_is_found(stack, ops):  # noqa: F811
     assert "set-key" in answer["checks"][0]["findings"][0]["fix"]
 
 
-def test_without_a_key_no_call_is_made(stack, ops):  # noqa: F811
+def test_without_a_key_no_call_is_made(stack, ops):
     with without_key(stack):
         answer = ops.json("doctor", "skycore", "api-key", code=1)
     assert results(answer) == {"skycore": "not_checked", "api-key": "problem"}
 
 
-def test_ctrl_c_leaves_no_queue_and_no_subscription(stack, ops):  # noqa: F811
+def test_ctrl_c_leaves_no_queue_and_no_subscription(stack, ops):
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
         process = subprocess.Popen(
             ops.command("doctor", "postback"),
@@ -482,14 +482,14 @@ def test_a_login_without_rights_is_told_which_it_lacks(stack):
 # --- The first key -------------------------------------------------------------------------------
 
 
-def test_the_first_key_is_set_from_a_pipe(stack, ops):  # noqa: F811
+def test_the_first_key_is_set_from_a_pipe(stack, ops):
     with without_key(stack):
         answer = ops.json("set-key", given=f"{API_KEY}\n")
         assert (answer["stored"], answer["replaced"]) == (["api_key"], False)
         assert results(ops.json("doctor", "api-key")) == {"api-key": "ok"}
 
 
-def test_the_first_key_is_set_at_a_terminal_that_does_not_show_it(stack, ops):  # noqa: F811
+def test_the_first_key_is_set_at_a_terminal_that_does_not_show_it(stack, ops):
     with without_key(stack):
         with terminal(ops, "set-key", "--yes") as (process, screen):
             screen.type(API_KEY)

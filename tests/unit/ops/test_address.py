@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from argparse import Namespace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,53 +16,10 @@ from ops.stack import Stack
 from ops.talk import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.unit.ops.servers import Server
 
 TOKEN = "t" * 48
-
-
-class Server:
-    """An HTTP server that gives one answer, and knows what was posted to it."""
-
-    def __init__(self) -> None:
-        self.status, self.body, self.headers = 404, b"", dict[str, str]()
-        self.seconds = 0.0
-        self.paths: list[str] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                server.paths.append(self.path)
-                time.sleep(server.seconds)
-                self.send_response(server.status)
-                for name, value in server.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(server.body)))
-                self.end_headers()
-                self.wfile.write(server.body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.handle_error = lambda *_: None  # type: ignore[method-assign] - a caller that left
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
-
-    def answers(self, status: int, body: Any, **headers: str) -> None:
-        self.status, self.headers = status, headers
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.close()
+OPS = Path(address.__file__).parent
 
 
 OURS = {"code": "message_not_found", "status": 404}
@@ -250,3 +205,16 @@ def test_the_region_of_the_aws_cli_comes_first(environment):
     assert Stack("skycore", ask=True).region == "eu-west-1"
     environment.delenv("AWS_REGION")
     assert Stack("skycore", ask=True).region == "us-east-1"
+
+
+def test_no_source_of_ops_reads_a_host_name_or_names_a_partition():
+    guesses = ("amazonaws", "api.aws", "arn:aws:", "urlsplit", "hostname")
+    found = [
+        line
+        for path in OPS.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if any(word in line for word in guesses)
+        and '"Service": "sns.amazonaws.com"' not in line  # the principal of every partition
+        and not line.startswith("  python -m ops ")  # an example of --help
+    ]
+    assert found == []

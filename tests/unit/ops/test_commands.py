@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +65,14 @@ def test_every_command_is_a_make_target():
     (listed,) = [line for line in makefile.splitlines() if line.startswith("OPERATIONS := ")]
     own = {name for name in ("replay", "reconcile") if f"\n{name}: " in makefile}
     assert {command.name for command in COMMANDS} == {*listed.split()[2:], *own}
+
+
+def test_without_the_projects_packages_one_line_says_what_to_run():
+    command = [sys.executable, "-S", "-m", "ops", "status"]  # -S: no site-packages
+    done = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert ".venv/bin/python -m ops" in line
 
 
 def test_no_command_is_wrong_use(capsys):

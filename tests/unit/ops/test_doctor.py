@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ops.doctor import account, alarms, api, data, event_sources, functions, queues
+from ops.address import WRONG_TOKEN
+from ops.doctor import account, alarms, api, data, event_sources, functions, probes, queues
 from ops.doctor.checks import CHECKS
 from ops.doctor.command import outcome
 from tests.unit.ops.deployments import FakeStack, arn, queue_url
@@ -94,20 +95,40 @@ def limits_of(quota: int) -> dict[str, Any]:
         (10, 12, {}, "may use 12 concurrent executions"),
         (10, 6, {"AckFunction": 5}, "may use 11 concurrent executions"),
         (10, 10, {}, "none is left for ack"),
-        (10, 9, {}, "1 of the account's 10"),
+        (10, 5, {"AckFunction": 5}, "only 0 of 5"),
+        (10, 9, {}, "only 1 of 10 unreserved"),
         (1000, 9, {"DispatchFunction": 4}, "may start 9 of DispatchFunction, which has 4"),
     ],
-    ids=["sources", "with reservation", "no room", "little room", "over its reservation"],
+    ids=[
+        "sources",
+        "with reservation",
+        "no room",
+        "ack has its own",
+        "little room",
+        "over its own",
+    ],
 )
 def test_concurrency_that_does_not_fit_is_found(stack, quota, maximum, reserved, words):
     found = concurrency(stack, quota, {"DispatchFunctionQueue": maximum}, reserved)
     assert words in only(found).detail
-    assert found.result == ("warning" if "1 of" in words else "problem")
+    assert found.result == ("warning" if words.startswith("only") else "problem")
 
 
 def test_concurrency_that_fits_is_ok(stack):
     found = concurrency(stack, 1000, {"DispatchFunctionQueue": 20}, {"AckFunction": 50})
     assert found.result == "ok"
+
+
+def test_reservations_of_other_stacks_leave_less(stack):
+    stack.answers(
+        "lambda",
+        "get_account_settings",
+        {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 100}},
+    )
+    scaling = {"ScalingConfig": {"MaximumConcurrency": 100}}
+    stack.has_event_source("DispatchFunctionQueue", "DispatchFunction", "SendQueue", **scaling)
+    found = checked("concurrency-quota", stack)
+    assert "may use all 100 unreserved" in only(found).detail
 
 
 # --- The stream, TLS, network, domain ------------------------------------------------------------
@@ -222,6 +243,34 @@ def test_a_domain_as_the_parameters_say_is_ok():
     assert domain("AVAILABLE", "TLS_1_2", disabled=True).result == "ok"
 
 
+def route(stack: FakeStack, method: dict[str, Any]) -> Outcome:
+    rows = [{"id": "r", "path": "/messages", "resourceMethods": {"POST": method}}]
+    stack.answers("apigateway", "get_resources", {"items": rows})
+    return checked("routes", stack)
+
+
+def test_a_route_that_needs_more_of_its_callers_is_found(stack):
+    user = {"credentials": "arn:aws:iam::*:user/*"}
+    found = route(stack, {"authorizationType": "AWS_IAM", "methodIntegration": user})
+    assert "callers need lambda:InvokeFunction" in only(found).detail
+
+
+def test_a_route_without_a_signature_is_found(stack):
+    found = only(route(stack, {"authorizationType": "NONE", "methodIntegration": {}}))
+    assert found.detail == "authorization of POST /messages is NONE, not AWS_IAM"
+
+
+@pytest.mark.parametrize(("served", "result"), [("old", "problem"), ("new", "ok")])
+def test_a_change_that_did_not_reach_the_stage_is_found(stack, served, result):
+    rows = [
+        {"id": "new", "createdDate": datetime(2026, 2, 1, tzinfo=UTC)},
+        {"id": "old", "createdDate": datetime(2026, 1, 1, tzinfo=UTC)},
+    ]
+    stack.answers("apigateway", "get_deployments", {"items": rows})
+    stack.answers("apigateway", "get_stage", {"deploymentId": served})
+    assert checked("deployment", stack).result == result
+
+
 def resource_policy(stack: FakeStack, *statements: dict[str, Any]) -> Outcome:
     # API Gateway returns the policy as the inside of a JSON string.
     text = json.dumps(json.dumps({"Statement": statements}))[1:-1]
@@ -254,6 +303,41 @@ def test_an_api_policy_with_the_parameters_addresses_is_ok():
     stack = FakeStack(PostbackAllowedCidrs="192.0.2.0/24, 198.51.100.0/24")
     allowed = denied("192.0.2.0/24", "198.51.100.0/24")
     assert resource_policy(stack, {**OPEN, **POSTBACKS}, allowed).result == "ok"
+
+
+# --- The API key ----------------------------------------------------------------------------------
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+def key_of(stack: FakeStack, value: str) -> Outcome:
+    stack.resources["ApiKey"] = ("AWS::SecretsManager::Secret", "key")
+    stages = {"VersionIdsToStages": {"v" * 32: ["AWSCURRENT"]}}
+    stack.answers("secretsmanager", "describe_secret", stages)
+    stack.answers("secretsmanager", "get_secret_value", {"SecretString": value})
+    return checked("api-key", stack)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        KEY,
+        json.dumps({"api_key": KEY}),
+        json.dumps({"user": "acme", "password": "p"}),
+        json.dumps({"api_key": KEY, "owner": "the functions ignore this"}),
+    ],
+)
+def test_what_the_functions_can_use_is_a_key(stack, value):
+    assert key_of(stack, value).result == "ok"
+
+
+@pytest.mark.parametrize(
+    "value", ["two words", "{", "{}", '{"user": "acme"}', '["key"]', '{"api_key": "a b"}', " "]
+)
+def test_what_the_functions_cannot_use_is_found_and_not_shown(stack, value):
+    finding = only(key_of(stack, value))
+    assert finding.detail == "the secret holds no usable Skycore API key"
+    assert finding.fix == "python -m ops --stack skycore set-key"
 
 
 # --- Alarms ---------------------------------------------------------------------------------------
@@ -390,6 +474,11 @@ def test_another_error_of_aws_is_a_problem(stack):
     assert "ServiceException: broken" in only(checked("concurrency-quota", stack)).detail
 
 
+def test_a_stack_without_a_resource_is_told(stack):
+    found = only(checked("event-subscription", stack))
+    assert found.detail == "cannot be checked: the stack has no 'EventQueue'"
+
+
 @pytest.mark.parametrize(
     "check", [check for check in CHECKS if check.only_aws], ids=lambda check: check.name
 )
@@ -397,6 +486,36 @@ def test_what_the_emulator_cannot_answer_is_not_ok(stack, check):
     stack.local = {}
     found = outcome(check, stack.deployment())
     assert (found.result, found.reason) == ("not_checked", check.only_aws)
+
+
+def test_the_token_goes_to_no_address_that_is_not_the_stacks(stack, server):
+    server.answers(404, {"message": "another's"})
+    stack.api_url = server.url
+    stack.postback_url = f"{server.url}/postbacks/{'t' * 48}"
+    found = checked("postback", stack)
+    assert found.result == "not_checked"
+    assert [path for path in server.paths if WRONG_TOKEN not in path] == []
+    assert "does not answer as this stack's API" in only(checked("address", stack)).detail
+
+
+def test_an_address_that_lets_this_machine_not_through_is_no_ok(server):
+    stack = FakeStack(PostbackAllowedCidrs="192.0.2.0/24")
+    stack.api_url = server.url
+    server.answers(403, {"code": "forbidden"})
+    assert checked("address", stack).result == "warning"
+    assert checked("postback", stack).result == "not_checked"
+
+
+def test_a_probe_is_not_taken_for_skycores_first_use_of_a_new_address(stack, server, monkeypatch):
+    server.answers(404, {"code": "message_not_found"})
+    stack.api_url = server.url
+    monkeypatch.setattr(probes, "tokens", lambda _: ("new", "old"))
+    monkeypatch.setattr(probes, "fingerprint", str)
+    monkeypatch.setattr(probes, "last_used", {"old": datetime.now(UTC)}.get)
+    found = checked("postback", stack)
+    assert found.result == "not_checked"
+    assert "has not used the new address yet" in found.reason
+    assert len(server.paths) == 1
 
 
 def test_no_probe_calls_no_route(stack):

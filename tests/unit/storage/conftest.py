@@ -6,11 +6,12 @@ import pytest
 from pynamodb.connection.base import Connection
 
 from tests.unit.storage.fake_dynamodb import FakeDynamoDB
+from tests.unit.storage.tables import new_table
 
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> FakeDynamoDB:
-    fake = FakeDynamoDB()
+    fake = new_table()
     monkeypatch.setattr(Connection, "client", fake)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     return fake

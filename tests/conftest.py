@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hypothesis
 import pytest
 
 from tests.services import dynamodb_local
@@ -46,6 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start one DynamoDB Local for all workers, which take its URL from the environment."""
     if config.getoption("dynamodb_local"):
+        import hypothesis  # not in the environment of the browser's tests
+
         hypothesis.settings.register_profile("dynamodb-local", max_examples=LOCAL_EXAMPLES)
         hypothesis.settings.load_profile("dynamodb-local")
     in_worker = hasattr(config, "workerinput")

@@ -70,7 +70,9 @@ class Environment:
 class Stack:
     """Makes what the template declares and the functions use, and invokes the functions."""
 
-    def __init__(self, urls: Mapping[str, str], name: str, ends: ExitStack, logs: IO[bytes]) -> None:
+    def __init__(
+        self, urls: Mapping[str, str], name: str, ends: ExitStack, logs: IO[bytes]
+    ) -> None:
         self._urls, self._name, self._ends, self._logs = urls, name, ends, logs
         self._template = Template()
         self._functions: dict[str, Environment] = {}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from pynamodb.connection.base import Connection
 
-from tests.unit.storage.fake_dynamodb import FakeDynamoDB
 from tests.unit.storage.tables import new_table
+
+if TYPE_CHECKING:
+    from tests.unit.storage.fake_dynamodb import FakeDynamoDB
 
 
 @pytest.fixture

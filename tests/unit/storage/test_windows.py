@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from skycore.postbacks import Event, read_postback
 from skycore.storage.windows import first_seen
-from tests.unit.storage.fake_dynamodb import FakeDynamoDB
+from tests.unit.storage.tables import new_table
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 BODY = (
@@ -94,7 +94,7 @@ def test_a_steady_content_does_not_grow_its_row_for_ever(table):
 def test_redelivery_changes_nothing(monkeypatch, arrivals, random):
     from pynamodb.connection.base import Connection
 
-    monkeypatch.setattr(Connection, "client", FakeDynamoDB())
+    monkeypatch.setattr(Connection, "client", new_table())
     firsts = {first(minutes) for minutes in arrivals}
     again = arrivals * 3
     random.shuffle(again)

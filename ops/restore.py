@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ops.command import Command
 from ops.dead_letters import DeadLetters
 from ops.talk import Answer, Refused, confirm, note, table
-from skycore.messages.status import RANKS
-from skycore.storage import keys
+from skycore.catalogue.statuses import RANKS
+from skycore.table import keys
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

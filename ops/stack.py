@@ -14,8 +14,8 @@ from botocore.config import Config
 
 from ops import ROOT
 from ops.talk import Refused, WrongUse
-from skycore.messages.limits import Limits
-from skycore.storage import table
+from skycore.table import models
+from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
     import argparse
@@ -55,7 +55,7 @@ class Stack:
         self.days = int(self.parameters["EventRetentionDays"])
         # The domain's own clients and the table's model find the stack by these.
         os.environ["AWS_REGION"] = self.region
-        table.use(self.table, self.region)
+        models.use(self.table, self.region)
 
     @property
     def region(self) -> str:

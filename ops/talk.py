@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from skycore import times
+from skycore import timestamps
 
 if TYPE_CHECKING:
     import argparse
@@ -96,7 +96,7 @@ def _console() -> Console:
 
 
 def _in_json(value: Any) -> str:
-    return times.to_text(value) if isinstance(value, datetime) else str(value)
+    return timestamps.to_text(value) if isinstance(value, datetime) else str(value)
 
 
 def _cell(value: Any) -> str:

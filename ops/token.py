@@ -12,8 +12,9 @@ from ops.address import add_unchecked, try_address
 from ops.command import Command
 from ops.stack import local_stack_changed
 from ops.talk import Answer, Refused, confirm, note
-from skycore.flows.ack import UNKNOWN_TOKEN_SECONDS
-from skycore.storage.tokens import WRITTEN_EVERY, fingerprint, last_used
+from skycore.aws.secrets import fingerprint
+from skycore.receiving.ack import UNKNOWN_TOKEN_SECONDS
+from skycore.table.tokens import WRITTEN_EVERY, last_used
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from skycore.flows.act import act
-from skycore.flows.enqueue import enqueue
-from skycore.flows.line import LineSettings as Settings
-from skycore.flows.line import line
-from skycore.flows.line import line_settings as settings
-from skycore.flows.send import Sent, send
-from skycore.invocation import invocation
-from skycore.web.answers import Answer, answer, serve
+from skycore.handler import invocation
+from skycore.http import Answer, answer, serve
+from skycore.sending.call_action import act
+from skycore.sending.delivery import LineSettings as Settings
+from skycore.sending.delivery import line
+from skycore.sending.delivery import line_settings as settings
+from skycore.sending.enqueue import enqueue
+from skycore.sending.send import send
 
 if TYPE_CHECKING:
-    from skycore.web.request import Request
+    from skycore.http import Request
+    from skycore.sending.idempotency import Sent
 
 __all__ = ["Settings", "handler"]
 

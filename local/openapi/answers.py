@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skycore.catalogue.fields import field_named
-from skycore.messages.status import RANKS
+from skycore.catalogue.statuses import RANKS
 from skycore.problems import TITLES
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from ops.doctor.check import Check, Finding, NotChecked
 from ops.talk import Refused, note
 from ops.temporary_queue import temporary_queue
 from ops.token import tokens
-from skycore.storage.tokens import fingerprint, last_used
+from skycore.aws.secrets import fingerprint
+from skycore.table.tokens import last_used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,9 @@ import pytest
 
 from local import simulator_process
 from local.openapi.examples import maximal, minimal
-from skycore.api import Credentials, SkycoreClient
 from skycore.catalogue.actions import Action, all_actions
+from skycore.client.client import SkycoreClient
+from skycore.client.request import Credentials
 from tests.integration.meaning import meant
 
 # What a reply may leave out: Skycore tells it in some cases only, or under a name of its own.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.simulator_process import API_KEY
-from skycore import times
+from skycore import timestamps
 from tests.integration.conftest import ROOT, Stack, until
 from tests.integration.operators import NUMBER, TEXT, Ops, terminal
 from tests.integration.test_subscribers import denied, inbound, receipt, waiting
@@ -197,7 +197,7 @@ def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
     before = waiting(stack, dead)
     with dead_at_once(stack, "PostbackQueue", "StoreRole"):
         stack.postback(receipt(mark) + b"\xff")
-        came = times.now()
+        came = timestamps.now()
         assert until(lambda: waiting(stack, dead) > before)
     shown = ops.json("dlq", "show", "postback")["messages"]
     assert waiting(stack, dead) == len(shown)  # none was taken out
@@ -205,7 +205,7 @@ def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
     assert mark not in json.dumps(shown)
     assert ops.json("dlq", "redrive", "postback")["moved"] == len(shown)
     event = stack.event(lambda event: event["data"]["tracking_id"] == mark)
-    assert times.from_text(event["data"]["received_at"]) < came
+    assert timestamps.from_text(event["data"]["received_at"]) < came
     assert waiting(stack, dead) == 0
 
 

@@ -9,10 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator_harness import KEY, Skycore
-from skycore.api import Credentials, InvalidRequest, Refused, SkycoreClient, prepare
 from skycore.catalogue.actions import Action, all_actions
+from skycore.client.client import SkycoreClient
+from skycore.client.errors import InvalidRequest, Refused
+from skycore.client.request import Credentials
+from skycore.client.validation import prepare
 from tests.integration.meaning import meant
-from tests.unit.api.samples import requests_of
+from tests.unit.client.samples import requests_of
 
 ANY_REQUEST = st.sampled_from(all_actions()).flatmap(
     lambda action: st.tuples(st.just(action), requests_of(action))

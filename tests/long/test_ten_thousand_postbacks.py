@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from skycore.postbacks import read_postback
+from skycore.postbacks.parser import read_postback
 from tests.integration.conftest import Stack, until
 
 POSTS, REPEATS = 10_000, 3_000

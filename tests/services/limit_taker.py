@@ -10,8 +10,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from skycore.messages.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits
-from skycore.storage.limiter import Limiter
+from skycore.table.limiter import Limiter
+from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits
 
 LONGEST_PAUSE_S = 0.2
 

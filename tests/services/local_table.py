@@ -13,10 +13,10 @@ import botocore.session
 from botocore.config import Config
 
 from tests.template.conftest import Template
-from tests.unit.storage.fake_dynamodb import Hooked
+from tests.unit.table.fake_dynamodb import Hooked
 
 if TYPE_CHECKING:
-    from tests.unit.storage.fake_dynamodb import Item, Key
+    from tests.unit.table.fake_dynamodb import Item, Key
 
 NAME = "table"
 HOOKED = frozenset({"BatchGetItem", "BatchWriteItem"})  # a test may leave a part unprocessed

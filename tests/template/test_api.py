@@ -147,8 +147,8 @@ def test_a_postback_that_is_too_long_costs_no_work(monkeypatch, app):
     def work(*_arguments: object, **_named: object) -> None:
         raise AssertionError("the secret or the queue was asked")
 
-    from skycore.flows import ack
     from skycore.problems import Problem
+    from skycore.receiving import ack
 
     monkeypatch.setattr(ack, "_knows", work)
     monkeypatch.setattr(ack, "send_postback", work)

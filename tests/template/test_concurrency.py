@@ -9,10 +9,10 @@ import inspect
 
 import pytest
 
-from skycore.api import SkycoreClient
-from skycore.flows.gate import PATIENCE_MS
-from skycore.messages.limits import BULK_WAIT_MS, PACE, SINGLE_WAIT_MS
-from skycore.storage.table import Row
+from skycore.client.client import SkycoreClient
+from skycore.sending.rate_limit import PATIENCE_MS
+from skycore.table.limits import BULK_WAIT_MS, PACE, SINGLE_WAIT_MS
+from skycore.table.models import Row
 
 SEEN_SECONDS = 0.5  # that Skycore takes for an answer, as docs/limits.md reckons
 

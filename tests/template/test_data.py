@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from skycore.flows.ack import MAX_BYTES
-from skycore.storage.table import Row
+from skycore.receiving.ack import MAX_BYTES
+from skycore.table.models import Row
 from tests.template.deployed import transformed
 
 QUEUES = ["PostbackQueue", "SendQueue", "EventQueue", "PublishRetryQueue"]

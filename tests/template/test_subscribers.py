@@ -8,7 +8,7 @@ import re
 import pytest
 import yaml
 
-from skycore.postbacks import message_attributes
+from skycore.postbacks.cloudevent import message_attributes
 from tests.contract.test_postback_corpus import BODIES, expected
 from tests.template.conftest import ROOT, _Loader
 

@@ -9,7 +9,7 @@ import boto3
 from botocore.stub import Stubber
 
 from ops.doctor.deployment import Deployment, template
-from skycore.messages.limits import Limits
+from skycore.table.limits import Limits
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:skycore-EventTopic-1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ops.restore import history
-from skycore.messages.status import RANKS
+from skycore.catalogue.statuses import RANKS
 
 IN_PROGRESS = ["queued", "sending"]
 

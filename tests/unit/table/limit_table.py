@@ -84,7 +84,7 @@ class Table:
 
     @item.setter
     def item(self, item: dict[str, Any] | None) -> None:
-        self._table.items = {("limiter", "limiter"): item} if item else {}
+        self._table.items = {("limiter", "limiter"): KEY | item} if item else {}
 
     @property
     def state(self) -> State:

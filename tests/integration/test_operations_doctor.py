@@ -340,7 +340,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Stack], Any]]] = {
     ),
     "maximum over the quota": (
         "concurrency-quota",
-        "the quota is 1000",
+        "(DispatchFunctionQueue 1000, ",
         source("DispatchFunctionQueue", ScalingConfig={"MaximumConcurrency": 1000}),
     ),
     "no key": ("api-key", "no Skycore API key is set", without_key),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import metrics, timestamps
 from skycore.aws import queues
-from skycore.chunks import parts
-from skycore.logs import log, log_exception, masked
+from skycore.chunks import chunked
+from skycore.logs import log, log_exception, mask_number
 from skycore.problems import Problem
 from skycore.sending import idempotency
 from skycore.table import batches, keys, messages
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from skycore.sending.validation import Draft
     from skycore.table.messages import MessageRow
 
-LARGEST_REQUEST = 350_000  # bytes of a request in a row; a row of DynamoDB holds 400 KiB in all
-LARGEST_ANSWER = 180_000  # bytes of an answer, which also fits, in base64, into a note
-TOGETHER = 100  # rows of recipients that are written together
+MAX_REQUEST_BYTES = 350_000  # bytes of a request in a row; a row of DynamoDB holds 400 KiB in all
+MAX_ANSWER_BYTES = 180_000  # bytes of an answer, which also fits, in base64, into a note
+RECIPIENTS_BATCH_SIZE = 100  # rows of recipients that are written together
 
 
 def new_message(
@@ -47,8 +47,8 @@ def new_message(
 
     Raises Problem too_large if its `request` does not fit into a row.
     """
-    if request is not None and len(request) > LARGEST_REQUEST:
-        raise Problem("too_large", f"a message is at most {LARGEST_REQUEST} bytes, compressed")
+    if request is not None and len(request) > MAX_REQUEST_BYTES:
+        raise Problem("too_large", f"a message is at most {MAX_REQUEST_BYTES} bytes, compressed")
     return messages.new_row(
         message_id,
         status,
@@ -70,8 +70,8 @@ def new_attempt() -> str:
     return secrets.token_hex(8)
 
 
-def accept(
-    row: MessageRow, reply: Reply, *, days: int, mend_queue: str, deadline: float = math.inf
+def record_accepted(
+    row: MessageRow, reply: Reply, *, days: int, repair_queue: str, deadline: float = math.inf
 ) -> dict[str, Any]:
     """Writes down that Skycore accepted; the body of the 201.
 
@@ -91,10 +91,10 @@ def accept(
         "created_at": timestamps.to_text(timestamps.from_text(row.created_at)),
     }
     if reply.recipients:
-        body["recipients"] = told(row.message_id, reply)
+        body["recipients"] = describe_recipients(row.message_id, reply)
     note = _note(row) | {"status": "accepted", "tracking_id": tracking_id}
-    _write(note | {"answer": _kept(201, body)}, mend_queue, days)
-    note_recipients(row, reply, days=days, mend_queue=mend_queue, deadline=deadline)
+    _write(note | {"answer": _kept(201, body)}, repair_queue, days)
+    record_recipients(row, reply, days=days, repair_queue=repair_queue, deadline=deadline)
     metrics.count("Accepted")
     if row.to and tracking_id:  # what has neither, such as a campaign's start, has no receipt
         metrics.record("Silence", 1)
@@ -104,23 +104,23 @@ def accept(
             "message_id": row.message_id,
             "tracking_id": tracking_id,
             "action": row.action,
-            "to": masked(row.to),
+            "to": mask_number(row.to),
         },
     )
     return body
 
 
-def settle(row: MessageRow, problem: Problem, *, days: int, mend_queue: str) -> None:
+def record_outcome(row: MessageRow, problem: Problem, *, days: int, repair_queue: str) -> None:
     """Writes down an answer that stands: rejected, or unknown. Never raises, as `accept`."""
     status = "unknown" if problem.code == "outcome_unknown" else "rejected"
     metrics.count("Unknown", status == "unknown")
     note = _note(row) | {"status": status, "answer": _kept(problem.status, problem.body())}
     note |= {"code": problem.members.get("skycore_code"), "detail": problem.detail}
-    _write(note, mend_queue, days)
+    _write(note, repair_queue, days)
 
 
-def note_recipients(
-    parent: MessageRow, reply: Reply, *, days: int, mend_queue: str, deadline: float = math.inf
+def record_recipients(
+    parent: MessageRow, reply: Reply, *, days: int, repair_queue: str, deadline: float = math.inf
 ) -> None:
     """Writes a row of its own for each recipient that Skycore returned, if there are several.
 
@@ -128,19 +128,21 @@ def note_recipients(
     """
     note = _note(parent) | {"action": parent.action, "fingerprint": parent.fingerprint}
     left: list[dict[str, Any]] = []
-    for part in batched(told(parent.message_id, reply), TOGETHER, strict=False):
+    for part in batched(
+        describe_recipients(parent.message_id, reply), RECIPIENTS_BATCH_SIZE, strict=False
+    ):
         if not left and time.monotonic() < deadline:
             try:
-                mend(note | {"children": part}, days)
+                apply_outcome(note | {"children": part}, days)
                 continue
             except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
                 log_exception("recipients not written", error, message_id=parent.message_id)
         left += part
-    for children in notes(left):
-        _queue(note | {"children": children}, mend_queue)
+    for children in split_recipients(left):
+        _queue(note | {"children": children}, repair_queue)
 
 
-def mend(note: Mapping[str, Any], days: int) -> None:
+def apply_outcome(note: Mapping[str, Any], days: int) -> None:
     """Writes what a note says of a message's end, or of its recipients; safe to repeat.
 
     Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
@@ -149,7 +151,7 @@ def mend(note: Mapping[str, Any], days: int) -> None:
     if "status" in note:
         _mend_message(note, moment, days)
     if "children" in note:
-        write(note, moment, days)
+        write_recipients(note, moment, days)
 
 
 def _mend_message(note: Mapping[str, Any], moment: datetime, days: int) -> None:
@@ -158,10 +160,10 @@ def _mend_message(note: Mapping[str, Any], moment: datetime, days: int) -> None:
     if tracking_id:
         reference = note["client_reference"]
         # Before the row, so that a receipt finds its message even if the row's update is lost.
-        messages.put_pointer(tracking_id, message_id, reference, moment=moment, days=days)
+        messages.put_tracking_row(tracking_id, message_id, reference, moment=moment, days=days)
         extra["tracking_id"] = tracking_id
     answer = base64.b64decode(note["answer"])
-    moved = messages.move(
+    moved = messages.transition(
         message_id,
         note["status"],
         moment=moment,
@@ -172,7 +174,7 @@ def _mend_message(note: Mapping[str, Any], moment: datetime, days: int) -> None:
         **extra,
     )
     if not moved and note["status"] == "accepted":
-        messages.accept_late(
+        messages.record_accepted_after_receipt(
             message_id, note["attempt"], moment, answer=answer, request=None, **extra
         )
 
@@ -193,23 +195,23 @@ def _kept(status: int, body: Mapping[str, Any]) -> str:
     One that is too long for either is kept without its recipients: they have rows of their own.
     """
     packed = messages.pack({"status": status, "body": body})
-    if len(packed) > LARGEST_ANSWER:
+    if len(packed) > MAX_ANSWER_BYTES:
         short = {name: value for name, value in body.items() if not isinstance(value, list)}
         packed = messages.pack({"status": status, "body": short})
     return base64.b64encode(packed).decode()
 
 
-def _write(note: dict[str, Any], mend_queue: str, days: int) -> None:
+def _write(note: dict[str, Any], repair_queue: str, days: int) -> None:
     try:
-        mend(note, days)
+        apply_outcome(note, days)
     except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
         log_exception("outcome not written", error, message_id=note["message_id"])
-        _queue(note, mend_queue)
+        _queue(note, repair_queue)
 
 
-def _queue(note: dict[str, Any], mend_queue: str) -> None:
+def _queue(note: dict[str, Any], repair_queue: str) -> None:
     try:
-        lost = queues.send_many(mend_queue, [json.dumps({"mend": note})], delay=5)
+        lost = queues.send_many(repair_queue, [json.dumps({"mend": note})], delay=5)
     except Exception as error:  # noqa: BLE001 - a receipt or a person must mend it
         log_exception("outcome lost", error, message_id=note["message_id"])
     else:
@@ -217,11 +219,11 @@ def _queue(note: dict[str, Any], mend_queue: str) -> None:
             log.error("outcome lost", extra={"message_id": note["message_id"]})
 
 
-NOTE_BYTES = 200_000  # of recipients in a note; with the rest under 256 KiB
-LONGEST_WORD = 512  # characters
+MAX_RECIPIENTS_BYTES = 200_000  # of recipients in a note; with the rest under 256 KiB
+MAX_VALUE_LENGTH = 512  # characters
 
 
-def told(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
+def describe_recipients(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
     """What the caller is told of each recipient that Skycore returned."""
     children = []
     for number, recipient in enumerate(reply.recipients, start=1):
@@ -238,16 +240,16 @@ def told(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
     return children
 
 
-def notes(children: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def split_recipients(children: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Recipients in parts that fit into a message of the queue."""
 
     def size(child: dict[str, Any]) -> int:
         return len(json.dumps(child)) + 2
 
-    return parts(children, size, most_bytes=NOTE_BYTES)
+    return chunked(children, size, most_bytes=MAX_RECIPIENTS_BYTES)
 
 
-def write(note: Mapping[str, Any], moment: datetime, days: int) -> None:
+def write_recipients(note: Mapping[str, Any], moment: datetime, days: int) -> None:
     """Writes the rows of a note's recipients, of a call that ended at `moment`.
 
     Pointers before rows, as for a single message; a row that is there stays as it is. Raises
@@ -255,7 +257,7 @@ def write(note: Mapping[str, Any], moment: datetime, days: int) -> None:
     """
     children, reference = note["children"], note["client_reference"]
     pointers = {
-        child["tracking_id"]: messages.PointerRow(
+        child["tracking_id"]: messages.TrackingRow(
             keys.tracking_partition(child["tracking_id"]),
             keys.MESSAGE,
             kind="pointer",
@@ -283,7 +285,7 @@ def write(note: Mapping[str, Any], moment: datetime, days: int) -> None:
             client_reference=reference,
             parent=note["message_id"],
             fingerprint=note["fingerprint"],
-            news=child["status"],
+            outbox=child["status"],
         )
         for child in children
     ]
@@ -292,13 +294,13 @@ def write(note: Mapping[str, Any], moment: datetime, days: int) -> None:
 
 def _word(value: Any) -> str | None:
     """A text that may be in a key; None for what no number, id or code is."""
-    return value if isinstance(value, str) and 0 < len(value) <= LONGEST_WORD else None
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_LENGTH else None
 
 
-LONGEST_WAIT = timedelta(days=14)  # without expires_at; for so long SQS keeps what nobody takes
-MOST_DAYS = 3650  # that a row outlives its queue's retention for an `expires_at` far ahead
+MAX_QUEUED = timedelta(days=14)  # without expires_at; for so long SQS keeps what nobody takes
+MAX_EXTRA_DAYS = 3650  # that a row outlives its queue's retention for an `expires_at` far ahead
 
-WHY = {
+REASONS = {
     "unknown": "the call died on its way; Skycore may have taken the message",
     "expired": "its time to be sent passed before its turn came; it was not sent",
 }
@@ -314,27 +316,27 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
         }
     )
     now = timestamps.now()
-    deadline = draft.expires_at or now + LONGEST_WAIT
+    deadline = draft.expires_at or now + MAX_QUEUED
     return new_message(
         draft,
         "queued",
         message_id=message_id,
         body=body,
         # The row must not be gone when the message's turn comes.
-        days=days + min(MOST_DAYS, max(0, (deadline - now).days) + 1),
+        days=days + min(MAX_EXTRA_DAYS, max(0, (deadline - now).days) + 1),
         deadline=deadline,
         request=request,
     )
 
 
-def not_queued() -> Problem:
+def not_queued_problem() -> Problem:
     """The problem of a queue that did not take a message."""
     return Problem("not_queued", "the queue did not take the message; nothing will be sent")
 
 
-def expire_or_lose(row: MessageRow, status: str) -> bool:
+def mark_expired_or_unknown(row: MessageRow, status: str) -> bool:
     """Moves a row to expired or unknown, unless it moved since it was read."""
-    moved = messages.move(
+    moved = messages.transition(
         row.message_id,
         status,
         moment=timestamps.now(),
@@ -342,7 +344,7 @@ def expire_or_lose(row: MessageRow, status: str) -> bool:
         if_attempt=row.attempt,
         if_status=row.status,
         request=None,
-        detail=WHY[status],
+        detail=REASONS[status],
     )
     metrics.count(status.capitalize(), moved)  # Unknown, or Expired
     return moved

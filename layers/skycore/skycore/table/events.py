@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.condition import Condition
 
-MOST_BLOB = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
-MOST_SUBJECT = 256  # characters; no more of it is told
-MOST_OF_ONE_ID = 1_000  # events read for one tracking id; a campaign's may have any number
+MAX_BLOB_BYTES = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
+MAX_SUBJECT_LENGTH = 256  # characters; no more of it is told
+MAX_EVENTS_PER_TRACKING_ID = (
+    1_000  # events read for one tracking id; a campaign's may have any number
+)
 UNPARSED = "unparsed"
 TYPE_PREFIX = "skycore."
 
@@ -52,7 +54,7 @@ class StoredEvent:
     raw_key: str | None = None
 
 
-def known(events: Iterable[Event]) -> set[str]:
+def existing_ids(events: Iterable[Event]) -> set[str]:
     """The ids of those events that are stored already."""
     by_key = {keys.event_key(event.id): event.id for event in events}
     return {by_key[key] for key in batches.read_all(by_key, ["kind"])}
@@ -91,22 +93,22 @@ def get(event_id: str) -> StoredEvent | None:
 
 def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
     """The events that exist among `event_ids`, with their raw bodies."""
-    return by_keys(keys.event_key(id_) for id_ in event_ids if keys.may_be_an_event_id(id_))
+    return get_by_keys(keys.event_key(id_) for id_ in event_ids if keys.is_event_id(id_))
 
 
-def by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
+def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
     """The events that exist among `row_keys`, by their ids, with their raw bodies."""
     found = with_raw([from_item(item) for item in batches.read_all(row_keys).values()])
     return {stored.event.id: stored for stored in found}
 
 
-def of_tracking_id(tracking_id: str) -> list[Event]:
+def by_tracking_id(tracking_id: str) -> list[Event]:
     """The events with this tracking id, consistently read, at most 1,000, in no order."""
     rows = EventRow.query(
         keys.tracking_partition(tracking_id),
         EventRow.sk.startswith("event#"),
         consistent_read=True,
-        limit=MOST_OF_ONE_ID,
+        limit=MAX_EVENTS_PER_TRACKING_ID,
     )
     return [_unpack(row.blob, row.sk)[0] for row in rows]
 
@@ -129,7 +131,7 @@ def with_raw(found: Sequence[StoredEvent]) -> list[StoredEvent]:
     ]
 
 
-def off_the_unparsed_list(event_id: str) -> None:
+def mark_reparsed(event_id: str) -> None:
     """Takes an event off the list of unparsed ones; the row itself stays as it is."""
     try:
         EventRow(*keys.event_key(event_id)).update([EventRow.state.remove()], EventRow.pk.exists())
@@ -143,7 +145,7 @@ def _item(event: Event, raw: bytes, days: int, *, shared: bool) -> tuple[str | N
     pk, sk = keys.event_key(event.id)
     line = _pack(event)
     blob = zlib.compress(line if shared else line + b"\n" + raw)
-    alone = not shared and len(blob) <= MOST_BLOB
+    alone = not shared and len(blob) <= MAX_BLOB_BYTES
     raw_key = None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}"
     item = batches.new_item(
         blob if alone or shared else zlib.compress(line),
@@ -152,23 +154,23 @@ def _item(event: Event, raw: bytes, days: int, *, shared: bool) -> tuple[str | N
         sk=sk,
         kind="event",
         raw_key=raw_key,
-        number=keys.number_partition(event.counterpart, event.received_at)
-        if event.counterpart
+        number=keys.number_partition(event.subscriber_number, event.received_at)
+        if event.subscriber_number
         else None,
         day=keys.day_partition(sk, event.received_at),
         state=keys.state_partition(UNPARSED) if event.unparsed else None,
-        at=keys.at("event", event.received_at),
+        at=keys.index_sort_key("event", event.received_at),
     )
     return raw_key, item
 
 
 def _pack(event: Event) -> bytes:
     """A line of JSON with each value once: a long one twice would not fit into an item."""
-    subject = event.subject and event.subject[:MOST_SUBJECT]
+    subject = event.subject and event.subject[:MAX_SUBJECT_LENGTH]
     kept: dict[str, Any] = {
         "data": event.data,
         "subject": None if subject == event.tracking_id else subject,
-        "counterpart": event.counterpart,
+        "counterpart": event.subscriber_number,
         "replaces": event.replaces,
     }
     present = {name: value for name, value in kept.items() if value is not None}
@@ -184,21 +186,21 @@ def _unpack(blob: bytes, sk: str) -> tuple[Event, bytes]:
     event = Event(
         id=keys.event_id_of(sk),
         type=TYPE_PREFIX + data["event"],
-        subject=kept.get("subject", tracking_id and tracking_id[:MOST_SUBJECT]),
+        subject=kept.get("subject", tracking_id and tracking_id[:MAX_SUBJECT_LENGTH]),
         time=data.get("timestamp") or data["received_at"],
         data=data,
         tracking_id=tracking_id,
-        counterpart=kept.get("counterpart"),
+        subscriber_number=kept.get("counterpart"),
         received_at=timestamps.from_text(data["received_at"]),
-        dated=True,  # or anchored, before it was stored: its id stands
+        has_own_identity=True,  # or anchored, before it was stored: its id stands
         replaces=kept.get("replaces"),
     )
     return event, raw
 
 
 REPEAT_WINDOW = timedelta(minutes=30)  # Skycore's five retries end within it
-LONGEST_WAIT = timedelta(days=14)  # of a postback in its queues: SQS keeps it no longer
-TRIES = 10  # of a conditional write; each lost one means that another copy was written
+MAX_QUEUE_AGE = timedelta(days=14)  # of a postback in its queues: SQS keeps it no longer
+MAX_ATTEMPTS = 10  # of a conditional write; each lost one means that another copy was written
 
 
 class WindowRow(Row):
@@ -219,15 +221,15 @@ def first_seen(event: Event, days: int) -> datetime:
     key = f"window#{event.content_digest}"
     noted: list[datetime] = []
     condition: Condition = WindowRow.pk.does_not_exist()
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
         firsts = sorted([*noted, arrived])
-        kept = [moment for moment in firsts if firsts[-1] - moment <= LONGEST_WAIT]
+        kept = [moment for moment in firsts if firsts[-1] - moment <= MAX_QUEUE_AGE]
         row = WindowRow(
             key,
             "window",
             kind="window",
             first_seen=" ".join(map(timestamps.to_key, kept)),
-            expires=expiry(firsts[-1], max(days, LONGEST_WAIT.days + 1)),
+            expires=expiry(firsts[-1], max(days, MAX_QUEUE_AGE.days + 1)),
         )
         try:
             row.save(condition)

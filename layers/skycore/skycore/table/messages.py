@@ -156,10 +156,7 @@ def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
 
 
 def get_existing(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
-    """The rows that the table has under the keys of these new ones, by message id.
-
-    One past its expiry counts as gone: the table's time to live deletes late.
-    """
+    """Return the rows stored under the keys of these new ones, by message id, unless expired."""
     found = get_many((row.pk, row.sk) for row in rows)
     now = timestamps.now().timestamp()
     live = (row for row in found.values() if row.expires is None or row.expires >= now)
@@ -242,12 +239,11 @@ def apply_receipt(
     *,
     tracking_id: str | None,
 ) -> MessageRow | None:
-    """Moves a message to the `status` that a postback tells of `number`; its row if it did.
+    """Move a message to the `status` that a postback reports for `number`; return its row if moved.
 
-    The row gets the tracking id too, in case our own note of it was lost.
-
-    Campaigns share one tracking id: a receipt for another number than the message's does not
-    concern it, and a message without a number of its own, which is a campaign's, stays as it is.
+    The row gets the tracking id too, in case the update to accepted was lost. Campaigns share one
+    tracking id: a receipt for another number does not concern the message, and a message without
+    a number, which is a campaign's, stays as it is.
     """
     # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
     one_of_several = MessageRow.to.does_not_exist() & MessageRow.parent.exists()

@@ -84,7 +84,8 @@ def confirm(stack: Stack, asked: argparse.Namespace, question: str) -> None:
     if asked.yes or not stack.ask:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"{question} Nobody is there to ask: say --yes. Nothing was changed.")
+        why = "Cannot ask for confirmation without a terminal; pass --yes. Nothing was changed."
+        raise Refused(f"{question} {why}")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if input().strip().lower() not in {"y", "yes"}:
         raise Refused("Nothing was changed.")

@@ -43,7 +43,7 @@ def _message(request: Request) -> Answer:
             context=send_context(),
             deadline=deadline,
         )
-    return _answer(sent)
+    return _answer(request, sent)
 
 
 def _action(request: Request) -> Answer:
@@ -54,10 +54,10 @@ def _action(request: Request) -> Answer:
     )
 
 
-def _answer(sent: SendResult) -> Answer:
+def _answer(request: Request, sent: SendResult) -> Answer:
     headers = {}
     if "message_id" in sent.body:
-        headers["Location"] = f"/messages/{sent.body['message_id']}"
+        headers["Location"] = request.path_below(sent.body["message_id"])
     if sent.replayed:
         headers["Idempotency-Replayed"] = "true"
     return answer(sent.status, sent.body, headers)

@@ -44,8 +44,12 @@ RETRY_AFTER: Schema = {
     "schema": {"type": "integer", "minimum": 0},
 }
 LOCATION: Schema = {
-    "description": "Where the message is to be read.",
-    "schema": {"type": "string", "pattern": "^/messages/"},
+    "description": "The message's path, including the stage if the request had it.",
+    "schema": {
+        "type": "string",
+        "format": "uri-reference",
+        "pattern": "^/(.+/)?messages/[^/]+$",
+    },
 }
 REPLAYED: Schema = {
     "description": "true: the answer that the same Idempotency-Key got before.",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import yaml
 
 from local.openapi import answers, requests, routes
+from local.paths import ROOT
 from skycore.catalogue.actions import Action, all_actions
 from skycore.catalogue.errors import all_errors, problem_for
 
@@ -39,7 +41,7 @@ def document() -> Part:
     paths = routes.paths(sends, others)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Skycore on AWS", "version": "1.0.0", "description": _ABOUT},
+        "info": {"title": "Skycore on AWS", "version": _version(), "description": _ABOUT},
         "servers": [_server()],
         "security": [{"sigv4": []}],
         "paths": paths,
@@ -55,6 +57,12 @@ def document() -> Part:
         },
         "x-skycore-errors": _skycore_errors(),
     }
+
+
+def _version() -> str:
+    """Return the project's version, which pyproject.toml alone states."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return str(project["version"])
 
 
 def _shared_responses(paths: dict[str, Part]) -> dict[str, Part]:

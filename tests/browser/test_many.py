@@ -27,7 +27,7 @@ LONGEST_TASK = """() => {
 @pytest.fixture
 def crowd() -> Iterator[subprocess.Popen[str]]:
     command = [str(PYTHON), "-m", "tests.browser.crowd"]
-    path = f"{ROOT}:{ROOT}/layers/skycore"
+    path = f"{ROOT}:{ROOT}/layers/skycore:{ROOT}/simulator"
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -45,7 +45,7 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
     page = browser.new_page(viewport={"width": 1600, "height": 1000})
     began = time.monotonic()
     page.goto(url)
-    expect(page.locator("#wire li").first).to_be_visible()
+    expect(page.locator("#traffic li").first).to_be_visible()
     opened_s = time.monotonic() - began
     expect(page.locator("#phone .bubble").first).to_be_visible()
     page.evaluate(LONGEST_TASK)
@@ -54,18 +54,18 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
     crowd.stdin.flush()
     page.get_by_label("Find or add a handset").fill("17740000999")
     expect(page.locator("#handset-list button").first).to_contain_text("+1 774 000 0999")
-    newest = page.locator("#wire li", has_text="SMS_10999")
+    newest = page.locator("#traffic li", has_text="SMS_10999")
     expect(newest.first).to_be_visible(timeout=30_000)
     longest_ms = page.evaluate("window.longest")
     elements = page.evaluate("document.querySelectorAll('*').length")
     heap_mb = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
 
     for _ in range(2):
-        page.locator("#wire").get_by_role("button", name="Show older").click()
+        page.locator("#traffic").get_by_role("button", name="Show older").click()
         page.wait_for_timeout(100)
     began = time.monotonic()
-    page.get_by_label("Filter the wire").fill("17740000042")
-    expect(page.locator("#wire li", has_text="+1 774 000 0042")).to_have_count(4)
+    page.get_by_label("Filter the traffic").fill("17740000042")
+    expect(page.locator("#traffic li", has_text="+1 774 000 0042")).to_have_count(4)
     filtered_s = time.monotonic() - began
     page.close()
     print(

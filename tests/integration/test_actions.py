@@ -76,7 +76,7 @@ def test_a_sending_action_is_accepted(stack, action, body):
     answer = stack.post("/messages", {"action": action.name, "client_reference": "walk", **body})
     told = answer.json()
     assert answer.status_code == 201, told
-    assert answer.headers["Location"] == f"/messages/{told['message_id']}"
+    assert answer.headers["Location"] == f"/v1/messages/{told['message_id']}"
     was_read(stack, action, body, "form")
     assert promised(action, body) <= {*told, "status"}
     assert told["action"] == action.name

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from local.simulator.catalogue import table
 from skycore.catalogue.errors import find_error
+from skycore_simulator.tables import table
 from tests.integration.conftest import until
 
 ACCOUNT = {"E102", "E103", "E104", "E105", "E107", "E109", "E111", "E112", "E713"}

@@ -43,7 +43,7 @@ UNKNOWN_NOT_SENT = Expected(504, "outcome_unknown", "unknown", 0)
 REJECTED = Expected(422, "skycore_rejected", "rejected", 0)
 UNREACHABLE = Expected(503, "skycore_unreachable", None, 0)
 
-# Modes of the simulator (local/simulator/README.md), and places where no Skycore is.
+# Modes of the simulator (simulator/README.md), and places where no Skycore is.
 FAULTS = {
     "normal": ACCEPTED,
     "slow": ACCEPTED,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simulator_harness import KEY, Skycore
 from skycore.catalogue.actions import Action, all_actions
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import InvalidRequest, Refused
@@ -15,7 +16,6 @@ from skycore.client.request import Credentials
 from skycore.client.validation import prepare
 from tests.integration.meaning import meant
 from tests.unit.client.samples import requests_of
-from tests.unit.simulator.harness import KEY, Skycore
 
 ANY_REQUEST = st.sampled_from(all_actions()).flatmap(
     lambda action: st.tuples(st.just(action), requests_of(action))

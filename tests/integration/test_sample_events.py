@@ -7,30 +7,58 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.contract.released import INTERFACE, environment, released_apps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted(
     path for path in (ROOT / "events").glob("*/*.json") if path.parent.name != "schema"
 )
+LAYER = ROOT / "layers" / "skycore"
+RELEASED = json.loads(INTERFACE.read_text())
+TODAY = environment()
 RUN = "import app, json, sys; print(json.dumps(app.handler(json.load(sys.stdin), None)))"
 NO_FAILURES = {"batchItemFailures": []}
 
 
-def handled(stack, verb: str, event: str) -> dict:
-    """What the function's handler answers, run in a process of its own with its environment."""
-    function = stack.resource(f"{verb.title()}Function")
-    configuration = stack.admin("lambda").get_function_configuration(FunctionName=function)
+def verb_of(sample: str) -> str:
+    return sample.partition("/")[0]
+
+
+def handled(
+    stack,
+    sample: str,
+    *,
+    function: Path | None = None,
+    layer: Path = LAYER,
+    variables: list[str] | None = None,
+) -> dict:
+    """Return what a function's handler answers to `verb/sample`, in a process of its own.
+
+    `function` is the folder of app.py, `layer` the folder of the package, and `variables` names
+    what the template's environment has; without them all is as it is today.
+    """
+    verb = verb_of(sample)
+    name = stack.resource(f"{verb.title()}Function")
+    configuration = stack.admin("lambda").get_function_configuration(FunctionName=name)
+    deployed = configuration["Environment"]["Variables"]
+    token = stack.description["postback_url"].rsplit("/", 1)[1]
+    event = (ROOT / "events" / f"{sample}.json").read_text().replace('"TOKEN"', f'"{token}"')
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        **configuration["Environment"]["Variables"],
+        "PATH": os.environ["PATH"],
+        **{name: deployed[name] for name in variables or deployed},
         "AWS_ENDPOINT_URL": stack.description["endpoint_url"],
         "AWS_REGION": stack.description["region"],
         "AWS_DEFAULT_REGION": stack.description["region"],
         "AWS_ACCESS_KEY_ID": stack.description["admin_access_key_id"],
         "AWS_SECRET_ACCESS_KEY": stack.description["admin_secret_access_key"],
-        "PYTHONPATH": f"{ROOT / 'functions' / verb}:{ROOT / 'layers' / 'skycore'}",
+        "PYTHONPATH": f"{function or ROOT / 'functions' / verb}:{layer}",
     }
     done = subprocess.run(
         [sys.executable, "-c", RUN],
@@ -78,12 +106,29 @@ def test_every_function_has_a_sample():
     assert {path.parent.name for path in SAMPLES} == verbs
 
 
-@pytest.mark.parametrize("path", SAMPLES, ids=name_of)
-def test_the_handler_takes_it(stack, path):
-    token = stack.description["postback_url"].rsplit("/", 1)[1]
-    answer = handled(stack, path.parent.name, path.read_text().replace('"TOKEN"', f'"{token}"'))
-    expected = EXPECTED[name_of(path)]
+def expect(answer: dict, sample: str) -> None:
+    expected = EXPECTED[sample]
     if isinstance(expected, int):
         assert answer["statusCode"] == expected, answer
     else:
         assert answer == expected
+
+
+@pytest.mark.parametrize("sample", EXPECTED)
+def test_the_handler_takes_it(stack, sample):
+    expect(handled(stack, sample), sample)
+
+
+def halves() -> Iterator[tuple[str, list[str]]]:
+    """Yield the samples of the last release with the environments of an update: before, after."""
+    for sample in RELEASED["samples"]:
+        before, after = (names[verb_of(sample)] for names in (RELEASED["environment"], TODAY))
+        yield sample, before
+        if after != before:
+            yield sample, after
+
+
+@pytest.mark.parametrize(("sample", "variables"), halves())
+def test_the_released_app_runs_on_todays_layer(stack, tmp_path, sample, variables):
+    (tmp_path / "app.py").write_text(released_apps()[verb_of(sample)])
+    expect(handled(stack, sample, function=tmp_path, variables=variables), sample)

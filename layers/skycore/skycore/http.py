@@ -68,8 +68,17 @@ class Request:
     headers: Mapping[str, str]
     path: Mapping[str, str]
     query: Mapping[str, list[str]]
+    url_path: str
     caller: str
     body: bytes = field(repr=False)
+
+    def path_below(self, name: str) -> str:
+        """Return the path of `name` below this request's own, for a Location header.
+
+        It includes the stage or base path if this request's URL did (RFC 9110, 10.2.2).
+        """
+        # One slash at the start: `//messages` would name another host.
+        return f"/{self.url_path.strip('/')}/{name}"
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises Problem too_large or invalid_json."""
@@ -92,13 +101,16 @@ class Request:
 def read_request(event: Mapping[str, Any]) -> Request:
     """The request in a REST proxy event (payload format 1.0)."""
     body = event.get("body") or ""
-    identity = event.get("requestContext", {}).get("identity") or {}
+    context = event.get("requestContext") or {}
+    identity = context.get("identity") or {}
     return Request(
         method=event["httpMethod"],
         route=event["resource"],
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
         path=event.get("pathParameters") or {},
         query=event.get("multiValueQueryStringParameters") or {},
+        # Only the context's path has the stage, and has it only where the URL does.
+        url_path=context.get("path") or event.get("path") or event["resource"],
         caller=_role_or_user(identity.get("userArn") or ""),
         body=base64.b64decode(body) if event.get("isBase64Encoded") else body.encode(),
     )

@@ -17,6 +17,7 @@ from skycore.receiving.store import store
 from skycore.table import messages
 from tests.unit.sending.conftest import Outside
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+from tests.unit.table.tables import new_table
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TO, OTHER = "17743199144", "17743199145"
@@ -228,14 +229,16 @@ class TestWhatCannotBeTold:
 
 
 @settings(
-    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=3 * settings.default.max_examples,  # of DynamoDB Local's profile, too
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.data())
 def test_any_order_and_any_repetition_end_the_same(monkeypatch, data):
     """Receipts, the send's own writes and the stream interleave at every call to the table."""
     from skycore.aws import clients
 
-    table, outside, sender = FakeDynamoDB(), Outside(), Sender()
+    table, outside, sender = new_table(), Outside(), Sender()
     monkeypatch.setattr(Connection, "client", table)
     monkeypatch.setattr(clients, "sns", lambda: outside)
     monkeypatch.setattr(clients, "sqs", lambda: outside)

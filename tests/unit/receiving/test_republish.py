@@ -18,6 +18,7 @@ from skycore.receiving.store import store
 from skycore.table import events, messages
 from tests.unit.receiving.test_publish import TO, WHERE, Sender, receipt
 from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB
+from tests.unit.table.tables import new_table
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ODD = receipt("N202", tracking_id="ODD")
@@ -151,7 +152,7 @@ def test_dying_in_between_and_running_again_ends_the_same(table, fault, monkeypa
     start = dict(table.items)
 
     def run(crash: int) -> FakeDynamoDB:
-        fresh = FakeDynamoDB()
+        fresh = new_table()
         fresh.items = dict(start)
         monkeypatch.setattr(Connection, "client", fresh)
 

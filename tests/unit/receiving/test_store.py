@@ -15,6 +15,7 @@ from skycore.receiving import store as store_flow
 from skycore.receiving.store import store
 from skycore.table import events, tokens
 from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB, error
+from tests.unit.table.tables import new_table
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -151,7 +152,7 @@ def outcome(table: FakeDynamoDB) -> dict:
 
 
 def whole_run(monkeypatch: pytest.MonkeyPatch) -> FakeDynamoDB:
-    table = FakeDynamoDB()
+    table = new_table()
     monkeypatch.setattr(Connection, "client", table)
     store(BATCH, days=90)
     store(AGAIN, days=90)
@@ -164,7 +165,7 @@ def test_dying_between_any_two_calls_and_coming_again_ends_the_same(table, appli
     steps = sum(expected.calls.values())
     assert steps >= 8
     for step in range(steps):
-        table = FakeDynamoDB()
+        table = new_table()
         monkeypatch.setattr(Connection, "client", table)
         real = table._make_api_call
 
@@ -206,7 +207,7 @@ def inserted(record: dict) -> bool:
     st.integers(0, 3),
 )
 def test_any_batches_keep_each_notification_once(monkeypatch, numbers, cuts, left):
-    table = FakeDynamoDB()
+    table = new_table()
     monkeypatch.setattr(Connection, "client", table)
     monkeypatch.setattr("time.sleep", lambda _: None)
     table.unprocessed = lambda _, entries: min(left, len(entries) - 1)

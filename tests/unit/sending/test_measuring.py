@@ -87,6 +87,14 @@ def test_a_call_that_did_not_end_well(line, skycore, outcome, expected):
     assert counted() == expected
 
 
+def test_no_key_is_answered_with_the_command_that_sets_one(line, skycore):
+    skycore.outcome = CredentialsMissing()
+    with pytest.raises(Problem) as raised:
+        post(line)
+    assert raised.value.code == "skycore_account"
+    assert "python -m ops --stack NAME set-key" in raised.value.detail
+
+
 def test_what_was_refused_before_the_call(line):
     opt_outs.record_opt_out(TO, "60856", timestamps.now(), "N211")
     with pytest.raises(Problem):

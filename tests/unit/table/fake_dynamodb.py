@@ -22,7 +22,7 @@ type Item = dict[str, dict[str, Any]]
 type Key = tuple[str, str]
 
 INDEXES = {"by_number": "number", "by_day": "day", "by_state": "state"}
-TOKEN = re.compile(r"\s*(<=|>=|<>|[()=<>,]|[#:]?[A-Za-z_0-9.]+)")
+TOKEN = re.compile(r"\s*(<=|>=|<>|[()=<>,]|[#:]?[A-Za-z_0-9.]+(?:\[\d+\])?)")
 
 
 class Crash(BaseException):
@@ -49,12 +49,13 @@ def size_of(item: Item) -> int:
     return sum(len(name) + value(field) for name, field in item.items())
 
 
-class FakeDynamoDB:
-    """What `Connection.client` is in a test."""
+class Hooked:
+    """What every table of a test has: counted calls, and places where a test can interfere."""
+
+    items: dict[Key, Item]
+    stream: list[dict[str, Any]]
 
     def __init__(self) -> None:
-        self.items: dict[Key, Item] = {}
-        self.stream: list[dict[str, Any]] = []
         self.calls: Counter[str] = Counter()
         self.before: Callable[[int, str, dict[str, Any]], None] = lambda *_: None
         self.unprocessed: Callable[[str, list[Any]], int] = lambda *_: 0
@@ -68,6 +69,15 @@ class FakeDynamoDB:
         self.calls[operation] += 1
         answer: dict[str, Any] = getattr(self, f"_{operation}")(copy.deepcopy(request))
         return answer
+
+
+class FakeDynamoDB(Hooked):
+    """What `Connection.client` is in a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items = {}
+        self.stream = []
 
     # --- one item -----------------------------------------------------------------------------
 
@@ -88,8 +98,12 @@ class FakeDynamoDB:
         for verb, clause in _clauses(request["UpdateExpression"]):
             for part in _split(clause):
                 self._apply(verb, part, request, old, item)
+        before = self.items.get(key)
         self._write(item, "UpdateItem")
-        return {"Attributes": copy.deepcopy(item)}
+        told = {"ALL_OLD": before, "ALL_NEW": item, "NONE": None}[
+            request.get("ReturnValues", "NONE")
+        ]
+        return {"Attributes": copy.deepcopy(told)} if told else {}
 
     def _DeleteItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         key = _key(request["Key"])
@@ -120,7 +134,7 @@ class FakeDynamoDB:
             held = old[names[appended[1]]]["L"]
             item[name] = {"L": held + values[appended[2]]["L"]}
         else:
-            item[name] = values[right]
+            item[name] = values[right] if right.startswith(":") else old[names[right]]
 
     # --- many items -----------------------------------------------------------------------------
 
@@ -213,8 +227,12 @@ class FakeDynamoDB:
 
     def _check(self, operation: str, request: dict[str, Any], item: Item | None) -> None:
         condition = request.get("ConditionExpression")
+        _check_aliases(request)
         if condition and not _holds(condition, request, item or {}):
-            raise error("ConditionalCheckFailedException", operation)
+            failed = error("ConditionalCheckFailedException", operation)
+            if item and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
+                failed.response["Item"] = copy.deepcopy(item)  # type: ignore[typeddict-unknown-key]
+            raise failed
 
     def _write(self, item: Item, operation: str) -> None:
         self._limits(item, operation)
@@ -234,6 +252,14 @@ class FakeDynamoDB:
         if old:
             change["OldImage"] = _image(old)
         self.stream.append({"eventName": name, "eventSource": "aws:dynamodb", "dynamodb": change})
+
+
+def _check_aliases(request: dict[str, Any]) -> None:
+    """Raise if an alias is missing or is not used, as DynamoDB does."""
+    expressions = " ".join(text for name, text in request.items() if name.endswith("Expression"))
+    for sign, known in (("#", "ExpressionAttributeNames"), (":", "ExpressionAttributeValues")):
+        if set(re.findall(rf"{sign}\w+", expressions)) != set(request.get(known, {})):
+            raise error("ValidationException", "Expression")
 
 
 def _image(item: Item) -> Item:
@@ -286,7 +312,10 @@ def _term(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool,
     values = request.get("ExpressionAttributeValues", {})
 
     def operand(token: str) -> Any:
-        field = item.get(names[token]) if token.startswith("#") else values[token]
+        name, _, position = token.rstrip("]").partition("[")
+        field = item.get(names[name]) if token.startswith("#") else values[token]
+        if field and position:
+            field = dict(enumerate(field["L"])).get(int(position))
         if field is None:
             return None
         ((kind, held),) = field.items()
@@ -300,7 +329,11 @@ def _term(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool,
         return (names[tokens[2]] in item) == (tokens[0] == "attribute_exists"), tokens[4:]
     if tokens[0] == "begins_with":
         return str(operand(tokens[2])).startswith(operand(tokens[4])), tokens[6:]
-    left = operand(tokens[0])
+    if tokens[0] == "size":
+        sized = operand(tokens[2])
+        left, tokens = None if sized is None else len(sized), tokens[3:]
+    else:
+        left = operand(tokens[0])
     if tokens[1] == "BETWEEN":
         low, high = operand(tokens[2]), operand(tokens[4])
         return left is not None and low <= left <= high, tokens[5:]

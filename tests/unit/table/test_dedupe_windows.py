@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from skycore.postbacks.parser import read_postback
 from skycore.table.events import first_seen
-from tests.unit.table.fake_dynamodb import FakeDynamoDB
+from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
     from skycore.postbacks.event import Event
@@ -98,7 +98,7 @@ def test_a_steady_content_does_not_grow_its_row_for_ever(table):
 def test_redelivery_changes_nothing(monkeypatch, arrivals, random):
     from pynamodb.connection.base import Connection
 
-    monkeypatch.setattr(Connection, "client", FakeDynamoDB())
+    monkeypatch.setattr(Connection, "client", new_table())
     firsts = {first(minutes) for minutes in arrivals}
     again = arrivals * 3
     random.shuffle(again)

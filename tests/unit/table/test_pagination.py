@@ -13,7 +13,7 @@ from pynamodb.connection.base import Connection
 from skycore.table import keys, pagination
 from skycore.table.models import Row
 from skycore.table.pagination import Cursor, TimeRange
-from tests.unit.table.fake_dynamodb import FakeDynamoDB
+from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ HOURS = st.sampled_from([0, 0, 0, 1, 5, 20, 24, 30, 24 * 20, 24 * 40])  # many a
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def renew() -> None:
-        monkeypatch.setattr(Connection, "client", FakeDynamoDB())
+        monkeypatch.setattr(Connection, "client", new_table())
 
     renew()
     return renew
@@ -96,7 +96,7 @@ def test_a_cursor_stays_valid_while_rows_come_and_go(index):
 
 
 def test_a_page_reads_little_more_than_it_shows(monkeypatch):
-    table = FakeDynamoDB()
+    table = new_table()
     monkeypatch.setattr(Connection, "client", table)
     for n in range(300):
         put(f"row#{n:03}", "row", NOW - timedelta(minutes=n))

@@ -70,7 +70,7 @@ def call_skycore(
         problem = Problem("skycore_unreachable", "no connection to Skycore was made", **known)
         _log(action, problem, error.reason, message_id)
     except CredentialsMissing as error:
-        detail = "no Skycore key is set; run the command in the stack's output SetApiKeyCommand"
+        detail = "no Skycore API key is set; run python -m ops --stack NAME set-key"
         problem = Problem("skycore_account", detail, **known)
         _log(action, problem, str(error), message_id)
     except Refused as error:

@@ -53,7 +53,7 @@ HOMES = {
     "phonenumbers": {"client"},
 }
 MOST_LINES = 350
-MOST_MODULES = 71
+MOST_MODULES = 72
 
 
 def imported(path: Path) -> set[str]:

@@ -14,8 +14,9 @@ from skycore import timestamps
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.sending import outcomes
+from skycore.sending.new_messages import MAX_REQUEST_BYTES, new_message
 from skycore.sending.outcomes import (
-    MAX_REQUEST_BYTES,
+    Outcome,
     apply_outcome,
     record_accepted,
     record_outcome,
@@ -71,7 +72,7 @@ def found(message_id: str) -> messages.MessageRow:
 
 def mend_all(notes: list[str]) -> None:
     for body in notes:
-        apply_outcome(json.loads(body)["mend"], 90)
+        apply_outcome(Outcome.from_json(json.loads(body)["mend"]), 90)
 
 
 OUTCOMES = [
@@ -204,7 +205,7 @@ def test_a_request_that_fits_into_no_row_is_refused():
     assert action is not None
     draft = Draft(action, {})
     with pytest.raises(Problem) as caught:
-        outcomes.new_message(
+        new_message(
             draft,
             "queued",
             message_id="m",
@@ -213,3 +214,18 @@ def test_a_request_that_fits_into_no_row_is_refused():
             request=bytes(MAX_REQUEST_BYTES + 1),
         )
     assert (caught.value.code, caught.value.status) == ("too_large", 413)
+
+
+def test_an_outcome_survives_the_queue_and_is_read_in_the_form_of_the_previous_release(row):
+    outcome = Outcome.of(row, status="accepted", tracking_id="T", answer=b"\x00\xff", action="a")
+    assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
+    earlier = {
+        "message_id": "m1",
+        "attempt": "a1",
+        "client_reference": "ref",
+        "at": timestamps.to_key(outcome.at),
+        "status": "accepted",
+        "tracking_id": "T",
+        "answer": "AP8=",
+    }
+    assert Outcome.from_json(earlier) == Outcome.from_json(outcome.to_json() | {"action": None})

@@ -17,7 +17,7 @@ from skycore.sending import dispatch as dispatching
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
 from skycore.sending.enqueue import enqueue
-from skycore.sending.outcomes import MAX_QUEUED
+from skycore.sending.new_messages import MAX_QUEUED
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.validation import SendPolicy
 from skycore.table import keys, messages

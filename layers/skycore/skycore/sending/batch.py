@@ -19,8 +19,8 @@ from skycore.sending.idempotency import (
     is_still_queued,
     replay_result,
 )
+from skycore.sending.new_messages import not_queued_problem, queued_row
 from skycore.sending.opt_outs import dry_run
-from skycore.sending.outcomes import not_queued_problem, queued_row
 from skycore.sending.validation import check_sendable, parse_message
 from skycore.table import batches, messages, queue_transitions
 from skycore.table.opt_outs import opted_out

@@ -22,6 +22,7 @@ from skycore.metrics import count_rejection
 from skycore.problems import Problem
 from skycore.sending import opt_outs, outcomes
 from skycore.sending.delivery import check_time_left, deliver
+from skycore.sending.new_messages import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.sending.rate_limit import wait_until
 from skycore.sending.validation import Draft
@@ -89,7 +90,8 @@ def dispatch(
 def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> MessageRow | None:
     """The row of a message that is to be sent now; None if there is nothing to send now."""
     if "mend" in body:
-        outcomes.apply_outcome(body["mend"], context.days)
+        outcome = outcomes.Outcome.from_json(body["mend"])
+        outcomes.apply_outcome(outcome, context.days)
         return None
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
@@ -175,7 +177,7 @@ def _send_one(
     if taken is not None:
         queue_transitions.mark_confirmation(row.message_id)
     check_time_left(deadline)
-    if not queue_transitions.claim(row, outcomes.new_attempt(), timestamps.now()):
+    if not queue_transitions.claim(row, new_attempt(), timestamps.now()):
         return  # another copy has it, or it is late and sweep says so
     wait_until(slot_ms)
     slot = context.rate_limiter.slot(slot_ms, single=False)

@@ -16,8 +16,8 @@ from skycore.sending.idempotency import (
     is_still_queued,
     replay_result,
 )
+from skycore.sending.new_messages import not_queued_problem, queued_row
 from skycore.sending.opt_outs import dry_run
-from skycore.sending.outcomes import not_queued_problem, queued_row
 from skycore.sending.validation import check_sendable, parse_message
 from skycore.table import messages, queue_transitions
 

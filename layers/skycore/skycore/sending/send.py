@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from skycore.logs import bind_message
 from skycore.metrics import count_rejections
 from skycore.problems import Problem
-from skycore.sending import idempotency, opt_outs, outcomes
+from skycore.sending import idempotency, opt_outs
 from skycore.sending.delivery import FINAL_PROBLEMS, check_time_left, deliver
 from skycore.sending.idempotency import SendResult, check_idempotency_key, replay_result
+from skycore.sending.new_messages import new_message
 from skycore.sending.opt_outs import dry_run
 from skycore.sending.validation import check_sendable, parse_message
 from skycore.table import messages
@@ -44,7 +45,7 @@ def send(
         return dry_run(draft, policy)
     message_id = idempotency.message_id(caller, key)
     bind_message(message_id=message_id)
-    row = outcomes.new_message(draft, "sending", message_id=message_id, body=body, days=policy.days)
+    row = new_message(draft, "sending", message_id=message_id, body=body, days=policy.days)
     try:
         existing = messages.create(row)
     except BaseException:

@@ -73,7 +73,7 @@ class ManyRows:
     def _receipt(self, row: int) -> Item:
         body = RECEIPT.format(tracking_id(row)).encode()
         (event,) = read_postback(body, self._moment(row))
-        _, item = events._item(event, body, 90, shared=False)  # noqa: SLF001 - as it is put
+        item = events._row(event, body, 90, shared=False).serialize()  # noqa: SLF001 - as put
         pk, sk = item["pk"]["S"], item["sk"]["S"]
         self._receipts[pk, sk] = self._receipts[pk, keys.MESSAGE] = row
         return item

@@ -42,6 +42,12 @@ class EventRow(Row):
     raw_key = UnicodeAttribute(null=True)
 
 
+class RawRow(Row):
+    """A raw body that has a row of its own: zlib of its bytes."""
+
+    blob = BinaryAttribute(legacy_encoding=False)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
     """An event as it was stored, with the postback that told it.
@@ -61,29 +67,28 @@ def existing_ids(events: Iterable[Event]) -> set[str]:
 
 
 def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[str]:
-    """Puts new events, each with its raw body, to be kept for `days`.
+    """Put new events, each with its raw body, to be kept for `days`.
 
-    Returns the ids of events that could not be put. A raw body goes before its events.
+    Returns the ids of events that could not be put. A raw body is put before its events.
     """
-    raw_items: dict[str, batches.Item] = {}
-    stored: list[tuple[str, str | None, batches.Item]] = []  # id, key of the raw body's row, item
+    raw_rows: dict[str, RawRow] = {}
+    rows: list[EventRow] = []
     for raw, events in bodies:
         for event in events:
-            raw_key, item = _item(event, raw, days, shared=len(events) > 1)
-            stored.append((event.id, raw_key, item))
-            if raw_key and raw_key not in raw_items:
-                raw_items[raw_key] = batches.new_item(
-                    zlib.compress(raw),
-                    expiry(event.received_at, days),
-                    pk=raw_key,
-                    sk="raw",
+            row = _row(event, raw, days, shared=len(events) > 1)
+            rows.append(row)
+            if row.raw_key and row.raw_key not in raw_rows:
+                raw_rows[row.raw_key] = RawRow(
+                    row.raw_key,
+                    "raw",
                     kind="raw",
+                    blob=zlib.compress(raw),
+                    expires=expiry(event.received_at, days),
                 )
-    failed_raw = {pk for pk, _ in batches.put_all(list(raw_items.values()))}
-    failed = batches.put_all([item for _, raw_key, item in stored if raw_key not in failed_raw])
-    return {keys.event_id_of(sk) for _, sk in failed} | {
-        event_id for event_id, raw_key, _ in stored if raw_key in failed_raw
-    }
+    failed_raw = {pk for pk, _ in batches.put_all(list(raw_rows.values()))}
+    left_out = [row for row in rows if row.raw_key in failed_raw]
+    failed = batches.put_all([row for row in rows if row.raw_key not in failed_raw])
+    return {keys.event_id_of(sk) for _, sk in failed} | {keys.event_id_of(r.sk) for r in left_out}
 
 
 def get(event_id: str) -> StoredEvent | None:
@@ -140,28 +145,25 @@ def mark_reparsed(event_id: str) -> None:
             raise
 
 
-def _item(event: Event, raw: bytes, days: int, *, shared: bool) -> tuple[str | None, batches.Item]:
-    """An event's item, and the key of its raw body's own row if it has one."""
+def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
+    """Return an event's row; `raw_key` names the row of its raw body if that has its own."""
     pk, sk = keys.event_key(event.id)
     line = _pack(event)
     blob = zlib.compress(line if shared else line + b"\n" + raw)
     alone = not shared and len(blob) <= MAX_BLOB_BYTES
-    raw_key = None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}"
-    item = batches.new_item(
-        blob if alone or shared else zlib.compress(line),
-        expiry(event.received_at, days),
-        pk=pk,
-        sk=sk,
+    number = event.subscriber_number
+    return EventRow(
+        pk,
+        sk,
         kind="event",
-        raw_key=raw_key,
-        number=keys.number_partition(event.subscriber_number, event.received_at)
-        if event.subscriber_number
-        else None,
+        blob=blob if alone or shared else zlib.compress(line),
+        raw_key=None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}",
+        number=keys.number_partition(number, event.received_at) if number else None,
         day=keys.day_partition(sk, event.received_at),
         state=keys.state_partition(UNPARSED) if event.unparsed else None,
         at=keys.index_sort_key("event", event.received_at),
+        expires=expiry(event.received_at, days),
     )
-    return raw_key, item
 
 
 def _pack(event: Event) -> bytes:

@@ -73,7 +73,7 @@ class ManyRows:
     def _receipt(self, row: int) -> Item:
         body = RECEIPT.format(tracking_id(row)).encode()
         (event,) = read_postback(body, self._moment(row))
-        _, item = events._item(event, body, 90, shared=False)  # noqa: SLF001 - as it is put
+        item = events._row(event, body, 90, shared=False).serialize()  # noqa: SLF001 - as put
         pk, sk = item["pk"]["S"], item["sk"]["S"]
         self._receipts[pk, sk] = self._receipts[pk, keys.MESSAGE] = row
         return item
@@ -92,7 +92,7 @@ class ManyRows:
             return self._receipt(row)
         if not key["pk"]["S"].startswith("tracking#"):
             return self._message(row, key["pk"]["S"].partition("#")[2])
-        made = messages.PointerRow(
+        made = messages.TrackingRow(
             *(key[name]["S"] for name in ("pk", "sk")), message_id=f"{row:08}", kind="pointer"
         )
         item: Item = made.serialize()
@@ -138,7 +138,7 @@ class ManyRows:
             key = {name: item[name] for name in ("pk", "sk")}
         else:
             key = {"pk": {"S": f"message#{row:08}"}, "sk": {"S": keys.MESSAGE}}
-        return key | {"at": {"S": keys.at(kind, self._moment(row))}}
+        return key | {"at": {"S": keys.index_sort_key(kind, self._moment(row))}}
 
     def _message(self, row: int, message_id: str) -> Item:
         made = messages.new_row(

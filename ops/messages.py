@@ -18,7 +18,7 @@ from skycore.queries.messages import get_event, get_message
 from skycore.serializers import event_envelope, owners_of
 from skycore.table import events, messages, pagination
 from skycore.table.models import Row
-from skycore.table.pagination import Span
+from skycore.table.pagination import TimeRange
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -57,7 +57,7 @@ now may be from yesterday. A direct send that was refused because nothing could 
 
 def one(stack: Stack, asked: Namespace) -> Answer:
     """One message, or one event. Raises Refused where there is neither."""
-    pointer = messages.pointers([asked.id]).get(asked.id)
+    pointer = messages.messages_by_tracking_id([asked.id]).get(asked.id)
     try:
         view = get_message(pointer.message_id if pointer else asked.id)
     except Problem:
@@ -69,7 +69,7 @@ def one(stack: Stack, asked: Namespace) -> Answer:
 
 def _events(stack: Stack, asked: Namespace, tracking_id: str | None) -> list[dict[str, Any]]:
     """What Skycore said under a tracking id, in order of arrival."""
-    told = events.of_tracking_id(tracking_id) if tracking_id else []
+    told = events.by_tracking_id(tracking_id) if tracking_id else []
     told.sort(key=lambda event: event.received_at)
     owners = owners_of(told)
     envelopes = (
@@ -115,7 +115,7 @@ def many(stack: Stack, asked: Namespace) -> Answer:
     """The messages that are asked for. Raises WrongUse for a number that is none."""
     now = datetime.now(UTC)
     since = asked.since or now - A_DAY
-    span = Span("message", since, asked.until or now + timedelta(minutes=1), None)
+    span = TimeRange("message", since, asked.until or now + timedelta(minutes=1), None)
     found: list[dict[str, Any]] = []
     for row in _rows(stack, asked, span):
         view = serializers.message(row, timestamps.now())
@@ -129,15 +129,15 @@ def many(stack: Stack, asked: Namespace) -> Answer:
     return Answer({"messages": found}, [*([table(columns, rows)] if rows else []), ending])
 
 
-def _rows(stack: Stack, asked: Namespace, span: Span) -> Iterator[messages.MessageRow]:
-    index, periods = Row.by_day, pagination.days
+def _rows(stack: Stack, asked: Namespace, span: TimeRange) -> Iterator[messages.MessageRow]:
+    index, periods = Row.by_day, pagination.by_day
     if asked.to:
         try:
             number = parse_msisdn(asked.to, default_region=stack.parameters["DefaultRegion"])
         except NumberError as error:
             raise WrongUse(f"--to {error.detail}") from None
-        index, periods = Row.by_number, pagination.months_of(number)  # type: ignore[assignment]
-    for keys in pagination.all_pages(index, periods, span):
+        index, periods = Row.by_number, pagination.by_month(number)  # type: ignore[assignment]
+    for keys in pagination.iter_pages(index, periods, span):
         rows = messages.get_many(keys)
         yield from (rows[key] for key in keys if key in rows)
 

@@ -14,8 +14,8 @@ from skycore.client.errors import SkycoreError
 from skycore.problems import Problem
 from skycore.receiving.reconcile import reconcile
 from skycore.sending.call_action import fetch_report
-from skycore.sending.delivery import client
-from skycore.sending.rate_limit import Gate
+from skycore.sending.delivery import skycore_client
+from skycore.sending.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -42,8 +42,8 @@ def run(stack: Stack, asked: Namespace) -> Answer:
         confirm(stack, asked, "Store and publish what no postback told?")
     try:
         report = fetch_report(
-            client(stack.parameters["SkycoreUrl"], stack.id_of("ApiKey")),
-            Gate(stack.limits),
+            skycore_client(stack.parameters["SkycoreUrl"], stack.id_of("ApiKey")),
+            RateLimiter(stack.limits),
             asked.since,
             until,
             deadline=time.monotonic() + SECONDS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from skycore.logs import masked
+from skycore.logs import mask_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +54,8 @@ def event(envelope: Mapping[str, Any], *, show: bool) -> dict[str, Any]:
         **{name: data.get(name) for name in _OF_AN_EVENT},
         "status": words(data.get("status")),
         "status_details": words(data.get("status_details")),
-        "to": masked(data.get("to")),
-        "from": masked(data.get("from")),
+        "to": mask_number(data.get("to")),
+        "from": mask_number(data.get("from")),
         "client_reference": words(data.get("client_reference")),
     }
 
@@ -66,8 +66,8 @@ def message(view: Mapping[str, Any], *, show: bool) -> dict[str, Any]:
         return dict(view)
     shown = {name: view.get(name) for name in _OF_A_MESSAGE}
     shown |= {
-        "to": masked(view.get("to")),
-        "from": masked(view.get("from")),
+        "to": mask_number(view.get("to")),
+        "from": mask_number(view.get("from")),
         "client_reference": words(view.get("client_reference")),
     }
     for name in ("parent", "possible_match"):

@@ -61,8 +61,8 @@ def _republish(stack: Stack, asked: Namespace) -> Answer:
     until = asked.until or datetime.now(UTC)
     types = {name if "." in name else f"skycore.{name}" for name in asked.type}
     found: Counter[str] = Counter()
-    for envelopes in republish.told(asked.since, until, types, source=stack.source):
-        found.update(republish.count(envelopes))
+    for envelopes in republish.iter_events(asked.since, until, types, source=stack.source):
+        found.update(republish.count_by_type(envelopes))
     lines = [
         f"Events of {stack.name} that came from {asked.since:{MINUTE}} to {until:{MINUTE}},",
         f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:",

@@ -10,7 +10,7 @@ from ops import redact
 from ops.api import call
 from ops.command import Command
 from ops.talk import Answer, confirm, note
-from skycore.logs import masked
+from skycore.logs import mask_number
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -30,7 +30,11 @@ Skycore accepted it, with --wait if it was delivered.
 
 def run(stack: Stack, asked: Namespace) -> Answer:
     """Sends it and says what became of it. Raises Refused where there was no answer."""
-    confirm(stack, asked, f"Send an SMS to {masked(asked.number)} from {masked(asked.sender)}?")
+    confirm(
+        stack,
+        asked,
+        f"Send an SMS to {mask_number(asked.number)} from {mask_number(asked.sender)}?",
+    )
     body = {"to": asked.number, "from": asked.sender, "text": asked.text}
     key = f"ops-{secrets.token_hex(8)}"
     status, answer = call(stack, "POST", "/messages", body, {"Idempotency-Key": key})

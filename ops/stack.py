@@ -55,7 +55,7 @@ class Stack:
         self.days = int(self.parameters["EventRetentionDays"])
         # The domain's own clients and the table's model find the stack by these.
         os.environ["AWS_REGION"] = self.region
-        models.use(self.table, self.region)
+        models.use_table(self.table, self.region)
 
     @property
     def region(self) -> str:

@@ -17,7 +17,7 @@ from skycore.table import events, keys, messages, pagination
 from skycore.table.batches import READ_KEYS
 from skycore.table.limiter import Limiter
 from skycore.table.models import Row
-from skycore.table.pagination import Span
+from skycore.table.pagination import TimeRange
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -97,14 +97,14 @@ def _events(minutes: int) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     pages = list(islice(_recent("event", minutes), PAGES))
     for page in pages:
-        counts.update(one.event.event for one in events.by_keys(page).values())
+        counts.update(one.event.event for one in events.get_by_keys(page).values())
     return _rate(counts, pages, minutes)
 
 
 def _recent(kind: str, minutes: int) -> Iterable[list[tuple[str, str]]]:
     now = datetime.now(UTC)
-    span = Span(kind, now - timedelta(minutes=minutes), now + timedelta(minutes=1), None)
-    return pagination.all_pages(Row.by_day, pagination.days, span)
+    span = TimeRange(kind, now - timedelta(minutes=minutes), now + timedelta(minutes=1), None)
+    return pagination.iter_pages(Row.by_day, pagination.by_day, span)
 
 
 def _rate(counts: Counter[str], pages: list[Any], minutes: int) -> dict[str, Any]:

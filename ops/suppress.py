@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ops.command import Command
 from ops.talk import Answer, WrongUse, confirm, note, table
 from skycore.client.numbers import NumberError, parse_msisdn, parse_sender
-from skycore.logs import masked
+from skycore.logs import mask_number
 from skycore.table import opt_outs
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def add(stack: Stack, asked: Namespace) -> Answer:
 
 def remove(stack: Stack, asked: Namespace) -> Answer:
     """Lets sends to a number go again."""
-    return _change(stack, asked, "Write again to", "may be written to", opt_outs.start)
+    return _change(stack, asked, "Write again to", "may be written to", opt_outs.record_opt_in)
 
 
 def _stop(number: str, sender: str | None, moment: datetime) -> bool:
-    return opt_outs.stop(number, sender, moment, REASON)
+    return opt_outs.record_opt_out(number, sender, moment, REASON)
 
 
 def _change(
@@ -62,11 +62,11 @@ def _change(
     note_it: Callable[[str, str | None, datetime], bool],
 ) -> Answer:
     number, sender = _number(stack, asked.number), _sender(stack, asked.sender)
-    whom = f"{masked(number)} from {_name(sender)}"
+    whom = f"{mask_number(number)} from {_name(sender)}"
     confirm(stack, asked, f"{question} {whom}?")
     note_it(number, sender, datetime.now(UTC))
-    now = (number, sender) in opt_outs.suppressed([(number, sender)])
-    data = {"number": masked(number), "sender": masked(sender), "suppressed": now}
+    now = (number, sender) in opt_outs.opted_out([(number, sender)])
+    data = {"number": mask_number(number), "sender": mask_number(sender), "suppressed": now}
     return Answer(data, [f"{whom}: {done}"])
 
 
@@ -77,12 +77,12 @@ def list_all(stack: Stack, asked: Namespace) -> Answer:
     if asked.all:
         note("reading the whole table")
     number = _number(stack, asked.number) if asked.number else None
-    wishes = list(opt_outs.wishes(number))
-    stopped = opt_outs.suppressed((wish.number, wish.sender) for wish in wishes)
+    wishes = list(opt_outs.list_opt_outs(number))
+    stopped = opt_outs.opted_out((wish.number, wish.sender) for wish in wishes)
     found: list[dict[str, Any]] = [
         {
-            "number": wish.number if asked.show else masked(wish.number),
-            "sender": wish.sender if asked.show else masked(wish.sender),
+            "number": wish.number if asked.show else mask_number(wish.number),
+            "sender": wish.sender if asked.show else mask_number(wish.sender),
             "suppressed": (wish.number, wish.sender) in stopped,
             "stopped_at": wish.stopped_at,
             "started_at": wish.started_at,

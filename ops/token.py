@@ -13,7 +13,7 @@ from ops.command import Command
 from ops.stack import local_stack_changed
 from ops.talk import Answer, Refused, confirm, note
 from skycore.aws.secrets import fingerprint
-from skycore.receiving.ack import UNKNOWN_TOKEN_SECONDS
+from skycore.receiving.ack import REFRESH_SECONDS
 from skycore.table.tokens import WRITTEN_EVERY, last_used
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def rotate(stack: Stack, asked: Namespace) -> Answer:
         SecretId=stack.id_of("PostbackToken"), SecretString=token
     )
     if not asked.no_wait:
-        note(f"waiting {UNKNOWN_TOKEN_SECONDS:.0f} s until every copy of ack takes the new address")
-        time.sleep(UNKNOWN_TOKEN_SECONDS)
+        note(f"waiting {REFRESH_SECONDS:.0f} s until every copy of ack takes the new address")
+        time.sleep(REFRESH_SECONDS)
     address = f"{stack.api_url}/postbacks/{token}"
     local_stack_changed(stack, postback_url=address)
     return Answer({"postback_url": address}, [address, "", *_advice(ended=previous is not None)])

@@ -14,7 +14,7 @@ from ops.talk import Answer, table
 from skycore import timestamps
 from skycore.table import events, pagination
 from skycore.table.models import Row
-from skycore.table.pagination import Span
+from skycore.table.pagination import TimeRange
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -34,9 +34,11 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     """The unparsed events, newest first."""
     now = datetime.now(UTC)
     since = asked.since or now - timedelta(days=stack.days)
-    span = Span("event", since, now + timedelta(minutes=1), None)
-    pages = pagination.all_pages(Row.by_state, pagination.all_time(events.UNPARSED), span)
-    found = islice((one for page in pages for one in events.by_keys(page).values()), asked.limit)
+    span = TimeRange("event", since, now + timedelta(minutes=1), None)
+    pages = pagination.iter_pages(Row.by_state, pagination.unbounded(events.UNPARSED), span)
+    found = islice(
+        (one for page in pages for one in events.get_by_keys(page).values()), asked.limit
+    )
     rows = sorted(found, key=lambda one: one.event.received_at, reverse=True)
     data = []
     for one in rows:

@@ -10,7 +10,7 @@ import sys
 from clock import measure
 
 from skycore import timestamps
-from skycore.client.transport import exchange, guard, new_session
+from skycore.client.transport import exchange, mount_adapter, new_session
 from skycore.table import messages, opt_outs
 from skycore.table.limiter import Limiter
 from skycore.table.limits import Limits
@@ -18,7 +18,7 @@ from skycore.table.limits import Limits
 every = sys.argv[1] == "all"
 url = os.environ["SKYCORE_URL"]
 session = new_session()
-guard(session, url)
+mount_adapter(session, url)
 limiter, limits = Limiter(), Limits(100_000, 1_000_000, 100_000_000)
 moment = timestamps.now()
 row = messages.new_row(
@@ -40,7 +40,7 @@ answer = b"x" * 180
 def call() -> None:
     messages.create(row)
     if every:
-        opt_outs.suppressed([("17743199144", "60856")])
+        opt_outs.opted_out([("17743199144", "60856")])
     limiter.take(limits)
     exchange(
         session,
@@ -52,10 +52,10 @@ def call() -> None:
         most_bytes=100_000,
     )
     if every:
-        messages.put_pointer(
+        messages.put_tracking_row(
             "U01TXzkwNDE3MzM=", row.message_id, "order-4711", moment=moment, days=90
         )
-    messages.move(
+    messages.transition(
         row.message_id,
         "accepted",
         moment=moment,

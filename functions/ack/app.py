@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skycore.aws.secrets import Secret
-from skycore.handler import invocation
+from skycore.handler import lambda_handler
 from skycore.http import Answer, answer, serve
 from skycore.receiving.ack import acknowledge
 from skycore.settings import load
@@ -32,7 +32,7 @@ def secret() -> Secret:
     return Secret(settings().token_secret, stages=("AWSCURRENT", "AWSPREVIOUS"))
 
 
-@invocation
+@lambda_handler
 def handler(event: dict[str, Any], _context: object) -> Answer:
     return serve(event, _postback)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from skycore.handler import invocation
-from skycore.sending.delivery import LineSettings, line
+from skycore.handler import lambda_handler
+from skycore.sending.delivery import SendSettings, send_context
 from skycore.sending.dispatch import Queues, dispatch
 from skycore.settings import load
 
@@ -16,7 +16,7 @@ DEADLINE_SECONDS = 25.0  # of a batch; the function has 28
 
 
 @dataclass(frozen=True)
-class Settings(LineSettings):
+class Settings(SendSettings):
     send_dead_letter_queue_url: str
 
 
@@ -25,13 +25,13 @@ def settings() -> Settings:
     return load(Settings)
 
 
-@invocation
+@lambda_handler
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     deadline = time.monotonic() + DEADLINE_SECONDS
     known = settings()
     failed = dispatch(
         {record["messageId"]: record["body"] for record in event["Records"]},
-        line=line(),
+        context=send_context(),
         queues=Queues(known.send_queue_url, known.send_dead_letter_queue_url),
         deadline=deadline,
     )

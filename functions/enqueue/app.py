@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from skycore.handler import invocation
+from skycore.handler import lambda_handler
 from skycore.http import Answer, answer, serve
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.validation import Rules
+from skycore.sending.validation import SendPolicy
 from skycore.settings import load
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def settings() -> Settings:
     return load(Settings)
 
 
-@invocation
+@lambda_handler
 def handler(event: dict[str, Any], _context: object) -> Answer:
     return serve(event, _batch)
 
@@ -42,7 +42,7 @@ def _batch(request: Request) -> Answer:
         caller=request.caller,
         key=request.headers.get("idempotency-key"),
         queue_url=known.send_queue_url,
-        rules=Rules.of(
+        policy=SendPolicy.of(
             known.default_region, known.allowed_country_codes, known.event_retention_days
         ),
     )

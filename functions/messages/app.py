@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from skycore.handler import invocation
+from skycore.handler import lambda_handler
 from skycore.http import Answer, answer, serve
 from skycore.queries import messages
 from skycore.queries.listings import list_messages, list_unparsed
@@ -29,7 +29,7 @@ def settings() -> Settings:
     return load(Settings)
 
 
-@invocation
+@lambda_handler
 def handler(event: dict[str, Any], _context: object) -> Answer:
     return serve(event, _route)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from skycore.handler import invocation
-from skycore.receiving.publish import publish, publish_again
+from skycore.handler import lambda_handler
+from skycore.receiving.publish import publish, publish_retries
 from skycore.settings import load
 
 
@@ -24,14 +24,14 @@ def settings() -> Settings:
     return load(Settings)
 
 
-@invocation
+@lambda_handler
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     known = settings()
     records = event["Records"]
     source = f"urn:skycore:{known.stack_name}"
     if all(record["eventSource"] == "aws:sqs" for record in records):
         named = [(record["messageId"], record["body"]) for record in records]
-        failed = publish_again(named, source=source, topic_arn=known.event_topic_arn)
+        failed = publish_retries(named, source=source, topic_arn=known.event_topic_arn)
     else:
         failed = publish(
             records,

@@ -5,49 +5,56 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from skycore.handler import invocation
+from skycore.handler import lambda_handler
 from skycore.http import Answer, answer, serve
-from skycore.sending.call_action import act
-from skycore.sending.delivery import LineSettings as Settings
-from skycore.sending.delivery import line
-from skycore.sending.delivery import line_settings as settings
+from skycore.sending.call_action import call_action
+from skycore.sending.delivery import SendSettings as Settings
+from skycore.sending.delivery import send_context
+from skycore.sending.delivery import send_settings as settings
 from skycore.sending.enqueue import enqueue
 from skycore.sending.send import send
 
 if TYPE_CHECKING:
     from skycore.http import Request
-    from skycore.sending.idempotency import Sent
+    from skycore.sending.idempotency import SendResult
 
 __all__ = ["Settings", "handler"]
 
 DEADLINE_SECONDS = 25.0  # of a send, its retries and its key refresh; the function has 28
 
 
-@invocation
+@lambda_handler
 def handler(event: dict[str, Any], _context: object) -> Answer:
     return serve(event, _action if "action" in (event.get("pathParameters") or {}) else _message)
 
 
 def _message(request: Request) -> Answer:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    body, key, rules = request.json(), request.headers.get("idempotency-key"), settings().rules()
+    body, key, policy = request.json(), request.headers.get("idempotency-key"), settings().policy()
     if request.prefers_async():
         queue_url = settings().send_queue_url
-        sent = enqueue(body, caller=request.caller, key=key, queue_url=queue_url, rules=rules)
+        sent = enqueue(body, caller=request.caller, key=key, queue_url=queue_url, policy=policy)
     else:
         sent = send(
-            body, caller=request.caller, key=key, rules=rules, line=line(), deadline=deadline
+            body,
+            caller=request.caller,
+            key=key,
+            policy=policy,
+            context=send_context(),
+            deadline=deadline,
         )
     return _answer(request, sent)
 
 
 def _action(request: Request) -> Answer:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    name, body, rules = request.path["action"], request.json(), settings().rules()
-    return answer(200, act(name, body, line=line(), rules=rules, deadline=deadline))
+    name, body, policy = request.path["action"], request.json(), settings().policy()
+    return answer(
+        200, call_action(name, body, context=send_context(), policy=policy, deadline=deadline)
+    )
 
 
-def _answer(request: Request, sent: Sent) -> Answer:
+def _answer(request: Request, sent: SendResult) -> Answer:
     headers = {}
     if "message_id" in sent.body:
         headers["Location"] = request.path_below(sent.body["message_id"])

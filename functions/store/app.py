@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skycore.aws.queues import read_record, token_of
-from skycore.handler import invocation
+from skycore.handler import lambda_handler
 from skycore.logs import log_exception
 from skycore.receiving.store import store
 from skycore.settings import load
@@ -27,7 +27,7 @@ def settings() -> Settings:
     return load(Settings)
 
 
-@invocation
+@lambda_handler
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     postbacks = []
     used: dict[str, datetime] = {}

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-from skycore.handler import invocation
+from skycore.handler import lambda_handler
 from skycore.sending.sweep import sweep
 from skycore.settings import load
 
@@ -24,6 +24,6 @@ def settings() -> Settings:
     return load(Settings)
 
 
-@invocation
+@lambda_handler
 def handler(_event: object, _context: object) -> dict[str, int]:
     return sweep(time.monotonic() + DEADLINE_SECONDS, queue_url=settings().send_queue_url)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.openapi import examples
 from skycore.client.values import PATTERNS
-from skycore.sending.validation import MAX_REFERENCE
+from skycore.sending.validation import MAX_REFERENCE_LENGTH
 
 if TYPE_CHECKING:
     from skycore.catalogue.actions import Action, Parameter
@@ -44,7 +44,7 @@ OUR_FIELDS: dict[str, Schema] = {
     "client_reference": {
         "type": ["string", "null"],
         "minLength": 1,
-        "maxLength": MAX_REFERENCE,
+        "maxLength": MAX_REFERENCE_LENGTH,
         "description": "Your own reference: it comes back in every answer and event.",
         "examples": ["order-4711"],
     },

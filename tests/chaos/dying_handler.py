@@ -72,12 +72,12 @@ POINTS: dict[str, Any] = {
     "between rows and queue": lambda: before(queues, "send_many"),
     "between calls of the queue": between_queue_calls,
     "after the queue": lambda: after(queues, "send_many"),
-    "before taking it": lambda: before(queue_transitions, "take"),
-    "after taking it": lambda: after(queue_transitions, "take"),
+    "before taking it": lambda: before(queue_transitions, "claim"),
+    "after taking it": lambda: after(queue_transitions, "claim"),
     "during the call": lambda: threading.Timer(2.5, die).start(),  # Skycore is made slow
-    "after the reply": lambda: before(outcomes, "mend"),
-    "between pointer and row": lambda: before(messages, "move", when=to_accepted),
-    "before the answer": lambda: after(outcomes, "mend"),
+    "after the reply": lambda: before(outcomes, "apply_outcome"),
+    "between pointer and row": lambda: before(messages, "transition", when=to_accepted),
+    "before the answer": lambda: after(outcomes, "apply_outcome"),
 }
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class Expected:
         now = datetime.now(UTC)
         for body in bodies:
             for event in read_postback(body, now):
-                if event.dated:
+                if event.has_own_identity:
                     self.ids.add(event.id)
                 else:
                     self.emails.add(event.data["email"])

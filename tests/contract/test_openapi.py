@@ -21,13 +21,13 @@ from skycore.client.validation import prepare
 from skycore.problems import TITLES, Problem
 from skycore.queries import listings
 from skycore.sending import batch, validation
-from skycore.sending.validation import Rules
+from skycore.sending.validation import SendPolicy
 from tests.template.conftest import Template
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("get", "post", "delete", "put", "patch")
 EVERY = pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
-RULES = Rules(region="US", countries=(), days=30)
+RULES = SendPolicy(region="US", countries=(), days=30)
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +119,11 @@ def test_every_reply_code_is_told(document):
 
 
 def test_numbers_are_those_of_the_code(document):
-    assert routes.MOST_IN_BATCH == batch.MOST
-    assert (routes.USUAL_IN_PAGE, routes.MOST_IN_PAGE) == (listings.USUAL, listings.MOST)
+    assert routes.MOST_IN_BATCH == batch.MAX_MESSAGES
+    assert (routes.USUAL_IN_PAGE, routes.MOST_IN_PAGE) == (
+        listings.DEFAULT_LIMIT,
+        listings.MAX_LIMIT,
+    )
     parameters = document["paths"]["/messages"]["get"]["parameters"]
     assert [row["name"] for row in parameters] == [*listings.FILTERS, *listings.PAGING]
     assert document["components"]["schemas"]["MessageStatus"]["enum"] == list(RANKS)
@@ -179,7 +182,7 @@ def test_our_own_fields_are_described_as_they_are_taken(document, field, value):
     action = next(action for action in all_actions() if action.name == "sendSMS")
     body = {**minimal(action), field: value}
     try:
-        validation.compose(body, RULES)
+        validation.parse_message(body, RULES)
         taken = True
     except Problem:
         taken = False

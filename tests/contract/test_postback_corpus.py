@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from skycore.catalogue.postback_codes import all_postback_codes
 from skycore.postbacks.cloudevent import DATA_SCHEMA, data_names, event_json, message_attributes
-from skycore.postbacks.event import cloudevent
+from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback
 
 CORPUS = Path(__file__).with_name("postbacks")
@@ -34,7 +34,7 @@ BODIES = {
 
 def told(body: bytes) -> list[dict[str, Any]]:
     return [
-        cloudevent(event, source=SOURCE, raw=body) for event in read_postback(body, RECEIVED_AT)
+        build_event(event, source=SOURCE, raw=body) for event in read_postback(body, RECEIVED_AT)
     ]
 
 

@@ -16,7 +16,7 @@ import atheris
 
 with atheris.instrument_imports(include=["skycore"]):
     from skycore.postbacks.cloudevent import data_names, event_json, message_attributes
-    from skycore.postbacks.event import cloudevent
+    from skycore.postbacks.event import build_event
     from skycore.postbacks.parser import FAULT, read_postback
 
 ARRIVED = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)
@@ -35,7 +35,7 @@ def one_input(body: bytes) -> None:
     assert len({event.id for event in events}) == len(events)
     for event in events:
         assert not str(event.data.get("error")).startswith(FAULT), event.data["error"]
-        told = cloudevent(event, source="urn:skycore:fuzz", raw=body)
+        told = build_event(event, source="urn:skycore:fuzz", raw=body)
         assert list(told["data"]) == list(data_names())
         text = event_json(told)
         assert json.loads(text) == told

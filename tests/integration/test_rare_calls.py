@@ -35,7 +35,7 @@ def copy_from_yesterday(
         "status": {"S": status_then},
         "rank": {"N": str(RANKS[status_then])},
         "state": {"S": listed},
-        "at": {"S": keys.at("message", then)},
+        "at": {"S": keys.index_sort_key("message", then)},
         "created_at": {"S": timestamps.to_key(then)},
         "steps": {"L": [{"S": step(status_then, then)}]},
         **changed,
@@ -72,7 +72,7 @@ def test_sweep_queues_again_what_the_queue_never_had(stack, sms):
         stack,
         queued["message_id"],
         "queued",
-        next(keys.unseen_partitions()),
+        next(keys.undispatched_partitions()),
         deadline={"S": deadline},
         request={"B": pack({"action": "sendSMS", "fields": fields, "confirmation": False})},
     )

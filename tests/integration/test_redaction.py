@@ -18,7 +18,7 @@ import pytest
 from local import simulator_process
 from skycore import metrics
 from skycore.catalogue.postback_codes import all_postback_codes
-from skycore.metrics import CLASSES
+from skycore.metrics import REJECTION_CLASSES
 from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, until
 from tests.integration.needles import forms, number_forms, search
 from tests.unit.seeing import emf
@@ -245,7 +245,7 @@ def test_metrics_have_few_values_and_no_id(stack, pushed):
     lines = [line for line in logs_of(stack).splitlines() if emf.is_emf(line)]
     allowed = {
         "Stack": {stack.description["stack_name"]},
-        "Class": set(CLASSES.values()),
+        "Class": set(REJECTION_CLASSES.values()),
         "Window": {"second", "minute", "day"},
         "Event": {code.event for code in all_postback_codes()} | {"unknown", "unparsed"},
     }

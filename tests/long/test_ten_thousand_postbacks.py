@@ -112,8 +112,8 @@ def test_every_distinct_notification_is_kept_once_and_told(stack, capsys):
     undated = 0
     for one in distinct:
         for event in read_postback(one, now):
-            expected.add(event.id if event.dated else event.data["email"])
-            undated += not event.dated
+            expected.add(event.id if event.has_own_identity else event.data["email"])
+            undated += not event.has_own_identity
     unreadable = sum(event.unparsed for one in distinct for event in read_postback(one, now))
 
     reader = Reader(stack)

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skycore import metrics
-from skycore.metrics import CLASSES
+from skycore.metrics import REJECTION_CLASSES
 from tests.template.service_metrics import NAMED_BY, SERVICE_METRICS
 from tests.unit.seeing import emf
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # What a dimension's value may be in the template: resource and attribute, text, or parameter.
 type Value = str | tuple[str, str]
 
-OWN_VALUES = {"Class": set(CLASSES.values()), "Window": {"second", "minute", "day"}}
+OWN_VALUES = {"Class": set(REJECTION_CLASSES.values()), "Window": {"second", "minute", "day"}}
 
 
 @cache

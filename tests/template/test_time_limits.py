@@ -9,7 +9,7 @@ import pytest
 from skycore.aws import clients
 from skycore.client.client import SkycoreClient
 from skycore.receiving import publish
-from skycore.receiving.store import READ_SECONDS
+from skycore.receiving.store import READ_BUDGET_SECONDS
 from skycore.serializers import IN_FLIGHT
 from skycore.table.models import Row
 
@@ -74,12 +74,16 @@ def test_an_outage_of_the_topic_outlasts_no_event(template):
 
 
 def test_reading_a_batch_leaves_time_to_store_it(template):
-    assert timeout(template, "Store") / 2 >= READ_SECONDS
+    assert timeout(template, "Store") / 2 >= READ_BUDGET_SECONDS
 
 
 def test_publish_has_time_to_keep_what_it_could_not_tell(template):
     last_call = clients.CONNECT_SECONDS + clients.READ_SECONDS
-    whole = publish.TELLING_SECONDS + publish.PUBLISHING_SECONDS + publish.KEEPING_SECONDS
+    whole = (
+        publish.APPLY_BUDGET_SECONDS
+        + publish.PUBLISH_BUDGET_SECONDS
+        + publish.RETRY_QUEUE_BUDGET_SECONDS
+    )
     assert whole + last_call < timeout(template, "Publish")
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-def parts[T](
+def chunked[T](
     entries: Iterable[T], size: Callable[[T], int], *, most: int | None = None, most_bytes: int
 ) -> Iterator[list[T]]:
     """Parts, in order, of at most so many entries and bytes; what is larger goes alone."""

@@ -16,7 +16,7 @@ class InvocationError(RuntimeError):
     """A handler failed; its text is the type of the error alone, whose own text may quote data."""
 
 
-def invocation[Event, Result](
+def lambda_handler[Event, Result](
     handle: Callable[[Event, Any], Result],
 ) -> Callable[[Event, Any], Result]:
     """A Lambda handler around `handle`.
@@ -28,7 +28,7 @@ def invocation[Event, Result](
     @wraps(handle)
     def handler(event: Event, context: Any) -> Result:
         request = event.get("requestContext", {}) if isinstance(event, dict) else {}
-        logs.begin(
+        logs.reset_context(
             request_id=getattr(context, "aws_request_id", None),
             api_request_id=request.get("requestId"),
         )

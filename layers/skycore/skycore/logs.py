@@ -74,11 +74,11 @@ for _library in LIBRARIES:
     logging.getLogger(_library).setLevel(logging.CRITICAL + 1)
 
 
-def begin(**ids: str | None) -> None:
+def reset_context(**ids: str | None) -> None:
     """Starts an invocation: from here on every line, on any thread, has these ids."""
     _invocation.clear()
     _invocation.update({name: value for name, value in ids.items() if value})
-    about()
+    bind_message()
 
 
 def invocation_ids() -> Mapping[str, str]:
@@ -86,12 +86,12 @@ def invocation_ids() -> Mapping[str, str]:
     return _invocation
 
 
-def about(*, message_id: str | None = None, tracking_id: str | None = None) -> None:
+def bind_message(*, message_id: str | None = None, tracking_id: str | None = None) -> None:
     """From here on, and until it is called again, this thread's lines are about this message."""
     _message.set({"message_id": message_id, "tracking_id": tracking_id})
 
 
-def hide(*secrets: str | None) -> None:
+def redact_secret(*secrets: str | None) -> None:
     """Blots these texts out of every line that is yet to come, as they are and as JSON has them."""
     for secret in secrets:
         if secret and len(secret) >= SHORTEST_SECRET:
@@ -100,7 +100,7 @@ def hide(*secrets: str | None) -> None:
             _secrets[json.dumps(secret, ensure_ascii=False)[1:-1]] = None
 
 
-def masked(number: str | None) -> str | None:
+def mask_number(number: str | None) -> str | None:
     """The last two digits of a number: enough to recognise it, too little to call it."""
     return f"…{number[-2:]}" if number else None
 

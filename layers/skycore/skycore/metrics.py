@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 NAMESPACE = "Skycore"
-MOST_VALUES = 100  # of one metric in one line, the most that EMF takes
+MAX_VALUES = 100  # of one metric in one line, the most that EMF takes
 
 
 type _Row = tuple[str | None, str | None, dict[str, Any]]  # dimension, its value, metrics
@@ -114,11 +114,11 @@ def _parts(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The group in parts of at most MOST_VALUES values of a metric."""
     while group:
         yield {
-            name: value[:MOST_VALUES] if isinstance(value, list) else value
+            name: value[:MAX_VALUES] if isinstance(value, list) else value
             for name, value in group.items()
         }
         lists = {name: value for name, value in group.items() if isinstance(value, list)}
-        group = {name: value[MOST_VALUES:] for name, value in lists.items() if value[MOST_VALUES:]}
+        group = {name: value[MAX_VALUES:] for name, value in lists.items() if value[MAX_VALUES:]}
 
 
 def _document(rows: Iterable[_Row]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _document(rows: Iterable[_Row]) -> dict[str, Any]:
 
 
 # A problem's code -> who has to do something about it.
-CLASSES = {
+REJECTION_CLASSES = {
     "invalid_request": "request",  # the caller
     "invalid_json": "request",
     "too_large": "request",
@@ -157,17 +157,17 @@ CLASSES = {
 }
 
 
-def count_refusal(problem: Problem) -> None:
+def count_rejection(problem: Problem) -> None:
     """Counts a message that was not sent; an unknown outcome is no refusal."""
-    if problem.code in CLASSES:
-        count("Rejected", by=CLASSES[problem.code])
+    if problem.code in REJECTION_CLASSES:
+        count("Rejected", by=REJECTION_CLASSES[problem.code])
 
 
 @contextmanager
-def counted_refusals() -> Iterator[None]:
+def count_rejections() -> Iterator[None]:
     """Counts the problem that ends the block, or the function that this decorates."""
     try:
         yield
     except Problem as problem:
-        count_refusal(problem)
+        count_rejection(problem)
         raise

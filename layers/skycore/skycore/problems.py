@@ -70,7 +70,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
-def invalid(errors: Sequence[FieldError]) -> Problem:
+def validation_problem(errors: Sequence[FieldError]) -> Problem:
     """The problem of bad fields, each named."""
     rows = [{"field": error.field, "detail": error.detail} for error in errors]
     count = "a field is" if len(rows) == 1 else f"{len(rows)} fields are"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.catalogue.carriers import carrier_name
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
-from skycore.postbacks.event import cloudevent, step_event
+from skycore.postbacks.event import build_event, build_step_event
 from skycore.table import messages
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skycore.catalogue.statuses import OwnStep
     from skycore.postbacks.event import Event
     from skycore.table.events import StoredEvent
-    from skycore.table.messages import MessageRow, PointerRow
+    from skycore.table.messages import MessageRow, TrackingRow
 
 # A row that says sending for longer than the function's timeout (28 s) is of a call that died.
 IN_FLIGHT = timedelta(seconds=30)
@@ -70,14 +70,14 @@ def timeline(row: MessageRow, told: Iterable[Event]) -> list[dict[str, Any]]:
     accepted = max((moment for moment, step in own if step == "accepted"), default="")
     for event in told:
         # A campaign's recipients may share one tracking id.
-        if not row.to or event.counterpart in {None, row.to}:
+        if not row.to or event.subscriber_number in {None, row.to}:
             moment = max(timestamps.to_key(timestamps.from_text(event.time)), accepted)
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])
-            steps.append((moment, rank, _told(event)))
+            steps.append((moment, rank, _timeline_entry(event)))
     return [step for _, _, step in sorted(steps, key=lambda step: step[:2])]
 
 
-def _told(event: Event) -> dict[str, Any]:
+def _timeline_entry(event: Event) -> dict[str, Any]:
     data = event.data
     spid = data.get("spid")
     return {
@@ -101,15 +101,17 @@ def _moment(key: str) -> str:
     return timestamps.to_text(timestamps.from_text(key))
 
 
-type Owners = Mapping[str, PointerRow]
+type Owners = Mapping[str, TrackingRow]
 
 
 def owners_of(events: Iterable[Event]) -> Owners:
     """The messages that events belong to, by tracking id, where they are known."""
-    return messages.pointers({event.tracking_id for event in events if event.tracking_id})
+    return messages.messages_by_tracking_id(
+        {event.tracking_id for event in events if event.tracking_id}
+    )
 
 
-def owner_of(event: Event, owners: Owners) -> PointerRow | None:
+def owner_of(event: Event, owners: Owners) -> TrackingRow | None:
     """The message that one event belongs to."""
     return owners.get(event.tracking_id or "")
 
@@ -117,7 +119,7 @@ def owner_of(event: Event, owners: Owners) -> PointerRow | None:
 def event_envelope(stored: StoredEvent, owners: Owners, source: str) -> dict[str, Any]:
     """The CloudEvent of a stored event; an unparsed one brings its raw body."""
     owner = owner_of(stored.event, owners)
-    return cloudevent(
+    return build_event(
         stored.event,
         source=source,
         message_id=owner.message_id if owner else None,
@@ -133,7 +135,7 @@ def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]
     """
     outcome, terminal = OWN_STEPS[step]
     moments = dict(reversed(line.split(" ", 1)) for line in row.steps)
-    return step_event(
+    return build_step_event(
         step,
         source=source,
         message_id=row.message_id,

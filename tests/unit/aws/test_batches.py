@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skycore.aws import queues as cutting
-from skycore.aws.queues import send_in_rounds
+from skycore.aws.queues import send_in_batches
 
 
 @pytest.fixture
 def no_pauses(monkeypatch):
     pauses: list[int] = []
-    monkeypatch.setattr(cutting, "pause", pauses.append)
+    monkeypatch.setattr(cutting, "back_off", pauses.append)
     return pauses
 
 
@@ -27,8 +27,8 @@ def test_what_is_refused_in_every_round_is_left_over(refused):
         return {index for index in indexes if index not in refused[tries[index] - 1]}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cutting, "pause", lambda _: None)
-        left = send_in_rounds([1] * 25, 1000, send, rounds=3, seconds=60)
+        patch.setattr(cutting, "back_off", lambda _: None)
+        left = send_in_batches([1] * 25, 1000, send, rounds=3, seconds=60)
     assert left == refused[0] & refused[1] & refused[2]
     for index in range(25):
         first = next((n for n, these in enumerate(refused, 1) if index not in these), 3)
@@ -36,10 +36,10 @@ def test_what_is_refused_in_every_round_is_left_over(refused):
 
 
 def test_each_round_but_the_first_waits_and_none_does_in_vain(no_pauses):
-    send_in_rounds([1], 1000, lambda _: set(), rounds=4, seconds=60)
+    send_in_batches([1], 1000, lambda _: set(), rounds=4, seconds=60)
     assert no_pauses == [1, 2, 3]
     no_pauses.clear()
-    send_in_rounds([1], 1000, set, rounds=4, seconds=60)
+    send_in_batches([1], 1000, set, rounds=4, seconds=60)
     assert no_pauses == []
 
 
@@ -52,4 +52,4 @@ def test_no_call_begins_after_the_time_is_up(monkeypatch, no_pauses):
         now += 3
         return set(indexes)
 
-    assert send_in_rounds([1] * 50, 1000, slow, rounds=5, seconds=5) == set(range(20, 50))
+    assert send_in_batches([1] * 50, 1000, slow, rounds=5, seconds=5) == set(range(20, 50))

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from skycore.aws import clients, secrets
 from skycore.aws.secrets import KEEP_SECONDS, Secret
-from skycore.receiving.ack import UNKNOWN_TOKEN_SECONDS, _knows
+from skycore.receiving.ack import REFRESH_SECONDS, _is_valid_token
 
 BOTH = ("AWSCURRENT", "AWSPREVIOUS")
 
@@ -89,9 +89,9 @@ def test_with_nothing_kept_the_error_is_told(manager, error):
 def test_the_previous_value_is_read_only_if_the_current_one_is_not_it(manager):
     manager.held = {"AWSCURRENT": "a", "AWSPREVIOUS": "b"}
     secret = Secret("name", BOTH)
-    assert _knows(secret, "a")
+    assert _is_valid_token(secret, "a")
     assert manager.reads == ["AWSCURRENT"]
-    assert _knows(secret, "b")
+    assert _is_valid_token(secret, "b")
     assert manager.reads == list(BOTH)
 
 
@@ -99,7 +99,7 @@ def test_wrong_tokens_cost_few_reads(manager):
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
     for _ in range(10):
-        assert not _knows(secret, "x")
+        assert not _is_valid_token(secret, "x")
         manager.now += 1
     assert manager.reads == list(BOTH)
 
@@ -107,20 +107,20 @@ def test_wrong_tokens_cost_few_reads(manager):
 def test_after_a_rotation_both_values_hold(manager):
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
-    assert _knows(secret, "a")
+    assert _is_valid_token(secret, "a")
     manager.now += KEEP_SECONDS - 10
-    assert not _knows(secret, "x")  # reads both again
+    assert not _is_valid_token(secret, "x")  # reads both again
     manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
     list(secret.values(not_older_than=-1))
     manager.now += 1
-    assert _knows(secret, "b")
-    assert _knows(secret, "a")
+    assert _is_valid_token(secret, "b")
+    assert _is_valid_token(secret, "a")
 
 
 def test_a_rotated_value_forgets_the_previous_one(manager):
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
-    assert not _knows(secret, "x")
+    assert not _is_valid_token(secret, "x")
     manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
     assert next(secret.values(not_older_than=-1)) == "b"
     assert list(secret.values()) == ["b", "a"]
@@ -130,29 +130,29 @@ def test_a_flood_of_wrong_tokens_costs_two_reads_in_thirty_seconds(manager):
     manager.held = {"AWSCURRENT": "a", "AWSPREVIOUS": "b"}
     secret = Secret("name", BOTH)
     for number in range(10_000):
-        assert not _knows(secret, f"wrong {number}")
+        assert not _is_valid_token(secret, f"wrong {number}")
         manager.now += 0.01  # 100 s in all
-    assert len(manager.reads) <= 2 * (100 / UNKNOWN_TOKEN_SECONDS + 1)
+    assert len(manager.reads) <= 2 * (100 / REFRESH_SECONDS + 1)
 
 
 def test_a_new_token_is_known_half_a_minute_after_the_rotation_in_the_midst_of_a_flood(manager):
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
-    assert not _knows(secret, "wrong")
+    assert not _is_valid_token(secret, "wrong")
     manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
     for _ in range(31):
-        assert not _knows(secret, "wrong")
-        assert _knows(secret, "a")
+        assert not _is_valid_token(secret, "wrong")
+        assert _is_valid_token(secret, "a")
         manager.now += 1
-    assert _knows(secret, "b")
-    assert _knows(secret, "a")
+    assert _is_valid_token(secret, "b")
+    assert _is_valid_token(secret, "a")
 
 
 def test_a_copy_that_read_its_secret_long_ago_knows_a_new_token_at_once(manager):
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
-    assert _knows(secret, "a")
-    manager.now += UNKNOWN_TOKEN_SECONDS + 1
+    assert _is_valid_token(secret, "a")
+    manager.now += REFRESH_SECONDS + 1
     manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
-    assert _knows(secret, "b")
-    assert _knows(secret, "a")
+    assert _is_valid_token(secret, "b")
+    assert _is_valid_token(secret, "a")

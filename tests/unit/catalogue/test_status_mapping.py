@@ -1,12 +1,12 @@
 import pytest
 
 from skycore.catalogue.postback_codes import all_postback_codes, find_postback_code
-from skycore.catalogue.statuses import meaning, status_step
+from skycore.catalogue.statuses import event_meaning, status_step
 
 
 @pytest.mark.parametrize("code", all_postback_codes(), ids=lambda code: code.code)
 def test_a_code_alone_means_what_the_catalogue_says(code) -> None:
-    assert meaning(code, {}, is_json=False) == (code.event, code.outcome, code.terminal)
+    assert event_meaning(code, {}, is_json=False) == (code.event, code.outcome, code.terminal)
     assert status_step(code.code, None) == code.step
 
 
@@ -36,7 +36,7 @@ def test_status_beats_a_delivered_code(
 ) -> None:
     known = find_postback_code(code)
     assert known
-    event, outcome, terminal = meaning(known, {"status": status}, is_json=False)
+    event, outcome, terminal = event_meaning(known, {"status": status}, is_json=False)
     kind = "mms" if code == "N102" else "sms"
     assert event == f"{kind}_delivery_failed" if fails else f"{kind}_delivered"
     assert (outcome, terminal) == ("failure" if fails else "success", True)
@@ -67,7 +67,7 @@ def test_status_and_other_codes(
 ) -> None:
     known = find_postback_code(code)
     assert known
-    said = meaning(known, {"status": status}, is_json=False)
+    said = event_meaning(known, {"status": status}, is_json=False)
     assert (said.event, said.outcome) == (event, outcome)
     assert status_step(code, status) == step
 
@@ -81,11 +81,11 @@ def test_status_and_other_codes(
     ],
 )
 def test_e011_has_two_meanings(fields: dict[str, str], is_json: bool, event: str) -> None:
-    assert meaning(find_postback_code("E011"), fields, is_json=is_json).event == event
+    assert event_meaning(find_postback_code("E011"), fields, is_json=is_json).event == event
 
 
 def test_an_unknown_code_means_nothing() -> None:
-    assert meaning(None, {"status": "Delivered"}, is_json=False) == ("unknown", None, None)
+    assert event_meaning(None, {"status": "Delivered"}, is_json=False) == ("unknown", None, None)
     assert status_step("N999", "Delivered") is None
     assert status_step(None, None) is None
 

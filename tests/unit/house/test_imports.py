@@ -48,12 +48,12 @@ HOMES = {
     "urllib3": {"client"},
     "defusedxml": {"postbacks", "client"},
     "pynamodb": {"table"},
-    "boto3": set(),  # botocore does what it does for us, and starts a tenth faster
-    "botocore.session": {"aws"},
+    "boto3": {"aws"},
+    "botocore.session": set(),  # boto3 makes every client
     "phonenumbers": {"client"},
 }
 MOST_LINES = 350
-MOST_MODULES = 71
+MOST_MODULES = 72
 
 
 def imported(path: Path) -> set[str]:

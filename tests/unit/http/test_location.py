@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import pytest
 
 from skycore.http import read_request
-from skycore.sending.idempotency import Sent
+from skycore.sending.idempotency import SendResult
 from tests.unit.http.test_request import event
 
 DEFAULT = "https://a1b2c3.execute-api.us-east-1.amazonaws.com"
@@ -50,11 +50,11 @@ CASES = {
 def test_location_leads_to_the_message(app, paths, urls, status):
     context_path, path = paths
     asked = read_request(event(requestContext={"path": context_path}, path=path))
-    sent = Sent(status, {"message_id": "id"}, replayed=False)
+    sent = SendResult(status, {"message_id": "id"}, replayed=False)
     location = app("send")._answer(asked, sent)["headers"]["Location"]
     assert urljoin(urls[0], location) == urls[1]
 
 
 def test_without_a_message_there_is_no_location(app):
-    sent = Sent(200, {"dry_run": True}, replayed=False)
+    sent = SendResult(200, {"dry_run": True}, replayed=False)
     assert "Location" not in app("send")._answer(read_request(event()), sent)["headers"]

@@ -157,7 +157,7 @@ DESCRIBED = {
 def environment(monkeypatch, tmp_path):
     """Without AWS: a description of the stack, and no settings but those that a test makes."""
     monkeypatch.setattr(Stack, "_describe", lambda _: DESCRIBED)
-    monkeypatch.setattr(stack.models, "use", lambda *_: None)
+    monkeypatch.setattr(stack.models, "use_table", lambda *_: None)
     monkeypatch.setattr(stack, "ROOT", tmp_path)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "LOCAL_DIR"):
         monkeypatch.delenv(name, raising=False)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from skycore.catalogue.fields import all_postback_fields
 from skycore.catalogue.postback_codes import all_postback_codes
 from skycore.postbacks.cloudevent import event_json, message_attributes
-from skycore.postbacks.event import cloudevent
+from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import FAULT, read_postback
 
 NOW = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)
@@ -35,9 +35,9 @@ def check(body: bytes, valid: Valid) -> None:
     assert len({event.id for event in events}) == len(events)
     for event in events:
         assert not event.data.get("error", "").startswith(FAULT)
-        assert event.anchored(NOW).id
+        assert event.with_first_seen(NOW).id
         assert event.status_step in {None, "sent", "delivered", "failed", "expired"}
-        envelope = cloudevent(event, source="urn:skycore:test", raw=body)
+        envelope = build_event(event, source="urn:skycore:test", raw=body)
         valid(envelope)
         text = event_json(envelope)
         assert json.loads(text) == envelope

@@ -14,10 +14,10 @@ import pytest
 
 from skycore.postbacks.cloudevent import event_json
 from skycore.postbacks.document import MAX_BODY_BYTES, MAX_NOTIFICATIONS
-from skycore.postbacks.event import cloudevent
+from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import FAULT, read_postback
 
-MAX_SECONDS = 1.5
+MAX_SECONDS = 2.5  # of CPU; half of it on a quiet machine. A batch of `store` has 12 s for reading
 MAX_MEMORY = 48 * 1024 * 1024
 
 
@@ -96,7 +96,7 @@ def test_time_is_bounded(name: str, now: datetime) -> None:
     start = time.process_time()
     events = read_postback(body, now)
     for event in events[:100]:
-        assert len(event_json(cloudevent(event, source="urn:x", raw=body)).encode()) < 192 * 1024
+        assert len(event_json(build_event(event, source="urn:x", raw=body)).encode()) < 192 * 1024
     assert time.process_time() - start < MAX_SECONDS
     assert not events[0].data.get("error", "").startswith(FAULT)
 

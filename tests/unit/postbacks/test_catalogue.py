@@ -10,7 +10,7 @@ from skycore.catalogue.postback_codes import (
     find_postback_code,
     origin_names,
 )
-from skycore.postbacks.identity import _TOLD_BY
+from skycore.postbacks.identity import IDENTITY_FIELDS
 
 TABLES = Path(catalogue.__file__).parent
 
@@ -30,7 +30,7 @@ def test_every_row_of_the_codes() -> None:
         assert row["terminal"] in {"yes", "no", "partial"}
         assert code.outcome in {"success", "failure", "info"}
         assert code.step in {None, "sent", "delivered", "failed", "expired"}
-        assert code.kind in _TOLD_BY
+        assert code.kind in IDENTITY_FIELDS
         assert code.origins
         assert code.meaning
     assert find_postback_code("n202") is None
@@ -43,5 +43,5 @@ def test_every_row_of_the_fields() -> None:
     assert len(set(names)) == len(names) == len(rows("postback_fields.csv"))
     assert len(set(elements)) == len(elements) == len(fields_by_element())
     assert all(plain_name(element) == element for element in elements)
-    told = {name for kinds in _TOLD_BY.values() for fields in kinds for name in fields}
+    told = {name for kinds in IDENTITY_FIELDS.values() for fields in kinds for name in fields}
     assert told <= set(names)

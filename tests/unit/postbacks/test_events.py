@@ -9,7 +9,7 @@ import pytest
 
 from skycore.catalogue.fields import all_postback_fields
 from skycore.postbacks.cloudevent import MAX_VALUE_BYTES, data_names, event_json, message_attributes
-from skycore.postbacks.event import Event, cloudevent, step_event, unparsed_event
+from skycore.postbacks.event import Event, build_event, build_step_event, unparsed_event
 from skycore.postbacks.parser import read_postback
 
 Read = Callable[[str | bytes], Event]
@@ -22,7 +22,7 @@ RECEIPT = (
 
 
 def test_the_envelope_has_every_element(read: Read, valid: Valid) -> None:
-    envelope = cloudevent(
+    envelope = build_event(
         read(RECEIPT), source=SOURCE, message_id="m1", client_reference="order-1", raw=b"x"
     )
     valid(envelope)
@@ -58,18 +58,18 @@ def test_the_envelope_has_every_element(read: Read, valid: Valid) -> None:
 def test_a_reference_that_skycore_sent_back(read: Read, ours: str | None, told: str) -> None:
     event = read('{"code": "N202", "client-reference": "theirs"}')
     assert (
-        cloudevent(event, source=SOURCE, client_reference=ours)["data"]["client_reference"] == told
+        build_event(event, source=SOURCE, client_reference=ours)["data"]["client_reference"] == told
     )
 
 
 def test_an_event_that_replaces_another(read: Read, valid: Valid) -> None:
-    envelope = cloudevent(replace(read(RECEIPT), replaces="u1"), source=SOURCE)
+    envelope = build_event(replace(read(RECEIPT), replaces="u1"), source=SOURCE)
     valid(envelope)
     assert envelope["replaces"] == "u1"
 
 
 def test_an_event_from_the_report(read: Read, valid: Valid) -> None:
-    envelope = cloudevent(read(RECEIPT), source=SOURCE, from_report=True)
+    envelope = build_event(read(RECEIPT), source=SOURCE, from_report=True)
     valid(envelope)
     assert envelope["data"]["from_report"] is True
 
@@ -78,7 +78,7 @@ def test_an_unparsed_event(now: datetime, valid: Valid) -> None:
     body = bytes(range(256))
     event = unparsed_event(body, now, "why")
     assert (event.unparsed, event.status_step, event.data.get("raw")) == (True, None, None)
-    envelope = cloudevent(event, source=SOURCE, raw=body)
+    envelope = build_event(event, source=SOURCE, raw=body)
     valid(envelope)
     assert envelope["data"]["error"] == "why"
     assert b64decode(envelope["data"]["raw"]) == body
@@ -94,7 +94,7 @@ def test_no_content_in_a_repr(read: Read) -> None:
 
 @pytest.mark.parametrize("step", ["accepted", "rejected", "unknown", "expired", "cancelled"])
 def test_steps_of_ours(step, now: datetime, valid: Valid) -> None:
-    envelope = step_event(
+    envelope = build_step_event(
         step,
         source=SOURCE,
         message_id="m1",
@@ -133,7 +133,7 @@ def test_attributes_for_filters(
     read: Read, fields: dict[str, str], attributes: dict[str, str]
 ) -> None:
     event = read(json.dumps({"code": "N202", **fields}))
-    got = message_attributes(cloudevent(event, source=SOURCE))
+    got = message_attributes(build_event(event, source=SOURCE))
     assert {name: got[name] for name in attributes} == attributes
     assert set(got) - set(attributes) <= {"type", "code", "outcome"}
 
@@ -162,7 +162,7 @@ def test_long_values_are_cut(now: datetime, valid: Valid, name: str) -> None:
     body = LONG[name].encode()
     (event,) = read_postback(body, now)
     before = json.dumps(event.data)
-    envelope = cloudevent(event, source=SOURCE, message_id="m1", raw=body)
+    envelope = build_event(event, source=SOURCE, message_id="m1", raw=body)
     assert json.dumps(event.data) == before
     valid(envelope)
     assert envelope["data"]["truncated"] is True
@@ -178,7 +178,7 @@ def test_long_values_are_cut(now: datetime, valid: Valid, name: str) -> None:
 @pytest.mark.parametrize("length", [126 * K, 129 * K])
 def test_where_values_are_cut(read: Read, length: int) -> None:
     event = read(json.dumps({"code": "N211", "message-text": "a" * length}))
-    data = cloudevent(event, source=SOURCE)["data"]
+    data = build_event(event, source=SOURCE)["data"]
     assert (data["truncated"] is True) is (length > MAX_VALUE_BYTES)
     assert (len(data["text"]) == length) is (length < MAX_VALUE_BYTES)
 
@@ -186,6 +186,6 @@ def test_where_values_are_cut(read: Read, length: int) -> None:
 def test_only_what_is_long_is_cut(read: Read) -> None:
     members = {"code": "N211", "keyword": "k" * 9000, "message-text": "é" * 99_000}
     event = read(json.dumps(members, ensure_ascii=False))
-    data = cloudevent(event, source=SOURCE)["data"]
+    data = build_event(event, source=SOURCE)["data"]
     assert len(data["keyword"]) == 9000
     assert set(data["text"]) == {"é"}

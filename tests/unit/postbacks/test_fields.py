@@ -165,7 +165,7 @@ def test_the_code_says_who_the_other_side_is(
 ) -> None:
     fields = f"<ORIGIN>{origin}</ORIGIN><FROM>1774</FROM><TO>60856</TO>"
     event = read(f"<POSTBACK><CODE>{code}</CODE>{fields}</POSTBACK>")
-    assert (event.counterpart, event.subject) == (counterpart, counterpart)
+    assert (event.subscriber_number, event.subject) == (counterpart, counterpart)
 
 
 @pytest.mark.parametrize(
@@ -187,4 +187,4 @@ def test_subject_and_counterpart(
     read: Read, inside: str, subject: str | None, counterpart: str | None
 ) -> None:
     event = read(f"<POSTBACK><CODE>N999</CODE>{inside}</POSTBACK>")
-    assert (event.subject, event.counterpart) == (subject, counterpart)
+    assert (event.subject, event.subscriber_number) == (subject, counterpart)

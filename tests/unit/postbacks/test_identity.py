@@ -150,7 +150,7 @@ def test_two_devices_of_one_pass_are_two_events(read: Read) -> None:
     ],
 )
 def test_dated(fields, dated: bool) -> None:
-    assert event(fields).dated is dated
+    assert event(fields).has_own_identity is dated
 
 
 def test_what_is_not_dated_is_told_by_its_first_arrival() -> None:
@@ -158,12 +158,15 @@ def test_what_is_not_dated_is_told_by_its_first_arrival() -> None:
     again = event(EMAIL, EMAIL=" jo@example.com ")
     assert first.content_digest == again.content_digest
     seen = NOW
-    assert first.anchored(seen).id == again.anchored(seen).id
-    assert first.anchored(seen).id != first.anchored(seen + timedelta(minutes=30)).id
-    assert first.anchored(seen).id not in {first.id, event(EMAIL, CODE="N304").anchored(seen).id}
-    assert first.anchored(seen).content_digest == first.content_digest
+    assert first.with_first_seen(seen).id == again.with_first_seen(seen).id
+    assert first.with_first_seen(seen).id != first.with_first_seen(seen + timedelta(minutes=30)).id
+    assert first.with_first_seen(seen).id not in {
+        first.id,
+        event(EMAIL, CODE="N304").with_first_seen(seen).id,
+    }
+    assert first.with_first_seen(seen).content_digest == first.content_digest
     dated = event(RECEIPT)
-    assert dated.anchored(seen) is dated
+    assert dated.with_first_seen(seen) is dated
 
 
 def test_unparsed_bodies_are_told_by_their_bytes(read: Read) -> None:

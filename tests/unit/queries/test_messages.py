@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from skycore.problems import Problem
-from skycore.queries.listings import MOST_RAW_BYTES, list_messages, list_unparsed
+from skycore.queries.listings import MAX_RAW_BYTES, list_messages, list_unparsed
 from skycore.queries.messages import cancel, get_event, get_message
 from skycore.receiving.store import store
 from skycore.table import events, messages
@@ -73,7 +73,7 @@ def test_the_receipt_that_came_first_is_a_possible_match(table):
 
 
 def test_of_very_many_receipts_the_earliest_are_looked_at(table, monkeypatch):
-    monkeypatch.setattr("skycore.queries.messages.MOST", 5)
+    monkeypatch.setattr("skycore.queries.messages.MAX_EVENTS", 5)
     row = messages.new_row(
         "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
     )
@@ -95,7 +95,8 @@ def test_ids_that_are_none_are_not_found(table, text):
 
 
 @pytest.mark.in_memory("stores ten megabytes against the clock")
-def test_a_page_of_large_postbacks_ends_where_an_answer_must(table):
+def test_a_page_of_large_postbacks_ends_where_an_answer_must(table, monkeypatch):
+    monkeypatch.setattr("skycore.receiving.store.READ_BUDGET_SECONDS", 600.0)  # however slow we are
     chance = random.Random(7)
     arrive(*(chance.randbytes(256 * 1024) for _ in range(30)), *(b"small %d" % n for n in range(5)))
     found: list[str] = []
@@ -104,7 +105,7 @@ def test_a_page_of_large_postbacks_ends_where_an_answer_must(table):
     while cursor is not None:
         page = list_unparsed({"cursor": [cursor]} if cursor else {}, days=90)
         sizes = [len(base64.b64decode(event["raw"])) for event in page["events"]]
-        assert 0 < sum(sizes) <= MOST_RAW_BYTES
+        assert 0 < sum(sizes) <= MAX_RAW_BYTES
         found += [event["event_id"] for event in page["events"]]
         cursor, pages = page["cursor"], pages + 1
     assert len(found) == len(set(found)) == 35

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
 from skycore.catalogue.statuses import RANKS
-from skycore.receiving.publish import publish, publish_again
+from skycore.receiving.publish import publish, publish_retries
 from skycore.receiving.store import store
 from skycore.table import messages
 from tests.unit.sending.conftest import Outside
@@ -61,11 +61,11 @@ class Sender:
         self.steps = [lambda: messages.create(row), self.point, self.accept]
 
     def point(self) -> None:
-        messages.put_pointer("T1", "m1", "order-1", moment=NOW, days=90)
+        messages.put_tracking_row("T1", "m1", "order-1", moment=NOW, days=90)
 
     def accept(self) -> None:
-        if not messages.move("m1", "accepted", moment=NOW, own=True, tracking_id="T1"):
-            messages.accept_late("m1", "a", NOW, tracking_id="T1")
+        if not messages.transition("m1", "accepted", moment=NOW, own=True, tracking_id="T1"):
+            messages.record_accepted_after_receipt("m1", "a", NOW, tracking_id="T1")
 
     def step(self) -> None:
         if self.steps:
@@ -88,7 +88,7 @@ def tell(table: FakeDynamoDB, start: int = 0) -> list[str]:
 
 def retry(outside: Outside) -> list[str]:
     bodies, outside.queued = outside.queued, []
-    return publish_again([(f"r{n}", body) for n, body in enumerate(bodies)], **WHERE)
+    return publish_retries([(f"r{n}", body) for n, body in enumerate(bodies)], **WHERE)
 
 
 def test_a_hundred_events_take_ten_publish_calls(table, outside):
@@ -217,13 +217,13 @@ class TestWhatCannotBeTold:
     def test_what_is_no_name_fails_alone(self, table, outside, body):
         arrive(receipt("N202"))
         name = json.dumps({"event_id": table.stream[0]["dynamodb"]["Keys"]["sk"]["S"][6:]})
-        assert publish_again([("bad", body), ("good", name)], **WHERE) == ["bad"]
+        assert publish_retries([("bad", body), ("good", name)], **WHERE) == ["bad"]
         assert len(outside.published) == 1
 
     def test_what_has_left_the_table_is_dropped(self, table, outside):
         names = [{"event_id": "gone"}, {"message_id": "gone", "step": "accepted"}]
         assert (
-            publish_again([(str(n), json.dumps(name)) for n, name in enumerate(names)], **WHERE)
+            publish_retries([(str(n), json.dumps(name)) for n, name in enumerate(names)], **WHERE)
             == []
         )
         assert outside.published == []

@@ -8,7 +8,7 @@ import pytest
 
 from skycore.client.report import read_report
 from skycore.postbacks.parser import read_postback
-from skycore.receiving.reconcile import TOLD_AS, told_by
+from skycore.receiving.reconcile import REPORT_STATES, events_from_report
 
 NOW = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)
 REAL = b"""<?xml version='1.0'?><POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE>
@@ -25,7 +25,7 @@ def row(steps: str, item: str = "TEXT") -> bytes:
 
 def test_it_is_the_same_event_as_the_postbacks():
     report = read_report(row("<DLR gw='20' net='1000' time='2026-11-22T05:41:15Z'/>"))
-    ((_, event),) = told_by(report.rows, NOW)
+    ((_, event),) = events_from_report(report.rows, NOW)
     (real,) = read_postback(REAL, NOW)
     assert event.id == real.id
     assert event.data["from_report"] is True
@@ -34,11 +34,11 @@ def test_it_is_the_same_event_as_the_postbacks():
 
 @pytest.mark.parametrize("steps", ["<INQUE time='x'/>", "<ACK gw='10' time='x'/>", ""])
 def test_what_is_not_settled_tells_nothing(steps):
-    assert list(told_by(read_report(row(steps)).rows, NOW)) == []
+    assert list(events_from_report(read_report(row(steps)).rows, NOW)) == []
 
 
 def test_every_told_status_is_read_as_it_is_meant():
-    for (kind, state), (code, status) in TOLD_AS.items():
+    for (kind, state), (code, status) in REPORT_STATES.items():
         body = (
             f"<POSTBACK><ORIGIN>{kind.upper()}_MT</ORIGIN><CODE>{code}</CODE><STATUS>{status}"
             "</STATUS><TO>17743199144</TO><TRACKINGID>T</TRACKINGID></POSTBACK>"

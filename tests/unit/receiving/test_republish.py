@@ -207,8 +207,8 @@ def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days,
             "m1", "queued", moment=made, days=90, attempt="a", fingerprint="f", **known
         )
     )
-    messages.move("m1", "expired", moment=NOW, own=True)
-    pages = republish.told(NOW - timedelta(minutes=1), NOW, [], source="urn:skycore:test")
+    messages.transition("m1", "expired", moment=NOW, own=True)
+    pages = republish.iter_events(NOW - timedelta(minutes=1), NOW, [], source="urn:skycore:test")
     told = [event["type"] for page in pages for event in page]
     assert told == ["skycore.message_expired"] * steps
 

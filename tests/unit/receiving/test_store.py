@@ -60,14 +60,14 @@ def test_a_repeat_in_the_batch_and_a_later_one_are_one_event(table, caplog):
     assert store(arrived(receipt(1), receipt(2), minutes=5), days=90) == []
     assert table.items == before
     assert len(kept(table)) == 2
-    stored = events.by_keys(key for key in table.items)
+    stored = events.get_by_keys(key for key in table.items)
     assert min(one.event.received_at for one in stored.values()) == START
 
 
 def test_the_first_copy_stays_whatever_the_order_in_the_batch(table):
     batch = [("late", receipt(1), START + timedelta(minutes=5)), ("early", receipt(1), START)]
     store(batch, days=90)
-    (stored,) = events.by_keys(table.items).values()
+    (stored,) = events.get_by_keys(table.items).values()
     assert stored.event.received_at == START
 
 
@@ -126,11 +126,11 @@ def test_a_body_of_many_undated_events_takes_no_time_from_the_others(table, monk
     table.before = slow
     assert store(arrived(undated_many(300), undated(), receipt(1)), days=90) == ["queue-0"]
     assert len(kept(table)) == 2
-    assert clock.now < store_flow.READ_SECONDS + 1
+    assert clock.now < store_flow.READ_BUDGET_SECONDS + 1
 
 
 def test_a_batch_of_more_events_than_one_run_can_put_is_shared_out(table, monkeypatch):
-    monkeypatch.setattr(store_flow, "MOST_EVENTS", 5)
+    monkeypatch.setattr(store_flow, "MAX_EVENTS", 5)
     bodies = arrived(many(1, 2, 3), many(4, 5, 6), receipt(7))
     assert store(bodies, days=90) == ["queue-2"]
     assert store(bodies[2:], days=90) == []
@@ -190,7 +190,7 @@ def test_dying_between_any_two_calls_and_coming_again_ends_the_same(table, appli
 
 
 def stored_of(table: FakeDynamoDB) -> list[events.StoredEvent]:
-    found = events.by_keys(k for k, i in table.items.items() if i["kind"]["S"] == "event")
+    found = events.get_by_keys(k for k, i in table.items.items() if i["kind"]["S"] == "event")
     assert all(stored.raw for stored in found.values())
     return list(found.values())
 

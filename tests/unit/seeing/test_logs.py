@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from skycore import logs, metrics
-from skycore.handler import InvocationError, invocation
+from skycore.handler import InvocationError, lambda_handler
 from skycore.settings import SettingsError
 
 CONTEXT = SimpleNamespace(aws_request_id="lambda-1")
@@ -32,18 +32,18 @@ def lines(monkeypatch):
     handler = logs.log.registered_handler
     monkeypatch.setattr(handler, "stream", output)
     monkeypatch.setattr(logs, "_secrets", {})
-    logs.begin()
+    logs.reset_context()
 
     def written(*, text: bool = False):
         found = output.getvalue().splitlines()
         return found if text else [json.loads(line) for line in found]
 
     yield written
-    logs.begin()
+    logs.reset_context()
 
 
 def test_the_lines_of_a_request_have_its_ids(lines):
-    @invocation
+    @lambda_handler
     def handler(_event, _context):
         logs.log.info("one")
         with ThreadPoolExecutor(1) as pool:
@@ -51,7 +51,7 @@ def test_the_lines_of_a_request_have_its_ids(lines):
         return 7
 
     assert handler(EVENT, CONTEXT) == 7
-    logs.begin()
+    logs.reset_context()
     logs.log.info("outside")
     one, two, outside = lines()
     for line in (one, two):
@@ -60,27 +60,27 @@ def test_the_lines_of_a_request_have_its_ids(lines):
 
 
 def test_the_lines_of_a_message_have_its_ids_and_its_thread_alone(lines):
-    logs.about(message_id="m1", tracking_id="t1")
+    logs.bind_message(message_id="m1", tracking_id="t1")
     logs.log.info("one")
 
     def other():
-        logs.about(message_id="m2")
+        logs.bind_message(message_id="m2")
         logs.log.info("two")
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(other).result()
     logs.log.info("three", extra={"message_id": "its own"})
-    logs.about()
+    logs.bind_message()
     logs.log.info("four")
     told = [(line.get("message_id"), line.get("tracking_id")) for line in lines()]
     assert told == [("m1", "t1"), ("m2", None), ("its own", "t1"), (None, None)]
 
 
 def test_the_next_invocation_starts_without_a_message(lines):
-    @invocation
+    @lambda_handler
     def handler(event, _context):
         logs.log.info("before")
-        logs.about(message_id=event["id"])
+        logs.bind_message(message_id=event["id"])
         metrics.count("Accepted")
 
     handler({"id": "m1"}, CONTEXT)
@@ -94,7 +94,7 @@ SECRETS = ['k"ey/with+signs', "clé-secrète-€", "plain-0123456789"]
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_that_was_read_is_in_no_line(lines, secret):
-    logs.hide(secret, None, "")
+    logs.redact_secret(secret, None, "")
     logs.log.error("failed", extra={"url": f"https://x/?key={secret}&a=1", "list": [secret]})
     (line,) = lines(text=True)
     assert secret not in line
@@ -108,14 +108,14 @@ def test_half_a_character_does_not_keep_a_line_from_being_written(lines):
 
 
 def test_short_words_are_not_blotted_out(lines):
-    logs.hide("a", "level")
+    logs.redact_secret("a", "level")
     logs.log.info("level a")
     assert lines()[0]["message"] == "level a"
 
 
 @pytest.mark.parametrize("error", [ValueError("the text: Hello"), KeyError("17743199144")])
 def test_what_an_error_quotes_is_not_told(lines, error):
-    @invocation
+    @lambda_handler
     def handler(_event, _context):
         metrics.count("Accepted")
         raise error
@@ -132,7 +132,7 @@ def test_what_an_error_quotes_is_not_told(lines, error):
 
 
 def test_what_is_missing_in_the_environment_is_told(lines):
-    @invocation
+    @lambda_handler
     def handler(_event, _context):
         raise SettingsError("environment: missing: TABLE_NAME")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from skycore import logs, metrics
-from skycore.metrics import CLASSES
+from skycore.metrics import REJECTION_CLASSES
 from skycore.problems import TITLES
 from tests.unit.seeing import emf
 
@@ -20,7 +20,7 @@ PACKAGE = Path(metrics.__file__).parent
 @pytest.fixture(autouse=True)
 def nothing_recorded():
     metrics._recorded.clear()
-    logs.begin()
+    logs.reset_context()
     yield
     metrics._recorded.clear()
 
@@ -78,7 +78,7 @@ def test_a_metric_is_recorded_as_the_table_says(name):
 def test_every_problem_of_a_send_has_a_class(code):
     of_other_routes = {"message_not_found", "event_not_found", "not_cancellable", "not_stored"}
     no_refusal = {"outcome_unknown", "gateway_failure"}
-    assert (code in CLASSES) != (code in of_other_routes | no_refusal)
+    assert (code in REJECTION_CLASSES) != (code in of_other_routes | no_refusal)
 
 
 def test_nothing_recorded_is_no_line(lines):
@@ -87,7 +87,7 @@ def test_nothing_recorded_is_no_line(lines):
 
 
 def test_one_line_holds_all_metrics_of_an_invocation(lines):
-    logs.begin(request_id="r-1")
+    logs.reset_context(request_id="r-1")
     metrics.count("Accepted")
     metrics.count("Accepted")
     metrics.record("SkycoreSeconds", 0.25)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from skycore import timestamps
-from skycore.sending import batch, outcomes
+from skycore.sending import batch, new_messages
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.validation import Rules
+from skycore.sending.validation import SendPolicy
 from skycore.table import batches, messages, queue_transitions
 from tests.unit.table.fake_dynamodb import error
 
-RULES = Rules.of("US", "", 90)
+RULES = SendPolicy.of("US", "", 90)
 
 
 def sms(n: int) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def sms(n: int) -> dict[str, Any]:
 
 def post(entries: list[Any], key: str | None = None, **more: Any) -> list[dict[str, Any]]:
     body = {"messages": entries, **more}
-    told = enqueue_batch(body, caller="arn", key=key, queue_url="send", rules=RULES).body
+    told = enqueue_batch(body, caller="arn", key=key, queue_url="send", policy=RULES).body
     result: list[dict[str, Any]] = told["messages"]
     return result
 
@@ -83,7 +83,7 @@ def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):
         for entry in Entries[:1]:
             row = messages.get(json.loads(entry["MessageBody"])["message_id"])
             if row is not None and row.status == "queued":
-                queue_transitions.take(row, "dispatch", timestamps.now())
+                queue_transitions.claim(row, "dispatch", timestamps.now())
         raise error("InternalError", "SendMessageBatch")
 
     monkeypatch.setattr(outside, "send_message_batch", no_answer)
@@ -91,7 +91,7 @@ def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):
 
 
 def test_a_message_that_fits_into_no_row_is_refused_alone(outside, table, monkeypatch):
-    monkeypatch.setattr(outcomes, "LARGEST_REQUEST", 150)
+    monkeypatch.setattr(new_messages, "MAX_REQUEST_BYTES", 150)
     results = post(
         [
             sms(1),
@@ -111,22 +111,22 @@ def test_a_row_past_its_expiry_does_not_count(table):
     assert row is not None
     row.expires = int(timestamps.now().timestamp()) + 60
     row.save()
-    assert set(messages.existing_of([row])) == {"m1"}
+    assert set(messages.get_existing([row])) == {"m1"}
     row.expires -= 120
     row.save()
-    assert messages.existing_of([row]) == {}
+    assert messages.get_existing([row]) == {}
 
 
 @pytest.mark.parametrize("most_items, most_bytes", [(3, 10**9), (100, 3000), (1, 1)])
 def test_parts_are_of_legal_size_and_in_order(most_items, most_bytes):
     rows = [messages.Row(f"r{n}", "row", kind="ä" * 250 * (n % 4)) for n in range(40)]
-    parts = list(batches.cut_by_bytes(rows, most_items, most_bytes))
+    parts = list(batches.chunk_rows(rows, most_items, most_bytes))
     assert [row for part in parts for row in part] == rows
     for part in parts:
         size = sum(len(str(row.serialize()["kind"]["S"]).encode()) for row in part)
         assert len(part) <= most_items
         assert len(part) == 1 or size <= most_bytes
     items = [row.serialize() for row in rows]
-    assert [len(part) for part in batches.cut_by_bytes(items, most_items, most_bytes)] == [
+    assert [len(part) for part in batches.chunk_rows(items, most_items, most_bytes)] == [
         len(part) for part in parts
     ]

@@ -14,9 +14,9 @@ from skycore import timestamps
 from skycore.client.errors import Refused
 from skycore.problems import Problem
 from skycore.receiving import publish as publishing
-from skycore.sending.delivery import CALL_SECONDS
+from skycore.sending.delivery import MIN_CALL_SECONDS
 from skycore.sending.dispatch import dispatch
-from skycore.sending.rate_limit import Gate
+from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import send
 from skycore.table import messages, opt_outs
 from tests.unit.receiving.test_publish import arrive, receipt, retry, tell
@@ -49,9 +49,9 @@ def test_what_a_slow_table_leaves_no_time_for_is_told_later(table, outside, monk
         nonlocal now
         now += 1
 
-    monkeypatch.setattr(publishing, "learn", slow)
+    monkeypatch.setattr(publishing, "record_opt_outs", slow)
     assert tell(table) == []
-    in_time = int(publishing.TELLING_SECONDS) + 1
+    in_time = int(publishing.APPLY_BUDGET_SECONDS) + 1
     assert (len(outside.published), len(outside.queued)) == (in_time, 30 - in_time)
 
 
@@ -105,7 +105,9 @@ def test_a_write_without_an_answer_is_no_refused_condition(table, operation):
     table.before = silent
     write = {
         "PutItem": lambda: messages.create(row),
-        "UpdateItem": lambda: messages.move("m", "sending", moment=timestamps.now(), own=True),
+        "UpdateItem": lambda: messages.transition(
+            "m", "sending", moment=timestamps.now(), own=True
+        ),
     }
     with pytest.raises((UpdateError, PutError)):
         write[operation]()
@@ -130,7 +132,7 @@ class TestSending:
     def test_a_refusal_stands_though_its_opt_out_could_not_be_noted(
         self, line, skycore, monkeypatch
     ):
-        monkeypatch.setattr(opt_outs, "stop", out)
+        monkeypatch.setattr(opt_outs, "record_opt_out", out)
         skycore.outcome = Refused("E114")
         with pytest.raises(Problem) as first:
             post(line, key="k")
@@ -141,17 +143,17 @@ class TestSending:
         self, line, queue, monkeypatch
     ):
         message_id = queued()
-        monkeypatch.setattr(Gate, "enter_many", out)
+        monkeypatch.setattr(RateLimiter, "acquire_batch", out)
         assert deliver(line, message_id) == ["q"]
         assert status(message_id) == "queued"
 
     def test_what_a_slow_table_leaves_no_time_for_is_not_sent(self, line, queue, skycore):
-        message_id, late = queued(), time.monotonic() + CALL_SECONDS - 1
+        message_id, late = queued(), time.monotonic() + MIN_CALL_SECONDS - 1
         body = {"q": json.dumps({"message_id": message_id})}
-        assert dispatch(body, line=line, queues=QUEUES, deadline=late) == ["q"]
+        assert dispatch(body, context=line, queues=QUEUES, deadline=late) == ["q"]
         assert status(message_id) == "queued"
         with pytest.raises(Problem) as refused:
-            send({**SMS}, caller="arn", key="k", rules=RULES, line=line, deadline=late)
+            send({**SMS}, caller="arn", key="k", policy=RULES, context=line, deadline=late)
         assert (refused.value.code, refused.value.retryable) == ("skycore_unreachable", True)
         assert skycore.calls == 0
         assert post(line, key="k").status == 201
@@ -165,7 +167,7 @@ class TestSending:
             return {} if tries < 4 else real(**call)
 
         monkeypatch.setattr(outside, "send_message_batch", sometimes)
-        monkeypatch.setattr(messages, "move", out)
+        monkeypatch.setattr(messages, "transition", out)
         sent = post(line, key="k")
         assert sent.status == 201
         (note,) = (json.loads(body)["mend"] for body in outside.queued)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.sending.idempotency import fingerprint, message_id, valid_key
+from skycore.sending.idempotency import fingerprint, is_valid_key, message_id
 
 
 def test_a_key_belongs_to_its_caller():
@@ -42,7 +42,7 @@ def test_ids_do_not_collide_across_the_border_of_caller_and_key(a, b, c, d):
     ],
 )
 def test_a_key_is_1_to_255_printable_characters(key, valid):
-    assert valid_key(key) is valid
+    assert is_valid_key(key) is valid
 
 
 JSON = st.recursive(

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from skycore import timestamps
-from skycore.sending.delivery import Line
+from skycore.sending.delivery import SendContext
 from skycore.sending.dispatch import dispatch
-from skycore.sending.rate_limit import Gate
+from skycore.sending.rate_limit import RateLimiter
 from skycore.table.limiter import Limiter
 from skycore.table.limits import Granted, Limits
 from tests.template.conftest import Template
@@ -83,13 +83,13 @@ class Rounds:
         before()
         self.rounds += 1
         limiter = Limiter(self._clock.milliseconds, self._clock.sleep)
-        line = Line(
+        line = SendContext(
             skycore=self.calls,  # type: ignore[arg-type]
-            gate=Gate(limits, limiter),
-            mend_queue=QUEUES.send,
+            rate_limiter=RateLimiter(limits, limiter),
+            repair_queue=QUEUES.send,
             days=90,
         )
-        failed = dispatch({"q": body}, line=line, queues=QUEUES, deadline=time.monotonic() + 25)
+        failed = dispatch({"q": body}, context=line, queues=QUEUES, deadline=time.monotonic() + 25)
         assert failed == []
         return True
 

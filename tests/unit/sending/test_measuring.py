@@ -15,10 +15,10 @@ from skycore.problems import Problem
 from skycore.receiving.ack import acknowledge
 from skycore.receiving.store import store
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.delivery import Line
-from skycore.sending.dispatch import MOST_TRIES, Queues, dispatch
+from skycore.sending.delivery import SendContext
+from skycore.sending.dispatch import MAX_TRIES, Queues, dispatch
 from skycore.sending.enqueue import enqueue
-from skycore.sending.rate_limit import Gate
+from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.sweep import sweep
 from skycore.table import messages, opt_outs
 from skycore.table.limits import Limits
@@ -39,8 +39,10 @@ def skycore() -> Skycore:
 
 
 @pytest.fixture
-def line(skycore: Skycore, table) -> Line:
-    return Line(skycore=skycore, gate=Gate(Limits()), mend_queue="send", days=90)  # type: ignore[arg-type]
+def line(skycore: Skycore, table) -> SendContext:
+    return SendContext(
+        skycore=skycore, rate_limiter=RateLimiter(Limits()), repair_queue="send", days=90
+    )  # type: ignore[arg-type]
 
 
 def counted() -> dict[Any, float]:
@@ -94,7 +96,7 @@ def test_no_key_is_answered_with_the_command_that_sets_one(line, skycore):
 
 
 def test_what_was_refused_before_the_call(line):
-    opt_outs.stop(TO, "60856", timestamps.now(), "N211")
+    opt_outs.record_opt_out(TO, "60856", timestamps.now(), "N211")
     with pytest.raises(Problem):
         post(line)
     with pytest.raises(Problem):
@@ -110,8 +112,8 @@ def test_an_answer_given_again_is_not_counted_again(line):
 
 
 def test_the_limits(skycore, table):
-    gate = Gate(Limits(per_day=2, priority_share=0))
-    limited = Line(skycore=skycore, gate=gate, mend_queue="send", days=90)  # type: ignore[arg-type]
+    gate = RateLimiter(Limits(per_day=2, priority_share=0))
+    limited = SendContext(skycore=skycore, rate_limiter=gate, repair_queue="send", days=90)  # type: ignore[arg-type]
     post(limited)
     assert values("DayAllowance") == [50]
     assert values("MinuteAllowance") == []
@@ -130,14 +132,14 @@ def queue(outside, monkeypatch):
 
 
 def queued(**fields: Any) -> str:
-    sent = enqueue({**SMS, **fields}, caller="arn", key="k", queue_url="send", rules=RULES)
+    sent = enqueue({**SMS, **fields}, caller="arn", key="k", queue_url="send", policy=RULES)
     message_id: str = sent.body["message_id"]
     return message_id
 
 
-def run(line: Line, message_id: str) -> None:
+def run(line: SendContext, message_id: str) -> None:
     body = json.dumps({"message_id": message_id})
-    assert dispatch({"q": body}, line=line, queues=QUEUES, deadline=time.monotonic() + 25) == []
+    assert dispatch({"q": body}, context=line, queues=QUEUES, deadline=time.monotonic() + 25) == []
 
 
 def test_a_queued_message(queue, line):
@@ -152,18 +154,18 @@ def test_a_queued_message_that_is_set_aside(queue, line, skycore):
     message_id = queued()
     counted()
     skycore.outcome = NotSent("no connection")
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         row = messages.get(message_id)
         row.update([messages.MessageRow.not_before.remove()])
         run(line, message_id)
     found = counted()
-    assert found[("Rejected", "unreachable")] == MOST_TRIES
+    assert found[("Rejected", "unreachable")] == MAX_TRIES
     assert found["SetAside"] == 1
 
 
 def test_a_batch(queue, line):
     body = {"messages": [SMS, {**SMS, "to": "?"}, SMS]}
-    enqueue_batch(body, caller="arn", key=None, queue_url="send", rules=RULES)
+    enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=RULES)
     assert counted() == {"Queued": 2, ("Rejected", "request"): 1}
 
 

@@ -45,13 +45,13 @@ def left(shortcode: str) -> bytes:
 def test_a_sender_is_told_by_its_digits(table, outside, body, told, asked):
     arrive(body(told))
     assert tell(table) == []
-    assert opt_outs.suppressed([(TO, asked), (TO, "60857")]) == {(TO, asked)}
+    assert opt_outs.opted_out([(TO, asked), (TO, "60857")]) == {(TO, asked)}
 
 
 def test_a_number_is_told_by_its_digits(table, outside):
     arrive(stop("60856", f"+{TO}"))
     tell(table)
-    assert opt_outs.suppressed([(TO, "60856")]) == {(TO, "60856")}
+    assert opt_outs.opted_out([(TO, "60856")]) == {(TO, "60856")}
 
 
 @pytest.mark.parametrize("body", [stop, left], ids=["STOP", "N302"])
@@ -87,4 +87,4 @@ def test_an_opt_out_that_could_not_be_noted_now_is_noted_later(table, outside):
     table.before = lambda *_: None
     assert retry(outside) == []
     assert len(outside.published) == 1
-    assert opt_outs.suppressed([(TO, "60856")]) == {(TO, "60856")}
+    assert opt_outs.opted_out([(TO, "60856")]) == {(TO, "60856")}

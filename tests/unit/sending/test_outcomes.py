@@ -14,7 +14,14 @@ from skycore import timestamps
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.sending import outcomes
-from skycore.sending.outcomes import LARGEST_REQUEST, accept, mend, note_recipients, settle
+from skycore.sending.new_messages import MAX_REQUEST_BYTES, new_message
+from skycore.sending.outcomes import (
+    Outcome,
+    apply_outcome,
+    record_accepted,
+    record_outcome,
+    record_recipients,
+)
 from skycore.table import messages
 from tests.unit.table.fake_dynamodb import error
 
@@ -54,7 +61,7 @@ def reply(count: int) -> Reply:
 
 
 def finish(row, told: Reply, deadline: float = math.inf) -> dict[str, Any]:
-    return accept(row, told, days=90, mend_queue="send", deadline=deadline)
+    return record_accepted(row, told, days=90, repair_queue="send", deadline=deadline)
 
 
 def found(message_id: str) -> messages.MessageRow:
@@ -65,7 +72,7 @@ def found(message_id: str) -> messages.MessageRow:
 
 def mend_all(notes: list[str]) -> None:
     for body in notes:
-        mend(json.loads(body)["mend"], 90)
+        apply_outcome(Outcome.from_json(json.loads(body)["mend"]), 90)
 
 
 OUTCOMES = [
@@ -81,10 +88,10 @@ OUTCOMES = [
 def test_a_recipients_row_says_what_came_of_it(row, told, status, code):
     body = finish(row, Reply(ACTION, {"subscribers": [{"to": "1", **told}, {"to": "2"}]}))
     child = found("m1-1")
-    assert (child.status, child.news, child.code, child.parent) == (status, status, code, "m1")
+    assert (child.status, child.outbox, child.code, child.parent) == (status, status, code, "m1")
     assert child.tracking_id == told.get("tracking_id")
     assert [one["status"] for one in body["recipients"]] == [status, "unknown"]
-    pointer = messages.pointers(["T"])
+    pointer = messages.messages_by_tracking_id(["T"])
     assert {id_: one.message_id for id_, one in pointer.items()} == (
         {"T": "m1-1"} if "tracking_id" in told else {}
     )
@@ -119,7 +126,7 @@ def test_what_the_deadline_leaves_goes_into_notes_that_fit(row, notes, table):
 
 def test_a_deadline_between_parts_writes_the_first_ones(row, notes, monkeypatch):
     now = time.monotonic()
-    real = outcomes.mend
+    real = outcomes.apply_outcome
     monkeypatch.setattr(outcomes.time, "monotonic", lambda: now)
 
     def slow(note: Any, days: int) -> None:
@@ -127,7 +134,7 @@ def test_a_deadline_between_parts_writes_the_first_ones(row, notes, monkeypatch)
         real(note, days)
         now += 1
 
-    monkeypatch.setattr(outcomes, "mend", slow)
+    monkeypatch.setattr(outcomes, "apply_outcome", slow)
     finish(row, reply(500), deadline=now + 2.5)
     assert messages.get("m1-200") is not None
     assert messages.get("m1-201") is None
@@ -138,7 +145,7 @@ def test_a_deadline_between_parts_writes_the_first_ones(row, notes, monkeypatch)
 def test_a_receipt_before_the_note_is_not_undone(row, notes):
     finish(row, reply(2), deadline=PAST)
     mend_all(notes)
-    messages.move("m1-1", "delivered", moment=timestamps.now(), own=False)
+    messages.transition("m1-1", "delivered", moment=timestamps.now(), own=False)
     mend_all(notes)
     assert found("m1-1").status == "delivered"
 
@@ -177,8 +184,8 @@ def test_the_note_of_a_large_answer_fits_too(row, notes, table):
 
 def test_recipients_of_a_refused_message(row, notes):
     told = Reply(ACTION, {"subscribers": [{"to": "1", "error_code": "E114"}]})
-    settle(row, Problem("skycore_rejected", "no"), days=90, mend_queue="send")
-    note_recipients(row, told, days=90, mend_queue="send")
+    record_outcome(row, Problem("skycore_rejected", "no"), days=90, repair_queue="send")
+    record_recipients(row, told, days=90, repair_queue="send")
     assert (found("m1").status, found("m1-1").status) == ("rejected", "rejected")
     assert notes == []
 
@@ -201,12 +208,27 @@ def test_a_request_that_fits_into_no_row_is_refused():
     assert action is not None
     draft = Draft(action, {})
     with pytest.raises(Problem) as caught:
-        outcomes.new_message(
+        new_message(
             draft,
             "queued",
             message_id="m",
             body={},
             days=90,
-            request=bytes(LARGEST_REQUEST + 1),
+            request=bytes(MAX_REQUEST_BYTES + 1),
         )
     assert (caught.value.code, caught.value.status) == ("too_large", 413)
+
+
+def test_an_outcome_survives_the_queue_and_is_read_in_the_form_of_the_previous_release(row):
+    outcome = Outcome.of(row, status="accepted", tracking_id="T", answer=b"\x00\xff", action="a")
+    assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
+    earlier = {
+        "message_id": "m1",
+        "attempt": "a1",
+        "client_reference": "ref",
+        "at": timestamps.to_key(outcome.at),
+        "status": "accepted",
+        "tracking_id": "T",
+        "answer": "AP8=",
+    }
+    assert Outcome.from_json(earlier) == Outcome.from_json(outcome.to_json() | {"action": None})

@@ -15,11 +15,11 @@ from skycore.problems import Problem
 from skycore.queries.messages import cancel, get_message
 from skycore.sending import dispatch as dispatching
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.dispatch import BACKOFF, MOST_TRIES, dispatch
+from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
 from skycore.sending.enqueue import enqueue
-from skycore.sending.outcomes import LONGEST_WAIT
-from skycore.sending.rate_limit import Gate
-from skycore.sending.validation import Rules
+from skycore.sending.new_messages import MAX_QUEUED
+from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.validation import SendPolicy
 from skycore.table import keys, messages
 from skycore.table.limits import Wait
 from tests.unit.sending.test_sending import (
@@ -37,7 +37,7 @@ from tests.unit.sending.test_sending import (
 )
 
 if TYPE_CHECKING:
-    from skycore.sending.delivery import Line
+    from skycore.sending.delivery import SendContext
 
 __all__ = ["line", "queue", "skycore"]
 pytestmark = pytest.mark.usefixtures("table", "outside")
@@ -71,12 +71,12 @@ def steps(message_id: str) -> list[str]:
     return [step.split(" ")[1] for step in found(message_id).steps]
 
 
-def give(line: Line, body: str) -> None:
+def give(line: SendContext, body: str) -> None:
     deadline = time.monotonic() + 25
-    assert dispatch({"q": body}, line=line, queues=QUEUES, deadline=deadline) == []
+    assert dispatch({"q": body}, context=line, queues=QUEUES, deadline=deadline) == []
 
 
-def try_until_set_aside(line: Line, message_id: str, queue: list[Any], clock: Clock) -> str:
+def try_until_set_aside(line: SendContext, message_id: str, queue: list[Any], clock: Clock) -> str:
     """Follows the copies of a message whose calls all fail; what the dead-letter queue got."""
     body = json.dumps({"message_id": message_id})
     for wait in BACKOFF:
@@ -105,7 +105,7 @@ def test_five_failed_calls_end_it_and_say_why(line, skycore, queue, clock, table
     skycore.outcome = reason
     try_until_set_aside(line, message_id, queue, clock)
     row = found(message_id)
-    assert (row.status, row.news, row.code) == ("rejected", "rejected", code)
+    assert (row.status, row.outbox, row.code) == ("rejected", "rejected", code)
     assert row.detail is not None
     assert row.detail.startswith("5 calls failed and nothing was sent")
     assert steps(message_id)[-1] == "rejected"
@@ -148,7 +148,7 @@ def test_moved_back_it_is_tried_again_five_times_and_sent_once(line, skycore, qu
     for wait in BACKOFF[:-1]:
         clock.pass_(seconds=wait + 1)
         give(line, queue[-1][1])
-    assert (status(message_id), found(message_id).tries) == ("queued", MOST_TRIES - 1)
+    assert (status(message_id), found(message_id).tries) == ("queued", MAX_TRIES - 1)
     clock.pass_(seconds=BACKOFF[-1] + 1)
     skycore.outcome = None
     give(line, queue[-1][1])
@@ -175,9 +175,11 @@ def test_moved_back_it_is_sent_though_the_tables_answer_was_lost(
     skycore.outcome = NotSent("refused")
     dead = try_until_set_aside(line, message_id, queue, clock)
     skycore.outcome = None
-    revive = dispatching.queue_transitions.revive
+    revive = dispatching.queue_transitions.requeue_dead_letter
     monkeypatch.setattr(
-        dispatching.queue_transitions, "revive", lambda *given: revive(*given) and False
+        dispatching.queue_transitions,
+        "requeue_dead_letter",
+        lambda *given: revive(*given) and False,
     )
     give(line, dead)
     assert (status(message_id), skycore.calls) == ("accepted", 1)
@@ -189,7 +191,7 @@ def test_moved_back_it_waits_for_a_limit_like_any_other(line, skycore, queue, cl
     dead = try_until_set_aside(line, message_id, queue, clock)
     skycore.outcome = None
     with monkeypatch.context() as patched:
-        patched.setattr(Gate, "enter_many", lambda *_: Wait(0, "minute", 60))
+        patched.setattr(RateLimiter, "acquire_batch", lambda *_: Wait(0, "minute", 60))
         give(line, dead)
     assert (status(message_id), queue[-1][0]) == ("queued", "send")
     give(line, queue[-1][1])
@@ -234,7 +236,7 @@ def test_what_never_reached_the_queue_is_queued_again_once(line, skycore, queue,
 
 def test_what_waits_for_a_limit_is_not_queued_again(line, queue, clock, monkeypatch):
     message_id = queued()
-    monkeypatch.setattr(Gate, "enter_many", lambda *_: Wait(0, "day", 900))
+    monkeypatch.setattr(RateLimiter, "acquire_batch", lambda *_: Wait(0, "day", 900))
     deliver(line, message_id)
     updates = len(queue)
     assert updates == 1
@@ -247,15 +249,15 @@ def test_what_waits_for_a_limit_is_not_queued_again(line, queue, clock, monkeypa
 def test_what_the_queue_lost_ends_after_a_fortnight(line, queue, clock, monkeypatch, seen):
     message_id = queued()
     if seen:
-        monkeypatch.setattr(Gate, "enter_many", lambda *_: Wait(0, "day", 900))
+        monkeypatch.setattr(RateLimiter, "acquire_batch", lambda *_: Wait(0, "day", 900))
         deliver(line, message_id)
-    clock.moment += LONGEST_WAIT - timedelta(seconds=5)
+    clock.moment += MAX_QUEUED - timedelta(seconds=5)
     assert swept()["expired"] == 0
     assert status(message_id) == "queued"
     clock.pass_(seconds=10)
     assert get_message(message_id)["status"] == "expired"
     swept()
-    assert (status(message_id), found(message_id).news) == ("expired", "expired")
+    assert (status(message_id), found(message_id).outbox) == ("expired", "expired")
 
 
 def test_a_late_one_is_found_though_sweep_was_down_for_hours(queue, clock):
@@ -276,7 +278,7 @@ def test_sweep_reads_no_row_that_need_not_be_looked_at(table, clock):
 
 def test_every_queued_row_is_listed_where_sweep_looks(line, skycore, queue, clock):
     message_id = queued()
-    assert found(message_id).state in set(keys.unseen_partitions())
+    assert found(message_id).state in set(keys.undispatched_partitions())
     skycore.outcome = NotSent("refused")
     deliver(line, message_id)
     row = found(message_id)
@@ -289,22 +291,22 @@ def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line):
 
 
 def test_a_refused_message_leaves_no_row_behind_wherever_it_dies(table, monkeypatch):
-    abroad = Rules.of("US", "44", 90)
+    abroad = SendPolicy.of("US", "44", 90)
     with pytest.raises(Problem, match="country_not_allowed"):
-        enqueue(SMS, caller="arn", key="k", queue_url="send", rules=abroad)
+        enqueue(SMS, caller="arn", key="k", queue_url="send", policy=abroad)
     assert table.calls["PutItem"] == 0
-    waiting = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
-    again = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=abroad)
+    waiting = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=RULES)
+    again = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=abroad)
     assert (again.replayed, again.body) == (True, waiting.body)
 
 
 def test_a_repeat_while_the_queue_is_out_does_not_say_that_nothing_will_be_sent(outside):
-    first = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
+    first = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=RULES)
     body = {"messages": [SMS]}
-    told = enqueue_batch(body, caller="arn", key="b", queue_url="send", rules=RULES).body
+    told = enqueue_batch(body, caller="arn", key="b", queue_url="send", policy=RULES).body
     outside.queue_is_out = True
-    again = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
+    again = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=RULES)
     assert (again.status, again.replayed, again.body) == (202, True, first.body)
-    again = enqueue_batch(body, caller="arn", key="b", queue_url="send", rules=RULES)
+    again = enqueue_batch(body, caller="arn", key="b", queue_url="send", policy=RULES)
     assert again.replayed
     assert again.body == told

@@ -96,7 +96,7 @@ class Account:
         )
         return dict(self.table.calls + self.others - before)
 
-    def news(self) -> list[dict[str, Any]]:
+    def outbox(self) -> list[dict[str, Any]]:
         """The stream's records since the last time, as the template's filter lets them through."""
         records, self.told = self.table.stream[self.told :], len(self.table.stream)
         return [
@@ -144,7 +144,7 @@ def account(app, table, monkeypatch):
     monkeypatch.setattr(api, "exchange", exchange)
     apps = [app(verb) for verb in VERBS]
     cached = [one.settings for one in apps] + [apps[0].secret]
-    cached += [delivery.line_settings, delivery.line, delivery.client]
+    cached += [delivery.send_settings, delivery.send_context, delivery.skycore_client]
     for one in cached:
         one.cache_clear()
     yield known
@@ -183,12 +183,12 @@ def test_a_message_and_its_receipts(account):
     for number in range(1, 10):
         asked = account.requests("send", message(number))
     assert asked == STATED["send, a message"]
-    accepted = account.news()
+    accepted = account.outbox()
     assert len(accepted) == 10
     asked = account.requests("publish", {"Records": accepted})
     assert asked == STATED["publish, 10 accepted messages"]
     account.requests("store", queue_event([receipt(number) for number in range(10)]))
-    told = account.news()
+    told = account.outbox()
     assert len(told) == 10
     asked = account.requests("publish", {"Records": told})
     assert asked == STATED["publish, 10 receipts of known messages"]

@@ -14,19 +14,19 @@ from skycore.client.errors import NotSent, OutcomeUnknown, Refused
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.queries.messages import cancel
-from skycore.sending.delivery import Line
+from skycore.sending.delivery import SendContext
 from skycore.sending.dispatch import Queues, dispatch
 from skycore.sending.enqueue import enqueue
-from skycore.sending.rate_limit import Gate
+from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import send
 from skycore.sending.sweep import sweep
-from skycore.sending.validation import Rules
+from skycore.sending.validation import SendPolicy
 from skycore.table import messages, opt_outs
 from skycore.table import queue_transitions as queued_rows
 from skycore.table.limits import Limits
 from tests.unit.table.fake_dynamodb import error
 
-RULES = Rules.of("US", "", 90)
+RULES = SendPolicy.of("US", "", 90)
 QUEUES = Queues("send", "dead")
 TO = "17743199144"
 SMS = {"to": f"+{TO}", "from": "60856", "text": "Hello"}
@@ -54,8 +54,10 @@ def skycore() -> Skycore:
 
 
 @pytest.fixture
-def line(skycore: Skycore) -> Line:
-    return Line(skycore=skycore, gate=Gate(Limits()), mend_queue="send", days=90)  # type: ignore[arg-type]
+def line(skycore: Skycore) -> SendContext:
+    return SendContext(
+        skycore=skycore, rate_limiter=RateLimiter(Limits()), repair_queue="send", days=90
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -70,25 +72,25 @@ def queue(outside, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]
     return sent
 
 
-def post(line: Line, key: str | None = None, **fields: Any):
+def post(line: SendContext, key: str | None = None, **fields: Any):
     return send(
         {**SMS, **fields},
         caller="arn",
         key=key,
-        rules=RULES,
-        line=line,
+        policy=RULES,
+        context=line,
         deadline=time.monotonic() + 25,
     )
 
 
 def queued(key: str | None = None, **fields: Any) -> str:
-    sent = enqueue({**SMS, **fields}, caller="arn", key=key, queue_url="send", rules=RULES)
+    sent = enqueue({**SMS, **fields}, caller="arn", key=key, queue_url="send", policy=RULES)
     return str(sent.body["message_id"])
 
 
-def deliver(line: Line, message_id: str) -> list[str]:
+def deliver(line: SendContext, message_id: str) -> list[str]:
     body = json.dumps({"message_id": message_id})
-    return dispatch({"q": body}, line=line, queues=QUEUES, deadline=time.monotonic() + 25)
+    return dispatch({"q": body}, context=line, queues=QUEUES, deadline=time.monotonic() + 25)
 
 
 def swept() -> dict[str, int]:
@@ -96,7 +98,7 @@ def swept() -> dict[str, int]:
 
 
 def stop(moment=None) -> None:
-    opt_outs.stop(TO, "60856", moment or timestamps.now(), "N211")
+    opt_outs.record_opt_out(TO, "60856", moment or timestamps.now(), "N211")
 
 
 def status(message_id: str) -> str:
@@ -122,7 +124,7 @@ class TestSend:
             raise TimeoutError("the limiter's item")
 
         with monkeypatch.context() as patched:
-            patched.setattr(Gate, "enter", out)
+            patched.setattr(RateLimiter, "acquire", out)
             with pytest.raises(TimeoutError):
                 post(line, key="k")
         assert post(line, key="k").status == 201
@@ -147,7 +149,7 @@ class TestSend:
 
     def test_a_stop_towards_the_sender_and_all_has_one_confirmation(self, line):
         stop()
-        opt_outs.stop(TO, None, timestamps.now(), "E114")
+        opt_outs.record_opt_out(TO, None, timestamps.now(), "E114")
         assert post(line, opt_out_confirmation=True).status == 201
         with pytest.raises(Problem, match="recipient_opted_out"):
             post(line, opt_out_confirmation=True)
@@ -188,8 +190,8 @@ class TestSend:
         body = {"action": "sendMessageBySubscriberRef", "subscriber_ref": "s", "text": "Hello"}
         body["campaign_ref"] = "club"
         deadline = time.monotonic() + 25
-        send(body, caller="arn", key=None, rules=RULES, line=line, deadline=deadline)
-        stopped = opt_outs.suppressed([(TO, "60856"), ("17743199145", "60856")])
+        send(body, caller="arn", key=None, policy=RULES, context=line, deadline=deadline)
+        stopped = opt_outs.opted_out([(TO, "60856"), ("17743199145", "60856")])
         assert stopped == {(TO, "60856")}
 
     def test_an_unknown_outcome_is_never_tried_again(self, line, skycore):
@@ -209,7 +211,7 @@ class TestQueued:
         message_id = queued(key="k")
         assert deliver(line, message_id) == []
         stop()
-        again = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
+        again = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=RULES)
         assert (again.status, again.replayed) == (202, True)
         assert skycore.calls == 1
 
@@ -240,7 +242,7 @@ class TestQueued:
         bodies = {str(n): body for n in range(5)}
         for _ in range(3):
             deadline = time.monotonic() + 25
-            assert dispatch(bodies, line=line, queues=QUEUES, deadline=deadline) == []
+            assert dispatch(bodies, context=line, queues=QUEUES, deadline=deadline) == []
         assert skycore.calls == 1
 
     def test_waiting_for_a_limit_is_no_try_and_leaves_no_line(
@@ -272,7 +274,7 @@ class TestQueued:
         waiting = queued()
         row = messages.get(queued())
         assert row is not None
-        assert queued_rows.take(row, "attempt", timestamps.now())
+        assert queued_rows.claim(row, "attempt", timestamps.now())
         later = timestamps.now() + timedelta(seconds=40)
         monkeypatch.setattr(timestamps, "now", lambda: later)
         assert swept() == {"unknown": 1, "expired": 1, "queued_again": 0}
@@ -294,7 +296,7 @@ class TestQueued:
         def no_answer(*, Entries: list[Any], **_: Any) -> None:  # noqa: N803
             row = messages.get(json.loads(Entries[0]["MessageBody"])["message_id"])
             if row is not None and row.status == "queued":
-                queued_rows.take(row, "dispatch", timestamps.now())
+                queued_rows.claim(row, "dispatch", timestamps.now())
             raise error("InternalError", "SendMessageBatch")
 
         monkeypatch.setattr(outside, "send_message_batch", no_answer)
@@ -305,7 +307,7 @@ class TestQueued:
 
         def out(**_: Any) -> None:
             monkeypatch.setattr(outside, "send_message_batch", take)
-            again = enqueue(SMS, caller="arn", key="k", queue_url="send", rules=RULES)
+            again = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=RULES)
             assert (again.status, again.replayed) == (202, True)
             monkeypatch.setattr(outside, "send_message_batch", out)
             raise error("InternalError", "SendMessageBatch")

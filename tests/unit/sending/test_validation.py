@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from skycore.problems import Problem
-from skycore.sending.validation import Rules, check_new, compose
+from skycore.sending.validation import SendPolicy, check_sendable, parse_message
 
-RULES = Rules.of("US", "", 90)
+RULES = SendPolicy.of("US", "", 90)
 SMS = {"to": "+1 774-319-9144", "from": "60856", "text": "Hello"}
 
 
-def refused(body: dict, rules: Rules = RULES) -> Problem:
+def refused(body: dict, rules: SendPolicy = RULES) -> Problem:
     with pytest.raises(Problem) as problem:
-        compose(body, rules)
+        parse_message(body, rules)
     return problem.value
 
 
@@ -24,13 +24,13 @@ def fields(problem: Problem) -> list[str]:
 
 
 def test_the_default_action_is_sendsms_in_any_case():
-    assert compose(SMS, RULES).action.name == "sendSMS"
-    assert compose({**SMS, "action": "SENDsms"}, RULES).action.name == "sendSMS"
+    assert parse_message(SMS, RULES).action.name == "sendSMS"
+    assert parse_message({**SMS, "action": "SENDsms"}, RULES).action.name == "sendSMS"
 
 
 def test_what_is_ours_does_not_reach_skycore():
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    draft = compose(
+    draft = parse_message(
         {
             **SMS,
             "client_reference": "r",
@@ -85,19 +85,19 @@ def test_an_unknown_action():
     ],
 )
 def test_countries(countries, to, allowed):
-    rules = Rules.of("US", countries, 90)
-    draft = compose({**SMS, "to": to}, rules)
+    rules = SendPolicy.of("US", countries, 90)
+    draft = parse_message({**SMS, "to": to}, rules)
     if allowed:
-        check_new(draft, rules)
+        check_sendable(draft, rules)
     else:
         with pytest.raises(Problem) as problem:
-            check_new(draft, rules)
+            check_sendable(draft, rules)
         assert problem.value.code == "country_not_allowed"
 
 
 def test_a_message_that_would_be_late_is_no_new_message():
     # A repeat of one that was sent in time is: it gets the answer that was kept.
-    draft = compose({**SMS, "expires_at": "2020-01-01T00:00:00Z"}, RULES)
+    draft = parse_message({**SMS, "expires_at": "2020-01-01T00:00:00Z"}, RULES)
     with pytest.raises(Problem) as problem:
-        check_new(draft, RULES)
+        check_sendable(draft, RULES)
     assert fields(problem.value) == ["expires_at"]

@@ -32,7 +32,7 @@ def test_what_was_not_processed_is_tried_again(table):
 def test_what_is_never_processed_is_handed_back(table):
     table.unprocessed = lambda operation, _: 1 if operation == "BatchWriteItem" else 0
     assert batches.put_all(rows(30)) == {key(24), key(29)}
-    assert table.calls["BatchWriteItem"] == 2 * batches.ROUNDS
+    assert table.calls["BatchWriteItem"] == 2 * batches.MAX_ATTEMPTS
     assert len(table.items) == 28
 
 

@@ -25,7 +25,7 @@ BODY = (
 
 def event(minutes: float) -> Event:
     (one,) = read_postback(BODY, START + timedelta(minutes=minutes))
-    assert not one.dated
+    assert not one.has_own_identity
     return one
 
 

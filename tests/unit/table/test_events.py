@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skycore.postbacks.event import cloudevent
+from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback
 from skycore.table import events, keys
 from tests.unit.table.fake_dynamodb import size_of
@@ -36,7 +36,7 @@ def test_an_event_is_read_as_it_was_stored(table, name):
         stored = events.get(event.id)
         assert stored is not None
         assert stored.raw == BODIES[name]
-        assert cloudevent(stored.event, source="urn:x", raw=BODIES[name]) == cloudevent(
+        assert build_event(stored.event, source="urn:x", raw=BODIES[name]) == build_event(
             event, source="urn:x", raw=BODIES[name]
         )
         assert (stored.event.received_at, stored.event.tracking_id) == (ARRIVED, event.tracking_id)
@@ -61,7 +61,7 @@ def test_one_body_of_many_notifications_is_kept_once(table):
     assert len(store(body)) == 300
     assert len(table.of_kind("raw")) == 1
     rows = [key for key, item in table.items.items() if item["kind"]["S"] == "event"]
-    assert {stored.raw for stored in events.by_keys(rows).values()} == {body}
+    assert {stored.raw for stored in events.get_by_keys(rows).values()} == {body}
 
 
 def noise(count: int, alphabet: str) -> str:
@@ -124,4 +124,4 @@ def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table):
         stored = events.get(event.id)
         assert stored is not None
         assert stored.event.tracking_id == tracking_id
-        assert [one.id for one in events.of_tracking_id(tracking_id)] == [event.id]
+        assert [one.id for one in events.by_tracking_id(tracking_id)] == [event.id]

@@ -12,7 +12,7 @@ from pynamodb.connection.base import Connection
 
 from skycore.table import keys, pagination
 from skycore.table.models import Row
-from skycore.table.pagination import Place, Span
+from skycore.table.pagination import Cursor, TimeRange
 from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 10, 41, tzinfo=UTC)
 NUMBER = "17743199144"
 INDEXES: dict[str, tuple] = {
-    "number": (Row.by_number, pagination.months_of(NUMBER)),
-    "day": (Row.by_day, pagination.days),
-    "state": (Row.by_state, pagination.all_time("unparsed")),
+    "number": (Row.by_number, pagination.by_month(NUMBER)),
+    "day": (Row.by_day, pagination.by_day),
+    "state": (Row.by_state, pagination.unbounded("unparsed")),
 }
 HOURS = st.sampled_from([0, 0, 0, 1, 5, 20, 24, 30, 24 * 20, 24 * 40])  # many at one moment
 
@@ -45,15 +45,15 @@ def put(pk: str, sk: str, moment: datetime, kind: str = "event") -> None:
         number=keys.number_partition(NUMBER, moment),
         day=keys.day_partition(sk, moment),
         state="state#unparsed",
-        at=keys.at(kind, moment),
+        at=keys.index_sort_key(kind, moment),
     ).save()
 
 
-def all_pages(index: str, limit: int, days: int = 90, place: Place | None = None) -> list[list]:
+def all_pages(index: str, limit: int, days: int = 90, place: Cursor | None = None) -> list[list]:
     pages = []
     while True:
-        span = Span("event", NOW - timedelta(days=days), NOW, place)
-        found, place = pagination.page(*INDEXES[index], span, limit)
+        span = TimeRange("event", NOW - timedelta(days=days), NOW, place)
+        found, place = pagination.query_page(*INDEXES[index], span, limit)
         assert len(found) <= limit
         pages.append(found)
         if place is None:
@@ -73,10 +73,10 @@ def test_each_row_once_newest_first(fresh, rows, limit, index):
         moment = NOW - timedelta(hours=hours)
         put(f"p{pk}-{hours}", f"s{sk}", moment)
         put(f"p{pk}-{hours}", f"m{sk}", moment, kind="message")
-        expected.add((keys.at("event", moment), f"p{pk}-{hours}", f"s{sk}"))
+        expected.add((keys.index_sort_key("event", moment), f"p{pk}-{hours}", f"s{sk}"))
     found = [key for page in all_pages(index, limit) for key in page]
     assert found == [(pk, sk) for _, pk, sk in sorted(expected, reverse=True)]
-    span = Span("event", NOW - timedelta(days=90), NOW, None)
+    span = TimeRange("event", NOW - timedelta(days=90), NOW, None)
     first = pagination.earliest(*INDEXES[index], span, limit)
     moments = {(pk, sk): at for at, pk, sk in expected}
     assert [moments[key] for key in first] == sorted(moments.values())[:limit]
@@ -87,8 +87,8 @@ def test_each_row_once_newest_first(fresh, rows, limit, index):
 def test_a_cursor_stays_valid_while_rows_come_and_go(index):
     for n in range(20):
         put(f"old#{n:02}", "row", NOW - timedelta(minutes=n))
-    span = Span("event", NOW - timedelta(days=2), NOW, None)
-    first, place = pagination.page(*INDEXES[index], span, 5)
+    span = TimeRange("event", NOW - timedelta(days=2), NOW, None)
+    first, place = pagination.query_page(*INDEXES[index], span, 5)
     put("new", "row", NOW)
     Row(*first[-1]).delete()  # the cursor's own row
     rest = [key for page in all_pages(index, 5, 2, place) for key in page]
@@ -101,8 +101,8 @@ def test_a_page_reads_little_more_than_it_shows(monkeypatch):
     for n in range(300):
         put(f"row#{n:03}", "row", NOW - timedelta(minutes=n))
     table.calls.clear()
-    span = Span("event", NOW - timedelta(days=9), NOW, None)
-    assert len(pagination.page(*INDEXES["number"], span, 50)[0]) == 50
+    span = TimeRange("event", NOW - timedelta(days=9), NOW, None)
+    assert len(pagination.query_page(*INDEXES["number"], span, 50)[0]) == 50
     assert table.calls == {"Query": 1}
 
 

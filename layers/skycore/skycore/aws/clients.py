@@ -1,15 +1,11 @@
-"""One client per service and process, made when first needed.
-
-By botocore, which boto3 wraps: importing boto3 adds its resources and S3's transfers to every
-cold start, a tenth of it, and nothing of them is used.
-"""
+"""One boto3 client per service and process, made when first needed."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import botocore.session
+import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
@@ -21,38 +17,26 @@ CONNECT_SECONDS = 1.0
 READ_SECONDS = 3.0
 # One retry: the worst call takes 2 x (1 + 3) = 8 s, inside the shortest function's 9 s.
 ATTEMPTS = 2
-
-
-@cache
-def _session() -> botocore.session.Session:
-    return botocore.session.get_session()
-
-
-def _client(service: str) -> Any:
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-    )
-    return _session().create_client(service, config=config)
+CONFIG = Config(
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+)
 
 
 @cache
 def sqs() -> SQSClient:
-    """Amazon SQS."""
-    client: SQSClient = _client("sqs")
-    return client
+    """Return the client of Amazon SQS."""
+    return boto3.client("sqs", config=CONFIG)
 
 
 @cache
 def sns() -> SNSClient:
-    """Amazon SNS."""
-    client: SNSClient = _client("sns")
-    return client
+    """Return the client of Amazon SNS."""
+    return boto3.client("sns", config=CONFIG)
 
 
 @cache
 def secretsmanager() -> SecretsManagerClient:
-    """AWS Secrets Manager."""
-    client: SecretsManagerClient = _client("secretsmanager")
-    return client
+    """Return the client of AWS Secrets Manager."""
+    return boto3.client("secretsmanager", config=CONFIG)

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from skycore import timestamps
 from skycore.aws import clients
-from skycore.chunks import parts
+from skycore.chunks import chunked
 from skycore.logs import log_exception
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 BATCH_BYTES = 900_000  # of bodies in a call; SQS takes 1 MiB with the attributes
-ROUNDS = 5  # tries of an entry: where each call in five fails, one in 3,000 is left over
+MAX_ATTEMPTS = 5  # tries of an entry: where each call in five fails, one in 3,000 is left over
 SECONDS = 10.0  # for many messages; the functions have 28
 
 
@@ -70,13 +70,13 @@ def send_many(
         return {int(entry["Id"]) for entry in answer.get("Successful", [])}
 
     sizes = [len(body.encode()) for body in bodies]
-    return send_in_rounds(sizes, BATCH_BYTES, send_batch, rounds=ROUNDS, seconds=seconds)
+    return send_in_batches(sizes, BATCH_BYTES, send_batch, rounds=MAX_ATTEMPTS, seconds=seconds)
 
 
-ENTRIES = 10  # in a call, the most that either service takes
+MAX_ENTRIES = 10  # in a call, the most that either service takes
 
 
-def send_in_rounds(
+def send_in_batches(
     sizes: Sequence[int],
     most_bytes: int,
     send: Callable[[list[int]], set[int]],
@@ -94,9 +94,9 @@ def send_in_rounds(
     left = set(range(len(sizes)))
     for number in range(rounds):
         if number and left:
-            pause(number)
+            back_off(number)
         for batch in list(
-            parts(sorted(left), sizes.__getitem__, most=ENTRIES, most_bytes=most_bytes)
+            chunked(sorted(left), sizes.__getitem__, most=MAX_ENTRIES, most_bytes=most_bytes)
         ):
             if time.monotonic() >= end:
                 return left
@@ -104,7 +104,7 @@ def send_in_rounds(
     return left
 
 
-def pause(number: int) -> None:
+def back_off(number: int) -> None:
     """Waits before the `number`th repetition, 0.8 seconds at most before the fourth."""
     time.sleep(random.uniform(0, 0.05 * 2**number))  # noqa: S311 - jitter, not a secret
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from skycore.aws import clients
-from skycore.logs import hide, log
+from skycore.logs import log, redact_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ class Secret:
                 return None
             raise
         value = answer.get("SecretString")
-        hide(value)
+        redact_secret(value)
         return value
 
 

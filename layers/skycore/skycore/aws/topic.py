@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from skycore.aws import clients
-from skycore.aws.queues import send_in_rounds
+from skycore.aws.queues import send_in_batches
 from skycore.logs import log_exception
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
 
 BATCH_BYTES = 250_000  # of a call; SNS takes 256 KiB with the attributes
-ROUNDS = 2  # tries of an entry; what is left has a retry queue
+MAX_ATTEMPTS = 2  # tries of an entry; what is left has a retry queue
 SECONDS = 10.0  # for many events; the functions have 28
 
 type Message = tuple[str, Mapping[str, str]]
@@ -52,7 +52,7 @@ def publish_many(
 
     try:
         sizes = [_size(message) for message in messages]
-        send_in_rounds(sizes, BATCH_BYTES, publish_batch, rounds=ROUNDS, seconds=seconds)
+        send_in_batches(sizes, BATCH_BYTES, publish_batch, rounds=MAX_ATTEMPTS, seconds=seconds)
     except (BotoCoreError, ClientError) as error:
         log_exception("publishing failed", error, left=len(left))
     return left

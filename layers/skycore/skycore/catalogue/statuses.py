@@ -49,7 +49,7 @@ _FAILING = re.compile("fail|reject|notsupported|unsupported|undeliver|notdeliver
 _NOT_LETTERS = re.compile("[^a-z]+")
 
 
-class Meaning(NamedTuple):
+class EventMeaning(NamedTuple):
     """An event's name and what it means; outcome and terminal are None for an unknown code."""
 
     event: str
@@ -89,20 +89,22 @@ def _contradiction(code: PostbackCode, status: str | None) -> Step | None:
     return None
 
 
-def meaning(code: PostbackCode | None, fields: dict[str, Any], *, is_json: bool) -> Meaning:
+def event_meaning(
+    code: PostbackCode | None, fields: dict[str, Any], *, is_json: bool
+) -> EventMeaning:
     """The event that a code and the other fields tell."""
     if code is None:
-        return Meaning(UNKNOWN, None, None)
+        return EventMeaning(UNKNOWN, None, None)
     if code.code == "E011" and "video_name" in fields and not is_json:
         # The number of E001 since 2015, in XML; the JSON API took it for the content check.
-        return Meaning("mobile_video_encoding_failed", code.outcome, code.terminal)
+        return EventMeaning("mobile_video_encoding_failed", code.outcome, code.terminal)
     step = _contradiction(code, fields.get("status"))
     if step is None:
-        return Meaning(code.event, code.outcome, code.terminal)
+        return EventMeaning(code.event, code.outcome, code.terminal)
     message = code.event.partition("_")[0]
     if step == "delivered":
-        return Meaning(f"{message}_delivered", "success", True)
-    return Meaning(f"{message}_delivery_failed", "failure", True)
+        return EventMeaning(f"{message}_delivered", "success", True)
+    return EventMeaning(f"{message}_delivery_failed", "failure", True)
 
 
 def status_step(code: str | None, status: str | None) -> Step | None:

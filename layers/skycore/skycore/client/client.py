@@ -23,7 +23,7 @@ from skycore.client.errors import (
 from skycore.client.reply import Reply, read_reply
 from skycore.client.report import Report, read_report
 from skycore.client.request import Credentials, request_query, request_xml
-from skycore.client.transport import exchange, guard, new_session
+from skycore.client.transport import exchange, mount_adapter, new_session
 from skycore.client.validation import prepare
 
 _SKYCORE = "skycore.com"
@@ -83,7 +83,7 @@ class SkycoreClient:
         self._default_region = default_region
         self._own_session = session is None
         self._session = new_session() if session is None else session
-        guard(self._session, f"{parts.scheme}://{parts.netloc}/")
+        mount_adapter(self._session, f"{parts.scheme}://{parts.netloc}/")
 
     def __enter__(self) -> Self:
         return self
@@ -170,7 +170,7 @@ class SkycoreClient:
         home = host in (base.hostname, _SKYCORE) or host.endswith(f".{_SKYCORE}")
         if not home or parts.scheme not in ("https", base.scheme) or "@" in parts.netloc:
             raise InvalidRequest([FieldError("link", "must be an absolute URL at Skycore")])
-        guard(self._session, f"{parts.scheme}://{parts.netloc}/")
+        mount_adapter(self._session, f"{parts.scheme}://{parts.netloc}/")
         limit = _FOREVER if deadline is None else deadline
         way = _Way("get", timeout or self._timeout, limit, _LARGEST_REPORT)
         status, content = self._exchange("GET", link, None, way)

@@ -40,7 +40,7 @@ class Exchange:
 
     read_seconds: float
     deadline: float
-    ours: bool = False
+    via_our_pool: bool = False
     written: bool = False
 
 
@@ -131,7 +131,7 @@ class _FreshPool(HTTPConnectionPool):
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)
         if state := current_exchange.get():
-            state.ours = True
+            state.via_our_pool = True
         if _rested_too_long(connection):
             connection.close()
         return connection
@@ -254,7 +254,7 @@ def new_session() -> requests.Session:
     return session
 
 
-def guard(session: requests.Session, base_url: str) -> None:
+def mount_adapter(session: requests.Session, base_url: str) -> None:
     """Make a session's requests to this URL prove what they sent, unless it has its own adapter."""
     if type(session.get_adapter(base_url)) is HTTPAdapter:
         session.mount(base_url, ProvingAdapter(max_retries=Retry(0, read=False, redirect=False)))
@@ -276,7 +276,7 @@ def _read(response: requests.Response, most_bytes: int) -> bytes:
 def _meaning(error: Exception, state: Exchange) -> SkycoreError:
     causes = _causes(error)
     never_left = isinstance(error, _NEVER_LEFT) or any(isinstance(c, _PROOFS) for c in causes)
-    if (state.ours and not state.written) or (not state.ours and never_left):
+    if (state.via_our_pool and not state.written) or (not state.via_our_pool and never_left):
         return NotSent(
             next(
                 (word for kind, word in _WORDS for c in causes if isinstance(c, kind)),

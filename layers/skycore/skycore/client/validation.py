@@ -6,17 +6,17 @@ from typing import Any
 
 from skycore.catalogue.actions import Action, Parameter
 from skycore.client.errors import FieldError, InvalidRequest
-from skycore.client.values import BadValueError, Rules, check_value
+from skycore.client.values import BadValueError, RequestRules, check_value
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,63}")
 _PICTURES = ("image", "personalized_image")
 _MEDIA = (*_PICTURES, "audio", "video")
 _OBJECTS = ("vcard", "ical", "pdf", "passbook")
 
-Tell = Callable[[FieldError], None]
+AddError = Callable[[FieldError], None]
 
 
-def check_group(value: Any, parameter: Parameter, rules: Rules, tell: Tell) -> Any:
+def check_group(value: Any, parameter: Parameter, rules: RequestRules, tell: AddError) -> Any:
     """The group as it is sent; every fault goes to ``tell`` under the path of its field."""
     if parameter.repeated:
         return _list(value, parameter, rules, tell)
@@ -28,7 +28,7 @@ def check_group(value: Any, parameter: Parameter, rules: Rules, tell: Tell) -> A
     return _map(value, parameter.children, parameter.name, rules, tell)
 
 
-def _list(value: Any, parameter: Parameter, rules: Rules, tell: Tell) -> list[Any]:
+def _list(value: Any, parameter: Parameter, rules: RequestRules, tell: AddError) -> list[Any]:
     low, high = parameter.min_items or 0, parameter.max_items
     if not isinstance(value, list):
         tell(FieldError(parameter.name, "must be a list"))
@@ -55,8 +55,8 @@ def _map(
     value: dict[str, Any],
     children: tuple[Parameter, ...],
     path: str,
-    rules: Rules,
-    tell: Tell,
+    rules: RequestRules,
+    tell: AddError,
 ) -> dict[str, Any]:
     checked = {}
     for child in children:
@@ -99,7 +99,7 @@ def slide_faults(given: set[str]) -> list[tuple[str, str]]:
     return faults
 
 
-def _tell_repeated_slides(entries: list[dict[str, Any]], name: str, tell: Tell) -> None:
+def _tell_repeated_slides(entries: list[dict[str, Any]], name: str, tell: AddError) -> None:
     seen: set[int] = set()
     for index, entry in enumerate(entries):
         slide = entry.get("slide")
@@ -109,7 +109,7 @@ def _tell_repeated_slides(entries: list[dict[str, Any]], name: str, tell: Tell) 
             seen.add(slide)
 
 
-def _tell_beacons_without_uuid(value: dict[str, Any], path: str, tell: Tell) -> None:
+def _tell_beacons_without_uuid(value: dict[str, Any], path: str, tell: AddError) -> None:
     for n in range(1, 11):
         uuid = f"ibeacon_uuid{n}"
         if uuid not in value and any(
@@ -118,7 +118,9 @@ def _tell_beacons_without_uuid(value: dict[str, Any], path: str, tell: Tell) -> 
             tell(FieldError(f"{path}.{uuid}", "is missing"))
 
 
-def _data(value: dict[str, Any], parameter: Parameter, rules: Rules, tell: Tell) -> dict[str, str]:
+def _data(
+    value: dict[str, Any], parameter: Parameter, rules: RequestRules, tell: AddError
+) -> dict[str, str]:
     if parameter.max_items is not None and len(value) > parameter.max_items:
         tell(FieldError(parameter.name, f"has more than {parameter.max_items} entries"))
         return {}
@@ -160,7 +162,7 @@ def prepare(
     takes_multipart = any(parameter.kind == "sms_text" for parameter in action.parameters)
     if takes_multipart and not isinstance(multipart, bool):
         errors.append(FieldError(_MULTIPART, "must be true or false"))
-    rules = Rules(default_region, allow_multipart=multipart is True)
+    rules = RequestRules(default_region, allow_multipart=multipart is True)
     known = {_MULTIPART} if takes_multipart else set()
     prepared = {}
     for parameter in action.parameters:
@@ -185,7 +187,9 @@ def prepare(
     return prepared
 
 
-def _checked(value: Any, parameter: Parameter, name: str, rules: Rules, tell: Tell) -> Any:
+def _checked(
+    value: Any, parameter: Parameter, name: str, rules: RequestRules, tell: AddError
+) -> Any:
     if parameter.kind in _GROUPS:
         return check_group(value, parameter, rules, tell)
     try:

@@ -16,14 +16,14 @@ class BadValueError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RequestRules:
     """What holds for the whole request: the ISO country of bare numbers, and long SMS allowed."""
 
     default_region: str
     allow_multipart: bool
 
 
-def check_value(value: Any, parameter: Parameter, rules: Rules) -> Any:
+def check_value(value: Any, parameter: Parameter, rules: RequestRules) -> Any:
     """The value as it is sent.
 
     Raises ``BadValueError`` when it is of the wrong type or breaks a rule of its kind.
@@ -31,10 +31,10 @@ def check_value(value: Any, parameter: Parameter, rules: Rules) -> Any:
     return _CHECKS[parameter.kind](value, parameter, rules)
 
 
-def _value(value: Any, parameter: Parameter, _: Rules) -> str:
+def _value(value: Any, parameter: Parameter, _: RequestRules) -> str:
     if not isinstance(value, str):
         raise BadValueError("must be text")
-    if flaw := flaw_of(value):
+    if flaw := find_invalid_character(value):
         raise BadValueError(flaw)
     if parameter.max_length is not None and len(value) > parameter.max_length:
         raise BadValueError(
@@ -43,21 +43,21 @@ def _value(value: Any, parameter: Parameter, _: Rules) -> str:
     return value
 
 
-def _text(value: Any, parameter: Parameter, rules: Rules) -> str:
+def _text(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _value(value, parameter, rules)
     if not text.strip():
         raise BadValueError("must not be blank")
     return text
 
 
-def _line(value: Any, parameter: Parameter, rules: Rules) -> str:
+def _line(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _text(value, parameter, rules)
     if "\n" in text or "\r" in text:
         raise BadValueError("must be one line")
     return text
 
 
-def _sms_text(value: Any, parameter: Parameter, rules: Rules) -> str:
+def _sms_text(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _text(value, parameter, rules)
     length = sms_length(text)
     if length.units > length.many:
@@ -72,10 +72,10 @@ def _sms_text(value: Any, parameter: Parameter, rules: Rules) -> str:
     return text
 
 
-def _matching(pattern: str, wanted: str) -> Callable[[Any, Parameter, Rules], str]:
+def _matching(pattern: str, wanted: str) -> Callable[[Any, Parameter, RequestRules], str]:
     expression = re.compile(pattern)
 
-    def check(value: Any, parameter: Parameter, rules: Rules) -> str:
+    def check(value: Any, parameter: Parameter, rules: RequestRules) -> str:
         text = _line(value, parameter, rules)
         if not expression.fullmatch(text):
             raise BadValueError(f"must be {wanted}")
@@ -84,7 +84,7 @@ def _matching(pattern: str, wanted: str) -> Callable[[Any, Parameter, Rules], st
     return check
 
 
-def _number(value: Any, parameter: Parameter, rules: Rules) -> str:
+def _number(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _text(value, parameter, rules)
     try:
         if parameter.kind == "sender_mask":
@@ -95,7 +95,7 @@ def _number(value: Any, parameter: Parameter, rules: Rules) -> str:
         raise BadValueError(error.detail) from None
 
 
-def _url(value: Any, parameter: Parameter, rules: Rules) -> str:
+def _url(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _line(value, parameter, rules)
     wanted = "must be an absolute http or https URL without blanks"
     try:
@@ -108,10 +108,10 @@ def _url(value: Any, parameter: Parameter, rules: Rules) -> str:
     return text
 
 
-def _degrees(limit: int) -> Callable[[Any, Parameter, Rules], str]:
+def _degrees(limit: int) -> Callable[[Any, Parameter, RequestRules], str]:
     check_form = _matching(r"[+-]?[0-9]{1,3}(\.[0-9]{1,20})?", "degrees, such as 42.36")
 
-    def check(value: Any, parameter: Parameter, rules: Rules) -> str:
+    def check(value: Any, parameter: Parameter, rules: RequestRules) -> str:
         text = check_form(value, parameter, rules)
         if abs(float(text)) > limit:
             raise BadValueError(f"must be from -{limit} to {limit}")
@@ -120,14 +120,14 @@ def _degrees(limit: int) -> Callable[[Any, Parameter, Rules], str]:
     return check
 
 
-def _beacon_number(value: Any, parameter: Parameter, rules: Rules) -> str:
+def _beacon_number(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _value(value, parameter, rules)
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 0xFFFF:
         raise BadValueError("must be a number from 0 to 65535, as text")
     return text
 
 
-def _integer(value: Any, parameter: Parameter, _: Rules) -> int:
+def _integer(value: Any, parameter: Parameter, _: RequestRules) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # JSON does not tell 5.0 from 5
     if not isinstance(value, int) or isinstance(value, bool):
@@ -138,7 +138,7 @@ def _integer(value: Any, parameter: Parameter, _: Rules) -> int:
     return value
 
 
-def _boolean(value: Any, _: Parameter, __: Rules) -> bool:
+def _boolean(value: Any, _: Parameter, __: RequestRules) -> bool:
     if not isinstance(value, bool):
         raise BadValueError("must be true or false")
     return value
@@ -151,7 +151,7 @@ _TIME = re.compile(
 _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 
 
-def _time(value: Any, parameter: Parameter, rules: Rules) -> str:
+def _time(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _line(value, parameter, rules)
     if _UTC_TIME.fullmatch(text):
         text = f"{text}Z"
@@ -181,7 +181,7 @@ PATTERNS = {
     "uuid": ("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID"),
 }
 
-_CHECKS: dict[str, Callable[[Any, Parameter, Rules], Any]] = {
+_CHECKS: dict[str, Callable[[Any, Parameter, RequestRules], Any]] = {
     **{kind: _matching(*described) for kind, described in PATTERNS.items()},
     "beacon_number": _beacon_number,
     "datetime": _time,
@@ -205,7 +205,7 @@ _CHECKS: dict[str, Callable[[Any, Parameter, Rules], Any]] = {
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def flaw_of(text: str) -> str | None:
+def find_invalid_character(text: str) -> str | None:
     """Why XML 1.0 cannot carry a text, or None when it can.
 
     Tabs and line breaks are fine; other control characters, halves of surrogate pairs and the two

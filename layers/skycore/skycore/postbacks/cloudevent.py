@@ -46,7 +46,7 @@ def envelope(
     Where the values are over MAX_VALUE_BYTES the longest are cut and `truncated` is true.
     """
     whole = dict.fromkeys(data_names()) | {"extra": {}} | data
-    if cut_values(whole, MAX_VALUE_BYTES):
+    if truncate_values(whole, MAX_VALUE_BYTES):
         whole["truncated"] = True
     attributes = {
         "specversion": "1.0",
@@ -85,7 +85,7 @@ def message_attributes(envelope: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def cut_values(data: dict[str, Any], most: int) -> bool:
+def truncate_values(data: dict[str, Any], most: int) -> bool:
     """Cut the longest values so that all are at most so many bytes in JSON; whether it had to.
 
     Each value has an equal share, and what short ones leave is the longer ones'. A text ends at a

@@ -105,7 +105,7 @@ _BELIEVED = re.compile(
 )
 
 
-def carried(text: str) -> str:
+def replace_unsupported(text: str) -> str:
     """The text with U+FFFD for each character that neither XML nor SQS carries."""
     return text if text.isascii() and text.isprintable() else _UNCARRIED.sub("\ufffd", text)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from skycore.catalogue.postback_codes import Outcome, PostbackCode, Step, find_postback_code
-from skycore.catalogue.statuses import UNPARSED, meaning, status_step
+from skycore.catalogue.statuses import UNPARSED, event_meaning, status_step
 from skycore.postbacks.cloudevent import envelope
 from skycore.postbacks.identity import digest_of, digits, event_id, identify
 from skycore.postbacks.notification import Fields
@@ -34,9 +34,9 @@ class Event:
     time: str
     data: dict[str, Any]
     tracking_id: str | None
-    counterpart: str | None
+    subscriber_number: str | None
     received_at: datetime
-    dated: bool
+    has_own_identity: bool
     replaces: str | None = None
     content_digest: str = ""
 
@@ -59,19 +59,19 @@ class Event:
         """What it means for its message's status, None when nothing."""
         return status_step(self.data.get("code"), self.data.get("status"))
 
-    def anchored(self, first_seen: datetime) -> "Event":
+    def with_first_seen(self, first_seen: datetime) -> "Event":
         """The event under an id that holds when its content was first seen.
 
         For events that are not dated: a repeat shares the first arrival and so the id, and the
         same content at a later time is news. A dated event is returned as it is.
         """
-        if self.dated:
+        if self.has_own_identity:
             return self
         digest = digest_of(self.content_digest, to_text(first_seen))
         return replace(self, id=event_id(self.tracking_id, digest))
 
 
-def cloudevent(
+def build_event(
     event: Event,
     *,
     source: str,
@@ -104,7 +104,7 @@ def cloudevent(
     )
 
 
-def step_event(
+def build_step_event(
     step: Literal["accepted", "rejected", "unknown", "expired", "cancelled"],
     *,
     source: str,
@@ -153,11 +153,11 @@ def step_event(
 _INBOUND = {"sms_mo", "mms_mo"}
 
 
-def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
+def event_from_fields(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
     """The event that a notification's fields tell."""
     values = fields.values
     code = find_postback_code(values["code"])
-    event, outcome, terminal = meaning(code, values, is_json=is_json)
+    event, outcome, terminal = event_meaning(code, values, is_json=is_json)
     identity = identify(code.kind if code else "", outcome, values, fields.extra)
     tracking_id = values.get("tracking_id")
     inbound = _inbound(code, values)
@@ -177,9 +177,9 @@ def event_of(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
         time=values.get("timestamp") or arrived,
         data=data,
         tracking_id=tracking_id,
-        counterpart=_counterpart(values, inbound=inbound),
+        subscriber_number=_counterpart(values, inbound=inbound),
         received_at=received_at,
-        dated=identity.dated,
+        has_own_identity=identity.has_own_identity,
         content_digest=identity.digest,
     )
 
@@ -198,9 +198,9 @@ def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
         time=arrived,
         data={"event": UNPARSED, "error": error, "received_at": arrived},
         tracking_id=None,
-        counterpart=None,
+        subscriber_number=None,
         received_at=received_at,
-        dated=True,
+        has_own_identity=True,
         content_digest=digest,
     )
 

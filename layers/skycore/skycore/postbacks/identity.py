@@ -15,7 +15,7 @@ _MAX_KEY_BYTES = 256
 
 # Per kind the sets of fields to tell by, the first that a notification has in full. Where it has
 # none in full, all fields tell.
-_TOLD_BY: dict[str, tuple[tuple[str, ...], ...]] = {
+IDENTITY_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "receipt": (("origin", "code", "tracking_id", "to"),),
     "encode": (
         ("origin", "code", "mms_id", "audio_name"),
@@ -32,11 +32,11 @@ _TOLD_BY: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 _UNTIMED = {("code", "email", "campaign")}  # the same may happen again
 _NUMBERS = {"to", "from", "mobile"}
-_DATING = {
+DATE_FIELDS = {
     "": ("timestamp", "tracking_id", "transaction_id", "history_id"),
     "encode": ("mms_id", "tracking_id", "history_id"),
 }
-_DATING_EXTRA = {"timestamp", "received", "notification_created"}
+DATE_EXTRA_FIELDS = {"timestamp", "received", "notification_created"}
 _NUMBER = re.compile(r"\+?[0-9(][0-9 ().-]*")
 _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,342})\.[0-9a-f]{32}")
 
@@ -48,7 +48,7 @@ class Identity(NamedTuple):
     """
 
     digest: str
-    dated: bool
+    has_own_identity: bool
 
 
 def digits(number: str | None) -> str | None:
@@ -65,7 +65,7 @@ def identify(
     kind: str, outcome: str | None, values: dict[str, Any], extra: dict[str, Any]
 ) -> Identity:
     """The identity of a notification of that kind with those fields."""
-    for names in _TOLD_BY.get(kind, ()):
+    for names in IDENTITY_FIELDS.get(kind, ()):
         if all(name in values for name in names):
             told = [f"{name}={_compared(name, values[name])}" for name in names]
             return Identity(digest_of(kind, outcome or "", *told), names not in _UNTIMED)
@@ -75,9 +75,9 @@ def identify(
         for name in sorted(extra)
         if name != "notification_id"  # may be its place in that one body
     ]
-    dated = any(name in values for name in _DATING.get(kind, _DATING[""]))
+    dated = any(name in values for name in DATE_FIELDS.get(kind, DATE_FIELDS[""]))
     return Identity(
-        digest_of(kind, outcome or "", *told), dated or not _DATING_EXTRA.isdisjoint(extra)
+        digest_of(kind, outcome or "", *told), dated or not DATE_EXTRA_FIELDS.isdisjoint(extra)
     )
 
 

@@ -6,7 +6,12 @@ from typing import Any
 
 from skycore.catalogue.fields import PostbackField, fields_by_element, plain_name
 from skycore.catalogue.postback_codes import find_postback_code, origin_names
-from skycore.postbacks.document import MAX_NAME_CHARACTERS, Node, UnreadableError, carried
+from skycore.postbacks.document import (
+    MAX_NAME_CHARACTERS,
+    Node,
+    UnreadableError,
+    replace_unsupported,
+)
 from skycore.postbacks.identity import digits
 from skycore.timestamps import utc_timestamp
 
@@ -38,7 +43,7 @@ def _known(element: str) -> tuple[int, PostbackField] | None:
 
 def _snake_name(name: str) -> str:
     """An unknown element's name as `extra` gives it: `new-thing` is `new_thing`."""
-    return carried(name).replace("-", "_").lower()[:MAX_NAME_CHARACTERS]
+    return replace_unsupported(name).replace("-", "_").lower()[:MAX_NAME_CHARACTERS]
 
 
 class Fields:
@@ -77,7 +82,7 @@ class Fields:
             if field.shape == "number":
                 text = digits(text) or text
             if text:
-                self._keep(field, rank, carried(text), node.name)
+                self._keep(field, rank, replace_unsupported(text), node.name)
 
     def _keep(self, field: PostbackField, rank: int, text: str, element: str) -> None:
         name = field.name
@@ -118,13 +123,13 @@ class Fields:
             if node is not content and node.plain != "FILE":
                 self._unknown(node, "content_")
             elif text := node.inner().strip():
-                self._keep(files, 0, carried(text), node.name)
+                self._keep(files, 0, replace_unsupported(text), node.name)
 
     def _unknown(self, node: Node, prefix: str) -> None:
         name = (prefix + _snake_name(node.name))[:MAX_NAME_CHARACTERS]
         text = node.text if not node.text.isspace() else ""
         if text:
-            self._add(name, carried(text.strip()))
+            self._add(name, replace_unsupported(text.strip()))
         if node.attributes:
             self._attributes(node, name)
         for child in node.children:
@@ -134,7 +139,7 @@ class Fields:
         prefix = _snake_name(node.name) if prefix is None else prefix
         for attribute, text in node.attributes.items():
             if text.strip():
-                self._add(f"{prefix}_{_snake_name(attribute)}", carried(text.strip()))
+                self._add(f"{prefix}_{_snake_name(attribute)}", replace_unsupported(text.strip()))
 
     def _status(self, node: Node) -> str:
         """STATUS as text, from its attributes where it has none (2011-2014).

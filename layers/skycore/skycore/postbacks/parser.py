@@ -14,7 +14,7 @@ from skycore.postbacks.document import (
     UnreadableError,
     as_utf8,
 )
-from skycore.postbacks.event import Event, event_of, unparsed_event
+from skycore.postbacks.event import Event, event_from_fields, unparsed_event
 from skycore.postbacks.json_document import read_json
 from skycore.postbacks.notification import Fields, notifications
 from skycore.postbacks.xml_document import read_xml
@@ -37,7 +37,7 @@ def read_postback(body: bytes, received_at: datetime) -> list[Event]:
         return [unparsed_event(body, received_at, FAULT + type(error).__name__)]
 
 
-def read_again(body: bytes, received_at: datetime, error: str) -> list[Event]:
+def reparse(body: bytes, received_at: datetime, error: str) -> list[Event]:
     """What a postback that was kept as unparsed, for the reason `error`, tells now instead.
 
     Empty while it still cannot be read. Of a body with several notifications it is those that
@@ -108,7 +108,7 @@ def _together(
 
 
 def _event(node: Node, received_at: datetime) -> Event:
-    return event_of(Fields(node), received_at, is_json=node.is_json)
+    return event_from_fields(Fields(node), received_at, is_json=node.is_json)
 
 
 _ESCAPED = re.compile(

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from skycore.catalogue.fields import fields_by_element, plain_name
-from skycore.postbacks.document import carried
+from skycore.postbacks.document import replace_unsupported
 
 _TAG = re.compile(
     r"""<(/?)([A-Za-z_][\w:.-]*)((?>[^<>"']|"[^"<]*"|'[^'<]*')*+)>""",
@@ -93,7 +93,7 @@ def _referred(reference: re.Match[str]) -> str:
     number = int(hexadecimal, 16) if hexadecimal else int(decimal)
     if 0xD800 <= number <= 0xDFFF:
         return chr(number)
-    if number > 0x10FFFF or carried(chr(number)) != chr(number):
+    if number > 0x10FFFF or replace_unsupported(chr(number)) != chr(number):
         return "\ufffd"
     return reference[0]
 
@@ -121,7 +121,7 @@ def mend_characters(text: str) -> str | None:
     unbound = "xmlns:" not in text
     out = []
     try:
-        for kind, source, name, attributes in _pieces(carried(text)):
+        for kind, source, name, attributes in _pieces(replace_unsupported(text)):
             if kind == "text":
                 out.append(bare_ampersands(uncarried_references(bare_less_thans(source))))
             elif kind == "as-is":

@@ -11,20 +11,20 @@ from skycore.problems import Problem
 from skycore.serializers import event_envelope, owners_of
 from skycore.table import events, messages, pagination, queue_transitions
 from skycore.table.models import Row
-from skycore.table.pagination import Span
+from skycore.table.pagination import TimeRange
 
 if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
 
-MOST_ID = 256  # characters of a message's id; a longer one may not fit into a key
+MAX_ID_LENGTH = 256  # characters of a message's id; a longer one may not fit into a key
 
 
 def get_message(message_id: str) -> dict[str, Any]:
     """The message, its status and its timeline. Raises Problem message_not_found."""
-    row = messages.get(message_id) if len(message_id) <= MOST_ID else None
+    row = messages.get(message_id) if len(message_id) <= MAX_ID_LENGTH else None
     if row is None:
         raise Problem("message_not_found", "there is no message with this id")
-    told = events.of_tracking_id(row.tracking_id) if row.tracking_id else []
+    told = events.by_tracking_id(row.tracking_id) if row.tracking_id else []
     view = {
         **serializers.message(row, timestamps.now()),
         "timeline": serializers.timeline(row, told),
@@ -58,7 +58,7 @@ def get_event(event_id: str, *, source: str) -> dict[str, Any]:
 
 
 LOOK_AHEAD = timedelta(hours=24)  # after the call; a receipt that is later tells nothing
-MOST = 500  # events of the number that are looked at, the earliest
+MAX_EVENTS = 500  # events of the number that are looked at, the earliest
 
 
 def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
@@ -66,11 +66,11 @@ def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
     if not row.to:
         return []
     called = timestamps.from_text(row.created_at)
-    span = Span("event", called, called + LOOK_AHEAD, None)
-    keys = pagination.earliest(Row.by_number, pagination.months_of(row.to), span, MOST)
-    told = [stored.event for stored in events.by_keys(keys).values()]
+    span = TimeRange("event", called, called + LOOK_AHEAD, None)
+    keys = pagination.earliest(Row.by_number, pagination.by_month(row.to), span, MAX_EVENTS)
+    told = [stored.event for stored in events.get_by_keys(keys).values()]
     receipts = [event for event in told if event.status_step and event.tracking_id]
-    owned = messages.pointers({str(event.tracking_id) for event in receipts})
+    owned = messages.messages_by_tracking_id({str(event.tracking_id) for event in receipts})
     return [
         {
             "tracking_id": event.tracking_id,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skycore.aws.secrets import Secret
 
 MAX_BYTES = 262_144  # 256 KiB; Skycore's postbacks are a few kB
-UNKNOWN_TOKEN_SECONDS = 30.0  # an unknown token makes a copy read the secret afresh this rarely
+REFRESH_SECONDS = 30.0  # an unknown token makes a copy read the secret afresh this rarely
 
 
 def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> None:
@@ -32,7 +32,7 @@ def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> N
         raise Problem("too_large", f"a postback is at most {MAX_BYTES} bytes")
     arrived = timestamps.now()
     try:
-        if not _knows(secret, token):
+        if not _is_valid_token(secret, token):
             metrics.count("WrongTokens")
             log.warning("postback with a wrong token", extra={"bytes": len(body)})
             raise Problem("message_not_found", "no such address")
@@ -42,10 +42,10 @@ def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> N
         raise Problem("not_stored", "the postback was not queued; post it again") from None
 
 
-def _knows(secret: Secret, token: str) -> bool:
+def _is_valid_token(secret: Secret, token: str) -> bool:
     """Whether `token` is the current or the previous one, each compared in constant time."""
     return _is_one_of(token, secret.values()) or _is_one_of(
-        token, secret.values(not_older_than=UNKNOWN_TOKEN_SECONDS)
+        token, secret.values(not_older_than=REFRESH_SECONDS)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skycore import metrics, timestamps
-from skycore.logs import log, log_exception, masked
+from skycore.logs import log, log_exception, mask_number
 from skycore.table import events, messages, opt_outs
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def apply_receipt(message_id: str, event: Event) -> None:
 
 def apply_earlier_receipts(row: MessageRow, tracking_id: str | None) -> None:
     """Applies receipts that came before anyone knew whose tracking id they carry."""
-    for event in events.of_tracking_id(tracking_id) if tracking_id else ():
+    for event in events.by_tracking_id(tracking_id) if tracking_id else ():
         if _move(row.message_id, event) is not None:
             _measure(row, event)
 
@@ -54,12 +54,12 @@ def _move(message_id: str, event: Event) -> MessageRow | None:
     step = event.status_step
     if step is None:
         return None
-    return messages.receive(
-        message_id, step, event.counterpart, event.received_at, tracking_id=event.tracking_id
+    return messages.apply_receipt(
+        message_id, step, event.subscriber_number, event.received_at, tracking_id=event.tracking_id
     )
 
 
-def learn(event: Event) -> None:
+def record_opt_outs(event: Event) -> None:
     """Notes what an event says about its number's wishes; safe to repeat, in any order.
 
     N302 concerns a sender only when the person asked for it (SOURCE MO): any other source took
@@ -67,7 +67,7 @@ def learn(event: Event) -> None:
     over, because the event must be told all the same; raises the table's other errors.
     """
     data, moment = event.data, timestamps.from_text(event.time)
-    code, number = data.get("code"), event.counterpart
+    code, number = data.get("code"), event.subscriber_number
     if not number:
         return
     sender: str | None
@@ -81,9 +81,9 @@ def learn(event: Event) -> None:
     else:
         return
     try:
-        if wish == "stop" and opt_outs.stop(number, sender, moment, str(code)):
-            log.info("opted out", extra={"number": masked(number), "code": code})
-        if wish == "start" and opt_outs.start(number, sender, moment):
-            log.info("opted in", extra={"number": masked(number), "code": code})
+        if wish == "stop" and opt_outs.record_opt_out(number, sender, moment, str(code)):
+            log.info("opted out", extra={"number": mask_number(number), "code": code})
+        if wish == "start" and opt_outs.record_opt_in(number, sender, moment):
+            log.info("opted in", extra={"number": mask_number(number), "code": code})
     except ValueError as error:
         log_exception("opt-out not noted", error, event_id=event.id)

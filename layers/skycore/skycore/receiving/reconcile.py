@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from skycore.postbacks.event import Event
 
 # (kind, what the report says): code and STATUS of the postback that would have told it.
-TOLD_AS = {
+REPORT_STATES = {
     ("sms", "delivered"): ("N202", "Message Sent/Delivered"),
     ("sms", "expired"): ("E202", "Message Sent/Expired"),
     ("sms", "rejected"): ("E202", "Message Sent/Rejected"),
@@ -35,7 +35,7 @@ TOLD_AS = {
     ("mms", "rejected"): ("E102", "Message Sent/Rejected"),
     ("mms", "failed"): ("E102", "Message Sent/Failed"),
 }
-TOGETHER = 100  # events that are looked up and stored in one go
+BATCH_SIZE = 100  # events that are looked up and stored in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,20 @@ def reconcile(report: Report, *, days: int, write: bool) -> Reconciled:
     """
     missing = [
         event.type
-        for part in _parts(told_by(report.rows, timestamps.now()))
+        for part in _parts(events_from_report(report.rows, timestamps.now()))
         for event in _store(part, days, write=write)
     ]
     return Reconciled(len(report.rows), report.complete, tuple(missing))
 
 
-def told_by(rows: Iterable[ReportRow], now: datetime) -> Iterator[tuple[bytes, Event]]:
+def events_from_report(rows: Iterable[ReportRow], now: datetime) -> Iterator[tuple[bytes, Event]]:
     """The postback that each settled row stands for, and its event; others tell nothing.
 
     The report's times may be of any zone, so the event's time is `now`; what was printed is in
     `status_details`.
     """
     for row in rows:
-        told = TOLD_AS.get((row.kind, row.state or ""))
+        told = REPORT_STATES.get((row.kind, row.state or ""))
         if told is None or not row.tracking_id or not row.to:
             continue
         code, status = told
@@ -94,7 +94,7 @@ def told_by(rows: Iterable[ReportRow], now: datetime) -> Iterator[tuple[bytes, E
 def _store(part: list[tuple[bytes, Event]], days: int, *, write: bool) -> list[Event]:
     """Stores those of the events that are not known; returns them."""
     distinct = {event.id: (body, event) for body, event in part}
-    known = events.known(event for _, event in distinct.values())
+    known = events.existing_ids(event for _, event in distinct.values())
     new = [pair for id_, pair in distinct.items() if id_ not in known]
     if write and events.put_all([(body, [event]) for body, event in new], days):
         raise TimeoutError("the table did not take every event; run it again")
@@ -102,4 +102,4 @@ def _store(part: list[tuple[bytes, Event]], days: int, *, write: bool) -> list[E
 
 
 def _parts(pairs: Iterable[tuple[bytes, Event]]) -> Iterator[list[tuple[bytes, Event]]]:
-    return (list(part) for part in batched(pairs, TOGETHER, strict=False))
+    return (list(part) for part in batched(pairs, BATCH_SIZE, strict=False))

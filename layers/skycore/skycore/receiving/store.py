@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from skycore.postbacks.event import Event
 
-READ_SECONDS = 12.0  # for reading a batch, of the function's 28; hostile bodies take the longest
+READ_BUDGET_SECONDS = (
+    12.0  # for reading a batch, of the function's 28; hostile bodies take the longest
+)
 
-MOST_EVENTS = 5_000  # of a batch: some 250 calls to the table
+MAX_EVENTS = 5_000  # of a batch: some 250 calls to the table
 
 type Postback = tuple[str, bytes, datetime]  # the queue's message id, the body, its arrival
 
@@ -47,16 +49,18 @@ def store(
     failed: set[str] = set()
     read: list[_Read] = []
     found = 0
-    deadline = time.monotonic() + READ_SECONDS
+    deadline = time.monotonic() + READ_BUDGET_SECONDS
     for queue_id, raw, received_at in sorted(postbacks, key=lambda postback: postback[2]):
-        if time.monotonic() > deadline or found > MOST_EVENTS:
+        if time.monotonic() > deadline or found > MAX_EVENTS:
             failed.add(queue_id)
             continue
         told = read_postback(raw, received_at)
         found += len(told)
         read.append(_Read(queue_id, raw, told))
     # Each undated event costs calls of its own; a body of many must not take the others' time.
-    for one in sorted(read, key=lambda one: sum(not event.dated for event in one.events)):
+    for one in sorted(
+        read, key=lambda one: sum(not event.has_own_identity for event in one.events)
+    ):
         try:
             one.events = [_anchored(event, days, deadline) for event in one.events]
         except Exception as error:  # noqa: BLE001 - one bad postback must not fail the others
@@ -83,16 +87,16 @@ def _note_tokens(used: Mapping[str, datetime]) -> None:
 
 
 def _anchored(event: Event, days: int, deadline: float) -> Event:
-    if event.dated:
+    if event.has_own_identity:
         return event
     if time.monotonic() > deadline:
         raise TimeoutError("no time left to look for an event's first arrival")
-    return event.anchored(events.first_seen(event, days))
+    return event.with_first_seen(events.first_seen(event, days))
 
 
 def _put_new(read: list[_Read], days: int) -> set[str]:
     distinct = {event.id: event for one in read for event in one.events}
-    seen = events.known(distinct.values())
+    seen = events.existing_ids(distinct.values())
     fresh: list[tuple[bytes, list[Event]]] = []
     for one in read:
         new = [event for event in one.events if event.id not in seen]

@@ -10,25 +10,30 @@ from skycore import metrics, serializers, timestamps
 from skycore.aws import queues
 from skycore.client.errors import FieldError
 from skycore.logs import log_exception
-from skycore.metrics import count_refusal
-from skycore.problems import Problem, invalid
+from skycore.metrics import count_rejection
+from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency, opt_outs
-from skycore.sending.idempotency import Sent, check_key, is_still_queued, replay
+from skycore.sending.idempotency import (
+    SendResult,
+    check_idempotency_key,
+    is_still_queued,
+    replay_result,
+)
+from skycore.sending.new_messages import not_queued_problem, queued_row
 from skycore.sending.opt_outs import dry_run
-from skycore.sending.outcomes import not_queued, queued_row
-from skycore.sending.validation import check_new, compose
+from skycore.sending.validation import check_sendable, parse_message
 from skycore.table import batches, messages, queue_transitions
-from skycore.table.opt_outs import suppressed
+from skycore.table.opt_outs import opted_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from skycore.sending.validation import Draft, Rules
+    from skycore.sending.validation import Draft, SendPolicy
     from skycore.table.messages import MessageRow
 
-MOST = 1000  # messages in one call
-_KNOWN = {"messages", "template", "recipients", "all_or_nothing"}
+MAX_MESSAGES = 1000  # messages in one call
+FIELDS = {"messages", "template", "recipients", "all_or_nothing"}
 
 
 @dataclass(slots=True)
@@ -48,27 +53,27 @@ class _Entry:
 
     def refuse(self, problem: Problem) -> None:
         """Answers with a problem; nothing is queued."""
-        count_refusal(problem)
+        count_rejection(problem)
         self.row, self.result = None, problem.body()
 
 
 def enqueue_batch(
-    body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, rules: Rules
-) -> Sent:
+    body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, policy: SendPolicy
+) -> SendResult:
     """Queues each message; one result per entry, in order: the queued message or its problem.
 
     With `all_or_nothing`, one bad entry refuses the whole call. Under the same key nothing is
     queued twice, and what an earlier call did not finish is; `replayed` says that nothing was
     left to do. Raises Problem for the call itself.
     """
-    check_key(key)
+    check_idempotency_key(key)
     together = body.get("all_or_nothing", False)
     entries = [_Entry(entry) for entry in _bodies(body, together)]
     for number, entry in enumerate(entries):
         message_id = idempotency.message_id(caller, None if key is None else f"{key}\n{number}")
-        _prepare(entry, message_id, rules)
-    existing = messages.existing_of(_rows(entries)) if key is not None else {}
-    _check_new([entry for entry in entries if entry.new(existing)], rules)
+        _prepare(entry, message_id, policy)
+    existing = messages.get_existing(_rows(entries)) if key is not None else {}
+    _check_new([entry for entry in entries if entry.new(existing)], policy)
     _refuse_opted_out([entry for entry in entries if entry.new(existing)])
     bad = [number for number, entry in enumerate(entries) if "code" in (entry.result or {})]
     if together and bad:
@@ -77,49 +82,49 @@ def enqueue_batch(
     _queue(entries, queue_url)
     before = [entry.before is not None for entry in entries if entry.row or entry.before]
     replayed = bool(before) and all(before)
-    return Sent(202, {"messages": [entry.result for entry in entries]}, replayed)
+    return SendResult(202, {"messages": [entry.result for entry in entries]}, replayed)
 
 
 def _bodies(body: Mapping[str, Any], together: object) -> list[Any]:
     """The messages as if each had been written out. Raises Problem invalid_request."""
-    errors = [FieldError(name, "is no field of a batch") for name in sorted(set(body) - _KNOWN)]
+    errors = [FieldError(name, "is no field of a batch") for name in sorted(set(body) - FIELDS)]
     if not isinstance(together, bool):
         errors.append(FieldError("all_or_nothing", "true or false"))
     name = "recipients" if "template" in body else "messages"
     listed, template = body.get(name), body.get("template", {})
-    if not isinstance(listed, list) or not 1 <= len(listed) <= MOST:
-        errors.append(FieldError(name, f"a list of 1 to {MOST}"))
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_MESSAGES:
+        errors.append(FieldError(name, f"a list of 1 to {MAX_MESSAGES}"))
     if not isinstance(template, dict):
         errors.append(FieldError("template", "a message without what differs by recipient"))
     shared, alone = "template" in body, "recipients" in body and "template" not in body
     if ("messages" in body) == shared or alone:
         errors.append(FieldError("messages", "give either messages, or template and recipients"))
     if errors or not isinstance(listed, list):
-        raise invalid(errors)
+        raise validation_problem(errors)
     return [{**template, **entry} if isinstance(entry, dict) else entry for entry in listed]
 
 
-def _prepare(entry: _Entry, message_id: str, rules: Rules) -> None:
+def _prepare(entry: _Entry, message_id: str, policy: SendPolicy) -> None:
     """Gives the entry its row, or its answer if it is not to be queued."""
     if not isinstance(entry.body, dict):
         entry.refuse(Problem("invalid_request", "a message is a JSON object"))
         return
     try:
-        entry.draft = compose(entry.body, rules)
+        entry.draft = parse_message(entry.body, policy)
         if entry.draft.dry_run:
-            entry.result = dry_run(entry.draft, rules).body
+            entry.result = dry_run(entry.draft, policy).body
             return
-        entry.row = queued_row(entry.draft, entry.body, message_id, rules.days)
+        entry.row = queued_row(entry.draft, entry.body, message_id, policy.days)
     except Problem as problem:
         entry.refuse(problem)
 
 
-def _check_new(entries: Sequence[_Entry], rules: Rules) -> None:
+def _check_new(entries: Sequence[_Entry], policy: SendPolicy) -> None:
     """Answers those that cannot be sent any more, or not there."""
     for entry in entries:
         try:
             if entry.draft is not None:
-                check_new(entry.draft, rules)
+                check_sendable(entry.draft, policy)
         except Problem as problem:
             entry.refuse(problem)
 
@@ -127,13 +132,13 @@ def _check_new(entries: Sequence[_Entry], rules: Rules) -> None:
 def _refuse_opted_out(entries: Sequence[_Entry]) -> None:
     """Answers those whose recipients opted out; a confirmation is taken when it is queued."""
     drafts = [entry.draft for entry in entries if entry.draft is not None]
-    stopped = suppressed((draft.to, draft.sender) for draft in drafts if draft.to)
+    stopped = opted_out((draft.to, draft.sender) for draft in drafts if draft.to)
     for entry in entries:
         draft = entry.draft
         if draft is None or draft.to is None or (draft.to, draft.sender) not in stopped:
             continue
         if not draft.opt_out_confirmation:
-            entry.refuse(opt_outs.opted_out())
+            entry.refuse(opt_outs.opted_out_problem())
 
 
 def _refused(entries: Sequence[_Entry], bad: Sequence[int]) -> Problem:
@@ -143,7 +148,7 @@ def _refused(entries: Sequence[_Entry], bad: Sequence[int]) -> Problem:
         for error in result.get("errors") or [{"field": "", "detail": result["detail"]}]:
             field = f"messages[{number}].{error['field']}".rstrip(".")
             errors.append(FieldError(field, error["detail"]))
-    return invalid(errors)
+    return validation_problem(errors)
 
 
 def _write(
@@ -161,7 +166,7 @@ def _write(
             if entry.row is not None and key_of in unsure:
                 entry.refuse(_nobody_knows(entry.row))
             elif key_of in lost:
-                entry.refuse(not_queued())
+                entry.refuse(not_queued_problem())
     for entry in entries:
         if entry.row is None:
             continue
@@ -170,7 +175,7 @@ def _write(
             if entry.before is None:
                 _confirm(entry)
             elif not is_still_queued(entry.before, entry.row):
-                entry.result = replay(entry.before, entry.row.fingerprint).body
+                entry.result = replay_result(entry.before, entry.row.fingerprint).body
                 entry.row = None
         except Problem as problem:
             entry.refuse(problem)
@@ -215,7 +220,7 @@ def _not_taken_back(rows: Sequence[MessageRow]) -> set[batches.Key]:
     """
     for done, row in enumerate(rows):
         try:
-            messages.release(row)
+            messages.delete_unsent(row)
         except Exception as error:  # noqa: BLE001 - the others of the batch go on
             log_exception("rows of a batch not taken back", error, rows=len(rows) - done)
             return {(left.pk, left.sk) for left in rows[done:]}
@@ -231,7 +236,7 @@ def _confirm(entry: _Entry) -> None:
         if entry.taken is not None:
             queue_transitions.mark_confirmation(entry.row.message_id)
     except Problem:
-        messages.release(entry.row)
+        messages.delete_unsent(entry.row)
         raise
 
 
@@ -243,10 +248,10 @@ def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
         if entry.before is not None:  # if the queue does not take it again, sweep sees to it
             entry.result = serializers.message(entry.before, now)
         # A queue that gave no answer may have it: then dispatch may have taken the message by now.
-        elif number not in lost or not messages.release(row):
+        elif number not in lost or not messages.delete_unsent(row):
             entry.result = serializers.message(row, now)
             metrics.count("Queued")
         else:
             if entry.draft is not None:
-                opt_outs.give_back(entry.draft, entry.taken)
-            entry.refuse(not_queued())
+                opt_outs.release_confirmation(entry.draft, entry.taken)
+            entry.refuse(not_queued_problem())

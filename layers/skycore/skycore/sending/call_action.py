@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.report import report_link
 from skycore.client.validation import prepare
-from skycore.problems import Problem, invalid
-from skycore.sending.delivery import call
-from skycore.sending.validation import find
+from skycore.problems import Problem, validation_problem
+from skycore.sending.delivery import call_skycore
+from skycore.sending.validation import get_action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,45 +17,45 @@ if TYPE_CHECKING:
 
     from skycore.client.client import SkycoreClient
     from skycore.client.report import Report
-    from skycore.sending.delivery import Line
-    from skycore.sending.rate_limit import Gate
-    from skycore.sending.validation import Rules
+    from skycore.sending.delivery import SendContext
+    from skycore.sending.rate_limit import RateLimiter
+    from skycore.sending.validation import SendPolicy
 
 
-def act(
-    name: str, body: Mapping[str, Any], *, line: Line, rules: Rules, deadline: float
+def call_action(
+    name: str, body: Mapping[str, Any], *, context: SendContext, policy: SendPolicy, deadline: float
 ) -> dict[str, Any]:
     """The elements of Skycore's reply, under their JSON names.
 
     Raises Problem. `"transport": "get"` is for actions that only read: a URL ends up in logs.
     """
-    action = find(name)
+    action = get_action(name)
     if action.effect == "send":
         detail = f'{action.name} sends; POST it to /messages with "action": "{action.name}"'
-        raise invalid([FieldError("action", detail)])
+        raise validation_problem([FieldError("action", detail)])
     fields = dict(body)
     transport: Literal["post", "get"] = fields.pop("transport", "post")
     if transport not in ("post", "get") or (transport == "get" and action.effect != "read"):
         detail = "post, or get for an action that only reads"
-        raise invalid([FieldError("transport", detail)])
+        raise validation_problem([FieldError("transport", detail)])
     try:
-        prepared = prepare(action, fields, default_region=rules.region)
+        prepared = prepare(action, fields, default_region=policy.region)
     except InvalidRequest as error:
-        raise invalid(error.errors) from None
-    slot = line.gate.enter()
+        raise validation_problem(error.errors) from None
+    slot = context.rate_limiter.acquire()
     try:
-        reply = call(
-            line.skycore, action, prepared, slot=slot, deadline=deadline, transport=transport
+        reply = call_skycore(
+            context.skycore, action, prepared, slot=slot, deadline=deadline, transport=transport
         )
     except Problem as problem:
-        line.gate.learn(problem)
+        context.rate_limiter.report_result(problem)
         raise
-    line.gate.learn(None)
+    context.rate_limiter.report_result(None)
     return reply.fields
 
 
 def fetch_report(
-    skycore: SkycoreClient, gate: Gate, since: datetime, until: datetime, *, deadline: float
+    skycore: SkycoreClient, gate: RateLimiter, since: datetime, until: datetime, *, deadline: float
 ) -> Report:
     """Return Skycore's report of the messages sent from `since` to `until` (UTC).
 
@@ -63,8 +63,8 @@ def fetch_report(
     client's errors for the report's file.
     """
     fields = {"start_date": f"{since:%Y-%m-%d %H:%M:%S}", "end_date": f"{until:%Y-%m-%d %H:%M:%S}"}
-    action = find("getSendingStatus")
-    reply = call(skycore, action, fields, slot=gate.enter(), deadline=deadline)
+    action = get_action("getSendingStatus")
+    reply = call_skycore(skycore, action, fields, slot=gate.acquire(), deadline=deadline)
     link = report_link(reply)
     if link is None:
         raise Problem("outcome_unknown", "Skycore's reply links to no report", retryable=True)

@@ -14,11 +14,11 @@ from skycore.catalogue.errors import find_error
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import CredentialsMissing, NotSent, OutcomeUnknown, Refused
 from skycore.client.request import Credentials
-from skycore.logs import hide, log, log_exception
+from skycore.logs import log, log_exception, redact_secret
 from skycore.problems import Problem
 from skycore.sending import opt_outs, outcomes
-from skycore.sending.rate_limit import Gate
-from skycore.sending.validation import Rules
+from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.validation import SendPolicy
 from skycore.settings import load
 from skycore.table.limits import Limits
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from skycore.sending.validation import Draft
     from skycore.table.messages import MessageRow
 
-CALL_SECONDS = 10.0  # that a call of Skycore must have left
+MIN_CALL_SECONDS = 10.0  # that a call of Skycore must have left
 
 
 # Answers that stand: the message may be, or will never be, at Skycore. Any other problem proves
 # that nothing was sent.
-KEPT = frozenset({"skycore_rejected", "outcome_unknown"})
+FINAL_PROBLEMS = frozenset({"skycore_rejected", "outcome_unknown"})
 
 
-def call(
+def call_skycore(
     skycore: SkycoreClient,
     action: Action,
     fields: Mapping[str, Any],
@@ -64,7 +64,7 @@ def call(
             deadline=deadline,
             transport=transport,
             before=slot.check,
-            again=slot.renew,
+            again=slot.reacquire,
         )
     except NotSent as error:
         problem = Problem("skycore_unreachable", "no connection to Skycore was made", **known)
@@ -94,7 +94,7 @@ def call(
 def _refusal(error: Refused, known: Mapping[str, Any]) -> Problem:
     known_code = find_error(error.code)
     meaning = known_code.meaning if known_code else "Skycore refused the request"
-    kept = known["message_id"] is not None and error.problem.code in KEPT
+    kept = known["message_id"] is not None and error.problem.code in FINAL_PROBLEMS
     if kept and error.problem.retryable:
         meaning += "; a later try, under a new Idempotency-Key, may succeed"
     return Problem(
@@ -120,17 +120,17 @@ def _log(action: Action, problem: Problem, reason: str, message_id: str | None) 
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SendContext:
     """The way to Skycore: its client, the account's limits, and where late notes are queued."""
 
     skycore: SkycoreClient
-    gate: Gate
-    mend_queue: str
+    rate_limiter: RateLimiter
+    repair_queue: str
     days: int
 
 
 @dataclass(frozen=True)
-class LineSettings:
+class SendSettings:
     """The environment of every function that calls Skycore."""
 
     table_name: str
@@ -145,37 +145,39 @@ class LineSettings:
     max_calls_per_day: int
     priority_share: int
 
-    def rules(self) -> Rules:
+    def policy(self) -> SendPolicy:
         """What the stack says of any message."""
-        return Rules.of(self.default_region, self.allowed_country_codes, self.event_retention_days)
+        return SendPolicy.of(
+            self.default_region, self.allowed_country_codes, self.event_retention_days
+        )
 
 
 @cache
-def line_settings() -> LineSettings:
+def send_settings() -> SendSettings:
     """The environment, read once. Raises SettingsError that lists what is missing."""
-    return load(LineSettings)
+    return load(SendSettings)
 
 
 @cache
-def line() -> Line:
+def send_context() -> SendContext:
     """The way to Skycore, made once per process: kept connections, one limiter."""
-    known = line_settings()
+    known = send_settings()
     limits = Limits(
         known.max_calls_per_second,
         known.max_calls_per_minute,
         known.max_calls_per_day,
         known.priority_share,
     )
-    return Line(
-        skycore=client(known.skycore_url, known.api_key_secret),
-        gate=Gate(limits),
-        mend_queue=known.send_queue_url,
+    return SendContext(
+        skycore=skycore_client(known.skycore_url, known.api_key_secret),
+        rate_limiter=RateLimiter(limits),
+        repair_queue=known.send_queue_url,
         days=known.event_retention_days,
     )
 
 
 @cache
-def client(url: str, secret_name: str) -> SkycoreClient:
+def skycore_client(url: str, secret_name: str) -> SkycoreClient:
     """A client with kept connections; a refused key is read from the secret afresh."""
     secret = Secret(secret_name)
 
@@ -201,22 +203,22 @@ def _credentials(text: str) -> Credentials:
         return Credentials()
     known = {name: str(value[name]) for name in ("api_key", "user", "password") if value.get(name)}
     credentials = Credentials(**known)
-    hide(*known.values(), *credentials.elements.values())
+    redact_secret(*known.values(), *credentials.elements.values())
     return credentials
 
 
-def check_time(deadline: float) -> None:
+def check_time_left(deadline: float) -> None:
     """Raises Problem skycore_unreachable where a call would have too little time before `deadline`.
 
     The table can be so slow that Skycore's answer would come too late to be heard: then nothing
     is sent, which is better than an outcome that nobody knows.
     """
-    if time.monotonic() > deadline - CALL_SECONDS:
+    if time.monotonic() > deadline - MIN_CALL_SECONDS:
         raise Problem("skycore_unreachable", "no time was left for the call; nothing was sent")
 
 
 def deliver(
-    row: MessageRow, draft: Draft, *, line: Line, slot: Slot, deadline: float
+    row: MessageRow, draft: Draft, *, context: SendContext, slot: Slot, deadline: float
 ) -> dict[str, Any]:
     """Calls Skycore for a row in `sending` and writes down what came of it; the 201 body.
 
@@ -226,8 +228,8 @@ def deliver(
     the caller to free or to put back.
     """
     try:
-        reply = call(
-            line.skycore,
+        reply = call_skycore(
+            context.skycore,
             draft.action,
             draft.fields,
             slot=slot,
@@ -235,23 +237,25 @@ def deliver(
             message_id=row.message_id,
         )
     except Problem as problem:
-        line.gate.learn(problem)
-        if problem.members.get("skycore_code") == opt_outs.BLACKLISTED and draft.to:
-            opt_outs.blacklisted(draft.to)
-        if problem.code in KEPT:
-            outcomes.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
+        context.rate_limiter.report_result(problem)
+        if problem.members.get("skycore_code") == opt_outs.BLOCKED_CODE and draft.to:
+            opt_outs.record_blocked(draft.to)
+        if problem.code in FINAL_PROBLEMS:
+            outcomes.record_outcome(
+                row, problem, days=context.days, repair_queue=context.repair_queue
+            )
         raise
-    line.gate.learn(None)
+    context.rate_limiter.report_result(None)
     for one in reply.recipients:
-        if one.get("error_code") == opt_outs.BLACKLISTED and one.get("to"):
-            opt_outs.blacklisted(str(one["to"]))
-    known: dict[str, Any] = {"days": line.days, "mend_queue": line.mend_queue}
+        if one.get("error_code") == opt_outs.BLOCKED_CODE and one.get("to"):
+            opt_outs.record_blocked(str(one["to"]))
+    known: dict[str, Any] = {"days": context.days, "repair_queue": context.repair_queue}
     none_taken = _none_taken(reply, row.message_id)
     if none_taken is not None:
-        outcomes.settle(row, none_taken, **known)
-        outcomes.note_recipients(row, reply, **known, deadline=deadline)
+        outcomes.record_outcome(row, none_taken, **known)
+        outcomes.record_recipients(row, reply, **known, deadline=deadline)
         raise none_taken
-    return outcomes.accept(row, reply, **known, deadline=deadline)
+    return outcomes.record_accepted(row, reply, **known, deadline=deadline)
 
 
 def _none_taken(reply: Reply, message_id: str) -> Problem | None:

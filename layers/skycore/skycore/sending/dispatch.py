@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from skycore import metrics, serializers, timestamps
 from skycore.aws.queues import send as put_in_queue
 from skycore.catalogue.actions import find_action
-from skycore.logs import about, log, log_exception
-from skycore.metrics import count_refusal
+from skycore.logs import bind_message, log, log_exception
+from skycore.metrics import count_rejection
 from skycore.problems import Problem
 from skycore.sending import opt_outs, outcomes
-from skycore.sending.delivery import check_time, deliver
-from skycore.sending.outcomes import expire_or_lose
+from skycore.sending.delivery import check_time_left, deliver
+from skycore.sending.new_messages import new_attempt
+from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.sending.rate_limit import wait_until
 from skycore.sending.validation import Draft
 from skycore.table import messages, queue_transitions
@@ -31,12 +32,12 @@ from skycore.table.limits import Wait
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from skycore.sending.delivery import Line
+    from skycore.sending.delivery import SendContext
     from skycore.table.messages import MessageRow
 
-LONGEST_DELAY = 900  # seconds, the most that SQS delays a message
+MAX_DELAY_SECONDS = 900  # seconds, the most that SQS delays a message
 BACKOFF = (15, 60, 240, 900)  # seconds after each real try that failed; then the dead-letter queue
-MOST_TRIES = len(BACKOFF) + 1
+MAX_TRIES = len(BACKOFF) + 1
 NOT_EARLY = timedelta(seconds=2)  # that a delayed copy may come before its time
 
 
@@ -57,7 +58,7 @@ class _Queued:
 
 
 def dispatch(
-    bodies: Mapping[str, str], *, line: Line, queues: Queues, deadline: float
+    bodies: Mapping[str, str], *, context: SendContext, queues: Queues, deadline: float
 ) -> list[str]:
     """Sends what the queue's messages (by queue id) name, before `deadline` (monotonic seconds).
 
@@ -68,8 +69,8 @@ def dispatch(
     named: set[str] = set()
     for queue_id, body in bodies.items():
         try:
-            check_time(deadline)
-            row = _ready(json.loads(body), line, queues)
+            check_time_left(deadline)
+            row = _ready(json.loads(body), context, queues)
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             log_exception("queued message not read", error)
             failed.append(queue_id)
@@ -79,58 +80,62 @@ def dispatch(
             ready.append(_Queued(queue_id, row))
     if ready:
         try:
-            failed += _send_all(ready, line, queues, deadline)
+            failed += _send_all(ready, context, queues, deadline)
         except Exception as error:  # noqa: BLE001 - what is dealt with already stays so
             log_exception("limits not read", error)
             failed += [one.queue_id for one in ready]
     return failed
 
 
-def _ready(body: Mapping[str, Any], line: Line, queues: Queues) -> MessageRow | None:
+def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> MessageRow | None:
     """The row of a message that is to be sent now; None if there is nothing to send now."""
     if "mend" in body:
-        outcomes.mend(body["mend"], line.days)
+        outcome = outcomes.Outcome.from_json(body["mend"])
+        outcomes.apply_outcome(outcome, context.days)
         return None
     row = messages.get(body["message_id"])
-    if row is not None and queue_transitions.is_set_aside(row):
+    if row is not None and queue_transitions.is_dead_lettered(row):
         if not body.get("set_aside"):
             # dispatch died before the dead-letter queue had it, or this is one copy of two.
-            _set_aside(row.message_id, queues)
+            _dead_letter(row.message_id, queues)
             return None
-        if not queue_transitions.revive(row, timestamps.now()):
+        if not queue_transitions.requeue_dead_letter(row, timestamps.now()):
             row = messages.get(row.message_id)  # another copy, or a write whose answer was lost
     if row is None or row.request is None or row.status != "queued":
         log.info("nothing to send", extra={"message_id": body["message_id"]})
         return None
     if serializers.status_of(row, timestamps.now()) == "expired":
-        expire_or_lose(row, "expired")
+        mark_expired_or_unknown(row, "expired")
         return None
     early = timestamps.from_text(row.not_before) - timestamps.now() if row.not_before else NOT_EARLY
     if early > NOT_EARLY:
         # Another copy of a message that waits after a failed try: it must not use up the tries.
-        _put_back(row, round(early.total_seconds()), queues)
+        _requeue(row, round(early.total_seconds()), queues)
         return None
     return row
 
 
-def _send_all(ready: Sequence[_Queued], line: Line, queues: Queues, deadline: float) -> list[str]:
-    result = line.gate.enter_many(len(ready))
+def _send_all(
+    ready: Sequence[_Queued], context: SendContext, queues: Queues, deadline: float
+) -> list[str]:
+    result = context.rate_limiter.acquire_batch(len(ready))
     slots = () if isinstance(result, Wait) else result
     wait = result.retry_after_s if isinstance(result, Wait) else 1
     with ThreadPoolExecutor(max_workers=len(ready)) as pool:
         futures = [
-            pool.submit(_guarded, _send_one, one, slot, line, queues, deadline)
+            pool.submit(_guarded, _send_one, one, slot, context, queues, deadline)
             for one, slot in zip(ready, slots, strict=False)
         ]
         futures += [
-            pool.submit(_guarded, _wait_on, one, wait, queues) for one in ready[len(slots) :]
+            pool.submit(_guarded, _wait_for_limits, one, wait, queues)
+            for one in ready[len(slots) :]
         ]
     return [queue_id for future in futures if (queue_id := future.result()) is not None]
 
 
 def _guarded(work: Any, one: _Queued, *arguments: Any) -> str | None:
     """None once the queue's message is dealt with; its id if it must come again."""
-    about(message_id=one.row.message_id)
+    bind_message(message_id=one.row.message_id)
     try:
         work(one, *arguments)
     except Exception as error:  # noqa: BLE001 - the queue gives it again
@@ -139,19 +144,21 @@ def _guarded(work: Any, one: _Queued, *arguments: Any) -> str | None:
     return None
 
 
-def _wait_on(one: _Queued, seconds: int, queues: Queues) -> None:
-    queue_transitions.mark_seen(one.row)
-    _put_back(one.row, seconds, queues)
+def _wait_for_limits(one: _Queued, seconds: int, queues: Queues) -> None:
+    queue_transitions.mark_dispatched(one.row)
+    _requeue(one.row, seconds, queues)
 
 
-def _put_back(row: MessageRow, seconds: int, queues: Queues) -> None:
+def _requeue(row: MessageRow, seconds: int, queues: Queues) -> None:
     """A delayed copy, spread a little so that not all that wait come at once."""
     spread = random.uniform(0, min(60, 1 + seconds / 4))  # noqa: S311 - jitter, not a secret
-    delay = min(LONGEST_DELAY, round(seconds + spread))
+    delay = min(MAX_DELAY_SECONDS, round(seconds + spread))
     put_in_queue(queues.send, json.dumps({"message_id": row.message_id}), delay=delay)
 
 
-def _send_one(one: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: float) -> None:
+def _send_one(
+    one: _Queued, slot_ms: int, context: SendContext, queues: Queues, deadline: float
+) -> None:
     """Sends one message at its slot. All that can be done before the slot is done before it."""
     row = one.row
     kept = messages.unpack(row.request or b"")
@@ -164,25 +171,25 @@ def _send_one(one: _Queued, slot_ms: int, line: Line, queues: Queues, deadline: 
     try:
         taken = None if row.confirmation else opt_outs.check(draft)
     except Problem as problem:
-        count_refusal(problem)
-        outcomes.settle(row, problem, days=line.days, mend_queue=line.mend_queue)
+        count_rejection(problem)
+        outcomes.record_outcome(row, problem, days=context.days, repair_queue=context.repair_queue)
         return
     if taken is not None:
         queue_transitions.mark_confirmation(row.message_id)
-    check_time(deadline)
-    if not queue_transitions.take(row, outcomes.new_attempt(), timestamps.now()):
+    check_time_left(deadline)
+    if not queue_transitions.claim(row, new_attempt(), timestamps.now()):
         return  # another copy has it, or it is late and sweep says so
     wait_until(slot_ms)
-    slot = line.gate.slot(slot_ms, single=False)
+    slot = context.rate_limiter.slot(slot_ms, single=False)
     try:
-        deliver(row, draft, line=line, slot=slot, deadline=deadline)
+        deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
-        count_refusal(problem)
+        count_rejection(problem)
         if problem.code in {"skycore_unreachable", "skycore_account", "rate_limited"}:
-            _again(row, problem, queues)
+            _retry_or_dead_letter(row, problem, queues)
 
 
-def _again(row: MessageRow, problem: Problem, queues: Queues) -> None:
+def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> None:
     """Puts a message back that provably was not sent; after five real tries, aside."""
     tries, wait, real = int(row.tries), problem.retry_after or 1, problem.code != "rate_limited"
     code: str | None = row.code  # of the call before this one
@@ -194,15 +201,15 @@ def _again(row: MessageRow, problem: Problem, queues: Queues) -> None:
         code = str(told) if told else None
         calls = "1 call" if tries == 1 else f"{tries} calls"
         why = f"{calls} failed and nothing was sent; the last: {problem.detail}"
-    if tries < MOST_TRIES:
+    if tries < MAX_TRIES:
         not_before = timestamps.now() + timedelta(seconds=wait)
-        queue_transitions.put_back(
+        queue_transitions.requeue(
             row, tries=tries, not_before=not_before, code=code, detail=why, keep_line=real
         )
-        _put_back(row, wait, queues)
+        _requeue(row, wait, queues)
         return
-    queue_transitions.set_aside(row, code=code, detail=why)
-    _set_aside(row.message_id, queues)
+    queue_transitions.dead_letter(row, code=code, detail=why)
+    _dead_letter(row.message_id, queues)
     metrics.count("SetAside")
     log.error(
         "queued message set aside",
@@ -210,6 +217,6 @@ def _again(row: MessageRow, problem: Problem, queues: Queues) -> None:
     )
 
 
-def _set_aside(message_id: str, queues: Queues) -> None:
+def _dead_letter(message_id: str, queues: Queues) -> None:
     """Into the dead-letter queue. Whoever moves it back from there has it tried again."""
     put_in_queue(queues.dead, json.dumps({"message_id": message_id, "set_aside": True}))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
-from skycore.problems import Problem, invalid
+from skycore.problems import Problem, validation_problem
 from skycore.table import messages
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
-def valid_key(key: str) -> bool:
+def is_valid_key(key: str) -> bool:
     """Whether `key` is 1 to 255 printable ASCII characters."""
     return KEY.fullmatch(key) is not None
 
@@ -42,7 +42,7 @@ def fingerprint(request: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendResult:
     """The answer to a send: a message as it stands, new or given again."""
 
     status: int
@@ -50,13 +50,15 @@ class Sent:
     replayed: bool = False
 
 
-def check_key(key: str | None) -> None:
+def check_idempotency_key(key: str | None) -> None:
     """Raises Problem invalid_request for an Idempotency-Key that cannot be one."""
-    if key is not None and not valid_key(key):
-        raise invalid([FieldError("Idempotency-Key", "1 to 255 printable ASCII characters")])
+    if key is not None and not is_valid_key(key):
+        raise validation_problem(
+            [FieldError("Idempotency-Key", "1 to 255 printable ASCII characters")]
+        )
 
 
-def replay(existing: MessageRow, fingerprint: str) -> Sent:
+def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
     """The answer that was given before under the same key.
 
     Raises Problem: idempotency_key_reused or in_progress.
@@ -77,15 +79,17 @@ def replay(existing: MessageRow, fingerprint: str) -> Sent:
         body = {**serializers.message(existing, now), "status": "queued", "tracking_id": None}
         body.pop("skycore_code", None)
         body.pop("detail", None)
-        return Sent(202, body, replayed=True)
+        return SendResult(202, body, replayed=True)
     if existing.answer is not None:
         kept = messages.unpack(existing.answer)
-        return Sent(kept["status"], kept["body"], replayed=True)
+        return SendResult(kept["status"], kept["body"], replayed=True)
     if status == "unknown":
         detail = "the call died on its way; Skycore may have taken the message"
         unknown = Problem("outcome_unknown", detail, message_id=existing.message_id)
-        return Sent(unknown.status, unknown.body(), replayed=True)
-    return Sent(201, {**serializers.message(existing, now), "status": "accepted"}, replayed=True)
+        return SendResult(unknown.status, unknown.body(), replayed=True)
+    return SendResult(
+        201, {**serializers.message(existing, now), "status": "accepted"}, replayed=True
+    )
 
 
 def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:

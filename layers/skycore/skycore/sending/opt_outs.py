@@ -5,30 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skycore import timestamps
-from skycore.logs import log_exception, masked
+from skycore.logs import log_exception, mask_number
 from skycore.problems import Problem
-from skycore.sending.idempotency import Sent
-from skycore.sending.validation import check_new
+from skycore.sending.idempotency import SendResult
+from skycore.sending.validation import check_sendable
 from skycore.table import opt_outs
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from skycore.sending.validation import Draft, Rules
+    from skycore.sending.validation import Draft, SendPolicy
 
 
-BLACKLISTED = "E114"
+BLOCKED_CODE = "E114"
 
 
-def blacklisted(number: str) -> None:
+def record_blocked(number: str) -> None:
     """Notes that Skycore refuses a number for every sender (E114).
 
     Never raises: the outcome of the call must not be lost for it, and Skycore refuses again.
     """
     try:
-        opt_outs.stop(number, None, timestamps.now(), BLACKLISTED)
+        opt_outs.record_opt_out(number, None, timestamps.now(), BLOCKED_CODE)
     except Exception as error:  # noqa: BLE001 - see above
-        log_exception("opt-out not noted", error, number=masked(number))
+        log_exception("opt-out not noted", error, number=mask_number(number))
 
 
 def check(draft: Draft) -> datetime | None:
@@ -37,41 +37,41 @@ def check(draft: Draft) -> datetime | None:
     The one message after a stop that says `opt_out_confirmation` may go: then the moment is
     returned at which that was taken, for `give_back` if nothing is sent after all.
     """
-    if draft.to is None or not opt_outs.suppressed([(draft.to, draft.sender)]):
+    if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
         return None
     taken = None
     if draft.opt_out_confirmation:
-        taken = opt_outs.confirm_once(draft.to, draft.sender, timestamps.now())
+        taken = opt_outs.claim_confirmation(draft.to, draft.sender, timestamps.now())
     if taken is None:
-        raise opted_out()
+        raise opted_out_problem()
     return taken
 
 
-def foresee(draft: Draft) -> None:
+def check_only(draft: Draft) -> None:
     """Raises what `check` would, and takes nothing."""
-    if draft.to is None or not opt_outs.suppressed([(draft.to, draft.sender)]):
+    if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
         return
-    if not (draft.opt_out_confirmation and opt_outs.may_confirm(draft.to, draft.sender)):
-        raise opted_out()
+    if not (draft.opt_out_confirmation and opt_outs.can_confirm(draft.to, draft.sender)):
+        raise opted_out_problem()
 
 
-def give_back(draft: Draft, taken: datetime | None) -> None:
+def release_confirmation(draft: Draft, taken: datetime | None) -> None:
     """Lets another message confirm the opt-out, because this one provably was not sent."""
     if draft.to is not None and taken is not None:
-        opt_outs.give_back(draft.to, draft.sender, taken)
+        opt_outs.release_confirmation(draft.to, draft.sender, taken)
 
 
-def opted_out() -> Problem:
+def opted_out_problem() -> Problem:
     """The problem of a recipient who wants nothing from this sender."""
     detail = "the recipient has opted out of messages from this sender"
     return Problem("recipient_opted_out", detail)
 
 
-def dry_run(draft: Draft, rules: Rules) -> Sent:
+def dry_run(draft: Draft, policy: SendPolicy) -> SendResult:
     """Everything but the call: what would be sent. Raises Problem as a send does."""
-    check_new(draft, rules)
-    foresee(draft)
-    return Sent(
+    check_sendable(draft, policy)
+    check_only(draft)
+    return SendResult(
         200,
         {
             "dry_run": True,

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 TRIES = 3  # of a single call whose slot passed while its process was held up
 PATIENCE_MS = 4_000  # that a copy of dispatch waits for slots; the rest of its time is for calls
 ASK_AGAIN_MS = 200
-TEACHING = frozenset(("E106", "E113", "E120"))
+THROTTLE_CODES = frozenset(("E106", "E113", "E120"))
 
 
 @dataclass(slots=True)
 class Slot:
     """The moment that the limits gave to one call (None: there are no limits)."""
 
-    gate: Gate
+    rate_limiter: RateLimiter
     at_ms: int | None
     single: bool
 
@@ -34,7 +34,7 @@ class Slot:
         if self.at_ms is not None and not _kept(self.at_ms):
             raise rate_limited("second", 1)
 
-    def renew(self) -> None:
+    def reacquire(self) -> None:
         """Takes a slot of its own for a second call of the same message.
 
         Raises Problem rate_limited; at once for a message of the queue, which can come again.
@@ -43,17 +43,17 @@ class Slot:
             return
         if not self.single:
             raise rate_limited("second", 1)
-        self.at_ms = self.gate.enter().at_ms
+        self.at_ms = self.rate_limiter.acquire().at_ms
 
 
 @dataclass(slots=True)
-class Gate:
+class RateLimiter:
     """One process's way through the limits."""
 
     limits: Limits
     limiter: Limiter = field(default_factory=Limiter)
 
-    def enter(self) -> Slot:
+    def acquire(self) -> Slot:
         """Takes a call for a single message and waits until its slot, two seconds at most.
 
         Raises Problem rate_limited, with when to come again, if there is none.
@@ -72,7 +72,7 @@ class Gate:
         """What a call needs to know of its slot."""
         return Slot(self, at_ms if self.limits.any else None, single)
 
-    def enter_many(self, count: int) -> tuple[int, ...] | Wait:
+    def acquire_batch(self, count: int) -> tuple[int, ...] | Wait:
         """Takes up to `count` calls for messages of the queue: their slots, soon to come.
 
         Waits up to PATIENCE_MS for the first; otherwise when to come again.
@@ -102,7 +102,7 @@ class Gate:
             metrics.record(f"{name.capitalize()}Allowance", percent)
         return result
 
-    def learn(self, problem: Problem | None) -> Problem | None:
+    def report_result(self, problem: Problem | None) -> Problem | None:
         """Tells the limiter what Skycore said: everyone pauses, or pauses end.
 
         Returns the problem with the time that the limiter makes of it. Never raises: the answer
@@ -113,7 +113,7 @@ class Gate:
                 self.limiter.succeeded()
                 return None
             code = str(problem.members.get("skycore_code"))
-            if problem.code != "rate_limited" or code not in TEACHING:
+            if problem.code != "rate_limited" or code not in THROTTLE_CODES:
                 return problem
             wait = self.limiter.teach(self.limits, code, problem.retry_after)
         except Exception as error:  # noqa: BLE001 - see above

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from skycore import timestamps
 from skycore.aws import queues
 from skycore.logs import log, log_exception
-from skycore.sending.outcomes import expire_or_lose
+from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.serializers import status_of
 from skycore.table import keys, messages, queue_transitions
 
@@ -29,12 +29,14 @@ def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
     Ends at `deadline` (monotonic seconds); what is left waits for the next minute.
     """
     now = timestamps.now()
-    in_flight = messages.listed(keys.state_partition("sending"), now)
+    in_flight = messages.in_state(keys.state_partition("sending"), now)
     swept = {
-        "unknown": _each(in_flight, lambda row: _say(row, "unknown"), deadline),
-        "expired": _each(queue_transitions.late(now), lambda row: _say(row, "expired"), deadline),
+        "unknown": _each(in_flight, lambda row: _mark(row, "unknown"), deadline),
+        "expired": _each(
+            queue_transitions.overdue(now), lambda row: _mark(row, "expired"), deadline
+        ),
         "queued_again": _each(
-            queue_transitions.unseen(now), lambda row: _again(row, queue_url), deadline
+            queue_transitions.undispatched(now), lambda row: _requeue(row, queue_url), deadline
         ),
     }
     log.info("swept", extra=swept)
@@ -53,17 +55,17 @@ def _each(rows: Iterable[MessageRow], work: Callable[[MessageRow], bool], deadli
     return done
 
 
-def _say(row: MessageRow, status: str) -> bool:
-    return status_of(row, timestamps.now()) == status and expire_or_lose(row, status)
+def _mark(row: MessageRow, status: str) -> bool:
+    return status_of(row, timestamps.now()) == status and mark_expired_or_unknown(row, status)
 
 
-def _again(row: MessageRow, queue_url: str) -> bool:
+def _requeue(row: MessageRow, queue_url: str) -> bool:
     """Once for each message: dispatch sends it once, however often the queue names it."""
     if status_of(row, timestamps.now()) == "expired":
-        expire_or_lose(row, "expired")
+        mark_expired_or_unknown(row, "expired")
         return False
     if row.status != "queued":
         return False
     queues.send(queue_url, queue_transitions.queue_body(row))
-    queue_transitions.mark_seen(row)
+    queue_transitions.mark_dispatched(row)
     return True

@@ -10,16 +10,16 @@ from skycore import timestamps
 from skycore.catalogue.actions import Action, find_action
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.validation import prepare
-from skycore.problems import Problem, invalid
+from skycore.problems import Problem, validation_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_REFERENCE = 255  # characters of client_reference
+MAX_REFERENCE_LENGTH = 255  # characters of client_reference
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SendPolicy:
     """What the stack's parameters say of any message.
 
     `region` is DefaultRegion, `countries` the calling codes that may be sent to (empty: all),
@@ -31,10 +31,10 @@ class Rules:
     days: int
 
     @staticmethod
-    def of(region: str, countries: str, days: int) -> Rules:
+    def of(region: str, countries: str, days: int) -> SendPolicy:
         """From the environment's texts; `countries` is separated by commas."""
         codes = (code.strip().removeprefix("+") for code in countries.split(","))
-        return Rules(region, tuple(code for code in codes if code), days)
+        return SendPolicy(region, tuple(code for code in codes if code), days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Draft:
         return self.fields.get("from")
 
 
-def compose(body: Mapping[str, Any], rules: Rules) -> Draft:
+def parse_message(body: Mapping[str, Any], policy: SendPolicy) -> Draft:
     """The draft of a POST /messages body.
 
     Raises Problem: unknown_action, or invalid_request that names every bad field.
@@ -68,31 +68,33 @@ def compose(body: Mapping[str, Any], rules: Rules) -> Draft:
     action = _action(fields.pop("action", "sendSMS"))
     if action.effect != "send":
         detail = f"{action.name} sends nothing; POST it to /actions/{action.name}"
-        raise invalid([FieldError("action", detail)])
-    ours = _Ours(fields)
+        raise validation_problem([FieldError("action", detail)])
+    ours = _OwnFields(fields)
     reference = ours.reference()
     expires_at = ours.moment("expires_at")
     dry_run, confirmation = ours.flag("dry_run"), ours.flag("opt_out_confirmation")
     try:
-        prepared = prepare(action, fields, default_region=rules.region)
+        prepared = prepare(action, fields, default_region=policy.region)
     except InvalidRequest as error:
-        raise invalid([*ours.errors, *error.errors]) from None
+        raise validation_problem([*ours.errors, *error.errors]) from None
     if ours.errors:
-        raise invalid(ours.errors)
+        raise validation_problem(ours.errors)
     return Draft(action, prepared, reference, expires_at, dry_run, confirmation)
 
 
-def check_new(draft: Draft, rules: Rules) -> None:
+def check_sendable(draft: Draft, policy: SendPolicy) -> None:
     """What must hold of a message that is new, and need not of one that was sent already.
 
     Raises Problem: invalid_request for an `expires_at` that is past, or country_not_allowed.
     """
     if draft.expires_at is not None and draft.expires_at <= timestamps.now():
-        raise invalid([FieldError("expires_at", "is in the past; the message would not be sent")])
-    _check_country(draft, rules)
+        raise validation_problem(
+            [FieldError("expires_at", "is in the past; the message would not be sent")]
+        )
+    _check_country(draft, policy)
 
 
-def find(name: str) -> Action:
+def get_action(name: str) -> Action:
     """The action of this name. Raises Problem unknown_action."""
     action = find_action(name)
     if action is None:
@@ -102,18 +104,20 @@ def find(name: str) -> Action:
 
 def _action(name: object) -> Action:
     if not isinstance(name, str):
-        raise invalid([FieldError("action", "the name of a Skycore action, as text")])
-    return find(name)
+        raise validation_problem([FieldError("action", "the name of a Skycore action, as text")])
+    return get_action(name)
 
 
-def _check_country(draft: Draft, rules: Rules) -> None:
+def _check_country(draft: Draft, policy: SendPolicy) -> None:
     """No calling code is the beginning of another, so the digits' beginning tells."""
-    if draft.to and rules.countries and not draft.to.startswith(rules.countries):
-        detail = f"only numbers of these calling codes may be sent to: {', '.join(rules.countries)}"
+    if draft.to and policy.countries and not draft.to.startswith(policy.countries):
+        detail = (
+            f"only numbers of these calling codes may be sent to: {', '.join(policy.countries)}"
+        )
         raise Problem("country_not_allowed", detail)
 
 
-class _Ours:
+class _OwnFields:
     """The fields of a message that are not Skycore's, taken out of the body one by one."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
@@ -124,9 +128,13 @@ class _Ours:
         value = self._fields.pop("client_reference", None)
         if value is None:
             return None
-        if isinstance(value, str) and 0 < len(value) <= MAX_REFERENCE and value.isprintable():
+        if (
+            isinstance(value, str)
+            and 0 < len(value) <= MAX_REFERENCE_LENGTH
+            and value.isprintable()
+        ):
             return value
-        detail = f"text of 1 to {MAX_REFERENCE} printable characters"
+        detail = f"text of 1 to {MAX_REFERENCE_LENGTH} printable characters"
         self.errors.append(FieldError("client_reference", detail))
         return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import VerboseClientError
 
-from skycore.chunks import parts
+from skycore.chunks import chunked
 from skycore.table.models import Row
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 READ_KEYS = 100  # in a call, the most that DynamoDB takes
 WRITE_ROWS = 25  # in a call, the most that DynamoDB takes; of 400 KB each, within its 16 MB
-ROUNDS = 5  # tries of a call's unprocessed part, about two seconds in all
+MAX_ATTEMPTS = 5  # tries of a call's unprocessed part, about two seconds in all
 
 type Key = tuple[str, str]
 type Item = dict[str, dict[str, Any]]
@@ -42,7 +42,7 @@ def read_all(keys: Iterable[Key], attributes: Sequence[str] = ()) -> dict[Key, I
             names = ["pk", "sk", *attributes]
             request["ProjectionExpression"] = ", ".join(f"#{n}" for n in range(len(names)))
             request["ExpressionAttributeNames"] = {f"#{n}": name for n, name in enumerate(names)}
-        for _ in _rounds():
+        for _ in _attempts():
             answer = connection().dispatch("BatchGetItem", {"RequestItems": {_table(): request}})
             for item in answer.get("Responses", {}).get(_table(), []):
                 found[item["pk"]["S"], item["sk"]["S"]] = item
@@ -55,25 +55,13 @@ def read_all(keys: Iterable[Key], attributes: Sequence[str] = ()) -> dict[Key, I
     return found
 
 
-def new_item(blob: bytes, expires: int, **texts: str | None) -> Item:
-    """An item as DynamoDB takes it, without the texts that are None.
-
-    For rows that are written by the hundred: making PynamoDB's models of them costs `store` a
-    seventh of its time.
-    """
-    made: Item = {name: {"S": text} for name, text in texts.items() if text is not None}
-    made["blob"] = {"B": blob}
-    made["expires"] = {"N": str(expires)}
-    return made
-
-
-def put_all(rows: Sequence[Row | Item]) -> set[Key]:
+def put_all(rows: Sequence[Row]) -> set[Key]:
     """Puts rows without a condition, each key at most once; returns keys that were not put.
 
     Raises PynamoDB's errors if a call fails as a whole; rows of earlier calls are then put.
     """
     failed: set[Key] = set()
-    items = (row.serialize() if isinstance(row, Row) else row for row in rows)
+    items = (row.serialize() for row in rows)
     for batch in batched(items, WRITE_ROWS, strict=False):
         failed |= _put(batch)
     return failed
@@ -82,7 +70,7 @@ def put_all(rows: Sequence[Row | Item]) -> set[Key]:
 def _put(items: Sequence[Item]) -> set[Key]:
     requests: list[Any] = [{"PutRequest": {"Item": item}} for item in items]
     try:
-        for _ in _rounds():
+        for _ in _attempts():
             answer = connection().dispatch("BatchWriteItem", {"RequestItems": {_table(): requests}})
             requests = answer.get("UnprocessedItems", {}).get(_table(), [])
             if not requests:
@@ -97,15 +85,14 @@ def _put(items: Sequence[Item]) -> set[Key]:
     return {(item["pk"]["S"], item["sk"]["S"]) for item in left}
 
 
-def cut_by_bytes[T: Row | Item](
-    items: Iterable[T], most_items: int, most_bytes: int
-) -> Iterator[list[T]]:
-    """Parts, in order, of at most so many rows or items and bytes; what is larger goes alone."""
+def chunk_rows[T: Row](rows: Iterable[T], most_rows: int, most_bytes: int) -> Iterator[list[T]]:
+    """Yield the rows in order, in chunks of at most so many rows and bytes.
 
-    def size(item: T) -> int:
-        return _bytes_of(item.serialize() if isinstance(item, Row) else item)
-
-    return parts(items, size, most=most_items, most_bytes=most_bytes)
+    A row over `most_bytes` is a chunk of its own.
+    """
+    return chunked(
+        rows, lambda row: _bytes_of(row.serialize()), most=most_rows, most_bytes=most_bytes
+    )
 
 
 def _bytes_of(item: Item) -> int:
@@ -130,8 +117,8 @@ def _length(value: Any) -> int:
     return 1
 
 
-def _rounds() -> Iterable[int]:
-    for number in range(ROUNDS):
+def _attempts() -> Iterable[int]:
+    for number in range(MAX_ATTEMPTS):
         if number:
             time.sleep(random.uniform(0, 0.1 * 2**number))  # noqa: S311 - jitter, not a secret
         yield number

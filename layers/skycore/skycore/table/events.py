@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.condition import Condition
 
-MOST_BLOB = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
-MOST_SUBJECT = 256  # characters; no more of it is told
-MOST_OF_ONE_ID = 1_000  # events read for one tracking id; a campaign's may have any number
+MAX_BLOB_BYTES = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
+MAX_SUBJECT_LENGTH = 256  # characters; no more of it is told
+MAX_EVENTS_PER_TRACKING_ID = (
+    1_000  # events read for one tracking id; a campaign's may have any number
+)
 UNPARSED = "unparsed"
 TYPE_PREFIX = "skycore."
 
@@ -40,6 +42,12 @@ class EventRow(Row):
     raw_key = UnicodeAttribute(null=True)
 
 
+class RawRow(Row):
+    """A raw body that has a row of its own: zlib of its bytes."""
+
+    blob = BinaryAttribute(legacy_encoding=False)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
     """An event as it was stored, with the postback that told it.
@@ -52,36 +60,35 @@ class StoredEvent:
     raw_key: str | None = None
 
 
-def known(events: Iterable[Event]) -> set[str]:
+def existing_ids(events: Iterable[Event]) -> set[str]:
     """The ids of those events that are stored already."""
     by_key = {keys.event_key(event.id): event.id for event in events}
     return {by_key[key] for key in batches.read_all(by_key, ["kind"])}
 
 
 def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[str]:
-    """Puts new events, each with its raw body, to be kept for `days`.
+    """Put new events, each with its raw body, to be kept for `days`.
 
-    Returns the ids of events that could not be put. A raw body goes before its events.
+    Returns the ids of events that could not be put. A raw body is put before its events.
     """
-    raw_items: dict[str, batches.Item] = {}
-    stored: list[tuple[str, str | None, batches.Item]] = []  # id, key of the raw body's row, item
+    raw_rows: dict[str, RawRow] = {}
+    rows: list[EventRow] = []
     for raw, events in bodies:
         for event in events:
-            raw_key, item = _item(event, raw, days, shared=len(events) > 1)
-            stored.append((event.id, raw_key, item))
-            if raw_key and raw_key not in raw_items:
-                raw_items[raw_key] = batches.new_item(
-                    zlib.compress(raw),
-                    expiry(event.received_at, days),
-                    pk=raw_key,
-                    sk="raw",
+            row = _row(event, raw, days, shared=len(events) > 1)
+            rows.append(row)
+            if row.raw_key and row.raw_key not in raw_rows:
+                raw_rows[row.raw_key] = RawRow(
+                    row.raw_key,
+                    "raw",
                     kind="raw",
+                    blob=zlib.compress(raw),
+                    expires=expiry(event.received_at, days),
                 )
-    failed_raw = {pk for pk, _ in batches.put_all(list(raw_items.values()))}
-    failed = batches.put_all([item for _, raw_key, item in stored if raw_key not in failed_raw])
-    return {keys.event_id_of(sk) for _, sk in failed} | {
-        event_id for event_id, raw_key, _ in stored if raw_key in failed_raw
-    }
+    failed_raw = {pk for pk, _ in batches.put_all(list(raw_rows.values()))}
+    left_out = [row for row in rows if row.raw_key in failed_raw]
+    failed = batches.put_all([row for row in rows if row.raw_key not in failed_raw])
+    return {keys.event_id_of(sk) for _, sk in failed} | {keys.event_id_of(r.sk) for r in left_out}
 
 
 def get(event_id: str) -> StoredEvent | None:
@@ -91,22 +98,22 @@ def get(event_id: str) -> StoredEvent | None:
 
 def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
     """The events that exist among `event_ids`, with their raw bodies."""
-    return by_keys(keys.event_key(id_) for id_ in event_ids if keys.may_be_an_event_id(id_))
+    return get_by_keys(keys.event_key(id_) for id_ in event_ids if keys.is_event_id(id_))
 
 
-def by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
+def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
     """The events that exist among `row_keys`, by their ids, with their raw bodies."""
     found = with_raw([from_item(item) for item in batches.read_all(row_keys).values()])
     return {stored.event.id: stored for stored in found}
 
 
-def of_tracking_id(tracking_id: str) -> list[Event]:
+def by_tracking_id(tracking_id: str) -> list[Event]:
     """The events with this tracking id, consistently read, at most 1,000, in no order."""
     rows = EventRow.query(
         keys.tracking_partition(tracking_id),
         EventRow.sk.startswith("event#"),
         consistent_read=True,
-        limit=MOST_OF_ONE_ID,
+        limit=MAX_EVENTS_PER_TRACKING_ID,
     )
     return [_unpack(row.blob, row.sk)[0] for row in rows]
 
@@ -129,7 +136,7 @@ def with_raw(found: Sequence[StoredEvent]) -> list[StoredEvent]:
     ]
 
 
-def off_the_unparsed_list(event_id: str) -> None:
+def mark_reparsed(event_id: str) -> None:
     """Takes an event off the list of unparsed ones; the row itself stays as it is."""
     try:
         EventRow(*keys.event_key(event_id)).update([EventRow.state.remove()], EventRow.pk.exists())
@@ -138,37 +145,34 @@ def off_the_unparsed_list(event_id: str) -> None:
             raise
 
 
-def _item(event: Event, raw: bytes, days: int, *, shared: bool) -> tuple[str | None, batches.Item]:
-    """An event's item, and the key of its raw body's own row if it has one."""
+def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
+    """Return an event's row; `raw_key` names the row of its raw body if that has its own."""
     pk, sk = keys.event_key(event.id)
     line = _pack(event)
     blob = zlib.compress(line if shared else line + b"\n" + raw)
-    alone = not shared and len(blob) <= MOST_BLOB
-    raw_key = None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}"
-    item = batches.new_item(
-        blob if alone or shared else zlib.compress(line),
-        expiry(event.received_at, days),
-        pk=pk,
-        sk=sk,
+    alone = not shared and len(blob) <= MAX_BLOB_BYTES
+    number = event.subscriber_number
+    return EventRow(
+        pk,
+        sk,
         kind="event",
-        raw_key=raw_key,
-        number=keys.number_partition(event.counterpart, event.received_at)
-        if event.counterpart
-        else None,
+        blob=blob if alone or shared else zlib.compress(line),
+        raw_key=None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}",
+        number=keys.number_partition(number, event.received_at) if number else None,
         day=keys.day_partition(sk, event.received_at),
         state=keys.state_partition(UNPARSED) if event.unparsed else None,
-        at=keys.at("event", event.received_at),
+        at=keys.index_sort_key("event", event.received_at),
+        expires=expiry(event.received_at, days),
     )
-    return raw_key, item
 
 
 def _pack(event: Event) -> bytes:
     """A line of JSON with each value once: a long one twice would not fit into an item."""
-    subject = event.subject and event.subject[:MOST_SUBJECT]
+    subject = event.subject and event.subject[:MAX_SUBJECT_LENGTH]
     kept: dict[str, Any] = {
         "data": event.data,
         "subject": None if subject == event.tracking_id else subject,
-        "counterpart": event.counterpart,
+        "counterpart": event.subscriber_number,
         "replaces": event.replaces,
     }
     present = {name: value for name, value in kept.items() if value is not None}
@@ -184,21 +188,21 @@ def _unpack(blob: bytes, sk: str) -> tuple[Event, bytes]:
     event = Event(
         id=keys.event_id_of(sk),
         type=TYPE_PREFIX + data["event"],
-        subject=kept.get("subject", tracking_id and tracking_id[:MOST_SUBJECT]),
+        subject=kept.get("subject", tracking_id and tracking_id[:MAX_SUBJECT_LENGTH]),
         time=data.get("timestamp") or data["received_at"],
         data=data,
         tracking_id=tracking_id,
-        counterpart=kept.get("counterpart"),
+        subscriber_number=kept.get("counterpart"),
         received_at=timestamps.from_text(data["received_at"]),
-        dated=True,  # or anchored, before it was stored: its id stands
+        has_own_identity=True,  # or anchored, before it was stored: its id stands
         replaces=kept.get("replaces"),
     )
     return event, raw
 
 
 REPEAT_WINDOW = timedelta(minutes=30)  # Skycore's five retries end within it
-LONGEST_WAIT = timedelta(days=14)  # of a postback in its queues: SQS keeps it no longer
-TRIES = 10  # of a conditional write; each lost one means that another copy was written
+MAX_QUEUE_AGE = timedelta(days=14)  # of a postback in its queues: SQS keeps it no longer
+MAX_ATTEMPTS = 10  # of a conditional write; each lost one means that another copy was written
 
 
 class WindowRow(Row):
@@ -219,15 +223,15 @@ def first_seen(event: Event, days: int) -> datetime:
     key = f"window#{event.content_digest}"
     noted: list[datetime] = []
     condition: Condition = WindowRow.pk.does_not_exist()
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
         firsts = sorted([*noted, arrived])
-        kept = [moment for moment in firsts if firsts[-1] - moment <= LONGEST_WAIT]
+        kept = [moment for moment in firsts if firsts[-1] - moment <= MAX_QUEUE_AGE]
         row = WindowRow(
             key,
             "window",
             kind="window",
             first_seen=" ".join(map(timestamps.to_key, kept)),
-            expires=expiry(firsts[-1], max(days, LONGEST_WAIT.days + 1)),
+            expires=expiry(firsts[-1], max(days, MAX_QUEUE_AGE.days + 1)),
         )
         try:
             row.save(condition)

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 MESSAGE = "message"
 EVENT = "event#"
-MOST_ID = 1_000  # bytes of an event's id in a sort key of at most 1,024; ours have up to 375
-UNSEEN_SHARDS = (
+MAX_EVENT_ID_BYTES = (
+    1_000  # bytes of an event's id in a sort key of at most 1,024; ours have up to 375
+)
+UNDISPATCHED_SHARDS = (
     4  # of queued messages that dispatch has not seen: a batch writes a thousand at once
 )
-UNSEEN = timedelta(hours=1)  # after which sweep looks where such a message is
+UNDISPATCHED_AFTER = timedelta(hours=1)  # after which sweep looks where such a message is
 DAY_SHARDS = 8  # of the index by day: 8 x 1,000 write units a second, twice 10 million sends a day
 
 
@@ -52,12 +54,12 @@ def event_id_of(sort_key: str) -> str:
     return sort_key.removeprefix(EVENT)
 
 
-def may_be_an_event_id(text: str) -> bool:
+def is_event_id(text: str) -> bool:
     """Whether `text` fits into a key; no id of ours is longer."""
-    return 0 < len(text.encode("utf-8", "surrogatepass")) <= MOST_ID
+    return 0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_EVENT_ID_BYTES
 
 
-def at(kind: str, moment: datetime) -> str:
+def index_sort_key(kind: str, moment: datetime) -> str:
     """The sort key of every index: kind, then time."""
     return f"{kind}#{to_key(moment)}"
 
@@ -88,14 +90,14 @@ def queued_partition(row_key: str, moment: datetime, deadline: datetime) -> str:
 
     Among those that dispatch has not seen, unless it is too late for it before that is asked.
     """
-    if deadline - moment <= UNSEEN:
+    if deadline - moment <= UNDISPATCHED_AFTER:
         return waiting_partition(deadline)
-    return f"state#unseen#{zlib.crc32(row_key.encode()) % UNSEEN_SHARDS}"
+    return f"state#unseen#{zlib.crc32(row_key.encode()) % UNDISPATCHED_SHARDS}"
 
 
-def unseen_partitions() -> Iterator[str]:
+def undispatched_partitions() -> Iterator[str]:
     """All shards of the queued messages that dispatch has not seen."""
-    return (f"state#unseen#{shard}" for shard in range(UNSEEN_SHARDS))
+    return (f"state#unseen#{shard}" for shard in range(UNDISPATCHED_SHARDS))
 
 
 def waiting_partition(deadline: datetime) -> str:

@@ -26,7 +26,7 @@ from pynamodb.transactions import TransactWrite
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
 from skycore.table import batches, keys
-from skycore.table.models import Row, code_of, condition_failed, expiry
+from skycore.table.models import Row, condition_failed, error_code, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from pynamodb.expressions.update import Action
 
 
-TOGETHER = 100  # rows of a transaction, the most that DynamoDB takes
-TOGETHER_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
+TRANSACTION_ROWS = 100  # rows of a transaction, the most that DynamoDB takes
+TRANSACTION_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
 
 
 class MessageRow(Row):
-    """One message. `news` is the last step of ours that subscribers are to be told."""
+    """One message. `outbox` is the last own step that is yet to be published."""
 
     message_id = UnicodeAttribute()
     status = UnicodeAttribute()
     rank = NumberAttribute()
-    news = UnicodeAttribute(null=True)
+    outbox = UnicodeAttribute(null=True, attr_name="news")
     attempt = UnicodeAttribute()
     action = UnicodeAttribute()
     to = UnicodeAttribute(null=True)
@@ -67,7 +67,7 @@ class MessageRow(Row):
     request = BinaryAttribute(null=True, legacy_encoding=False)
 
 
-class PointerRow(Row):
+class TrackingRow(Row):
     """From a tracking id to its message. Written before the message's row says accepted."""
 
     message_id = UnicodeAttribute()
@@ -101,14 +101,14 @@ def new_row(
         steps=[step(status, moment)],
         number=keys.number_partition(number, moment) if number else None,
         day=keys.day_partition(pk, moment),
-        state=_listed(status, pk, moment, attributes.get("deadline")),
-        at=keys.at("message", moment),
+        state=_state_of_new(status, pk, moment, attributes.get("deadline")),
+        at=keys.index_sort_key("message", moment),
         expires=expiry(moment, days),
         **attributes,
     )
 
 
-def _listed(status: str, pk: str, moment: datetime, deadline: str | None) -> str | None:
+def _state_of_new(status: str, pk: str, moment: datetime, deadline: str | None) -> str | None:
     """Where the index by state lists a new row: in flight, or queued with a time to be sent by."""
     if status == "queued" and deadline:
         return keys.queued_partition(pk, moment, timestamps.from_text(deadline))
@@ -145,9 +145,9 @@ def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
     They go a hundred at a time in a transaction, and one by one where one of a hundred exists.
     A row past its expiry counts as gone. Raises PynamoDB's errors.
     """
-    existing = existing_of(rows)
+    existing = get_existing(rows)
     new = (row for row in rows if row.message_id not in existing)
-    for part in batches.cut_by_bytes(new, TOGETHER, TOGETHER_BYTES):
+    for part in batches.chunk_rows(new, TRANSACTION_ROWS, TRANSACTION_BYTES):
         for row in part if not _create_together(part) else ():
             before = create(row)
             if before is not None:
@@ -155,11 +155,8 @@ def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
     return existing
 
 
-def existing_of(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
-    """The rows that the table has under the keys of these new ones, by message id.
-
-    One past its expiry counts as gone: the table's time to live deletes late.
-    """
+def get_existing(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
+    """Return the rows stored under the keys of these new ones, by message id, unless expired."""
     found = get_many((row.pk, row.sk) for row in rows)
     now = timestamps.now().timestamp()
     live = (row for row in found.values() if row.expires is None or row.expires >= now)
@@ -173,7 +170,7 @@ def _create_together(rows: Sequence[MessageRow]) -> bool:
             for row in rows:
                 transaction.save(row, condition=MessageRow.pk.does_not_exist())
     except TransactWriteError as error:
-        if code_of(error) != "TransactionCanceledException":
+        if error_code(error) != "TransactionCanceledException":
             raise
         return False
     return True
@@ -194,7 +191,7 @@ def get_many(row_keys: Iterable[batches.Key]) -> dict[batches.Key, MessageRow]:
     return {key: MessageRow.from_raw_data(item) for key, item in found.items()}
 
 
-def release(row: MessageRow) -> bool:
+def delete_unsent(row: MessageRow) -> bool:
     """Deletes the row of a send that proved to have sent nothing, which frees its key.
 
     True if there is no row now; False if it goes on in other hands, such as dispatch's.
@@ -208,7 +205,7 @@ def release(row: MessageRow) -> bool:
     return True
 
 
-def move(
+def transition(
     message_id: str,
     status: str,
     *,
@@ -230,11 +227,11 @@ def move(
         condition &= MessageRow.attempt == if_attempt
     if if_status is not None:
         condition &= MessageRow.status == if_status
-    moved = move_if(message_id, status, moment, condition, own=own, attributes=attributes)
+    moved = transition_if(message_id, status, moment, condition, own=own, attributes=attributes)
     return moved is not None
 
 
-def receive(
+def apply_receipt(
     message_id: str,
     status: str,
     number: str | None,
@@ -242,22 +239,21 @@ def receive(
     *,
     tracking_id: str | None,
 ) -> MessageRow | None:
-    """Moves a message to the `status` that a postback tells of `number`; its row if it did.
+    """Move a message to the `status` that a postback reports for `number`; return its row if moved.
 
-    The row gets the tracking id too, in case our own note of it was lost.
-
-    Campaigns share one tracking id: a receipt for another number than the message's does not
-    concern it, and a message without a number of its own, which is a campaign's, stays as it is.
+    The row gets the tracking id too, in case the update to accepted was lost. Campaigns share one
+    tracking id: a receipt for another number does not concern the message, and a message without
+    a number, which is a campaign's, stays as it is.
     """
     # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
     one_of_several = MessageRow.to.does_not_exist() & MessageRow.parent.exists()
     its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
     condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
     mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
-    return move_if(message_id, status, moment, condition, own=False, attributes=mended)
+    return transition_if(message_id, status, moment, condition, own=False, attributes=mended)
 
 
-def move_if(
+def transition_if(
     message_id: str,
     status: str,
     moment: datetime,
@@ -276,7 +272,9 @@ def move_if(
         MessageRow.state.set(keys.state_partition(status))
         if status == "sending"
         else MessageRow.state.remove(),
-        MessageRow.news.set(status) if own and status in OWN_STEPS else MessageRow.news.remove(),
+        MessageRow.outbox.set(status)
+        if own and status in OWN_STEPS
+        else MessageRow.outbox.remove(),
     ]
     if own:
         actions.append(MessageRow.steps.set(MessageRow.steps.append([step(status, moment)])))
@@ -284,13 +282,15 @@ def move_if(
     return update(message_id, actions, condition)
 
 
-def accept_late(message_id: str, attempt: str, moment: datetime, **attributes: Any) -> bool:
+def record_accepted_after_receipt(
+    message_id: str, attempt: str, moment: datetime, **attributes: Any
+) -> bool:
     """Notes that Skycore accepted a message whose receipt was quicker; its status stays.
 
     Once only: a row that has its answer is left as it is.
     """
     actions: list[Action] = [
-        MessageRow.news.set("accepted"),
+        MessageRow.outbox.set("accepted"),
         MessageRow.steps.set(MessageRow.steps.append([step("accepted", moment)])),
         *_sets(attributes),
     ]
@@ -299,11 +299,11 @@ def accept_late(message_id: str, attempt: str, moment: datetime, **attributes: A
     return update(message_id, actions, condition) is not None
 
 
-def put_pointer(
+def put_tracking_row(
     tracking_id: str, message_id: str, client_reference: str | None, *, moment: datetime, days: int
 ) -> None:
     """Points a tracking id at its message."""
-    PointerRow(
+    TrackingRow(
         keys.tracking_partition(tracking_id),
         keys.MESSAGE,
         kind="pointer",
@@ -313,16 +313,16 @@ def put_pointer(
     ).save()
 
 
-def pointers(tracking_ids: Iterable[str]) -> dict[str, PointerRow]:
+def messages_by_tracking_id(tracking_ids: Iterable[str]) -> dict[str, TrackingRow]:
     """The messages of tracking ids that have one."""
     wanted = {(keys.tracking_partition(id_), keys.MESSAGE): id_ for id_ in tracking_ids}
     found = batches.read_all(wanted)
-    return {wanted[key]: PointerRow.from_raw_data(item) for key, item in found.items()}
+    return {wanted[key]: TrackingRow.from_raw_data(item) for key, item in found.items()}
 
 
-def listed(partition: str, before: datetime) -> Iterator[MessageRow]:
+def in_state(partition: str, before: datetime) -> Iterator[MessageRow]:
     """Messages in a part of the index by state, made before the given moment, oldest first."""
-    found = Row.by_state.query(partition, Row.at < keys.at("message", before))
+    found = Row.by_state.query(partition, Row.at < keys.index_sort_key("message", before))
     for part in batched(((row.pk, row.sk) for row in found), batches.READ_KEYS, strict=False):
         rows = get_many(part)
         yield from (rows[key] for key in part if key in rows)

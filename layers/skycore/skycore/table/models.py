@@ -79,7 +79,7 @@ class Row(Model):
     by_state = ByState()
 
 
-def use(table: str, region: str | None) -> None:
+def use_table(table: str, region: str | None) -> None:
     """Chooses the table where the environment does not, before its first use (operator's tool)."""
     Row.Meta.table_name, Row.Meta.region = table, region
 
@@ -91,10 +91,10 @@ def expiry(moment: datetime, days: int) -> int:
 
 def condition_failed(error: PynamoDBException) -> bool:
     """Whether DynamoDB refused a write because its condition does not hold."""
-    return code_of(error) == "ConditionalCheckFailedException"
+    return error_code(error) == "ConditionalCheckFailedException"
 
 
-def code_of(error: PynamoDBException) -> str | None:
+def error_code(error: PynamoDBException) -> str | None:
     """DynamoDB's code for an error; None where it gave no answer.
 
     PynamoDB's own `cause_response_code` fails for a timeout, whose `response` is None.

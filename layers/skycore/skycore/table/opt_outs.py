@@ -16,7 +16,7 @@ from pynamodb.exceptions import UpdateError
 
 from skycore.postbacks.identity import digits
 from skycore.table import batches
-from skycore.table.models import Row, code_of, condition_failed
+from skycore.table.models import Row, condition_failed, error_code
 from skycore.timestamps import from_text, to_key
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _MOST = 40  # characters of a number or sender in a key; longer ones do not exis
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class OptOut:
     """What a number last said to a sender (None: to all), times as in its row."""
 
     number: str
@@ -54,7 +54,7 @@ class OptOutRow(Row):
     reason = UnicodeAttribute(null=True)
 
 
-def stop(number: str, sender: str | None, moment: datetime, reason: str) -> bool:
+def record_opt_out(number: str, sender: str | None, moment: datetime, reason: str) -> bool:
     """Notes that `number` wants nothing from `sender` (None: anyone) since `moment`.
 
     True if that is news; an older or repeated notification changes nothing. Raises ValueError for
@@ -64,13 +64,13 @@ def stop(number: str, sender: str | None, moment: datetime, reason: str) -> bool
     return _note(number, sender, {"stopped_at": to_key(moment), "reason": reason}, later)
 
 
-def start(number: str, sender: str | None, moment: datetime) -> bool:
+def record_opt_in(number: str, sender: str | None, moment: datetime) -> bool:
     """Notes that `number` wants to hear from `sender` (None: anyone) again since `moment`."""
     later = OptOutRow.started_at.does_not_exist() | (OptOutRow.started_at < to_key(moment))
     return _note(number, sender, {"started_at": to_key(moment)}, later)
 
 
-def suppressed(pairs: Iterable[Pair]) -> set[Pair]:
+def opted_out(pairs: Iterable[Pair]) -> set[Pair]:
     """Those (number, sender) pairs whose number's last word to the sender, or to all, was stop."""
     wanted = set(pairs)
     rows = batches.read_all(key for number, sender in wanted for key in _keys(number, sender))
@@ -81,7 +81,7 @@ def suppressed(pairs: Iterable[Pair]) -> set[Pair]:
     }
 
 
-def wishes(number: str | None) -> Iterator[Wish]:
+def list_opt_outs(number: str | None) -> Iterator[OptOut]:
     """What `number` said to each sender; without one, what every number did.
 
     The latter reads the whole table. Raises PynamoDB's errors.
@@ -92,7 +92,7 @@ def wishes(number: str | None) -> Iterator[Wish]:
         rows = OptOutRow.query(_partition(number), OptOutRow.sk.startswith(_OPT_OUT))
     for row in rows:
         sender = row.sk.removeprefix(_OPT_OUT)
-        yield Wish(
+        yield OptOut(
             row.pk.removeprefix("number#"),
             None if sender == EVERY_SENDER else sender,
             row.stopped_at,
@@ -101,12 +101,12 @@ def wishes(number: str | None) -> Iterator[Wish]:
         )
 
 
-def may_confirm(number: str, sender: str | None) -> bool:
+def can_confirm(number: str, sender: str | None) -> bool:
     """Whether no message confirmed the last stop, towards this sender or all."""
     return _unconfirmed(number, sender) is not None
 
 
-def confirm_once(number: str, sender: str | None, moment: datetime) -> datetime | None:
+def claim_confirmation(number: str, sender: str | None, moment: datetime) -> datetime | None:
     """Takes the one message that may confirm an opt-out, at `moment` or at a stop that is later.
 
     When it was taken; None if it was since the stop.
@@ -135,7 +135,7 @@ def _unconfirmed(number: str, sender: str | None) -> tuple[batches.Key, str] | N
     return None if confirmed >= stopped_at else (key, stopped_at)
 
 
-def give_back(number: str, sender: str | None, moment: datetime) -> None:
+def release_confirmation(number: str, sender: str | None, moment: datetime) -> None:
     """Undoes `confirm_once` of that moment, for a confirmation that provably was not sent."""
     for to in (sender, None):
         row = OptOutRow(_partition(number), _sort(to))
@@ -160,7 +160,7 @@ def _note_in(row: OptOutRow, values: dict[str, str], only_if: Condition) -> bool
     try:
         row.update([*actions, OptOutRow.kind.set("opt_out")], only_if)
     except UpdateError as error:
-        if code_of(error) == "ValidationException":
+        if error_code(error) == "ValidationException":
             raise ValueError("the table can hold no such row") from None
         if not condition_failed(error):
             raise

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from skycore.table.batches import Key
 
-UNEVEN = 8  # rows that a partition may have above its share of a page, in one query
-MOST_QUERIES = 64  # for one page; a quiet stretch ends the page early, with a cursor
+OVERFETCH = 8  # rows that a partition may have above its share of a page, in one query
+MAX_QUERIES = 64  # for one page; a quiet stretch ends the page early, with a cursor
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Cursor:
     """Where a page ended: the time of its last row, and the row's key to part equal times."""
 
     at: str
@@ -34,7 +34,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class PartitionRange:
     """A stretch of time whose rows share some partitions of an index."""
 
     start: datetime
@@ -42,43 +42,43 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """What is asked for: a kind of row, from `since` until `until` (UTC), after `place`."""
 
     kind: str
     since: datetime
     until: datetime
-    place: Place | None
+    place: Cursor | None
 
 
-def months_of(number: str) -> Callable[[datetime], Period]:
+def by_month(number: str) -> Callable[[datetime], PartitionRange]:
     """The periods of the index by counterpart number."""
 
-    def period(moment: datetime) -> Period:
+    def period(moment: datetime) -> PartitionRange:
         start = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        return Period(start, (keys.number_partition(number, start),))
+        return PartitionRange(start, (keys.number_partition(number, start),))
 
     return period
 
 
-def days(moment: datetime) -> Period:
+def by_day(moment: datetime) -> PartitionRange:
     """The periods of the index by day."""
     start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return Period(start, tuple(keys.day_partitions(start)))
+    return PartitionRange(start, tuple(keys.day_partitions(start)))
 
 
-def all_time(state: str) -> Callable[[datetime], Period]:
+def unbounded(state: str) -> Callable[[datetime], PartitionRange]:
     """The one period of the index by state."""
     partitions = (keys.state_partition(state),)
-    return lambda _: Period(datetime(2000, 1, 1, tzinfo=UTC), partitions)
+    return lambda _: PartitionRange(datetime(2000, 1, 1, tzinfo=UTC), partitions)
 
 
-def page(
+def query_page(
     index: GlobalSecondaryIndex[Any],
-    period_of: Callable[[datetime], Period],
-    span: Span,
+    period_of: Callable[[datetime], PartitionRange],
+    span: TimeRange,
     limit: int,
-) -> tuple[list[Key], Place | None]:
+) -> tuple[list[Key], Cursor | None]:
     """Up to `limit` keys of rows in the span, and the place to go on from (None at the end)."""
     found: list[Key] = []
     queries = 0
@@ -90,20 +90,22 @@ def page(
             if len(found) == limit:
                 return found, place
             found.append((row.pk, row.sk))
-            place = Place(row.at, row.pk, row.sk)
+            place = Cursor(row.at, row.pk, row.sk)
         moment = period.start - timedelta(microseconds=1)
         queries += len(period.partitions)
-        if queries >= MOST_QUERIES and moment >= span.since:
-            return found, Place(keys.at(span.kind, moment), "~")
+        if queries >= MAX_QUERIES and moment >= span.since:
+            return found, Cursor(keys.index_sort_key(span.kind, moment), "~")
     return found, None
 
 
-def all_pages(
-    index: GlobalSecondaryIndex[Any], period_of: Callable[[datetime], Period], span: Span
+def iter_pages(
+    index: GlobalSecondaryIndex[Any],
+    period_of: Callable[[datetime], PartitionRange],
+    span: TimeRange,
 ) -> Iterator[list[Key]]:
     """Keys of all rows in the span, newest first, as many at a time as one call reads."""
     while True:
-        keys_, place = page(index, period_of, span, READ_KEYS)
+        keys_, place = query_page(index, period_of, span, READ_KEYS)
         yield keys_
         if place is None:
             return
@@ -112,12 +114,15 @@ def all_pages(
 
 def earliest(
     index: GlobalSecondaryIndex[Any],
-    period_of: Callable[[datetime], Period],
-    span: Span,
+    period_of: Callable[[datetime], PartitionRange],
+    span: TimeRange,
     limit: int,
 ) -> list[Key]:
     """Keys of the first `limit` rows of a short span, oldest first."""
-    first, last = keys.at(span.kind, span.since), keys.at(span.kind, span.until)
+    first, last = (
+        keys.index_sort_key(span.kind, span.since),
+        keys.index_sort_key(span.kind, span.until),
+    )
     rows: list[Row] = []
     moment = span.until
     while moment >= span.since:
@@ -129,14 +134,18 @@ def earliest(
 
 
 def _newest(
-    index: GlobalSecondaryIndex[Any], period: Period, span: Span, place: Place | None, limit: int
+    index: GlobalSecondaryIndex[Any],
+    period: PartitionRange,
+    span: TimeRange,
+    place: Cursor | None,
+    limit: int,
 ) -> Iterator[Row]:
     """The period's rows of the span from `place` on, newest first, of all its partitions."""
-    oldest = keys.at(span.kind, max(period.start, span.since))
-    newest = keys.at(span.kind, span.until) if place is None else place.at
+    oldest = keys.index_sort_key(span.kind, max(period.start, span.since))
+    newest = keys.index_sort_key(span.kind, span.until) if place is None else place.at
     if newest < oldest:
         return iter(())
-    share = -(-limit // len(period.partitions)) + UNEVEN  # of each; more is read where needed
+    share = -(-limit // len(period.partitions)) + OVERFETCH  # of each; more is read where needed
     rows = [
         _by_key(
             index.query(
@@ -163,5 +172,5 @@ def _order(row: Row) -> tuple[str | None, str, str]:
     return row.at, row.pk, row.sk
 
 
-def _moment(place: Place) -> datetime:
+def _moment(place: Cursor) -> datetime:
     return timestamps.from_text(place.at.split("#", 1)[1])

@@ -30,7 +30,7 @@ def queue_body(row: MessageRow) -> str:
     return json.dumps({"message_id": row.message_id})
 
 
-def take(row: MessageRow, attempt: str, moment: datetime) -> bool:
+def claim(row: MessageRow, attempt: str, moment: datetime) -> bool:
     """Moves a queued message to `sending` for this attempt alone.
 
     False if another attempt has it, or it had to be sent by now. A write whose answer was lost and
@@ -38,7 +38,7 @@ def take(row: MessageRow, attempt: str, moment: datetime) -> bool:
     """
     condition = (MessageRow.status == "queued") & _not_late(moment)
     taken = {"attempt": attempt, "code": None, "detail": None}  # why the call before this failed
-    if not messages.move_if(
+    if not messages.transition_if(
         row.message_id, "sending", moment, condition, own=True, attributes=taken
     ):
         now = messages.get(row.message_id)
@@ -48,7 +48,7 @@ def take(row: MessageRow, attempt: str, moment: datetime) -> bool:
     return True
 
 
-def put_back(
+def requeue(
     row: MessageRow,
     *,
     tries: int,
@@ -79,12 +79,12 @@ def put_back(
     return messages.update(row.message_id, actions, condition) is not None
 
 
-def set_aside(row: MessageRow, **attributes: Any) -> bool:
+def dead_letter(row: MessageRow, **attributes: Any) -> bool:
     """Ends a message whose calls all failed and provably sent nothing: `rejected`.
 
     It keeps its request, so that a person may have it tried again. `attributes` say why.
     """
-    return messages.move(
+    return messages.transition(
         row.message_id,
         "rejected",
         moment=timestamps.now(),
@@ -95,7 +95,7 @@ def set_aside(row: MessageRow, **attributes: Any) -> bool:
     )
 
 
-def revive(row: MessageRow, moment: datetime) -> bool:
+def requeue_dead_letter(row: MessageRow, moment: datetime) -> bool:
     """Queues a message again that was set aside, with all its tries; False if it is too late."""
     again = messages.step("queued", moment)
     actions: list[Action] = [
@@ -105,7 +105,7 @@ def revive(row: MessageRow, moment: datetime) -> bool:
         MessageRow.steps.set(MessageRow.steps.append([again])),
         _list_by_deadline(row),
         MessageRow.not_before.remove(),
-        MessageRow.news.remove(),
+        MessageRow.outbox.remove(),
         MessageRow.code.remove(),
         MessageRow.detail.remove(),
     ]
@@ -117,7 +117,7 @@ def revive(row: MessageRow, moment: datetime) -> bool:
     return True
 
 
-def is_set_aside(row: MessageRow) -> bool:
+def is_dead_lettered(row: MessageRow) -> bool:
     """Whether the message was set aside: any other one that is rejected has no request."""
     return row.status == "rejected" and row.request is not None
 
@@ -127,15 +127,15 @@ def mark_confirmation(message_id: str) -> None:
     messages.update(message_id, [MessageRow.confirmation.set(True)], MessageRow.pk.exists())
 
 
-def hold(message_id: str, attempt: str) -> bool:
+def take_over(message_id: str, attempt: str) -> bool:
     """Takes a queued message over from the call that wrote it, which then cannot release it."""
     actions: list[Action] = [MessageRow.attempt.set(attempt)]
     return messages.update(message_id, actions, MessageRow.status == "queued") is not None
 
 
-def mark_seen(row: MessageRow) -> None:
+def mark_dispatched(row: MessageRow) -> None:
     """Notes that the queue has the message, if that is not known yet."""
-    if row.state in set(keys.unseen_partitions()):
+    if row.state in set(keys.undispatched_partitions()):
         still = (MessageRow.status == "queued") & (MessageRow.state == row.state)
         messages.update(row.message_id, [_list_by_deadline(row)], still)
 
@@ -146,7 +146,7 @@ def cancel(message_id: str, moment: datetime) -> bool:
     A write whose answer was lost and that is repeated finds itself by its line in the timeline.
     """
     waits = (MessageRow.status == "queued") & _not_late(moment)
-    if messages.move_if(
+    if messages.transition_if(
         message_id, "cancelled", moment, waits, own=True, attributes={"request": None}
     ):
         return True
@@ -154,17 +154,17 @@ def cancel(message_id: str, moment: datetime) -> bool:
     return row is not None and row.steps[-1] == messages.step("cancelled", moment)
 
 
-def late(now: datetime) -> Iterator[MessageRow]:
+def overdue(now: datetime) -> Iterator[MessageRow]:
     """Queued messages that had to be sent in this hour or the last few; some still may be."""
     for hours in range(LOOK_BACK_HOURS + 1):
         partition = keys.waiting_partition(now - timedelta(hours=hours))
-        yield from messages.listed(partition, now)
+        yield from messages.in_state(partition, now)
 
 
-def unseen(now: datetime) -> Iterator[MessageRow]:
+def undispatched(now: datetime) -> Iterator[MessageRow]:
     """Messages queued so long ago that dispatch should have seen them, and has not."""
-    for partition in keys.unseen_partitions():
-        yield from messages.listed(partition, now - keys.UNSEEN)
+    for partition in keys.undispatched_partitions():
+        yield from messages.in_state(partition, now - keys.UNDISPATCHED_AFTER)
 
 
 def _not_late(moment: datetime) -> Condition:

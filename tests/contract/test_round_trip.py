@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,28 +10,31 @@ from hypothesis import strategies as st
 
 from skycore.api import Credentials, InvalidRequest, Refused, SkycoreClient, prepare
 from skycore.catalogue.actions import Action, all_actions
-from tests.integration.meaning import meant
+from tests.contract.meaning import meant
 from tests.unit.api.samples import requests_of
 from tests.unit.simulator.harness import KEY, Skycore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ANY_REQUEST = st.sampled_from(all_actions()).flatmap(
     lambda action: st.tuples(st.just(action), requests_of(action))
 )
 UNREAD = {"E100", "E101", "E108"}
-QUICK = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+LENIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+QUICK = settings(LENIENT, max_examples=60)
+DEEP = settings(LENIENT, max_examples=1500)
 
 
 @pytest.fixture(scope="module")
-def simulator():
+def simulator() -> Iterator[Skycore]:
     skycore = Skycore()
     yield skycore
     skycore.close()
 
 
 @pytest.fixture(scope="module")
-def client(simulator):
+def client(simulator: Skycore) -> Iterator[SkycoreClient]:
     with SkycoreClient(simulator.url, Credentials(api_key=KEY)) as client:
         yield client
 
@@ -45,10 +48,8 @@ def sent(client: SkycoreClient, action: Action, body: dict[str, Any], transport:
             raise
 
 
-@pytest.mark.parametrize("transport", ["post", "get"])
-@given(request=ANY_REQUEST)
-@QUICK
-def test_the_simulator_reads_what_was_meant(client, simulator, transport, request):
+def read_as_meant(client: SkycoreClient, simulator: Skycore, transport: str, request: Any) -> None:
+    """Send a request, and compare what the simulator read with what the caller meant."""
     action, body = request
     if transport == "get" and not action.get_form:
         with pytest.raises(InvalidRequest):
@@ -63,9 +64,8 @@ def test_the_simulator_reads_what_was_meant(client, simulator, transport, reques
     assert KEY not in entry.text
 
 
-@given(request=ANY_REQUEST)
-@QUICK
-def test_both_transports_mean_the_same(client, simulator, request):
+def read_alike(client: SkycoreClient, simulator: Skycore, request: Any) -> None:
+    """Send a request by both transports, and compare what the simulator read."""
     action, body = request
     prepare(action, body)
     if not action.get_form:
@@ -76,3 +76,41 @@ def test_both_transports_mean_the_same(client, simulator, request):
         fields = simulator.simulator.journal.requests[-1].fields
         read.append({name: value for name, value in fields.items() if value != {}})
     assert read[0] == read[1]
+
+
+@pytest.mark.parametrize("transport", ["post", "get"])
+@given(request=ANY_REQUEST)
+@QUICK
+def test_the_simulator_reads_what_was_meant(
+    client: SkycoreClient, simulator: Skycore, transport: str, request: Any
+) -> None:
+    read_as_meant(client, simulator, transport, request)
+
+
+@given(request=ANY_REQUEST)
+@QUICK
+def test_both_transports_mean_the_same(
+    client: SkycoreClient, simulator: Skycore, request: Any
+) -> None:
+    read_alike(client, simulator, request)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("transport", ["post", "get"])
+@given(request=ANY_REQUEST)
+@DEEP
+def test_the_simulator_reads_all_that_was_meant(
+    client: SkycoreClient, simulator: Skycore, transport: str, request: Any
+) -> None:
+    read_as_meant(client, simulator, transport, request)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@given(request=ANY_REQUEST)
+@DEEP
+def test_both_transports_always_mean_the_same(
+    client: SkycoreClient, simulator: Skycore, request: Any
+) -> None:
+    read_alike(client, simulator, request)

@@ -92,5 +92,5 @@ def control(url: str, path: str, body: Any, method: str = "POST") -> Any:
         headers={"Content-Type": "application/json"},
         method=method,
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=240) as answer:
         return json.load(answer)

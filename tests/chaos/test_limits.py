@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from local.client import Client
-from tests.integration.conftest import Stack, brought_up, until
+from tests.integration.conftest import Stack, brought_up
+from tests.patience import until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 

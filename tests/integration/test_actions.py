@@ -11,7 +11,6 @@ from local.openapi.examples import maximal, minimal
 from skycore.catalogue.actions import find_action
 from tests.contract.test_actions import accepted_send, answered_call, same_by_get, was_read
 
-pytestmark = pytest.mark.changes_the_stack  # they read the simulator's newest request
 HARD = "\r\n\t&<>\"' +%=;]]>\U0001f600é{$first_name|friend}"
 
 

@@ -13,7 +13,6 @@ def test_a_code_is_answered_as_the_contract_says(stack, code):
     refused_read(stack, code)
 
 
-@pytest.mark.changes_the_stack
 @pytest.mark.parametrize("call", [send, read], ids=["send", "read"])
 def test_a_throttling_code_says_when_to_come_again(stack, call):
     throttled(stack, "E106", call)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.integration.conftest import until
+from tests.patience import until
 
 MMS = {
     "action": "sendMMS",

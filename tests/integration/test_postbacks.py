@@ -9,7 +9,6 @@ import pytest
 
 from tests.contract.test_postback_corpus import BODIES, expected
 from tests.contract.test_postback_path import check_published, content
-from tests.integration.conftest import Stack
 
 KINDS = (
     "sms-delivered-n202",  # plain XML
@@ -25,7 +24,7 @@ KINDS = (
 
 
 @pytest.fixture(scope="module")
-def posted(stack: Stack) -> Stack:
+def posted(stack):
     """Post a body of each kind, and wait until subscribers have their events."""
     for name in KINDS:
         assert stack.postback(BODIES[name].read_bytes(), "application/octet-stream") == (200, b"")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skycore import times
 from skycore.messages.status import RANKS
 from skycore.storage import keys
 from skycore.storage.messages import pack, step
-from tests.integration.conftest import Stack, until
 from tests.integration.test_sending import number, sent_texts, status
+from tests.patience import until
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Stack
 
 
 def row_of(stack: Stack, message_id: str) -> dict[str, Any]:

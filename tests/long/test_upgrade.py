@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.seen import rows
-from tests.integration.conftest import ROOT, Stack, free_port, until
+from tests.integration.conftest import ROOT, Stack, free_port
+from tests.patience import until
 from tests.template.released import SNAPSHOT
 
 if TYPE_CHECKING:

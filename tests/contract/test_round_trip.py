@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +17,7 @@ from tests.unit.simulator.harness import KEY, Skycore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+type Transport = Literal["post", "get"]
 ANY_REQUEST = st.sampled_from(all_actions()).flatmap(
     lambda action: st.tuples(st.just(action), requests_of(action))
 )
@@ -39,8 +40,8 @@ def client(simulator: Skycore) -> Iterator[SkycoreClient]:
         yield client
 
 
-def sent(client: SkycoreClient, action: Action, body: dict[str, Any], transport: str) -> None:
-    """Sends it; that the account has no such template, say, is no matter here."""
+def sent(client: SkycoreClient, action: Action, body: dict[str, Any], transport: Transport) -> None:
+    """Send a request; a refusal because the account lacks a template, say, does not matter."""
     try:
         client.call(action, body, transport=transport)
     except Refused as refusal:
@@ -48,7 +49,9 @@ def sent(client: SkycoreClient, action: Action, body: dict[str, Any], transport:
             raise
 
 
-def read_as_meant(client: SkycoreClient, simulator: Skycore, transport: str, request: Any) -> None:
+def read_as_meant(
+    client: SkycoreClient, simulator: Skycore, transport: Transport, request: Any
+) -> None:
     """Send a request, and compare what the simulator read with what the caller meant."""
     action, body = request
     if transport == "get" and not action.get_form:
@@ -71,7 +74,8 @@ def read_alike(client: SkycoreClient, simulator: Skycore, request: Any) -> None:
     if not action.get_form:
         return
     read = []
-    for transport in ("post", "get"):
+    transports: tuple[Transport, ...] = ("post", "get")
+    for transport in transports:
         sent(client, action, body, transport)
         fields = simulator.simulator.journal.requests[-1].fields
         read.append({name: value for name, value in fields.items() if value != {}})
@@ -82,7 +86,7 @@ def read_alike(client: SkycoreClient, simulator: Skycore, request: Any) -> None:
 @given(request=ANY_REQUEST)
 @QUICK
 def test_the_simulator_reads_what_was_meant(
-    client: SkycoreClient, simulator: Skycore, transport: str, request: Any
+    client: SkycoreClient, simulator: Skycore, transport: Transport, request: Any
 ) -> None:
     read_as_meant(client, simulator, transport, request)
 
@@ -101,7 +105,7 @@ def test_both_transports_mean_the_same(
 @given(request=ANY_REQUEST)
 @DEEP
 def test_the_simulator_reads_all_that_was_meant(
-    client: SkycoreClient, simulator: Skycore, transport: str, request: Any
+    client: SkycoreClient, simulator: Skycore, transport: Transport, request: Any
 ) -> None:
     read_as_meant(client, simulator, transport, request)
 

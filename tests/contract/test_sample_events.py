@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted(
     path for path in (ROOT / "events").glob("*/*.json") if path.parent.name != "schema"
 )
-NO_FAILURES = {"batchItemFailures": []}
+NO_FAILURES: dict[str, list[str]] = {"batchItemFailures": []}
 EXPECTED = {
     "ack/postback_xml": 200,
     "ack/postback_form": 200,

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from tests.browser.actions import SECONDS, handset, shown
 from tests.browser.running import PYTHON, ROOT, control, free_port
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 def call(url: str, action: str, **fields: str) -> None:
     """One request to Skycore."""
     query = urllib.parse.urlencode({"action": action, "api_key": "k", **fields})
-    with urllib.request.urlopen(f"{url}?{query}", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}?{query}", timeout=PATIENCE_SECONDS) as answer:
         assert b"Success" in answer.read()
 
 

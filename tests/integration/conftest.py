@@ -205,6 +205,15 @@ def unhurried(stack: Stack) -> None:
 
 
 @contextlib.contextmanager
+def found_up(file: str) -> Iterator[Stack]:
+    """A stack that is up, made ready for tests."""
+    stack = Stack(json.loads(Path(file).read_text()))
+    unhurried(stack)
+    warm(stack)
+    yield stack
+
+
+@contextlib.contextmanager
 def brought_up(local_dir: str, parameters: str = "") -> Iterator[Stack]:
     """A stack of its own, on ports of its own, with these template parameters."""
     environment = {
@@ -224,10 +233,8 @@ def brought_up(local_dir: str, parameters: str = "") -> Iterator[Stack]:
     )
     try:
         assert up.returncode == 0, up.stdout + up.stderr
-        stack = Stack(json.loads((ROOT / local_dir / "stack.json").read_text()))
-        unhurried(stack)
-        warm(stack)
-        yield stack
+        with found_up(str(ROOT / local_dir / "stack.json")) as stack:
+            yield stack
     finally:
         subprocess.run([*local, "down"], cwd=ROOT, env=environment, check=False)
 
@@ -237,12 +244,18 @@ _shared = pytest.StashKey[Stack]()
 
 @pytest.fixture(scope="session")
 def stack(request) -> Stack:
-    """One stack for all folders that ask for it: each has a fixture of its own, by import."""
+    """One stack for all folders that ask for it: each has a fixture of its own, by import.
+
+    TEST_STACK_FILE names the file of a stack that is up already, and stays so; TEST_LOCAL_DIR is
+    then its folder.
+    """
     stash, config = request.config.stash, request.config
     if _shared not in stash:
         up = contextlib.ExitStack()
         config.add_cleanup(up.close)
-        stash[_shared] = up.enter_context(brought_up(LOCAL_DIR, "LogLevel=DEBUG"))
+        file = os.environ.get("TEST_STACK_FILE")
+        made_here = brought_up(LOCAL_DIR, "LogLevel=DEBUG") if not file else found_up(file)
+        stash[_shared] = up.enter_context(made_here)
     made: Stack = stash[_shared]
     return made
 

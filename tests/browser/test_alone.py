@@ -116,7 +116,7 @@ def test_a_reply_half_written_stays(page: Page, url: str) -> None:
     text(url)
     phone = handset(page, NUMBER)
     phone.get_by_label("Reply", exact=True).fill("I am about to")
-    control(url, "down", {"seconds": 1})
+    control(url, "down", {"seconds": 4})
     expect(page.locator("#stack-state")).to_contain_text("Connection lost", timeout=SECONDS)
     expect(page.locator("#stack-state")).to_contain_text("coming up", timeout=SECONDS)
     text(url, words="Are you there?")

@@ -24,7 +24,6 @@ ANY_REQUEST = st.sampled_from(all_actions()).flatmap(
 UNREAD = {"E100", "E101", "E108"}
 LENIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 QUICK = settings(LENIENT, max_examples=60)
-DEEP = settings(LENIENT, max_examples=1500)
 
 
 @pytest.fixture(scope="module")
@@ -94,27 +93,6 @@ def test_the_simulator_reads_what_was_meant(
 @given(request=ANY_REQUEST)
 @QUICK
 def test_both_transports_mean_the_same(
-    client: SkycoreClient, simulator: Skycore, request: Any
-) -> None:
-    read_alike(client, simulator, request)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("transport", ["post", "get"])
-@given(request=ANY_REQUEST)
-@DEEP
-def test_the_simulator_reads_all_that_was_meant(
-    client: SkycoreClient, simulator: Skycore, transport: Transport, request: Any
-) -> None:
-    read_as_meant(client, simulator, transport, request)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-@given(request=ANY_REQUEST)
-@DEEP
-def test_both_transports_always_mean_the_same(
     client: SkycoreClient, simulator: Skycore, request: Any
 ) -> None:
     read_alike(client, simulator, request)

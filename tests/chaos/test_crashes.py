@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.conftest import warm
 from tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +105,12 @@ def message(stack, message_id: str) -> dict | None:
 def status(stack, message_id: str) -> str | None:
     found = message(stack, message_id)
     return found and found["status"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warmed(stack):
+    """Start the functions that receipts need: another test may have left them cold."""
+    warm(stack)
 
 
 @pytest.fixture

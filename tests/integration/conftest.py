@@ -199,9 +199,10 @@ def unhurried(stack: Stack) -> None:
     """
     functions = stack.admin("lambda")
     for verb in VERBS:
-        functions.update_function_configuration(
-            FunctionName=stack.resource(f"{verb}Function"), Timeout=int(PATIENCE_SECONDS)
-        )
+        name, seconds = stack.resource(f"{verb}Function"), int(PATIENCE_SECONDS)
+        known = functions.get_function_configuration(FunctionName=name)
+        if known["Timeout"] != seconds:  # an update stops the function's processes
+            functions.update_function_configuration(FunctionName=name, Timeout=seconds)
 
 
 @contextlib.contextmanager

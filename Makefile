@@ -1,17 +1,19 @@
 # Everything is set up in this folder: .venv (the project), .venv-emulator (the AWS emulator),
 # .aws-sam (what sam build makes), .local (the running stack and its logs).
+# It runs with make 3.81 and bash 3.2, as macOS has them: tests/unit/house/test_makefiles.py.
 SHELL := /bin/bash
 PYTHON ?= python3.13
 EMULATOR_PORT ?= 4566
 SIMULATOR_PORT ?= 8085
 export EMULATOR_PORT SIMULATOR_PORT SKYCORE_URL PARAMETERS
 BIN := .venv/bin
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator
 
-.PHONY: help run up down test test-long lint types unit template-checks clean lock
-help: ## What can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+.PHONY: help
+help: ## List the commands, those that you need first at the top
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: run up down
 run: setup ## See the whole thing work: send, postbacks, events, timelines; then stop
 	@$(BIN)/python -m local run
 
@@ -21,124 +23,141 @@ up: setup ## Bring the local stack up, or update it, and leave it running
 down: ## Stop the local stack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; fi
 
-.PHONY: setup
-setup: .venv/.ready .venv-emulator/.ready
-
-.venv/.ready: requirements/dev.txt .python-version
-	@echo "setting up .venv (once, about a minute)"
-	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
-	@touch $@
-
-.venv-emulator/.ready: requirements/emulator.txt .python-version
-	@echo "setting up .venv-emulator (once)"
-	@$(PYTHON) -m venv --clear .venv-emulator
-	@.venv-emulator/bin/pip install --quiet --disable-pip-version-check -r requirements/emulator.txt
-	@touch $@
-
-.venv-schemathesis/.ready: requirements/schemathesis.txt .python-version
-	@echo "setting up .venv-schemathesis (once)"
-	@$(PYTHON) -m venv --clear .venv-schemathesis
-	@.venv-schemathesis/bin/pip install --quiet --disable-pip-version-check -r requirements/schemathesis.txt
-	@touch $@
-
-.venv-browser/.ready: requirements/browser.txt .python-version
-	@echo "setting up .venv-browser (once)"
-	@$(PYTHON) -m venv --clear .venv-browser
-	@.venv-browser/bin/pip install --quiet --disable-pip-version-check -r requirements/browser.txt
-	@touch $@
-
-# Debian's own Chromium where make runs as root, as CI does; elsewhere it is the user's to install.
-.PHONY: chromium
-chromium:
-	@if [ -z "$$CHROMIUM" ] && ! command -v chromium chromium-browser google-chrome >/dev/null; then \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing Chromium (once)"; apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
-	  fi; \
-	fi || true
-
-.PHONY: test-page screenshot
-test-page: setup .venv-browser/.ready chromium ## The page in a real browser (CHROMIUM=/path/to/chromium)
-	@.venv-browser/bin/pytest -rs tests/browser
-
-screenshot: setup .venv-browser/.ready chromium ## Make docs/page.png, README's picture of the page, anew
-	@.venv-browser/bin/python -m tests.browser.screenshot
-
-.PHONY: openapi
-openapi: setup ## Write openapi.yaml from the catalogue of actions
-	@$(BIN)/python -m local.openapi
-
-test: setup .venv-schemathesis/.ready lint types template-checks ## Lint, types, template checks, unit, contract, integration and browser tests, a short storm of faults
-	@$(BIN)/pytest -n auto tests/unit tests/contract tests/template
+.PHONY: test test-stack test-build test-long
+test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run everything that must pass before a merge; minutes
+	@$(BIN)/pytest -rs -n auto simulator/tests tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stack test-page
+	@$(MAKE) --no-print-directory --jobs=2 $(OUTPUT_SYNC) test-stack test-page test-build test-services
 
-.PHONY: test-stack
+# Keeps the output of parallel targets apart. make 3.81 does not have it.
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 test-stack: setup
 	@$(BIN)/pytest -m "not long" tests/integration tests/chaos
 
-test-long: setup .venv-schemathesis/.ready ## What takes longer: chaos, soak, long limiter runs
+.PHONY: format lint types template-checks
+format: setup ## Format the code and fix what ruff can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lint: setup ## Check style and formatting with ruff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## Check types with mypy
+	@$(BIN)/mypy layers/skycore/skycore
+	@$(BIN)/mypy -p ops
+	@$(BIN)/mypy -p skycore_simulator
+	@$(BIN)/mypy simulator/tests
+	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
+
+template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam validate, cfn-lint and checkov; offline
+	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
+	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
+	@.venv-checkov/bin/checkov --config-file .checkov.yaml
+
+test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
+	@$(BIN)/pytest -m "not long" tests/build
+
+test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests
+
+.PHONY: test-services
+test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)
+	@$(BIN)/pytest -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
+
+.PHONY: test-page
+test-page: setup .venv-browser/.ready chromium ## Test the page in a real browser (CHROMIUM=/path/to/chromium)
+	@.venv-browser/bin/pytest -rs tests/browser
 
 .PHONY: bench
 bench: setup ## Measure cold starts, calls, sizes and costs against floors; minutes, on a quiet machine
 	@$(BIN)/python -m bench
 
-lint: setup
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+.PHONY: setup
+setup: .venv/.ready .venv-emulator/.ready ## Create the virtual environments; every command does this when it is needed
 
-types: setup
-	@$(BIN)/mypy layers/skycore/skycore
-	@$(BIN)/mypy -p ops
-	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
+# .venv has requirements/dev.txt, .venv-NAME has requirements/NAME.txt.
+.venv/.ready: requirements/dev.txt .python-version
+	$(make-venv)
 
-template-checks: setup .venv-checkov/.ready ## sam validate, cfn-lint with the serverless rules, checkov; all offline
-	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
-	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
-	@.venv-checkov/bin/checkov --config-file .checkov.yaml
+.venv-%/.ready: requirements/%.txt .python-version
+	$(make-venv)
 
-.venv-checkov/.ready: requirements/checkov.txt .python-version
-	@echo "setting up .venv-checkov (once)"
-	@$(PYTHON) -m venv --clear .venv-checkov
-	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check -r requirements/checkov.txt
-	@touch $@
+define make-venv
+@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
+  echo "setting up $(@D) (once, about a minute)"; $(PYTHON) -m venv --clear $(@D); \
+elif command -v uv >/dev/null; then \
+  echo "setting up $(@D) with Python 3.13 from uv (once, about a minute)"; \
+  rm -rf $(@D); uv venv --quiet --seed --python 3.13 $(@D); \
+else \
+  echo "Python 3.13 is missing: $(GET_PYTHON)" >&2; exit 1; \
+fi
+@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+@touch $@
+endef
+GET_PYTHON := install uv, and make gets it; or run brew install python@3.13 or pyenv install 3.13; or pass PYTHON=/path/to/python3.13
 
-lock: ## Write the pinned requirements anew (needs uv)
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/schemathesis.in -o requirements/schemathesis.txt
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/browser.in -o requirements/browser.txt
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/checkov.in -o requirements/checkov.txt
-	uv pip compile -q --upgrade --python-version 3.13 --no-header --no-annotate requirements/emulator.in -o requirements/emulator.txt
-	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
-	uv pip compile -q --python-version 3.13 --no-header --no-annotate -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
+# Debian packages that tests need. make installs them as root, as CI does; elsewhere you install them.
+.PHONY: chromium zsh
+chromium:
+	$(call install-package,chromium,$$CHROMIUM chromium chromium-browser google-chrome)
+
+zsh:
+	$(call install-package,zsh,zsh)
+
+define install-package
+@if ! command -v $(2) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "installing $(1) (once)"; apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; \
+fi || true
+endef
+
+.PHONY: openapi screenshot
+openapi: setup ## Write openapi.yaml from the catalogue of actions
+	@$(BIN)/python -m local.openapi
+
+screenshot: setup .venv-browser/.ready chromium ## Make docs/page.png, README's picture of the page
+	@.venv-browser/bin/python -m tests.browser.screenshot
+
+.PHONY: sbom
+sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their licences and hashes
+	@rm -rf .local/sbom && mkdir -p .local/sbom
+	@$(MAKE) --no-print-directory -C layers/dependencies build-DependenciesLayer \
+	  PYTHON="$(CURDIR)/$(BIN)/python" ARTIFACTS_DIR="$(CURDIR)/.local/sbom"
+
+# Every platform's packages, with the hash of each of their files: pip refuses any other file.
+# No line names a registry, so that each clone uses its own. Versions stay, but for UPGRADE=1.
+LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
+.PHONY: lock clean
+lock: ## Lock what requirements/*.in name, with hashes; UPGRADE=1 takes new versions (needs uv: pip install uv)
+	@for name in dev schemathesis browser checkov emulator awscli; do \
+	  $(LOCK) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
+	@$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
+	@$(LOCK) -c requirements/dev.txt layers/dependencies/requirements.in -o layers/dependencies/requirements.txt
 
 clean: down ## Remove everything that was set up or built
-	@rm -rf .venv .venv-schemathesis .venv-emulator .venv-fuzz .venv-browser .venv-checkov .aws-sam .local
+	@rm -rf .venv .venv-* .aws-sam .local
 
-.PHONY: ops replay reconcile fuzz
+.PHONY: ops replay reconcile
 OPS := $(BIN)/python -m ops $(if $(STACK),--stack $(STACK))
-ops: setup ## The operator's tool, as make ops ARGUMENTS="dlq list" (STACK=name, default the local one)
+ops: setup ## Run the operator's tool, as make ops ARGUMENTS="dlq list" (STACK=name, default the local one)
 	@$(OPS) $(if $(ARGUMENTS),$(ARGUMENTS),--help)
 
 # Each command by its name too, as make status, or make message ARGUMENTS=ID.
-OPERATIONS := status tail messages message unparsed dlq suppress send-test export set-key postback-url rotate-token
+OPERATIONS := status doctor tail messages message unparsed dlq suppress send-test export restore set-key postback-url rotate-token
 .PHONY: $(OPERATIONS)
 $(OPERATIONS): setup
 	@$(OPS) $@ $(ARGUMENTS)
 
-reconcile: setup ## Learn from Skycore's report what no postback told (STACK=name, default the local one; SINCE=time, UNTIL=time)
+reconcile: setup ## Backfill delivery statuses from Skycore's report (STACK=name, default the local one; SINCE=time, UNTIL=time)
 	@$(OPS) reconcile $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(ARGUMENTS)
 
 replay: setup ## Read unparsed postbacks again after a fix (STACK=name, default the local one; SINCE, UNTIL, TYPE: publish again)
 	@$(OPS) replay $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(if $(TYPE),--type $(TYPE)) $(ARGUMENTS)
 
-.venv-fuzz/.ready: requirements/fuzz.txt .python-version
-	@$(PYTHON) -m venv --clear .venv-fuzz
-	@.venv-fuzz/bin/pip install --quiet --disable-pip-version-check -r requirements/fuzz.txt
-	@touch $@
-
+.PHONY: fuzz
 RUNS ?= 200000
-fuzz: .venv-fuzz/.ready ## Fuzz the intake with RUNS inputs (200000), guided by coverage, from the corpus of postbacks
+fuzz: .venv-fuzz/.ready ## Fuzz the parser of postbacks with RUNS inputs (200000), guided by coverage
 	@mkdir -p .local/fuzz
 	@.venv-fuzz/bin/python tests/fuzz/fuzz_intake.py -runs=$(RUNS) -max_len=65536 -timeout=30 -rss_limit_mb=2048 -artifact_prefix=.local/fuzz- .local/fuzz tests/contract/postbacks

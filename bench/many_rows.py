@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from skycore import times
-from skycore.postbacks import read_postback
-from skycore.storage import events, keys, messages
+from skycore import timestamps
+from skycore.postbacks.parser import read_postback
+from skycore.table import events, keys, messages
 
 DAYS = 20
 NUMBER, SENDER = "17743199144", "60856"
@@ -170,4 +170,4 @@ def _values(request: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _time(at: str) -> datetime:
-    return times.from_text(at.partition("#")[2]).astimezone(UTC)
+    return timestamps.from_text(at.partition("#")[2]).astimezone(UTC)

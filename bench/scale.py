@@ -93,7 +93,7 @@ def stages(known: cost.Measured, *, parallel: float, dispatchers: float) -> list
     return [
         Stage("dispatch", 1, 10, dispatch, dispatchers),
         Stage("ack", POSTBACKS, 1, ack, every),
-        Stage("store", POSTBACKS, 100, store, QUOTA["sqs_lambda_copies"]),
+        Stage("store", POSTBACKS, 100, store, TEMPLATE["store_copies"]),
         Stage("publish", NEWS, 100, publish, shards() * parallel),
     ]
 

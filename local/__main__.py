@@ -33,7 +33,7 @@ def _up(screen: Screen, skycore_url: str, chosen: dict[str, str]) -> dict[str, A
     with screen.step("sam build (the first time takes a minute)"):
         template = stack.build()
     with screen.step("sam deploy"):
-        made = stack.deploy(template, chosen, skycore_url or simulator_process.line())
+        made = stack.deploy(template, chosen, skycore_url or simulator_process.api_url())
     simulator_process.settings(postback_url=made["postback_url"])
     return made
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from local.paths import HOST
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -39,12 +41,14 @@ def put_back(client: Callable[[str], Any], stack_name: str) -> None:
     stack = _Stack(client, stack_name)
     _reserved_concurrency(stack)
     _maximum_concurrency(stack)
+    _recursive_loop(stack)
     _batch_actions(stack)
     _time_to_live(stack)
     _point_in_time_recovery(stack)
     _own_key(stack)
     _secrets_fit_for_urls(stack)
     _api_policy_and_gateway_responses(stack)
+    _path_with_stage(stack)
 
 
 class _Stack:
@@ -133,6 +137,16 @@ def _maximum_concurrency(stack: _Stack) -> None:
             client.update_event_source_mapping(
                 UUID=stack.ids[name],
                 ScalingConfig={"MaximumConcurrency": int(scaling["MaximumConcurrency"])},
+            )
+
+
+def _recursive_loop(stack: _Stack) -> None:
+    """Set the property, which the emulator's CloudFormation drops, although its Lambda knows it."""
+    client = stack.client("lambda")
+    for name, properties in stack.of_type("AWS::Lambda::Function").items():
+        if "RecursiveLoop" in properties:
+            client.put_function_recursion_config(
+                FunctionName=stack.ids[name], RecursiveLoop=properties["RecursiveLoop"]
             )
 
 
@@ -230,3 +244,20 @@ def _api_policy_and_gateway_responses(stack: _Stack) -> None:
                 patchOperations=[{"op": "replace", "path": "/policy", "value": json.dumps(policy)}],
             )
         client.create_deployment(restApiId=api, stageName="v1")
+
+
+def _path_with_stage(stack: _Stack) -> None:
+    """Serve the API at `/v1/…` too, so that a caller can follow a Location header.
+
+    On AWS the stage is the first part of every path. The emulator puts its own prefix before the
+    stage and leaves that prefix out of `requestContext.path`. A domain name with a base path, as
+    AWS has them, makes the path that the function sees one that works.
+    """
+    client = stack.client("apigateway")
+    for name in stack.of_type("AWS::ApiGateway::RestApi"):
+        if HOST not in [row["domainName"] for row in client.get_domain_names()["items"]]:
+            client.create_domain_name(domainName=HOST)
+        client.delete_base_path_mapping(domainName=HOST, basePath="v1")
+        client.create_base_path_mapping(
+            domainName=HOST, basePath="v1", restApiId=stack.ids[name], stage="v1"
+        )

@@ -1,4 +1,4 @@
-"""The Skycore simulator, with the page at its address, as a process of its own."""
+"""The Skycore simulator with the page, as a separate process."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ API_KEY = "local0simulator0key0000000000000"
 
 
 def start() -> None:
-    """Starts the simulator; does nothing if it already runs. Raises LocalError if it cannot."""
+    """Start the simulator unless it already runs. Raises LocalError if it cannot start."""
     if processes.running_on(NAME, SIMULATOR_PORT):
         return
     claim_port(SIMULATOR_PORT, "SIMULATOR_PORT")
     command = [sys.executable, "-m", "local.page", "--port", str(SIMULATOR_PORT)]
-    command += ["--line-port", "0", "--api-key", API_KEY, "--stack-file", str(STACK_FILE)]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "skycore")])
+    command += ["--api-port", "0", "--api-key", API_KEY, "--stack-file", str(STACK_FILE)]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "skycore"), str(ROOT / "simulator")])
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
     processes.start(NAME, SIMULATOR_PORT, command, environment, _ready)
 
 
 def stop() -> bool:
-    """Stops the simulator; False if it was not running."""
+    """Stop the simulator; return False if it was not running."""
     return processes.stop(NAME)
 
 
-def line() -> str:
-    """The address that the functions call: it can be cut while URL goes on answering."""
+def api_url() -> str:
+    """Return the address that the functions call; it can be closed while URL stays reachable."""
     with urllib.request.urlopen(f"{URL}_control/line", timeout=10) as answer:
         url: str = json.load(answer)["url"]
     return url
 
 
 def settings(**changes: object) -> None:
-    """Changes the running simulator's settings, such as postback_url."""
+    """Change settings of the running simulator, such as postback_url."""
     request = urllib.request.Request(
         f"{URL}_control/settings",
         data=json.dumps(changes).encode(),

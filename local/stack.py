@@ -134,7 +134,7 @@ def _write_stack_file() -> dict[str, Any]:
     _set_key_once(secrets, ids["ApiKey"])
     token = secrets.get_secret_value(SecretId=ids["PostbackToken"])["SecretString"]
     api_url = f"{EMULATOR_URL}/_aws/execute-api/{ids['Api']}/v1"
-    users = _users(ids["Api"], outputs["EventQueueArn"])
+    users = _users(outputs["AdminPolicy"], outputs["EventQueueArn"])
     stack = {
         "endpoint_url": EMULATOR_URL,
         "region": REGION,
@@ -174,16 +174,15 @@ def _has_string(secrets: Any, secret_id: str) -> bool:
         return False
 
 
-def _users(api_id: str, event_queue_arn: str) -> dict[str, str]:
-    """The local caller (every route, the event queue, nothing else) and an administrator."""
+def _users(routes: str, event_queue_arn: str) -> dict[str, str]:
+    """Make the local caller, who has the policy `routes` and reads the event queue, and an admin.
+
+    Return their keys, as .local/stack.json holds them.
+    """
     iam = client("iam")
     rights = {
         CALLER: [
-            {
-                "Effect": "Allow",
-                "Action": "execute-api:Invoke",
-                "Resource": f"arn:aws:execute-api:{REGION}:*:{api_id}/*",
-            },
+            *json.loads(routes)["Statement"],
             {
                 "Effect": "Allow",
                 "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage"],

@@ -7,6 +7,7 @@ from ops import (
     messages,
     reconcile,
     replay,
+    restore,
     send_test,
     status,
     suppress,
@@ -15,10 +16,12 @@ from ops import (
     unparsed,
 )
 from ops.command import Command
+from ops.doctor import command as doctor
 
 COMMANDS: tuple[Command, ...] = (
     # looking
     status.COMMAND,
+    doctor.COMMAND,
     tail.COMMAND,
     *messages.COMMANDS,
     unparsed.COMMAND,
@@ -29,6 +32,7 @@ COMMANDS: tuple[Command, ...] = (
     suppress.COMMAND,
     send_test.COMMAND,
     export.COMMAND,
+    restore.COMMAND,
     # secrets
     key.COMMAND,
     *token.COMMANDS,

@@ -11,10 +11,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ops.command import Command
 from ops.talk import Answer, Refused, note
-from skycore import times
-from skycore.flows.tell import event_envelope, owners_of
-from skycore.flows.views import message
-from skycore.storage import events, messages
+from skycore import timestamps
+from skycore.serializers import event_envelope, message, owners_of
+from skycore.table import events, messages
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -46,7 +45,7 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     except FileExistsError:
         raise Refused(f"{folder} is there already; name a folder that is not") from None
     written: Counter[str] = Counter()
-    now = times.now()
+    now = timestamps.now()
     with ExitStack() as open_files:
         files = {
             name: open_files.enter_context((folder / f"{name}.jsonl").open("w")) for name in FILES
@@ -73,9 +72,12 @@ def _of_kind(page: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, 
 
 def _messages(page: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[dict[str, Any]]:
     for item in _of_kind(page, "message"):
-        row = messages.from_image(item)
+        row = messages.MessageRow.from_raw_data(dict(item))
         steps = [line.split(" ", 1) for line in row.steps]
-        told = [{"time": times.to_text(times.from_text(at)), "status": step} for at, step in steps]
+        told = [
+            {"time": timestamps.to_text(timestamps.from_text(at)), "status": step}
+            for at, step in steps
+        ]
         yield {**message(row, now), "steps": told}
 
 
@@ -90,7 +92,7 @@ def _events(page: Sequence[Mapping[str, Any]], source: str) -> Iterator[dict[str
 def _opt_outs(page: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for item in _of_kind(page, "opt_out"):
         moments = {
-            name: times.to_text(times.from_text(item[name]["S"]))
+            name: timestamps.to_text(timestamps.from_text(item[name]["S"]))
             for name in ("stopped_at", "started_at")
             if name in item
         }

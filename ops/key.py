@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ops.command import Command
 from ops.talk import INTERRUPTED, Answer, Refused, confirm, note
-from skycore.storage.limiter import PAUSE_KNOWN_FOR_MS, Limiter
+from skycore.table.limiter import PAUSE_KNOWN_FOR_MS, Limiter
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

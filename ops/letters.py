@@ -7,11 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ops import redact
-from skycore import times
-from skycore.aws.postback_queue import read_record
-from skycore.flows import views
-from skycore.postbacks import read_postback
-from skycore.storage import messages
+from skycore import serializers, timestamps
+from skycore.aws.queues import read_record
+from skycore.postbacks.parser import read_postback
+from skycore.table import messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ def tell(queue: str, message: Mapping[str, Any], *, show: bool) -> Letter:
     attributes = message["Attributes"]
     letter: Letter = {
         "id": message["MessageId"],
-        "sent_at": times.to_text(times.from_epoch_ms(int(attributes["SentTimestamp"]))),
+        "sent_at": timestamps.to_text(timestamps.from_epoch_ms(int(attributes["SentTimestamp"]))),
         "received": int(attributes["ApproximateReceiveCount"]),
         "bytes": len(message["Body"].encode()),
     }
@@ -50,7 +49,7 @@ def _postback(message: Mapping[str, Any]) -> Letter:
     }
     raw, received_at = read_record(record)
     told = Counter(event.type for event in read_postback(raw, received_at))
-    return {"received_at": times.to_text(received_at), "tells": dict(told)}
+    return {"received_at": timestamps.to_text(received_at), "tells": dict(told)}
 
 
 def _send(message: Mapping[str, Any]) -> Letter:
@@ -62,7 +61,7 @@ def _send(message: Mapping[str, Any]) -> Letter:
         return {"message_id": body["message_id"], "status": None}
     return {
         "message_id": row.message_id,
-        "status": views.status_of(row, times.now()),
+        "status": serializers.status_of(row, timestamps.now()),
         "action": row.action,
         "skycore_code": row.code,
         "why": redact.words(row.detail),

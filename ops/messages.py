@@ -9,17 +9,16 @@ from ops import redact
 from ops.command import Command
 from ops.stack import moment
 from ops.talk import Answer, Refused, WrongUse, table
-from skycore import times
-from skycore.api.numbers import NumberError, parse_msisdn
+from skycore import serializers, timestamps
 from skycore.catalogue.errors import find_error
-from skycore.flows import views
-from skycore.flows.read import get_event, get_message
-from skycore.flows.tell import event_envelope, owners_of
-from skycore.messages.status import RANKS
+from skycore.catalogue.statuses import RANKS
+from skycore.client.numbers import NumberError, parse_msisdn
 from skycore.problems import Problem
-from skycore.storage import events, listing, messages
-from skycore.storage.listing import Span
-from skycore.storage.table import Row
+from skycore.queries.messages import get_event, get_message
+from skycore.serializers import event_envelope, owners_of
+from skycore.table import events, messages, pagination
+from skycore.table.models import Row
+from skycore.table.pagination import Span
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -119,7 +118,7 @@ def many(stack: Stack, asked: Namespace) -> Answer:
     span = Span("message", since, asked.until or now + timedelta(minutes=1), None)
     found: list[dict[str, Any]] = []
     for row in _rows(stack, asked, span):
-        view = views.message(row, times.now())
+        view = serializers.message(row, timestamps.now())
         if not asked.status or view["status"] in asked.status:
             found.append(redact.message(view, show=asked.show))
         if len(found) == asked.limit:
@@ -131,14 +130,14 @@ def many(stack: Stack, asked: Namespace) -> Answer:
 
 
 def _rows(stack: Stack, asked: Namespace, span: Span) -> Iterator[messages.MessageRow]:
-    index, periods = Row.by_day, listing.days
+    index, periods = Row.by_day, pagination.days
     if asked.to:
         try:
             number = parse_msisdn(asked.to, default_region=stack.parameters["DefaultRegion"])
         except NumberError as error:
             raise WrongUse(f"--to {error.detail}") from None
-        index, periods = Row.by_number, listing.months_of(number)  # type: ignore[assignment]
-    for keys in listing.all_pages(index, periods, span):
+        index, periods = Row.by_number, pagination.months_of(number)  # type: ignore[assignment]
+    for keys in pagination.all_pages(index, periods, span):
         rows = messages.get_many(keys)
         yield from (rows[key] for key in keys if key in rows)
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from ops.command import Command
 from ops.stack import MINUTE, moment
 from ops.talk import Answer, Refused, confirm, note
-from skycore.api import SkycoreError
-from skycore.flows.gate import Gate
-from skycore.flows.reconcile import reconcile
-from skycore.flows.skycore_client import client
+from skycore.client.errors import SkycoreError
 from skycore.problems import Problem
+from skycore.receiving.reconcile import reconcile
+from skycore.sending.call_action import fetch_report
+from skycore.sending.delivery import client
+from skycore.sending.rate_limit import Gate
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -40,20 +41,19 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     if not asked.dry_run:
         confirm(stack, asked, "Store and publish what no postback told?")
     try:
-        found = reconcile(
+        report = fetch_report(
             client(stack.parameters["SkycoreUrl"], stack.id_of("ApiKey")),
             Gate(stack.limits),
             asked.since,
             until,
-            days=stack.days,
             deadline=time.monotonic() + SECONDS,
-            write=not asked.dry_run,
         )
     except Problem as problem:
         code = problem.members.get("skycore_code", "")
         raise Refused(f"{problem.code} {code}: {problem.detail}") from None
     except SkycoreError as error:
         raise Refused(f"The report's file was not read: {type(error).__name__}.") from None
+    found = reconcile(report, days=stack.days, write=not asked.dry_run)
     types = Counter(found.missing)
     lines = [
         f"{found.rows} rows in the report{'' if found.complete else ', which was cut off'}",

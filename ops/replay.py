@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ops.command import Command
 from ops.stack import MINUTE, moment
 from ops.talk import Answer, Refused, WrongUse, confirm, note
-from skycore.flows import replay
+from skycore.receiving import republish
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -45,7 +45,7 @@ def _reread(stack: Stack, asked: Namespace) -> Answer:
     now: Counter[str] = Counter()
     read: list[dict[str, Any]] = []
     lines: list[str] = []
-    for one in replay.reread_unparsed(days=stack.days, write=not asked.dry_run):
+    for one in republish.reread_unparsed(days=stack.days, write=not asked.dry_run):
         told = ", ".join(one.types) or f"still unreadable: {one.error}"
         lines.append(f"  {one.received_at:%Y-%m-%d %H:%M:%S}Z  {one.event_id}  {told}")
         read.append({"event_id": one.event_id, "types": one.types, "error": one.error})
@@ -61,8 +61,8 @@ def _republish(stack: Stack, asked: Namespace) -> Answer:
     until = asked.until or datetime.now(UTC)
     types = {name if "." in name else f"skycore.{name}" for name in asked.type}
     found: Counter[str] = Counter()
-    for envelopes in replay.told(asked.since, until, types, source=stack.source):
-        found.update(replay.count(envelopes))
+    for envelopes in republish.told(asked.since, until, types, source=stack.source):
+        found.update(republish.count(envelopes))
     lines = [
         f"Events of {stack.name} that came from {asked.since:{MINUTE}} to {until:{MINUTE}},",
         f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:",
@@ -76,7 +76,7 @@ def _republish(stack: Stack, asked: Namespace) -> Answer:
     confirm(stack, asked, "Every subscriber gets them again, under the same ids. Publish?")
     sent = data["published"]
     try:
-        for page in replay.republish(
+        for page in republish.republish(
             asked.since, until, types, source=stack.source, topic_arn=stack.topic
         ):
             sent.update(page)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-import requests
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-
 from ops import redact
+from ops.api import call
 from ops.command import Command
-from ops.talk import Answer, Refused, confirm, note
+from ops.talk import Answer, confirm, note
 from skycore.logs import masked
 
 if TYPE_CHECKING:
@@ -21,7 +17,6 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-TIMEOUT = 35.0  # seconds; API Gateway gives up after 29
 EVERY = 1.0  # seconds between two looks
 ENDED = {"delivered", "failed", "expired", "rejected", "unknown", "cancelled"}
 ABOUT = """\
@@ -38,7 +33,7 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     confirm(stack, asked, f"Send an SMS to {masked(asked.number)} from {masked(asked.sender)}?")
     body = {"to": asked.number, "from": asked.sender, "text": asked.text}
     key = f"ops-{secrets.token_hex(8)}"
-    status, answer = _call(stack, "POST", "/messages", body, {"Idempotency-Key": key})
+    status, answer = call(stack, "POST", "/messages", body, {"Idempotency-Key": key})
     if status != 201:
         return _told(status, answer)
     if not asked.wait:
@@ -47,7 +42,7 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     end = time.monotonic() + asked.wait
     while answer["status"] not in ENDED and time.monotonic() < end:
         time.sleep(EVERY)
-        _, answer = _call(stack, "GET", f"/messages/{answer['message_id']}")
+        _, answer = call(stack, "GET", f"/messages/{answer['message_id']}")
     return _told(status, answer, well=answer["status"] == "delivered")
 
 
@@ -64,30 +59,6 @@ def _told(status: int, answer: dict[str, Any], *, well: bool = True) -> Answer:
     if "message_id" in data:
         told.append(f"python -m ops message {data['message_id']}")
     return Answer(data, told, well=False)
-
-
-def _call(
-    stack: Stack,
-    method: str,
-    path: str,
-    body: dict[str, str] | None = None,
-    headers: dict[str, str] | None = None,
-) -> tuple[int, dict[str, Any]]:
-    """Status and body of the API's answer to a request signed with the operator's login."""
-    data = b"" if body is None else json.dumps(body).encode()
-    all_headers = {"Content-Type": "application/json", **(headers or {})}
-    url = stack.api_url + path
-    unsigned = AWSRequest(method, url, data=data, headers=all_headers)
-    SigV4Auth(stack.credentials(), "execute-api", stack.region).add_auth(unsigned)
-    try:
-        answer = requests.request(
-            method, url, data=data, headers=dict(unsigned.headers), timeout=TIMEOUT
-        )
-        return answer.status_code, dict(answer.json())
-    except ValueError:
-        raise Refused(f"The API answered {answer.status_code} without JSON.") from None
-    except requests.RequestException as error:
-        raise Refused(f"No answer from {stack.api_url}: {type(error).__name__}.") from None
 
 
 def arguments(parser: ArgumentParser) -> None:

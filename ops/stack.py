@@ -8,15 +8,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 
 from ops import ROOT
 from ops.talk import Refused, WrongUse
-from skycore.messages.limits import Limits
-from skycore.storage import table
+from skycore.table import models
+from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +37,8 @@ class Stack:
         """
         self.name = name
         self.ask = ask
-        self._session = boto3.Session()
+        # boto3 reads AWS_DEFAULT_REGION alone; AWS_REGION comes first, as for the AWS CLI.
+        self._session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
         described = self._describe()
         self.parameters = {
             row["ParameterKey"]: row["ParameterValue"] for row in described.get("Parameters", [])
@@ -55,7 +55,7 @@ class Stack:
         self.days = int(self.parameters["EventRetentionDays"])
         # The domain's own clients and the table's model find the stack by these.
         os.environ["AWS_REGION"] = self.region
-        table.use(self.table, self.region)
+        models.use(self.table, self.region)
 
     @property
     def region(self) -> str:
@@ -89,13 +89,25 @@ class Stack:
             raise Refused(f"{self.name} has no {logical_id}: it is of another release")
         return self.resources[logical_id][1]
 
+    @cached_property
+    def local(self) -> dict[str, Any] | None:
+        """The description in .local/stack.json if this is the stack of make up, otherwise None.
+
+        The file decides, by the stack's name and the endpoint in use. Nothing is read into a host
+        name: AWS has many (dual-stack, other partitions, a company's proxy).
+        """
+        known = _local_description()
+        if known is None or known["stack_name"] != self.name:
+            return None
+        endpoint = self.client("cloudformation").meta.endpoint_url
+        same = endpoint.rstrip("/") == str(known["endpoint_url"]).rstrip("/")
+        return known if same else None
+
     @property
     def api_url(self) -> str:
         """The API with its stage, without a slash at the end."""
-        endpoint = self.client("cloudformation").meta.endpoint_url
-        if ".amazonaws.com" in (urlsplit(endpoint).hostname or ""):
-            return str(self.outputs["ApiUrl"])
-        return f"{endpoint}/_aws/execute-api/{self.id_of('Api')}/v1"  # the emulator's form
+        url = self.local["api_url"] if self.local else self.outputs["ApiUrl"]
+        return str(url).rstrip("/")
 
     @property
     def postback_url(self) -> str:
@@ -143,11 +155,20 @@ def _local_stack_file() -> Path:
     return ROOT / os.environ.get("LOCAL_DIR", ".local") / "stack.json"
 
 
+def _local_description() -> dict[str, Any] | None:
+    """What make up wrote about the local stack; None if none is up."""
+    file = _local_stack_file()
+    if not file.exists():
+        return None
+    described: dict[str, Any] = json.loads(file.read_text())
+    return described
+
+
 def _use_local_stack() -> str:
     """Makes the local stack's administrator the one who acts; the stack's name."""
-    if not _local_stack_file().exists():
+    stack = _local_description()
+    if stack is None:
         raise WrongUse("no local stack is up (make up); for one on AWS: --stack NAME")
-    stack = json.loads(_local_stack_file().read_text())
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
     os.environ.update(

@@ -12,12 +12,12 @@ from rich.text import Text
 from ops.command import Command
 from ops.queues import QUEUES, depths, oldest_ages
 from ops.talk import Answer, table
-from skycore.flows import views
-from skycore.storage import events, keys, listing, messages
-from skycore.storage.batches import READ_KEYS
-from skycore.storage.limiter import Limiter
-from skycore.storage.listing import Span
-from skycore.storage.table import Row
+from skycore import serializers
+from skycore.table import events, keys, messages, pagination
+from skycore.table.batches import READ_KEYS
+from skycore.table.limiter import Limiter
+from skycore.table.models import Row
+from skycore.table.pagination import Span
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -89,7 +89,7 @@ def _messages(minutes: int) -> dict[str, Any]:
     pages = list(islice(_recent("message", minutes), PAGES))
     for page in pages:
         rows = messages.get_many(page).values()
-        counts.update(views.status_of(row, datetime.now(UTC)) for row in rows)
+        counts.update(serializers.status_of(row, datetime.now(UTC)) for row in rows)
     return _rate(counts, pages, minutes)
 
 
@@ -104,7 +104,7 @@ def _events(minutes: int) -> dict[str, Any]:
 def _recent(kind: str, minutes: int) -> Iterable[list[tuple[str, str]]]:
     now = datetime.now(UTC)
     span = Span(kind, now - timedelta(minutes=minutes), now + timedelta(minutes=1), None)
-    return listing.all_pages(Row.by_day, listing.days, span)
+    return pagination.all_pages(Row.by_day, pagination.days, span)
 
 
 def _rate(counts: Counter[str], pages: list[Any], minutes: int) -> dict[str, Any]:

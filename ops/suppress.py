@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
 from ops.talk import Answer, WrongUse, confirm, note, table
-from skycore.api.numbers import NumberError, parse_msisdn, parse_sender
+from skycore.client.numbers import NumberError, parse_msisdn, parse_sender
 from skycore.logs import masked
-from skycore.storage import suppression
+from skycore.table import opt_outs
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -47,11 +47,11 @@ def add(stack: Stack, asked: Namespace) -> Answer:
 
 def remove(stack: Stack, asked: Namespace) -> Answer:
     """Lets sends to a number go again."""
-    return _change(stack, asked, "Write again to", "may be written to", suppression.start)
+    return _change(stack, asked, "Write again to", "may be written to", opt_outs.start)
 
 
 def _stop(number: str, sender: str | None, moment: datetime) -> bool:
-    return suppression.stop(number, sender, moment, REASON)
+    return opt_outs.stop(number, sender, moment, REASON)
 
 
 def _change(
@@ -65,7 +65,7 @@ def _change(
     whom = f"{masked(number)} from {_name(sender)}"
     confirm(stack, asked, f"{question} {whom}?")
     note_it(number, sender, datetime.now(UTC))
-    now = (number, sender) in suppression.suppressed([(number, sender)])
+    now = (number, sender) in opt_outs.suppressed([(number, sender)])
     data = {"number": masked(number), "sender": masked(sender), "suppressed": now}
     return Answer(data, [f"{whom}: {done}"])
 
@@ -77,8 +77,8 @@ def list_all(stack: Stack, asked: Namespace) -> Answer:
     if asked.all:
         note("reading the whole table")
     number = _number(stack, asked.number) if asked.number else None
-    wishes = list(suppression.wishes(number))
-    stopped = suppression.suppressed((wish.number, wish.sender) for wish in wishes)
+    wishes = list(opt_outs.wishes(number))
+    stopped = opt_outs.suppressed((wish.number, wish.sender) for wish in wishes)
     found: list[dict[str, Any]] = [
         {
             "number": wish.number if asked.show else masked(wish.number),

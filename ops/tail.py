@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
 from ops import redact
 from ops.command import Command
 from ops.talk import Answer, give, note
+from ops.temporary_queue import temporary_queue
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterator
 
     from ops.stack import Stack
 
 WAIT_SECONDS = 20  # of one receive, the most that SQS takes
-KEEP_SECONDS = 300  # that the queue keeps an event, should nobody take the queue down
 FOREVER = float("inf")
 ABOUT = """\
 Events from now on, one a line, until Ctrl-C. It takes them from a queue of its own, which it
@@ -40,7 +37,8 @@ def run(stack: Stack, asked: Namespace) -> None:
     end = time.monotonic() + asked.seconds if asked.seconds else FOREVER
     left = asked.count or FOREVER
     sqs = stack.client("sqs")
-    with _queue_of_its_own(stack, asked.type) as url:
+    wanted = [type_ if "." in type_ else f"skycore.{type_}" for type_ in asked.type]
+    with temporary_queue(stack, "tail", wanted) as url:
         note("listening; Ctrl-C ends it")
         while left > 0 and (wait := min(WAIT_SECONDS, end - time.monotonic())) > 0:
             answer = sqs.receive_message(
@@ -62,71 +60,6 @@ def _write(envelope: dict[str, Any], asked: Namespace) -> None:
     if asked.show:
         shown = [json.dumps(event, ensure_ascii=False)]
     give(Answer(event, shown), as_json=asked.json)
-
-
-@contextlib.contextmanager
-def _queue_of_its_own(stack: Stack, types: list[str]) -> Iterator[str]:
-    """The URL of a queue that the topic delivers to for as long as this lasts."""
-    sqs, sns = stack.client("sqs"), stack.client("sns")
-    prefix = f"{stack.name[:40]}-tail-"
-    _take_down_old(sqs, sns, stack.topic, prefix)
-    name = prefix + f"{int(time.time())}-{secrets.token_hex(4)}"
-    account = stack.topic.split(":")[4]
-    arn = f"arn:{stack.topic.split(':')[1]}:sqs:{stack.region}:{account}:{name}"
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": stack.topic}},
-    }
-    attributes = {
-        "MessageRetentionPeriod": str(KEEP_SECONDS),
-        "SqsManagedSseEnabled": "true",
-        "Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    }
-    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    subscription = None
-    try:
-        wanted = [type_ if "." in type_ else f"skycore.{type_}" for type_ in types]
-        subscription = sns.subscribe(
-            TopicArn=stack.topic,
-            Protocol="sqs",
-            Endpoint=arn,
-            Attributes={
-                "RawMessageDelivery": "true",
-                **({"FilterPolicy": json.dumps({"type": wanted})} if wanted else {}),
-            },
-            ReturnSubscriptionArn=True,
-        )["SubscriptionArn"]
-        yield url
-    finally:
-        if subscription:
-            sns.unsubscribe(SubscriptionArn=subscription)
-        sqs.delete_queue(QueueUrl=url)
-
-
-def _take_down_old(sqs: Any, sns: Any, topic: str, prefix: str) -> None:
-    """Deletes queues of tails that were killed over a day ago, and their subscriptions."""
-    a_day_ago = time.time() - 24 * 3600
-    old = {
-        url.rsplit("/", 1)[-1]: url
-        for url in sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", [])
-        if _made_at(url, prefix) < a_day_ago
-    }
-    if not old:
-        return
-    for page in sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic):
-        for row in page["Subscriptions"]:
-            if row["Endpoint"].rsplit(":", 1)[-1] in old:
-                sns.unsubscribe(SubscriptionArn=row["SubscriptionArn"])
-    for url in old.values():
-        sqs.delete_queue(QueueUrl=url)
-
-
-def _made_at(url: str, prefix: str) -> float:
-    made = url.rsplit("/", 1)[-1].removeprefix(prefix).split("-")[0]
-    return float(made) if made.isdigit() else FOREVER
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from skycore import times
+from skycore import timestamps
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +84,8 @@ def confirm(stack: Stack, asked: argparse.Namespace, question: str) -> None:
     if asked.yes or not stack.ask:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"{question} Nobody is there to ask: say --yes. Nothing was changed.")
+        why = "Cannot ask for confirmation without a terminal; pass --yes. Nothing was changed."
+        raise Refused(f"{question} {why}")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if input().strip().lower() not in {"y", "yes"}:
         raise Refused("Nothing was changed.")
@@ -95,7 +96,7 @@ def _console() -> Console:
 
 
 def _in_json(value: Any) -> str:
-    return times.to_text(value) if isinstance(value, datetime) else str(value)
+    return timestamps.to_text(value) if isinstance(value, datetime) else str(value)
 
 
 def _cell(value: Any) -> str:

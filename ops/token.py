@@ -8,11 +8,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from ops.address import add_unchecked, try_address
 from ops.command import Command
 from ops.stack import local_stack_changed
 from ops.talk import Answer, Refused, confirm, note
-from skycore.flows.ack import UNKNOWN_TOKEN_SECONDS
-from skycore.storage.tokens import WRITTEN_EVERY, fingerprint, last_used
+from skycore.aws.secrets import fingerprint
+from skycore.receiving.ack import UNKNOWN_TOKEN_SECONDS
+from skycore.table.tokens import WRITTEN_EVERY, last_used
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -29,12 +31,16 @@ Paste it into Skycore's API Settings. It reads only. On stderr it tells when the
 used, and the one before a rotation. A use is noted every ten minutes only, so a later one may not
 show yet.
 
+It tries the address first, with a wrong token, and does not print one that does not answer as this
+stack's API. --unchecked prints it all the same, if only this machine cannot reach it.
+
   python -m ops postback-url
 """
 ROTATE = """\
 Makes a new token for the postback address, and prints the new address. The address before goes on
 to work until the next rotation, so nothing is lost while you paste the new one into Skycore's API
-Settings. It waits for half a minute first, until every copy of ack takes the new one.
+Settings. It waits for half a minute first, until every copy of ack takes the new one. Before it
+changes anything it tries the address, as postback-url does.
 
 It is refused while the rotation before is not over: while the address from before it was used
 within 24 hours, or the present one was not used yet. Skycore still posts to the former then, and
@@ -50,9 +56,10 @@ rotate-token --force, and paste again. The leaked address is dead within five mi
 """
 
 
-def url(stack: Stack, _: Namespace) -> Answer:
-    """The present address, and when it was last used."""
-    current, previous = _tokens(stack)
+def url(stack: Stack, asked: Namespace) -> Answer:
+    """The present address, and when it was last used. Raises Refused for one that is not ours."""
+    _try(stack, asked)
+    current, previous = tokens(stack)
     used, before = last_used(fingerprint(current)), None
     note(f"last used: {_when(used)} (noted every {_NOTED_MINUTES} minutes)")
     if previous:
@@ -66,12 +73,13 @@ def url(stack: Stack, _: Namespace) -> Answer:
 
 def rotate(stack: Stack, asked: Namespace) -> Answer:
     """Makes the new token. Raises Refused."""
-    current, previous = _tokens(stack)
+    current, previous = tokens(stack)
     why = _too_early(current, previous)
     if why and not asked.force:
         raise Refused(f"{why} Or, if an address has leaked: --force. Nothing was changed.")
     if why:
         note(f"--force: {why}")
+    _try(stack, asked)
     confirm(stack, asked, f"Make a new postback address for {stack.name}?")
     token = "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
     # The value that was current becomes AWSPREVIOUS by itself, and what was that is forgotten.
@@ -84,6 +92,12 @@ def rotate(stack: Stack, asked: Namespace) -> Answer:
     address = f"{stack.api_url}/postbacks/{token}"
     local_stack_changed(stack, postback_url=address)
     return Answer({"postback_url": address}, [address, "", *_advice(ended=previous is not None)])
+
+
+def _try(stack: Stack, asked: Namespace) -> None:
+    """Try the address without the token. Raises Refused unless --unchecked is given."""
+    if not asked.unchecked and (remark := try_address(stack)):
+        note(remark)
 
 
 def _advice(*, ended: bool) -> list[str]:
@@ -117,7 +131,7 @@ def _too_early(current: str, previous: str | None) -> str | None:
     return None
 
 
-def _tokens(stack: Stack) -> tuple[str, str | None]:
+def tokens(stack: Stack) -> tuple[str, str | None]:
     """The present token and the one before it, if there is one."""
     client, secret = stack.client("secretsmanager"), stack.id_of("PostbackToken")
     current: str = client.get_secret_value(SecretId=secret)["SecretString"]
@@ -133,6 +147,7 @@ def _when(moment: datetime | None) -> str:
 
 
 def arguments(parser: ArgumentParser) -> None:
+    add_unchecked(parser)
     parser.add_argument(
         "--force",
         action="store_true",
@@ -144,7 +159,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 COMMANDS = (
-    Command("postback-url", "The address that Skycore posts to", URL, url),
+    Command("postback-url", "The address that Skycore posts to", URL, url, add_unchecked),
     Command(
         "rotate-token", "A new postback address; the old one works on", ROTATE, rotate, arguments
     ),

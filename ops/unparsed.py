@@ -11,10 +11,10 @@ from ops import redact
 from ops.command import Command
 from ops.stack import moment
 from ops.talk import Answer, table
-from skycore import times
-from skycore.storage import events, listing
-from skycore.storage.listing import Span
-from skycore.storage.table import Row
+from skycore import timestamps
+from skycore.table import events, pagination
+from skycore.table.models import Row
+from skycore.table.pagination import Span
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -35,14 +35,14 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     now = datetime.now(UTC)
     since = asked.since or now - timedelta(days=stack.days)
     span = Span("event", since, now + timedelta(minutes=1), None)
-    pages = listing.all_pages(Row.by_state, listing.all_time(events.UNPARSED), span)
+    pages = pagination.all_pages(Row.by_state, pagination.all_time(events.UNPARSED), span)
     found = islice((one for page in pages for one in events.by_keys(page).values()), asked.limit)
     rows = sorted(found, key=lambda one: one.event.received_at, reverse=True)
     data = []
     for one in rows:
         told = {
             "event_id": one.event.id,
-            "received_at": times.to_text(one.event.received_at),
+            "received_at": timestamps.to_text(one.event.received_at),
             "error": redact.words(one.event.data.get("error")),
             "bytes": len(one.raw),
         }

@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.services import dynamodb_local
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
+
+LOCAL_EXAMPLES = 5  # of a property on DynamoDB Local, where a call takes milliseconds
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,6 +41,39 @@ if importlib.util.find_spec("hypothesis"):  # not where the page is tested
         "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--dynamodb-local",
+        action="store_true",
+        help="unit tests: put their tables on AWS's DynamoDB Local (needs java and npm)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start one DynamoDB Local for all workers, which take its URL from the environment."""
+    if config.getoption("dynamodb_local"):
+        import hypothesis  # not in the environment of the browser's tests
+
+        hypothesis.settings.register_profile("dynamodb-local", max_examples=LOCAL_EXAMPLES)
+        hypothesis.settings.load_profile("dynamodb-local")
+    in_worker = hasattr(config, "workerinput")
+    if config.getoption("dynamodb_local") and not in_worker and not dynamodb_local.missing():
+        stack = ExitStack()
+        os.environ["DYNAMODB_LOCAL_URL"] = stack.enter_context(dynamodb_local.running())
+        config.add_cleanup(stack.close)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what cannot run on DynamoDB Local, all of it where that cannot run."""
+    if not config.getoption("dynamodb_local"):
+        return
+    missing = None if os.environ.get("DYNAMODB_LOCAL_URL") else dynamodb_local.missing()
+    for item in items:
+        in_memory = item.get_closest_marker("in_memory")
+        if reason := missing or (in_memory and in_memory.args[0]):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @cache

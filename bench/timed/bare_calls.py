@@ -9,18 +9,18 @@ import sys
 
 from clock import measure
 
-from skycore import times
-from skycore.api.transport import exchange, guard, new_session
-from skycore.messages.limits import Limits
-from skycore.storage import messages, suppression
-from skycore.storage.limiter import Limiter
+from skycore import timestamps
+from skycore.client.transport import exchange, guard, new_session
+from skycore.table import messages, opt_outs
+from skycore.table.limiter import Limiter
+from skycore.table.limits import Limits
 
 every = sys.argv[1] == "all"
 url = os.environ["SKYCORE_URL"]
 session = new_session()
 guard(session, url)
 limiter, limits = Limiter(), Limits(100_000, 1_000_000, 100_000_000)
-moment = times.now()
+moment = timestamps.now()
 row = messages.new_row(
     "0" * 32,
     "sending",
@@ -40,7 +40,7 @@ answer = b"x" * 180
 def call() -> None:
     messages.create(row)
     if every:
-        suppression.suppressed([("17743199144", "60856")])
+        opt_outs.suppressed([("17743199144", "60856")])
     limiter.take(limits)
     exchange(
         session,

@@ -8,8 +8,8 @@ import app
 from clock import measure
 from receipts import receipt
 
-from skycore.postbacks import read_postback
-from skycore.storage import events, keys
+from skycore.postbacks.parser import read_postback
+from skycore.table import events, keys
 
 SIZE = 10
 arrived = datetime.now(UTC)

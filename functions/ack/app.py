@@ -7,13 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skycore.aws.secrets import Secret
-from skycore.flows.ack import acknowledge
-from skycore.invocation import invocation
+from skycore.handler import invocation
+from skycore.http import Answer, answer, serve
+from skycore.receiving.ack import acknowledge
 from skycore.settings import load
-from skycore.web.answers import Answer, answer, serve
 
 if TYPE_CHECKING:
-    from skycore.web.request import Request
+    from skycore.http import Request
 
 
 @dataclass(frozen=True)

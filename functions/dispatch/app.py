@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from skycore.flows.dispatch import Queues, dispatch
-from skycore.flows.line import LineSettings, line
-from skycore.invocation import invocation
+from skycore.handler import invocation
+from skycore.sending.delivery import LineSettings, line
+from skycore.sending.dispatch import Queues, dispatch
 from skycore.settings import load
 
 DEADLINE_SECONDS = 25.0  # of a batch; the function has 28

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from skycore.flows.batch import enqueue_batch
-from skycore.flows.compose import Rules
-from skycore.invocation import invocation
+from skycore.handler import invocation
+from skycore.http import Answer, answer, serve
+from skycore.sending.batch import enqueue_batch
+from skycore.sending.validation import Rules
 from skycore.settings import load
-from skycore.web.answers import Answer, answer, serve
 
 if TYPE_CHECKING:
-    from skycore.web.request import Request
+    from skycore.http import Request
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from skycore.flows import read
-from skycore.flows.listing import list_messages, list_unparsed
-from skycore.invocation import invocation
+from skycore.handler import invocation
+from skycore.http import Answer, answer, serve
+from skycore.queries import messages
+from skycore.queries.listings import list_messages, list_unparsed
 from skycore.settings import load
-from skycore.web.answers import Answer, answer, serve
 
 if TYPE_CHECKING:
-    from skycore.web.request import Request
+    from skycore.http import Request
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def _route(request: Request) -> Answer:
     known = settings()
     match request.method, request.route:
         case "GET", "/messages/{message_id}":
-            return answer(200, read.get_message(request.path["message_id"]))
+            return answer(200, messages.get_message(request.path["message_id"]))
         case "DELETE", "/messages/{message_id}":
-            return answer(200, read.cancel(request.path["message_id"]))
+            return answer(200, messages.cancel(request.path["message_id"]))
         case "GET", "/messages":
             page = list_messages(
                 request.query, region=known.default_region, days=known.event_retention_days
@@ -50,6 +50,7 @@ def _route(request: Request) -> Answer:
             return answer(200, list_unparsed(request.query, days=known.event_retention_days))
         case "GET", "/postbacks/{item}":
             return answer(
-                200, read.get_event(request.path["item"], source=f"urn:skycore:{known.stack_name}")
+                200,
+                messages.get_event(request.path["item"], source=f"urn:skycore:{known.stack_name}"),
             )
     raise LookupError("a route that the template has and this function does not")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from skycore.flows.publish import publish, publish_again
-from skycore.invocation import invocation
+from skycore.handler import invocation
+from skycore.receiving.publish import publish, publish_again
 from skycore.settings import load
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from skycore.flows.act import act
-from skycore.flows.enqueue import enqueue
-from skycore.flows.line import LineSettings as Settings
-from skycore.flows.line import line
-from skycore.flows.line import line_settings as settings
-from skycore.flows.send import Sent, send
-from skycore.invocation import invocation
-from skycore.web.answers import Answer, answer, serve
+from skycore.handler import invocation
+from skycore.http import Answer, answer, serve
+from skycore.sending.call_action import act
+from skycore.sending.delivery import LineSettings as Settings
+from skycore.sending.delivery import line
+from skycore.sending.delivery import line_settings as settings
+from skycore.sending.enqueue import enqueue
+from skycore.sending.send import send
 
 if TYPE_CHECKING:
-    from skycore.web.request import Request
+    from skycore.http import Request
+    from skycore.sending.idempotency import Sent
 
 __all__ = ["Settings", "handler"]
 
@@ -37,7 +38,7 @@ def _message(request: Request) -> Answer:
         sent = send(
             body, caller=request.caller, key=key, rules=rules, line=line(), deadline=deadline
         )
-    return _answer(sent)
+    return _answer(request, sent)
 
 
 def _action(request: Request) -> Answer:
@@ -46,10 +47,10 @@ def _action(request: Request) -> Answer:
     return answer(200, act(name, body, line=line(), rules=rules, deadline=deadline))
 
 
-def _answer(sent: Sent) -> Answer:
+def _answer(request: Request, sent: Sent) -> Answer:
     headers = {}
     if "message_id" in sent.body:
-        headers["Location"] = f"/messages/{sent.body['message_id']}"
+        headers["Location"] = request.path_below(sent.body["message_id"])
     if sent.replayed:
         headers["Idempotency-Replayed"] = "true"
     return answer(sent.status, sent.body, headers)

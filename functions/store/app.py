@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from skycore.aws.postback_queue import read_record, token_of
-from skycore.flows.store import store
-from skycore.invocation import invocation
+from skycore.aws.queues import read_record, token_of
+from skycore.handler import invocation
 from skycore.logs import log_exception
+from skycore.receiving.store import store
 from skycore.settings import load
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-from skycore.flows.sweep import sweep
-from skycore.invocation import invocation
+from skycore.handler import invocation
+from skycore.sending.sweep import sweep
 from skycore.settings import load
 
 DEADLINE_SECONDS = 20.0  # of one run; the function has 28

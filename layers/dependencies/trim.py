@@ -1,9 +1,10 @@
-"""Cuts what the wheels bring beside code: the layer's build runs it once all wheels are there.
+"""Cut what the wheels bring beside code: the layer's build runs it once all wheels are there.
 
 botocore describes every AWS service, at length, and reads those descriptions at every cold start.
 Only those of the services that are called stay, without their documentation, and unpacked:
 unpacking costs time at each start, and the layer is zipped as a whole anyway.
 phonenumbers names every place, carrier and time zone; none of it is used.
+pip's notes on the installation list what has been cut since, and name the builder's Python.
 """
 
 import gzip
@@ -17,13 +18,17 @@ SERVICES = ("dynamodb", "secretsmanager", "sns", "sqs")
 MODELS = ("service-2", "endpoint-rule-set-1")  # what a client is made from
 WORDS = ("documentation", "documentationUrl")  # for people; botocore makes docstrings of them
 PLACES = ("geodata", "carrierdata", "tzdata")
+NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # pip's; licences stay
 UNUSED = ("bin", "boto3/examples", *(f"phonenumbers/{name}" for name in PLACES))
 
 
 def trim(packages: Path) -> None:
-    """Trims the packages in a folder. Raises FileNotFoundError if botocore's data is not there."""
+    """Trim the packages in a folder. Raises FileNotFoundError if botocore's data is not there."""
     for name in UNUSED:
         shutil.rmtree(packages / name, ignore_errors=True)
+    for information in packages.glob("*.dist-info"):
+        for name in NOTES:
+            (information / name).unlink(missing_ok=True)
     data = packages / "botocore" / "data"
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in SERVICES:

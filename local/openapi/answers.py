@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skycore.catalogue.fields import field_named
-from skycore.messages.status import RANKS
+from skycore.catalogue.statuses import RANKS
 from skycore.problems import TITLES
 
 if TYPE_CHECKING:
@@ -44,8 +44,12 @@ RETRY_AFTER: Schema = {
     "schema": {"type": "integer", "minimum": 0},
 }
 LOCATION: Schema = {
-    "description": "Where the message is to be read.",
-    "schema": {"type": "string", "pattern": "^/messages/"},
+    "description": "The message's path, including the stage if the request had it.",
+    "schema": {
+        "type": "string",
+        "format": "uri-reference",
+        "pattern": "^/(.+/)?messages/[^/]+$",
+    },
 }
 REPLAYED: Schema = {
     "description": "true: the answer that the same Idempotency-Key got before.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from local.openapi import examples
-from skycore.api.values import PATTERNS
-from skycore.flows.compose import MAX_REFERENCE
+from skycore.client.values import PATTERNS
+from skycore.sending.validation import MAX_REFERENCE
 
 if TYPE_CHECKING:
     from skycore.catalogue.actions import Action, Parameter

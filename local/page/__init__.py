@@ -1,1 +1,1 @@
-"""The web page at the simulator's address: the local stack to watch and to play with."""
+"""What the local stack adds to the simulator's page: the column "Your side"."""

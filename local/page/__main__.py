@@ -1,24 +1,20 @@
-"""Runs the simulator together with the page: python -m local.page. `make up` does."""
+"""Run the simulator with the page of the local stack: python -m local.page. `make up` does."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from local.page.page import Page
-from local.simulator.__main__ import arguments, serve, server_from
+from local.page.extension import StackColumn
+from skycore_simulator.command_line import build_parser, build_server, serve
 
 
 def main() -> int:
-    """0 after a stop, 1 when it could not listen, 2 for a wrong command line."""
-    parser = arguments()
-    parser.prog = "python -m local.page"
-    parser.add_argument("--stack-file", type=Path, required=True, help="what make up writes")
-    given = vars(parser.parse_args())
-    stack_file = given.pop("stack_file")
-    server = server_from(parser, given)
-    server.extend = Page(server, stack_file).extend
-    return serve(server)
+    """Return 0 after a stop, 1 if it cannot listen, 2 for invalid options."""
+    parser = build_parser("python -m local.page")
+    parser.add_argument("--stack-file", type=Path, required=True, help="the file make up writes")
+    options = parser.parse_args()
+    return serve(build_server(parser, options, StackColumn(options.stack_file)))
 
 
 if __name__ == "__main__":

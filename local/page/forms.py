@@ -1,4 +1,4 @@
-"""openapi.yaml → the forms of the page: one for each action, with its fields in plain terms."""
+"""Describe the send forms of the page, one per action, from openapi.yaml."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import yaml
 from local.paths import ROOT
 
 DOCUMENT = ROOT / "openapi.yaml"
-EXAMPLE_PICTURE = "https://example.com/parcel.jpg"  # in the document's examples; nobody serves it
-LONG = 2048  # characters: a field that takes more (a URL does not) gets a larger box
+EXAMPLE_PICTURE = "https://example.com/parcel.jpg"  # in the document's examples; it does not exist
+LONG = 2048  # characters; longer than any URL: a field that allows more gets a larger box
 
 
 @cache
 def document() -> dict[str, Any]:
-    """The OpenAPI document."""
+    """Return the OpenAPI document."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     loaded: dict[str, Any] = yaml.load(DOCUMENT.read_text(encoding="utf-8"), loader)
     return loaded
 
 
 def forms(picture: str) -> list[dict[str, Any]]:
-    """Every action with its route, fields and an example; `picture` is a URL that works here."""
+    """Return every action with its route, fields and an example that shows `picture`, a URL."""
     whole = document()
     sending = whole["paths"]["/messages"]["post"]
     schemas = whole["components"]["schemas"]
@@ -91,7 +91,7 @@ def _field(name: str, schema: dict[str, Any], required: bool) -> dict[str, Any]:
 
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with what it refers to in its place."""
+    """Return the schema with its references resolved."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return _resolved(document()["components"]["schemas"][name])

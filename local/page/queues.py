@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from skycore.messages.limit_state import State, decode
-from skycore.messages.limits import Limits, remaining
+from skycore.table.limit_state import State, decode
+from skycore.table.limits import Limits, remaining
 
 if TYPE_CHECKING:
     from local.page.stack import Stack

@@ -1,4 +1,4 @@
-"""The deployed stack as the page reaches it: described by .local/stack.json, once that is there."""
+"""The deployed stack as the page reaches it, described by .local/stack.json."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TIMEOUT_S = 40.0  # API Gateway gives up after 29
 
 
 class NotUpError(Exception):
-    """The stack is not deployed yet, or not any more."""
+    """The stack is not deployed."""
 
 
 class Stack:
-    """Reads the file anew whenever it was written anew. Its methods block: call them in threads."""
+    """Reads the file again whenever it changes. Its methods block: call them in threads."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -28,33 +28,33 @@ class Stack:
         self._made: dict[str, Any] = {}
 
     def description(self) -> dict[str, Any] | None:
-        """What the file holds; None while there is none."""
+        """Return what the file holds, or None if there is no file."""
         try:
             written = self.file.stat().st_mtime_ns
             if written != self._written:
                 self._description = json.loads(self.file.read_text(encoding="utf-8"))
                 self._written, self._made = written, {}
-        except (OSError, ValueError):  # not there, or being written this moment
+        except (OSError, ValueError):  # missing, or being written
             self._description, self._written = None, 0
         return self._description
 
     def needed(self) -> dict[str, Any]:
-        """What the file holds. Raises NotUpError while there is none."""
+        """Return what the file holds. Raises NotUpError if there is no file."""
         found = self.description()
         if found is None:
             raise NotUpError("the stack is not up yet")
         return found
 
-    def shown(self) -> dict[str, Any]:
-        """What the browser may know of it."""
+    def visible(self) -> dict[str, Any]:
+        """Return what the browser may know of the stack."""
         found = self.description()
         if found is None:
             return {"up": False}
         return {"up": True, **{name: found[name] for name in SHOWN}}
 
     def client(self) -> Client:
-        """The user's service: signs with the local caller's key. Raises NotUpError."""
-        from local.client import Client  # noqa: PLC0415 - boto3 would slow the start
+        """Return a client of the API that signs with the local caller's key. Raises NotUpError."""
+        from local.client import Client  # noqa: PLC0415 - boto3 slows the start
 
         found = self.needed()
         if "caller" not in self._made:
@@ -63,18 +63,18 @@ class Stack:
         return caller
 
     def admin(self, service: str) -> Any:
-        """An AWS client with the local administrator's key. Raises NotUpError."""
-        import boto3  # noqa: PLC0415 - it would slow the start
+        """Return an AWS client with the local administrator's key. Raises NotUpError."""
+        import boto3  # noqa: PLC0415 - it slows the start
         from botocore.config import Config  # noqa: PLC0415
 
         found = self.needed()
         if service not in self._made:
-            session = boto3.Session(
+            session: Any = boto3.Session(
                 found["admin_access_key_id"],
                 found["admin_secret_access_key"],
                 region_name=found["region"],
             )
-            # The page asks again by itself, and nothing should go on after it was stopped.
+            # The page asks again by itself; a retry must not outlive a stop.
             once = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
             self._made[service] = session.client(
                 service, endpoint_url=found["endpoint_url"], config=once

@@ -1,4 +1,4 @@
-"""The page's own queue at the topic of events, so that it takes none from the user's queue."""
+"""The page's own queue, subscribed to the topic, so that the user's queue keeps its events."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ if TYPE_CHECKING:
 
 NAME = "page-of-the-local-stack"
 KEPT = 20_000  # events
-WAIT_S = 1  # of a long poll; a stop waits as long
+WAIT_S = 1  # of a long poll, which a stop waits for
 RETRY_S = 2.0
 
 
 class Subscription:
-    """Made through SQS's and SNS's own APIs when the first page asks for it; not in the template.
+    """Created through the APIs of SQS and SNS when the first page is opened; not in the template.
 
-    Each event gets a number in the order of arrival; one that comes again keeps its first.
+    Events are numbered in the order of arrival; a repeated event keeps its number.
     """
 
-    def __init__(self, stack: Stack, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, stack: Stack, publish: Callable[[dict[str, Any]], None]) -> None:
         self.events: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self.ready = False
         self._stack = stack
-        self._tell = tell
+        self._publish = publish
         self._count = 0
         self._queue_url = ""
         self._arn = ""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to read; does nothing the second time."""
+        """Start to read; do nothing if started already."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._read())
 
     async def stop(self) -> None:
-        """Stops reading, and removes queue and subscription if the stack is still there."""
+        """Stop reading; remove the queue and the subscription if the stack is still there."""
         if self._task is None:
             return
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        with contextlib.suppress(Exception):  # the stack may be gone, and with it the queue
+        with contextlib.suppress(Exception):  # the stack and its queue may be gone
             await asyncio.wait_for(asyncio.to_thread(self._remove), 2)
 
     async def _read(self) -> None:
@@ -59,10 +59,10 @@ class Subscription:
                     await asyncio.to_thread(self._make)
                     self.ready = True
                 for event in await asyncio.to_thread(self._receive):
-                    self._note(event)
+                    self._record(event)
             except NotUpError:
                 await asyncio.sleep(RETRY_S / 4)
-            except Exception:  # noqa: BLE001 - whatever fails, the stack is not reachable now
+            except Exception:  # noqa: BLE001 - any failure means that it is unreachable
                 self._queue_url, self.ready = "", False
                 await asyncio.sleep(RETRY_S)
 
@@ -108,14 +108,14 @@ class Subscription:
         self._stack.admin("sns").unsubscribe(SubscriptionArn=self._arn)
         self._stack.admin("sqs").delete_queue(QueueUrl=self._queue_url)
 
-    def _note(self, event: dict[str, Any]) -> None:
+    def _record(self, event: dict[str, Any]) -> None:
         if (known := self.events.get(event["id"])) is not None:
             known["copies"] += 1
-            self._tell(known)
+            self._publish(known)
             return
         self._count += 1
-        noted = {"id": self._count, "event": event, "copies": 1}
-        self.events[event["id"]] = noted
+        entry = {"id": self._count, "event": event, "copies": 1}
+        self.events[event["id"]] = entry
         if len(self.events) > KEPT:
             self.events.popitem(last=False)
-        self._tell(noted)
+        self._publish(entry)

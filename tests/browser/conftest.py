@@ -45,11 +45,11 @@ def url(stack: dict[str, Any]) -> str:
 
 @pytest.fixture
 def fresh(url: str) -> None:
-    """A simulator with an empty journal, open line and fair weather."""
+    """Reset the simulator: an empty journal, an open API port and no faults."""
     running.control(url, "reset", {})
     running.control(url, "line", {"open": True}, "PATCH")
-    fair = {"weather": {}, "mode": "normal", "outcome_for_number": {}}
-    running.control(url, "settings", fair, "PATCH")
+    calm = {"faults": {}, "mode": "normal", "outcome_for_number": {}}
+    running.control(url, "settings", calm, "PATCH")
 
 
 @pytest.fixture

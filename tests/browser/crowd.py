@@ -9,10 +9,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from local.page.page import Page
-from local.simulator.journal import Journal, Message, Postback, Request, now
-from local.simulator.server import Server
-from local.simulator.simulator import Simulator
+from local.page.extension import StackColumn
+from skycore_simulator.journal import Journal, Message, Postback, Request, now
+from skycore_simulator.server import Server
+from skycore_simulator.simulator import Simulator
 
 MESSAGES, BURST, NUMBERS = 10_000, 1_000, 3_000
 POSTBACK = b"<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE></POSTBACK>"
@@ -45,8 +45,7 @@ def add(journal: Journal, place: int) -> None:
 async def serve() -> None:
     """Until standard input ends."""
     simulator = Simulator()
-    server = Server(simulator)
-    server.extend = Page(server, Path("/nowhere/stack.json")).extend
+    server = Server(simulator, page=True, extension=StackColumn(Path("/nowhere/stack.json")))
     await server.start()
     for place in range(MESSAGES):
         add(simulator.journal, place)

@@ -13,7 +13,7 @@ from tests.browser.actions import SECONDS, new_number, send, shown
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-VIEWS = ("handsets", "wire", "yours")
+VIEWS = ("handsets", "traffic", "yours")
 TOO_WIDE = """() => [...document.querySelectorAll('body *')]
   .filter((each) => !each.closest('.sr, pre, .handset-list, .skip'))
   .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth + 1)
@@ -25,7 +25,7 @@ def filled(browser: Browser, page: Page, url: str):
     """Opens the page, with things on it, at a width and in a colour scheme."""
     number = new_number()
     send(page, number)
-    expect(page.locator("#wire li", has_text="Postback N202")).to_have_count(1, timeout=SECONDS)
+    expect(page.locator("#traffic li", has_text="Postback N202")).to_have_count(1, timeout=SECONDS)
     opened = []
 
     def opening(width: int, scheme: str) -> Page:
@@ -48,10 +48,10 @@ def everything(page: Page, view: str) -> None:
     """Opens what can be opened in one part of the page."""
     if page.locator("nav.views").is_visible():
         page.locator(f"nav.views button[data-view={view}]").click()
-    if view == "wire":
-        for row in page.locator("#wire summary").all():
+    if view == "traffic":
+        for row in page.locator("#traffic summary").all():
             row.click()
-        page.locator("#wire .tries").first.wait_for()
+        page.locator("#traffic .tries").first.wait_for()
     if view == "yours":
         page.get_by_label("Action", exact=True).select_option("sendMMS")
         for more in page.locator("#send .more-fields > summary").all():
@@ -73,7 +73,7 @@ def test_nothing_hinders_anyone(filled, width: int, scheme: str) -> None:
             panel.locator("summary").first.wait_for()
             found = Axe().run(page, options={"resultTypes": ["violations"]})
             assert found.violations_count == 0, found.generate_report()
-    page.locator("#weather summary").click()
+    page.locator("#faults summary").click()
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
 
@@ -89,7 +89,7 @@ def test_nothing_is_cut_off_or_scrolls_sideways(filled, width: int) -> None:
         page.get_by_role("tab", name=tab).click()
         page.locator(f"#panel-{tab.lower()} summary").first.click()
         assert page.evaluate(TOO_WIDE) == []
-    page.locator("#weather summary").click()
+    page.locator("#faults summary").click()
     assert page.evaluate(TOO_WIDE) == []
 
 
@@ -119,9 +119,9 @@ def test_by_keyboard_alone(page: Page) -> None:
 
 
 def test_the_parts_have_names(page: Page) -> None:
-    for name in ("Handsets", "The wire", "Your side"):
+    for name in ("Handsets", "Traffic", "Your side"):
         expect(page.get_by_role("region", name=name, exact=True)).to_be_visible()
     expect(page.get_by_role("main")).to_have_count(1)
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
-    expect(page.locator("#stack-state")).to_have_attribute("role", "status")
+    expect(page.locator("#status")).to_have_attribute("role", "status")
     expect(page.locator("#send-result")).to_have_attribute("role", "status")

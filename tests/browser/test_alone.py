@@ -26,9 +26,12 @@ NUMBER, OTHER = "17743199144", "17743199145"
 @contextlib.contextmanager
 def simulator(port: int) -> Iterator[str]:
     """A simulator with its page: its address."""
-    command = [str(PYTHON), "-m", "local.page", "--port", str(port), "--stack-file", "/nowhere/s"]
-    path = f"{ROOT}:{ROOT}/layers/skycore"
-    environment = {"PYTHONPATH": path, "PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1"}
+    command = [str(PYTHON), "-m", "skycore_simulator", "--port", str(port)]
+    environment = {
+        "PYTHONPATH": str(ROOT / "simulator"),
+        "PATH": "/usr/bin:/bin",
+        "PYTHONUNBUFFERED": "1",
+    }
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as program:
@@ -54,7 +57,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: wrong.append(dialog.message))
     page.goto(url)
-    page.get_by_text("The stack is coming up").wait_for()
+    page.get_by_text("The simulator is running").wait_for()
     yield page
     context.close()
     assert not wrong
@@ -79,7 +82,7 @@ def test_device_discovery(page: Page, url: str) -> None:
     expect(asked).to_contain_text("Your phone", timeout=SECONDS)
     expect(asked).to_contain_text("May we send you pictures?")
     expect(bubble.locator(".chip")).to_have_text("delivered", timeout=SECONDS)
-    expect(page.locator("#wire li", has_text="Postback N502")).to_have_count(1)
+    expect(page.locator("#traffic li", has_text="Postback N502")).to_have_count(1)
 
 
 def test_a_reset_empties_the_page(page: Page, url: str) -> None:
@@ -88,11 +91,11 @@ def test_a_reset_empties_the_page(page: Page, url: str) -> None:
     control(url, "reset", {})
     expect(page.locator("#handset-list")).to_contain_text("No handset yet")
     expect(page.locator("#phone")).to_contain_text("Choose a handset above")
-    expect(page.locator("#wire-rows")).to_contain_text("Nothing yet")
-    expect(page.locator("#wire li")).to_have_count(0)
+    expect(page.locator("#traffic-rows")).to_contain_text("Nothing yet")
+    expect(page.locator("#traffic li")).to_have_count(0)
     text(url, OTHER)
     expect(page.locator("#phone .bubble")).to_contain_text("Hello")
-    expect(page.locator("#wire li", has_text="sendSMS")).to_have_count(1)
+    expect(page.locator("#traffic li", has_text="sendSMS")).to_have_count(1)
 
 
 def test_after_another_start(browser: Browser) -> None:
@@ -102,9 +105,9 @@ def test_after_another_start(browser: Browser) -> None:
         page.goto(url)
         text(url)
         handset(page, NUMBER)
-    expect(page.locator("#stack-state")).to_contain_text("Connection lost", timeout=SECONDS)
+    expect(page.locator("#status")).to_contain_text("Connection lost", timeout=SECONDS)
     with simulator(port) as url:
-        expect(page.locator("#stack-state")).to_contain_text("coming up", timeout=SECONDS)
+        expect(page.locator("#status")).to_contain_text("running", timeout=SECONDS)
         expect(page.locator("#handset-list")).to_contain_text("No handset yet")
         text(url, OTHER)
         expect(page.locator("#phone .bubble")).to_contain_text("Hello")
@@ -139,20 +142,20 @@ def test_nothing_in_a_message_is_read_as_html_or_run(page: Page, url: str) -> No
     expect(phone.locator(".bubble")).to_have_count(2)
     expect(phone.locator(".bubble.out")).to_contain_text(html)
     expect(phone.locator(".bubble.in")).to_contain_text("a.vcf")
-    for row in page.locator("#wire summary").all():
+    for row in page.locator("#traffic summary").all():
         row.click()
-    expect(page.locator("#wire pre").first).to_be_visible()
+    expect(page.locator("#traffic pre").first).to_be_visible()
     assert page.locator("main :is(script, iframe, img[src='x'])").count() == 0
     schemes = page.evaluate("[...document.querySelectorAll('main a')].map((a) => a.protocol)")
     assert set(schemes) <= {"http:", "https:"}
     expect(page.locator("#handset-list li")).to_have_count(2)
 
 
-def test_the_filtered_wire_goes_on_and_stays_open(page: Page, url: str) -> None:
+def test_filtered_traffic_goes_on_and_rows_stay_open(page: Page, url: str) -> None:
     text(url)
     text(url, OTHER)
-    page.get_by_label("Filter the wire").fill(shown(NUMBER))
-    rows = page.locator("#wire li", has_text="sendSMS")
+    page.get_by_label("Filter the traffic").fill(shown(NUMBER))
+    rows = page.locator("#traffic li", has_text="sendSMS")
     expect(rows).to_have_count(1)
     rows.locator("summary").click()
     expect(rows.locator("pre").first).to_be_visible()
@@ -173,7 +176,7 @@ def test_what_is_chosen_can_be_read(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     control(page.url, "inbound", {"from": NUMBER, "to": "60856", "text": "Hi"})
     handset(page, NUMBER)
-    for chosen in ("#wire-kind", "#carrier"):
+    for chosen in ("#traffic-kind", "#carrier"):
         cut = page.locator(chosen).evaluate(
             """select => {
               const has = select.offsetWidth;

@@ -34,16 +34,16 @@ def test_an_sms_arrives_and_is_delivered(page: Page) -> None:
         expect(row.locator(".timeline")).to_contain_text(step, timeout=SECONDS)
 
 
-def test_the_wire_shows_request_and_postbacks(page: Page, stack) -> None:
+def test_the_traffic_shows_request_and_postbacks(page: Page, stack) -> None:
     number = new_number()
     send(page, number)
-    wire = page.locator("#wire")
-    request = wire.locator("li", has_text="sendSMS").filter(has_text=shown(number))
+    traffic = page.locator("#traffic")
+    request = traffic.locator("li", has_text="sendSMS").filter(has_text=shown(number))
     request.locator("summary").click()
     expect(request.locator("pre").first).to_contain_text(f"<TO>{number}</TO>")
     expect(request.locator("pre").first).to_contain_text("<API_KEY>********</API_KEY>")
     expect(request.locator("pre").last).to_contain_text("<STATUS>Success</STATUS>")
-    postback = wire.locator("li", has_text="Postback N202").first
+    postback = traffic.locator("li", has_text="Postback N202").first
     expect(postback.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
     postback.locator("summary").click()
     expect(postback.locator("pre")).to_contain_text("<CODE>N202</CODE>")
@@ -114,19 +114,19 @@ def test_stop_refuses_the_next_send_and_start_takes_it_back(page: Page) -> None:
 
 def test_with_skycore_off_a_send_is_503(page: Page) -> None:
     number = new_number()
-    page.locator("#weather summary").click()
+    page.locator("#faults summary").click()
     page.get_by_role("switch", name="Down").check()
-    expect(page.locator("#weather summary")).to_contain_text("Skycore is down")
+    expect(page.locator("#faults summary")).to_contain_text("Skycore is down")
     send(page, number, answer="503 skycore_unreachable")
-    page.get_by_role("button", name="Fair weather").click()
-    expect(page.locator("#weather summary")).to_contain_text("fair")
+    page.get_by_role("button", name="Clear all faults").click()
+    expect(page.locator("#faults summary")).to_contain_text("none")
     send(page, number)
 
 
 def test_a_postback_twice_is_one_event(page: Page) -> None:
     number = new_number()
     send(page, number)
-    rows = page.locator("#wire li", has_text="Postback N202")
+    rows = page.locator("#traffic li", has_text="Postback N202")
     expect(rows.first.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
     expect(events(page, "sms_delivered", shown(number))).to_have_count(1, timeout=SECONDS)
     first = rows.last

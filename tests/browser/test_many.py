@@ -50,7 +50,7 @@ class Renderer:
 @pytest.fixture
 def crowd() -> Iterator[subprocess.Popen[str]]:
     command = [str(PYTHON), "-m", "tests.browser.crowd"]
-    path = f"{ROOT}:{ROOT}/layers/skycore"
+    path = f"{ROOT}:{ROOT}/layers/skycore:{ROOT}/simulator"
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -85,7 +85,7 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
     heap_mb = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
 
     for _ in range(2):
-        page.locator("#wire").get_by_role("button", name="Show older").click()
+        page.locator("#traffic").get_by_role("button", name="Show older").click()
         page.wait_for_timeout(100)
     used = renderer.cpu_s()
     page.get_by_label("Filter the wire").fill("17740000042")

@@ -89,7 +89,7 @@ def test_what_is_shown_to_copy_does_the_same(page: Page, stack, kind: str) -> No
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert '"accepted"' in done.stdout.replace("'", '"'), done.stdout + done.stderr
     expect(handset(page, number).locator(".bubble")).to_contain_text('It\'s $HOME, "quoted"')
-    expect(submit(page)).to_contain_text("an earlier answer, given again")
+    expect(submit(page)).to_contain_text("the answer of an earlier request")
 
 
 def test_a_queued_message_waits_while_skycore_is_down(page: Page, url: str) -> None:
@@ -140,32 +140,32 @@ def test_an_error_deep_in_the_form_is_in_sight(page: Page) -> None:
     expect(form.get_by_label("expires at")).to_be_focused()
 
 
-def test_weather(page: Page) -> None:
-    page.locator("#weather summary").click()
+def test_faults(page: Page) -> None:
+    page.locator("#faults summary").click()
     for label, answer in (
-        ("Half-answering", "504 outcome_unknown"),
-        ("Reset, not taken", "504 outcome_unknown"),
+        ("Half replies", "504 outcome_unknown"),
+        ("Reset, not accepted", "504 outcome_unknown"),
         ("Throttling", "429 rate_limited"),
     ):
         slider = page.get_by_role("slider", name=label)
         slider.focus()
         page.keyboard.press("End")
         expect(slider).to_have_attribute("aria-valuetext", "100 %")
-        expect(page.locator("#weather summary")).to_contain_text("100 %")
+        expect(page.locator("#faults summary")).to_contain_text("100 %")
         send(page, new_number(), answer=answer)
-        page.get_by_role("button", name="Fair weather").click()
-        expect(page.locator("#weather summary")).to_contain_text("fair")
+        page.get_by_role("button", name="Clear all faults").click()
+        expect(page.locator("#faults summary")).to_contain_text("none")
 
 
-def test_the_wire_is_filtered(page: Page) -> None:
+def test_the_traffic_is_filtered(page: Page) -> None:
     numbers = new_number(), new_number()
     for number in numbers:
         send(page, number)
-    page.get_by_label("Filter the wire").fill(numbers[0])
-    requests = page.locator("#wire li", has_text="sendSMS")
+    page.get_by_label("Filter the traffic").fill(numbers[0])
+    requests = page.locator("#traffic li", has_text="sendSMS")
     expect(requests).to_have_count(1)
     expect(requests).to_contain_text(shown(numbers[0]))
-    page.locator("#wire-kind").select_option("postbacks")
+    page.locator("#traffic-kind").select_option("postbacks")
     expect(requests).to_have_count(0)
 
 
@@ -173,11 +173,11 @@ def test_a_malformed_postback_is_told_as_it_is(page: Page) -> None:
     number = new_number()
     carrier_says(page, number, "Delivered")
     send(page, number)
-    postback = page.locator("#wire li", has_text="Postback N202").last
+    postback = page.locator("#traffic li", has_text="Postback N202").last
     expect(postback.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
     postback.locator("summary").click()
     postback.get_by_role("button", name="Malformed").click()
-    again = page.locator("#wire li", has_text="Postback N202").first
+    again = page.locator("#traffic li", has_text="Postback N202").first
     expect(again.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
 
 

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import app
 from urllib3.connection import HTTPConnection
 
-from skycore import times
-from skycore.aws import clients, queue
-from skycore.flows import ledger
-from skycore.storage import batches, messages, queued
+from skycore import timestamps
+from skycore.aws import clients, queues
+from skycore.sending import outcomes
+from skycore.table import batches, messages, queue_transitions
 
 
 def die() -> None:
@@ -72,8 +72,8 @@ def to_accepted(_message_id: str, status: str, **_: Any) -> bool:
 
 def later() -> None:
     """Time has passed, for us alone."""
-    now, hours = times.now, float(os.environ["HOURS_LATER"])
-    times.now = lambda: now() + timedelta(hours=hours)
+    now, hours = timestamps.now, float(os.environ["HOURS_LATER"])
+    timestamps.now = lambda: now() + timedelta(hours=hours)
 
 
 POINTS: dict[str, Any] = {
@@ -83,15 +83,15 @@ POINTS: dict[str, Any] = {
     "after the row": lambda: after(messages, "create"),
     "before rows": lambda: before(batches, "put_all"),
     "before rows with a key": lambda: before(messages, "create_many"),
-    "between rows and queue": lambda: before(queue, "send_many"),
+    "between rows and queue": lambda: before(queues, "send_many"),
     "between calls of the queue": between_queue_calls,
-    "after the queue": lambda: after(queue, "send_many"),
-    "before taking it": lambda: before(queued, "take"),
-    "after taking it": lambda: after(queued, "take"),
+    "after the queue": lambda: after(queues, "send_many"),
+    "before taking it": lambda: before(queue_transitions, "take"),
+    "after taking it": lambda: after(queue_transitions, "take"),
     "during the call": during_the_call,
-    "after the reply": lambda: before(ledger, "mend"),
+    "after the reply": lambda: before(outcomes, "mend"),
     "between pointer and row": lambda: before(messages, "move", when=to_accepted),
-    "before the answer": lambda: after(ledger, "mend"),
+    "before the answer": lambda: after(outcomes, "mend"),
 }
 
 if __name__ == "__main__":

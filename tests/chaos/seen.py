@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skycore.postbacks import read_postback
+from skycore.postbacks.parser import read_postback
 from tests.patience import until
 
 if TYPE_CHECKING:

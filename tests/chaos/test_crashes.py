@@ -244,6 +244,6 @@ def sweep_in(stack, hours: float) -> None:
 
 
 def _message_id(event: dict, key: str) -> str:
-    from skycore.messages.idempotency import message_id
+    from skycore.sending.idempotency import message_id
 
     return message_id(event["requestContext"]["identity"]["userArn"], key)

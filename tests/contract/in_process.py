@@ -19,8 +19,8 @@ from urllib.parse import parse_qs, unquote
 import pytest
 from pynamodb.connection.base import Connection
 
-from tests.unit.simulator.harness import KEY, Skycore
-from tests.unit.storage.fake_dynamodb import FakeDynamoDB
+from simulator_harness import KEY, Skycore
+from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,6 +154,7 @@ class InProcess:
             "resource": resource,
             "path": place,
             "httpMethod": method,
+            "requestContext": SAMPLE["requestContext"] | {"path": f"/v1{place}"},
             "headers": {"Content-Type": "application/json", **(headers or {})},
             "pathParameters": parameters or None,
             "queryStringParameters": {name: last for name, (*_, last) in asked.items()} or None,

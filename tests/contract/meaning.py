@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skycore.api import prepare
+from skycore.client.validation import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.openapi.examples import maximal, minimal
-from skycore.api import Credentials, SkycoreClient
+from simulator_harness import KEY
 from skycore.catalogue.actions import Action, all_actions
+from skycore.client.client import SkycoreClient
+from skycore.client.request import Credentials
 from tests.contract.meaning import meant
-from tests.unit.simulator.harness import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def accepted_send(stack: Any, action: Action, body: dict[str, Any]) -> None:
     answer = stack.post("/messages", {"action": action.name, "client_reference": "walk", **body})
     told = answer.json()
     assert answer.status_code == 201, told
-    assert answer.headers["Location"] == f"/messages/{told['message_id']}"
+    assert answer.headers["Location"] == f"/v1/messages/{told['message_id']}"
     was_read(stack, action, body, "form")
     assert promised(action, body) <= {*told, "status"}
     assert told["action"] == action.name

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.simulator.catalogue import table
 from skycore.catalogue.errors import find_error
+from skycore_simulator.tables import table
 from tests.patience import until
 
 if TYPE_CHECKING:

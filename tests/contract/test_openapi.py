@@ -13,13 +13,15 @@ from jsonschema import Draft202012Validator
 from local.openapi import routes
 from local.openapi.document import as_yaml
 from local.openapi.examples import maximal, minimal
-from skycore.api import InvalidRequest, prepare
 from skycore.catalogue.actions import Action, all_actions
 from skycore.catalogue.errors import all_errors
-from skycore.flows import batch, compose, listing
-from skycore.flows.compose import Rules
-from skycore.messages.status import RANKS
+from skycore.catalogue.statuses import RANKS
+from skycore.client.errors import InvalidRequest
+from skycore.client.validation import prepare
 from skycore.problems import TITLES, Problem
+from skycore.queries import listings
+from skycore.sending import batch, validation
+from skycore.sending.validation import Rules
 from tests.template.conftest import Template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,9 +120,9 @@ def test_every_reply_code_is_told(document):
 
 def test_numbers_are_those_of_the_code(document):
     assert routes.MOST_IN_BATCH == batch.MOST
-    assert (routes.USUAL_IN_PAGE, routes.MOST_IN_PAGE) == (listing.USUAL, listing.MOST)
+    assert (routes.USUAL_IN_PAGE, routes.MOST_IN_PAGE) == (listings.USUAL, listings.MOST)
     parameters = document["paths"]["/messages"]["get"]["parameters"]
-    assert [row["name"] for row in parameters] == [*listing.FILTERS, *listing.PAGING]
+    assert [row["name"] for row in parameters] == [*listings.FILTERS, *listings.PAGING]
     assert document["components"]["schemas"]["MessageStatus"]["enum"] == list(RANKS)
 
 
@@ -177,7 +179,7 @@ def test_our_own_fields_are_described_as_they_are_taken(document, field, value):
     action = next(action for action in all_actions() if action.name == "sendSMS")
     body = {**minimal(action), field: value}
     try:
-        compose.compose(body, RULES)
+        validation.compose(body, RULES)
         taken = True
     except Problem:
         taken = False

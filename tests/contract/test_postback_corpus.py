@@ -14,8 +14,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from skycore.catalogue.postback_codes import all_postback_codes
-from skycore.postbacks import cloudevent, event_json, message_attributes, read_postback
-from skycore.postbacks.envelope import DATA_SCHEMA, data_names
+from skycore.postbacks.cloudevent import DATA_SCHEMA, data_names, event_json, message_attributes
+from skycore.postbacks.event import cloudevent
+from skycore.postbacks.parser import read_postback
 
 CORPUS = Path(__file__).with_name("postbacks")
 SCHEMA = json.loads(

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skycore.api import Credentials, InvalidRequest, Refused, SkycoreClient, prepare
+from simulator_harness import KEY, Skycore
 from skycore.catalogue.actions import Action, all_actions
+from skycore.client.client import SkycoreClient
+from skycore.client.errors import InvalidRequest, Refused
+from skycore.client.request import Credentials
+from skycore.client.validation import prepare
 from tests.contract.meaning import meant
-from tests.unit.api.samples import requests_of
-from tests.unit.simulator.harness import KEY, Skycore
+from tests.unit.client.samples import requests_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

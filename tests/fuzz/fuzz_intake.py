@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 import atheris
 
 with atheris.instrument_imports(include=["skycore"]):
-    from skycore.postbacks import cloudevent, event_json, message_attributes, read_postback
-    from skycore.postbacks.envelope import data_names
-    from skycore.postbacks.read import FAULT
+    from skycore.postbacks.cloudevent import data_names, event_json, message_attributes
+    from skycore.postbacks.event import cloudevent
+    from skycore.postbacks.parser import FAULT, read_postback
 
 ARRIVED = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)
 MOST_SECONDS = 5.0  # for one body, instrumented; the bound without is tested in tests/unit

@@ -264,3 +264,20 @@ def stack(request) -> Stack:
 @pytest.fixture
 def sms() -> dict[str, Any]:
     return {"to": "+1 (774) 319-9144", "from": "60856", "text": "Hello"}
+
+
+@pytest.fixture(scope="session")
+def operator(stack) -> dict[str, str]:
+    """The environment of an operator who has the rights of OperatorPolicy and no others."""
+    from tests.integration import operators
+    from tests.integration.test_access import output
+
+    return operators.operator_with(stack, output(stack, "OperatorPolicy"))
+
+
+@pytest.fixture
+def ops(stack, operator):
+    """The operator's tool, as that operator runs it."""
+    from tests.integration import operators
+
+    return operators.Ops(stack, operator)

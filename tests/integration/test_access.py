@@ -67,7 +67,26 @@ def body_for(path: str, sms: dict[str, Any]) -> Any:
     return {"/messages": sms, "/messages/batch": {"messages": [sms]}}.get(path, {})
 
 
-def test_the_documented_policy_is_enough_for_every_route(stack, made_user, sms):
+# Each printed policy, and the routes that it opens.
+OPENED = {
+    "SenderPolicy": {("POST", "/messages"), ("POST", "/messages/batch")},
+    "ReaderPolicy": {("GET", "/messages?to=17743199144"), ("GET", "/messages/{message_id}")},
+    "AdminPolicy": {(method, path) for method, path, _ in ROUTES},
+}
+
+
+@pytest.mark.parametrize("policy", OPENED)
+def test_a_printed_policy_opens_its_routes_and_no_other(stack, made_user, sms, policy):
+    client = Client(made_user(output(stack, policy)))
+    sent = stack.post("/messages", sms).json()
+    for method, path, status in ROUTES:
+        body = body_for(path, sms) if method == "POST" else None
+        answer = client.request(method, path.format(**sent), body)
+        expected = status if (method, path) in OPENED[policy] else 403
+        assert answer.status_code == expected, (method, path, answer.text)
+
+
+def test_the_policy_of_earlier_releases_is_enough_for_every_route(stack, made_user, sms):
     client = Client(made_user(output(stack, "CallerPolicy")))
     sent = stack.post("/messages", sms).json()
     for method, path, status in ROUTES:
@@ -90,7 +109,7 @@ def test_the_documented_policy_is_enough_for_every_route(stack, made_user, sms):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_it_is_enough_for_nothing_else(stack, made_user, service, call):
-    caller = made_user(output(stack, "CallerPolicy"))
+    caller = made_user(output(stack, "AdminPolicy"))
     client = boto3.client(
         service,
         aws_access_key_id=caller["access_key_id"],
@@ -106,7 +125,7 @@ def test_it_is_enough_for_nothing_else(stack, made_user, service, call):
 
 
 def test_a_route_that_was_taken_out_of_the_policy_is_closed(stack, made_user, sms):
-    policy = json.loads(output(stack, "CallerPolicy"))
+    policy = json.loads(output(stack, "AdminPolicy"))
     (statement,) = policy["Statement"]
     statement["Resource"] = [row for row in statement["Resource"] if "/GET/messages" in row]
     client = Client(made_user(json.dumps(policy)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import urljoin
 
 import pytest
 
+from local.client import Client
 from tests.patience import until
 
 MMS = {
@@ -26,7 +28,7 @@ def test_an_sms_is_accepted_with_everything_that_the_contract_names(stack, sms):
     answer = stack.post("/messages", {**sms, "client_reference": "order-4711"})
     body = answer.json()
     assert answer.status_code == 201
-    assert answer.headers["Location"] == f"/messages/{body['message_id']}"
+    assert answer.headers["Location"] == f"/v1/messages/{body['message_id']}"
     assert body["status"] == "accepted"
     assert body["action"] == "sendSMS"
     assert body["to"] == "17743199144"
@@ -35,6 +37,18 @@ def test_an_sms_is_accepted_with_everything_that_the_contract_names(stack, sms):
     assert body["tracking_id"]
     assert body["created_at"].endswith("Z")
     datetime.fromisoformat(body["created_at"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "prefer"), [(201, {}), (202, {"Prefer": "respond-async"})], ids=["now", "later"]
+)
+def test_the_location_can_be_followed(stack, sms, wanted, prefer):
+    answer = stack.post("/messages", sms, **prefer)
+    assert answer.status_code == wanted
+    url = urljoin(f"{stack.description['api_url']}/messages", answer.headers["Location"])
+    read = Client({**stack.description, "api_url": ""}).request("GET", url)
+    assert read.status_code == 200, read.text
+    assert read.json()["message_id"] == answer.json()["message_id"]
 
 
 @pytest.mark.parametrize(

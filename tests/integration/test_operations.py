@@ -1,12 +1,9 @@
-"""The operator's tool, run as its user runs it, with the rights that docs/operations.md gives."""
+"""The operator's tool, run as its user runs it, with the rights of the output OperatorPolicy."""
 
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -20,87 +17,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.simulator_process import API_KEY
-from skycore import times
-from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, warm
+from skycore import timestamps
+from tests.integration.conftest import ROOT, Stack, warm
+from tests.integration.operators import NUMBER, TEXT, Ops, terminal
 from tests.integration.test_subscribers import denied, inbound, receipt, waiting
 from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NUMBER, TEXT = "17743199144", "a text that nobody else reads"
 POSTING_PAUSE_SECONDS = 0.2  # a stream of postbacks that leaves the emulator time for the rest
 WAIT = str(int(PATIENCE_SECONDS))
 NEW_KEY = "anewkey00000000000000000000000000"
-
-
-def documented_policy(stack: Stack) -> str:
-    """The operator's policy from the documentation, for the local stack."""
-    page = (ROOT / "docs" / "operations.md").read_text()
-    policy = page.split("```json\n", 1)[1].split("```", 1)[0]
-    return (
-        policy.replace("REGION", stack.description["region"])
-        .replace("ACCOUNT", "000000000000")
-        .replace("API_ID", stack.resource("Api"))
-        # AWS names a secret by its logical id, the emulator puts the stack's name before it.
-        .replace("secret:", f"secret:{stack.description['stack_name']}-")
-    )
-
-
-@pytest.fixture(scope="session")
-def operator(stack) -> dict[str, str]:
-    """The environment of an operator who has the documented rights and no others."""
-    iam = stack.admin("iam")
-    iam.create_user(UserName="operator")
-    iam.put_user_policy(
-        UserName="operator", PolicyName="operator", PolicyDocument=documented_policy(stack)
-    )
-    key = iam.create_access_key(UserName="operator")["AccessKey"]
-    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return {
-        **{name: value for name, value in own.items() if name not in {"TABLE_NAME", "PYTHONPATH"}},
-        "LOCAL_DIR": LOCAL_DIR,
-        "AWS_ENDPOINT_URL": stack.description["endpoint_url"],
-        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-        "AWS_REGION": stack.description["region"],
-        "AWS_DEFAULT_REGION": stack.description["region"],
-    }
-
-
-class Ops:
-    """python -m ops, as a process."""
-
-    def __init__(self, stack: Stack, environment: dict[str, str]) -> None:
-        self.environment = environment
-        self.name = stack.description["stack_name"]
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "ops", "--stack", self.name, *arguments]
-
-    def run(self, *arguments: str, code: int = 0, given: str = "") -> subprocess.CompletedProcess:
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=ROOT,
-            env=self.environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    def json(self, *arguments: str, code: int = 0, given: str = "") -> Any:
-        done = self.run("--json", "--yes", *arguments, code=code, given=given)
-        assert NUMBER not in done.stdout
-        assert TEXT not in done.stdout
-        return json.loads(done.stdout)
-
-
-@pytest.fixture
-def ops(stack, operator) -> Ops:
-    return Ops(stack, operator)
 
 
 @pytest.fixture
@@ -272,7 +200,7 @@ def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
     before = waiting(stack, dead)
     with dead_at_once(stack, "PostbackQueue", "StoreRole"):
         stack.postback(receipt(mark) + b"\xff")
-        came = times.now()
+        came = timestamps.now()
         assert until(lambda: waiting(stack, dead) > before)
     shown = ops.json("dlq", "show", "postback")["messages"]
     assert waiting(stack, dead) == len(shown)  # none was taken out
@@ -280,7 +208,7 @@ def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
     assert mark not in json.dumps(shown)
     assert ops.json("dlq", "redrive", "postback")["moved"] == len(shown)
     event = stack.event(lambda event: event["data"]["tracking_id"] == mark)
-    assert times.from_text(event["data"]["received_at"]) < came
+    assert timestamps.from_text(event["data"]["received_at"]) < came
     assert waiting(stack, dead) == 0
 
 
@@ -416,46 +344,6 @@ def test_a_key_is_replaced_without_a_failed_send(stack, ops, sms):
         stack.control("settings", {"api_key": API_KEY}, "PATCH")
         ops.json("set-key", given=API_KEY)
     assert stack.post("/messages", sms).status_code == 201
-
-
-class Screen:
-    """The other side of a terminal that a process has."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor, self.text = descriptor, ""
-
-    def wait_for(self, words: str) -> None:
-        def shown() -> bool:
-            if select.select([self.descriptor], [], [], 0.1)[0]:
-                self.text += os.read(self.descriptor, 4096).decode()
-            return words in self.text
-
-        assert until(shown), self.text
-
-    def type(self, line: str) -> None:
-        self.wait_for("(not shown)")
-        os.write(self.descriptor, line.encode() + b"\n")
-
-
-@contextmanager
-def terminal(ops: Ops, *arguments: str) -> Iterator[tuple[subprocess.Popen, Screen]]:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        ops.command(*arguments),
-        cwd=ROOT,
-        env=ops.environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    try:
-        yield process, Screen(ours)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from skycore import times
-from skycore.messages.status import RANKS
-from skycore.storage import keys
-from skycore.storage.messages import pack, step
+from skycore import timestamps
+from skycore.catalogue.statuses import RANKS
+from skycore.table import keys
+from skycore.table.messages import pack, step
 from tests.integration.test_sending import number, sent_texts, status
 from tests.patience import until
 
@@ -30,7 +30,7 @@ def copy_from_yesterday(
 ) -> str:
     """A second row like the message's, as if it had come to this status and stayed in it."""
     row = row_of(stack, message_id)
-    then = times.now() - timedelta(days=1)
+    then = timestamps.now() - timedelta(days=1)
     name = f"{message_id}-copy"
     row |= {
         "pk": {"S": f"message#{name}"},
@@ -39,7 +39,7 @@ def copy_from_yesterday(
         "rank": {"N": str(RANKS[status_then])},
         "state": {"S": listed},
         "at": {"S": keys.at("message", then)},
-        "created_at": {"S": times.to_key(then)},
+        "created_at": {"S": timestamps.to_key(then)},
         "steps": {"L": [{"S": step(status_then, then)}]},
         **changed,
     }
@@ -70,7 +70,7 @@ def test_sweep_queues_again_what_the_queue_never_had(stack, sms):
     queued = stack.post("/messages", {**sms, "to": to}, Prefer="respond-async").json()
     assert until(lambda: len(sent_texts(stack, to)) == 1)
     fields = {"to": to, "from": "60856", "text": "Hello"}
-    deadline = times.to_key(times.now() + timedelta(hours=1))
+    deadline = timestamps.to_key(timestamps.now() + timedelta(hours=1))
     lost = copy_from_yesterday(
         stack,
         queued["message_id"],

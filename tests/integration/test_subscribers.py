@@ -221,8 +221,8 @@ def in_stack(
 
 KEPT_UNREAD = """
 from datetime import UTC, datetime
-from skycore.postbacks import unparsed_event
-from skycore.storage import events
+from skycore.postbacks.event import unparsed_event
+from skycore.table import events
 body = {body!r}
 event = unparsed_event(body, datetime.now(UTC), "an older release did not know it")
 assert not events.put_all([(body, [event])], 90)

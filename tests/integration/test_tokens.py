@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from skycore import times
-from skycore.tokens import fingerprint
+from skycore import timestamps
+from skycore.aws.secrets import fingerprint
 from tests.patience import until
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def test_a_postback_notes_the_use_of_its_token(stack):
     token = stack.description["postback_url"].rpartition("/")[2]
     assert stack.postback(BODY) == (200, b"")
     assert until(lambda: used_at(stack, token) is not None)
-    noted = times.from_text(used_at(stack, token))
+    noted = timestamps.from_text(used_at(stack, token))
     # Other tests may have posted before: a use is written every ten minutes.
-    assert times.now() - noted < timedelta(minutes=30)
+    assert timestamps.now() - noted < timedelta(minutes=30)
 
 
 def test_a_wrong_token_leaves_no_row(stack):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from skycore.postbacks import read_postback
+from skycore.postbacks.parser import read_postback
 from tests.patience import until
 
 if TYPE_CHECKING:

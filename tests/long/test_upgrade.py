@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.seen import rows
+from tests.contract.released import INTERFACE
 from tests.integration.conftest import ROOT, Stack, free_port
+from tests.integration.test_sample_events import RELEASED, expect, handled
 from tests.patience import until
 from tests.template.released import SNAPSHOT
 
@@ -191,3 +193,12 @@ def _goes_on(stack: Stack, sms: dict, first: dict, queued: list[dict]) -> None:
     new = stack.post("/messages", sms, Idempotency_Key=f"{MARK} {uuid.uuid4()}")
     assert new.status_code == 201
     assert until(lambda: status(stack, new.json()["message_id"]) == "delivered")
+
+
+def test_todays_app_runs_on_the_previous_layer(previous, environment):
+    """For the seconds of an update, and of a rollback, in which only one half is in place."""
+    if not (previous / INTERFACE.relative_to(ROOT)).exists():
+        pytest.skip("the previous release promises no interface: 1.0.0 is the first that does")
+    stack = deployed(previous, environment)
+    for sample in RELEASED["samples"]:
+        expect(handled(stack, sample, layer=previous / "layers" / "skycore"), sample)

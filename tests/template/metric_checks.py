@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skycore import metrics
-from skycore.flows.refusals import CLASSES
+from skycore.metrics import CLASSES
 from tests.template.service_metrics import NAMED_BY, SERVICE_METRICS
 from tests.unit.seeing import emf
 

@@ -21,6 +21,7 @@ SERVICE_METRICS = {
     ("AWS/SQS", "NumberOfMessagesSent"): _QUEUE,
     ("AWS/Lambda", "Errors"): _FUNCTION,
     ("AWS/Lambda", "Throttles"): _FUNCTION,
+    ("AWS/Lambda", "RecursiveInvocationsDropped"): _FUNCTION,
     ("AWS/Lambda", "Invocations"): _FUNCTION,
     ("AWS/Lambda", "Duration"): _FUNCTION,  # milliseconds
     ("AWS/Lambda", "IteratorAge"): _FUNCTION,  # milliseconds

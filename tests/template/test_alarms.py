@@ -115,6 +115,7 @@ def test_every_queue_and_every_function_is_watched(template):
     assert watched("ApproximateNumberOfMessagesVisible") == dead
     assert watched("ApproximateAgeOfOldestMessage") == queues - dead
     assert watched("Errors") == watched("Throttles") == set(template.functions)
+    assert watched("RecursiveInvocationsDropped") == set(template.functions)
     assert watched("IteratorAge") == {"PublishFunction"}
 
 

@@ -7,6 +7,9 @@ import re
 
 import pytest
 
+from tests.template.conftest import Template
+from tests.template.deployed import Deployed, transformed
+
 ROUTES = {
     ("post", "/messages"): "SendFunction",
     ("post", "/messages/batch"): "EnqueueFunction",
@@ -30,6 +33,20 @@ def events(template):
 def test_every_route_of_the_contract_has_its_function(template):
     found = {(event["Method"], event["Path"]): name for name, event in events(template)}
     assert found == ROUTES
+
+
+@pytest.mark.parametrize("off", [True, False])
+def test_the_default_endpoint_is_shut_only_on_request(off):
+    chosen = {
+        "DisableDefaultEndpoint": "on",
+        "DomainName": "sms.example.com",
+        "CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1",
+    }
+    stack = Deployed("skycore", **(chosen if off else {}))
+    (server,) = stack.properties("Api")["Body"]["servers"]
+    configured = server["x-amazon-apigateway-endpoint-configuration"]
+    assert configured["disableExecuteApiEndpoint"] is off
+    assert ("ApiDomainMapping" in stack.resources) is off
 
 
 def test_one_place_in_a_path_has_one_variable(template):
@@ -130,8 +147,8 @@ def test_a_postback_that_is_too_long_costs_no_work(monkeypatch, app):
     def work(*_arguments: object, **_named: object) -> None:
         raise AssertionError("the secret or the queue was asked")
 
-    from skycore.flows import ack
     from skycore.problems import Problem
+    from skycore.receiving import ack
 
     monkeypatch.setattr(ack, "_knows", work)
     monkeypatch.setattr(ack, "send_postback", work)
@@ -151,7 +168,28 @@ def test_a_failed_function_claims_nothing_about_the_send(template, kind):
     assert body["code"] == "gateway_failure"
     assert body["retryable"] is False
     assert body["detail"] == "outcome unknown; repeat only with the same Idempotency-Key"
-    assert int(response["ResponseParameters"]["Headers"]["Retry-After"].strip("'")) >= 29
+
+
+@pytest.mark.parametrize("kind", Template().resources["Api"]["Properties"]["GatewayResponses"])
+def test_a_gateway_answer_says_when_to_retry_exactly_if_it_is_retryable(template, kind):
+    response = gateway_responses(template)[kind]
+    headers = response.get("ResponseParameters", {}).get("Headers", {})
+    text = response["ResponseTemplates"]["application/problem+json"]
+    body = json.loads(text.replace("$context.error.messageString", '"why"'))
+    assert ("Retry-After" in headers) is body["retryable"]
+    assert body["retryable"] is (kind == "THROTTLED")  # nothing was sent, and it fits soon
+
+
+def test_a_gateway_answer_states_no_status_but_its_own():
+    body = transformed()["Resources"]["Api"]["Properties"]["Body"]
+    answers = body["x-amazon-apigateway-gateway-responses"]
+    for kind, answer in answers.items():
+        text = answer["responseTemplates"]["application/problem+json"]
+        found = re.search(r'"status":(\d+)', text)
+        # DEFAULT_4XX answers for several statuses, so it states none.
+        assert (found is None) is (kind == "DEFAULT_4XX"), kind
+        if found:
+            assert answer["statusCode"] == found[1], kind
 
 
 def test_every_gateway_answer_is_problem_details(template):

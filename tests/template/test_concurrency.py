@@ -9,10 +9,10 @@ import inspect
 
 import pytest
 
-from skycore.api import SkycoreClient
-from skycore.flows.gate import PATIENCE_MS
-from skycore.messages.limits import BULK_WAIT_MS, PACE, SINGLE_WAIT_MS
-from skycore.storage.table import Row
+from skycore.client.client import SkycoreClient
+from skycore.sending.rate_limit import PATIENCE_MS
+from skycore.table.limits import BULK_WAIT_MS, PACE, SINGLE_WAIT_MS
+from skycore.table.models import Row
 
 SEEN_SECONDS = 0.5  # that Skycore takes for an answer, as docs/limits.md reckons
 
@@ -26,11 +26,17 @@ def bounds(template, name: str) -> tuple[int, int]:
     return parameter["MinValue"], parameter.get("MaxValue", 10**6)
 
 
-def test_the_pollers_copies_are_within_what_aws_takes(template):
-    assert source(template)["ScalingConfig"] == {
-        "MaximumConcurrency": {"Ref": "DispatchMaximumConcurrency"}
-    }
-    assert bounds(template, "DispatchMaximumConcurrency") == (2, 1000)
+@pytest.mark.parametrize(
+    ("function", "event", "parameter"),
+    [
+        ("DispatchFunction", "Queue", "DispatchMaximumConcurrency"),
+        ("StoreFunction", "Postbacks", "StoreMaximumConcurrency"),
+    ],
+)
+def test_the_pollers_executions_are_within_what_aws_takes(template, function, event, parameter):
+    properties = template.functions[function]["Events"][event]["Properties"]
+    assert properties["ScalingConfig"] == {"MaximumConcurrency": {"Ref": parameter}}
+    assert bounds(template, parameter) == (2, 1000)
 
 
 def test_no_reserved_concurrency_refuses_what_the_poller_has_pulled(template):
@@ -38,8 +44,9 @@ def test_no_reserved_concurrency_refuses_what_the_poller_has_pulled(template):
     assert "ReservedConcurrentExecutions" not in template.functions["DispatchFunction"]
 
 
-def test_what_is_reserved_for_single_sends_is_taken_from_nobody_by_default(template):
-    assert template.body["Parameters"]["SendReservedConcurrency"]["Default"] == 0
+@pytest.mark.parametrize("parameter", ["SendReservedConcurrency", "AckReservedConcurrency"])
+def test_nothing_is_reserved_by_default(template, parameter):
+    assert template.body["Parameters"][parameter]["Default"] == 0
 
 
 def test_a_batch_ends_before_its_function_however_slow_skycore_is(template, app):

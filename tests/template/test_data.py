@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from skycore.flows.ack import MAX_BYTES
-from skycore.storage.table import Row
+from skycore.receiving.ack import MAX_BYTES
+from skycore.table.models import Row
+from tests.template.deployed import transformed
 
 QUEUES = ["PostbackQueue", "SendQueue", "EventQueue", "PublishRetryQueue"]
 
@@ -59,6 +60,13 @@ def test_the_postback_queues_take_the_largest_postback(template):
         assert template.resources[queue]["Properties"]["MaximumMessageSize"] >= largest
 
 
+def test_a_failed_first_deployment_leaves_nothing_behind(template):
+    """Of `Retain` a rolled back creation keeps everything: a table that refuses deletion, too."""
+    for name, row in transformed()["Resources"].items():
+        assert row.get("DeletionPolicy") in {None, "Delete", "RetainExceptOnCreate"}, name
+    assert "DeletionPolicy: Retain\n" not in template.text
+
+
 def test_no_deploy_and_no_delete_loses_data(template):
     kinds = {
         "AWS::SQS::Queue",
@@ -69,7 +77,7 @@ def test_no_deploy_and_no_delete_loses_data(template):
     held = [name for name, row in template.resources.items() if row["Type"] in kinds]
     assert len(held) >= 13
     for name in held:
-        assert template.resources[name]["DeletionPolicy"] == "Retain", name
+        assert template.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate", name
         assert template.resources[name]["UpdateReplacePolicy"] == "Retain", name
 
 

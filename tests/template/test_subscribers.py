@@ -8,7 +8,7 @@ import re
 import pytest
 import yaml
 
-from skycore.postbacks import message_attributes
+from skycore.postbacks.cloudevent import message_attributes
 from tests.contract.test_postback_corpus import BODIES, expected
 from tests.template.conftest import ROOT, _Loader
 
@@ -18,15 +18,21 @@ EXAMPLE = ROOT / "examples" / "subscriber" / "template.yaml"
 
 def test_only_named_accounts_may_subscribe_and_only_queues(template):
     policy = template.resources["EventTopicPolicy"]["Properties"]["PolicyDocument"]
-    (conditional,) = [row for row in policy["Statement"] if "Fn::If" in row]
-    condition, statement, otherwise = conditional["Fn::If"]
-    assert (condition, otherwise) == ("HasSubscriberAccounts", {"Ref": "AWS::NoValue"})
-    assert [row["Effect"] for row in policy["Statement"] if row is not conditional] == ["Deny"]
-    assert statement["Effect"] == "Allow"
-    assert statement["Principal"] == {"AWS": {"Ref": "SubscriberAccountIds"}}
-    assert statement["Action"] == "sns:Subscribe"
-    assert statement["Resource"] == {"Ref": "EventTopic"}
-    assert statement["Condition"] == {"StringEquals": {"sns:Protocol": "sqs"}}
+    conditional = [row for row in policy["Statement"] if "Fn::If" in row]
+    assert [row["Effect"] for row in policy["Statement"] if row not in conditional] == ["Deny"]
+    subscribe, read = (row["Fn::If"][1] for row in conditional)
+    for row in conditional:
+        condition, statement, otherwise = row["Fn::If"]
+        assert (condition, otherwise) == ("HasSubscriberAccounts", {"Ref": "AWS::NoValue"})
+        assert statement["Effect"] == "Allow"
+        assert statement["Principal"] == {"AWS": {"Ref": "SubscriberAccountIds"}}
+        assert statement["Resource"] == {"Ref": "EventTopic"}
+    assert subscribe["Action"] == "sns:Subscribe"
+    assert subscribe["Condition"] == {"StringEquals": {"sns:Protocol": "sqs"}}
+    # CloudFormation reads the topic before it subscribes. sns:Protocol is a key of Subscribe alone:
+    # under that condition the right would never apply.
+    assert read["Action"] == "sns:GetTopicAttributes"
+    assert "Condition" not in read
     assert template.body["Parameters"]["SubscriberAccountIds"]["Default"] == ""
 
 
@@ -76,3 +82,13 @@ def test_the_examples_schema_is_the_one_that_is_shipped():
     copy = (EXAMPLE.parent / "src" / name).read_text()
     assert copy == (ROOT / "events" / "schema" / name).read_text()
     json.loads(copy)
+
+
+def test_readers_of_the_stacks_own_queue_are_told_how_to_get_the_key(template):
+    section = EVENTS_PAGE.split("\n## Read the stack's own queue\n", 1)[1].split("\n## ", 1)[0]
+    blocks = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    (policies,) = [yaml.load(text, _Loader)["Policies"] for text in blocks if "kms:" in text]
+    (statement,) = policies[0]["Statement"]
+    assert statement["Action"] == "kms:Decrypt"
+    assert statement["Resource"] == {"Ref": "DataKeyArn"}
+    assert template.body["Outputs"]["DataKeyArn"]["Condition"] == "WithKey"

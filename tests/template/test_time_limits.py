@@ -6,12 +6,12 @@ import inspect
 
 import pytest
 
-from skycore.api import SkycoreClient
 from skycore.aws import clients
-from skycore.flows import publish
-from skycore.flows.store import READ_SECONDS
-from skycore.flows.views import IN_FLIGHT
-from skycore.storage.table import Row
+from skycore.client.client import SkycoreClient
+from skycore.receiving import publish
+from skycore.receiving.store import READ_SECONDS
+from skycore.serializers import IN_FLIGHT
+from skycore.table.models import Row
 
 VERBS = ["Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
 QUEUE_CONSUMERS = {

@@ -13,10 +13,12 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skycore.logs import invocation_ids, log_exception
+from skycore.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -135,3 +137,37 @@ def _document(rows: Iterable[_Row]) -> dict[str, Any]:
         members |= values
     about = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": directives}
     return {"_aws": about, **members}
+
+
+# A problem's code -> who has to do something about it.
+CLASSES = {
+    "invalid_request": "request",  # the caller
+    "invalid_json": "request",
+    "too_large": "request",
+    "unknown_action": "request",
+    "country_not_allowed": "request",
+    "in_progress": "request",
+    "idempotency_key_reused": "request",
+    "recipient_opted_out": "opted_out",  # nobody
+    "skycore_rejected": "message",  # whoever wrote the message, or its number
+    "skycore_account": "account",  # the owner of the Skycore account
+    "rate_limited": "limits",  # nobody, as long as it is short
+    "skycore_unreachable": "unreachable",  # Skycore, or the network
+    "not_queued": "unreachable",  # SQS
+}
+
+
+def count_refusal(problem: Problem) -> None:
+    """Counts a message that was not sent; an unknown outcome is no refusal."""
+    if problem.code in CLASSES:
+        count("Rejected", by=CLASSES[problem.code])
+
+
+@contextmanager
+def counted_refusals() -> Iterator[None]:
+    """Counts the problem that ends the block, or the function that this decorates."""
+    try:
+        yield
+    except Problem as problem:
+        count_refusal(problem)
+        raise

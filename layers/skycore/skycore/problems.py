@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skycore.client.errors import FieldError
 
 TITLES: dict[str, tuple[int, str, bool]] = {
     # code: (HTTP status, title, whether the same request may be repeated by a machine)
@@ -63,3 +68,10 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
     def headers(self) -> dict[str, str]:
         """Retry-After, in seconds, where it is known."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+def invalid(errors: Sequence[FieldError]) -> Problem:
+    """The problem of bad fields, each named."""
+    rows = [{"field": error.field, "detail": error.detail} for error in errors]
+    count = "a field is" if len(rows) == 1 else f"{len(rows)} fields are"
+    return Problem("invalid_request", f"{count} not as it must be", errors=rows)

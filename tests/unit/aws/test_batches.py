@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.aws import batches as cutting
-from skycore.aws.batches import send_in_rounds
+from skycore.aws import queues as cutting
+from skycore.aws.queues import send_in_rounds
 
 
 @pytest.fixture

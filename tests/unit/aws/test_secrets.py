@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from skycore.aws import clients, secrets
 from skycore.aws.secrets import KEEP_SECONDS, Secret
-from skycore.flows.ack import UNKNOWN_TOKEN_SECONDS, _knows
+from skycore.receiving.ack import UNKNOWN_TOKEN_SECONDS, _knows
 
 BOTH = ("AWSCURRENT", "AWSPREVIOUS")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,11 +48,31 @@ def test_every_command_is_in_the_documentation():
     assert not [name for name, _ in every() if f"ops {name}" not in page]
 
 
+TOLD = re.compile(r"python -m ops (?:--stack [\w${}:.-]+ )?([a-z][a-z-]*(?: [a-z]+)?)")
+
+
+def test_a_command_that_an_answer_or_a_page_names_exists():
+    places = [*(ROOT / "layers").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    places += [ROOT / "README.md", *(ROOT / "ops").rglob("*.py")]
+    named = {name for place in places for name in TOLD.findall(place.read_text())}
+    known = {name for name, _ in every()} | {command.name for command in COMMANDS}
+    assert "set-key" in named
+    assert not {name for name in named if name not in known and name.split()[0] not in known}
+
+
 def test_every_command_is_a_make_target():
     makefile = (ROOT / "Makefile").read_text()
     (listed,) = [line for line in makefile.splitlines() if line.startswith("OPERATIONS := ")]
     own = {name for name in ("replay", "reconcile") if f"\n{name}: " in makefile}
     assert {command.name for command in COMMANDS} == {*listed.split()[2:], *own}
+
+
+def test_without_the_projects_packages_one_line_says_what_to_run():
+    command = [sys.executable, "-S", "-m", "ops", "status"]  # -S: no site-packages
+    done = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert ".venv/bin/python -m ops" in line
 
 
 def test_no_command_is_wrong_use(capsys):

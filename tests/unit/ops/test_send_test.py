@@ -17,7 +17,7 @@ STACK: Any = Namespace(ask=False)
 def answer(monkeypatch) -> dict[str, Any]:
     """The status and the body that the API answers with."""
     made: dict[str, Any] = {}
-    monkeypatch.setattr(send_test, "_call", lambda *_: (made["status"], made["body"]))
+    monkeypatch.setattr(send_test, "call", lambda *_: (made["status"], made["body"]))
     return made
 
 

@@ -11,7 +11,7 @@ import pytest
 from ops import token
 from ops.talk import Refused
 
-ASKED = Namespace(yes=True, no_wait=True, force=False)
+ASKED = Namespace(yes=True, no_wait=True, force=False, unchecked=True)
 
 
 class MissingError(Exception):
@@ -75,7 +75,7 @@ def test_a_leaked_address_is_out_after_the_second_rotation(used):
     assert "first" in stack.secrets.values[-2:]
     with pytest.raises(Refused, match="--force"):
         token.rotate(stack, ASKED)
-    token.rotate(stack, Namespace(yes=True, no_wait=True, force=True))
+    token.rotate(stack, Namespace(yes=True, no_wait=True, force=True, unchecked=True))
     assert "first" not in stack.secrets.values[-2:]
 
 

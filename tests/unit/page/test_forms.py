@@ -7,7 +7,7 @@ import pytest
 from local.page.forms import document, forms
 from skycore.catalogue.actions import all_actions
 
-PICTURE = "http://127.0.0.1:8085/_page/static/parcel.png"
+PICTURE = "http://127.0.0.1:8085/_page/extension/parcel.png"
 ALL = forms(PICTURE)
 KINDS = {"text", "number", "yes", "choice", "groups", "group", "pairs"}
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from skycore.postbacks import Event, read_postback
+from skycore.postbacks.event import Event
+from skycore.postbacks.parser import read_postback
 
 NOW = datetime(2026, 11, 22, 10, 41, 15, 250000, tzinfo=UTC)
 

@@ -9,10 +9,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from skycore.catalogue.fields import all_postback_fields
 from skycore.catalogue.postback_codes import all_postback_codes
-from skycore.catalogue.postback_fields import all_postback_fields
-from skycore.postbacks import cloudevent, event_json, message_attributes, read_postback
-from skycore.postbacks.read import FAULT
+from skycore.postbacks.cloudevent import event_json, message_attributes
+from skycore.postbacks.event import cloudevent
+from skycore.postbacks.parser import FAULT, read_postback
 
 NOW = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)
 CORPUS = [

@@ -12,9 +12,10 @@ from datetime import datetime
 
 import pytest
 
-from skycore.postbacks import cloudevent, event_json, read_postback
-from skycore.postbacks.bounds import MAX_BODY_BYTES, MAX_NOTIFICATIONS
-from skycore.postbacks.read import FAULT
+from skycore.postbacks.cloudevent import event_json
+from skycore.postbacks.document import MAX_BODY_BYTES, MAX_NOTIFICATIONS
+from skycore.postbacks.event import cloudevent
+from skycore.postbacks.parser import FAULT, read_postback
 
 MAX_SECONDS = 1.5
 MAX_MEMORY = 48 * 1024 * 1024
@@ -176,5 +177,5 @@ def test_a_fault_of_ours_loses_nothing(read, monkeypatch: pytest.MonkeyPatch) ->
     def faulty(_body: bytes) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("skycore.postbacks.read.read_body", faulty)
+    monkeypatch.setattr("skycore.postbacks.parser.read_body", faulty)
     assert read("secret").data["error"] == f"{FAULT}ZeroDivisionError"

@@ -4,12 +4,12 @@ import csv
 from pathlib import Path
 
 from skycore import catalogue
+from skycore.catalogue.fields import all_postback_fields, fields_by_element, plain_name
 from skycore.catalogue.postback_codes import (
     all_postback_codes,
     find_postback_code,
     origin_names,
 )
-from skycore.catalogue.postback_fields import all_postback_fields, fields_by_element, plain_name
 from skycore.postbacks.identity import _TOLD_BY
 
 TABLES = Path(catalogue.__file__).parent

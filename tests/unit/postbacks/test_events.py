@@ -7,17 +7,10 @@ from typing import Any
 
 import pytest
 
-from skycore.catalogue.postback_fields import all_postback_fields
-from skycore.postbacks import (
-    Event,
-    cloudevent,
-    event_json,
-    message_attributes,
-    read_postback,
-    step_event,
-    unparsed_event,
-)
-from skycore.postbacks.envelope import MAX_VALUE_BYTES, data_names
+from skycore.catalogue.fields import all_postback_fields
+from skycore.postbacks.cloudevent import MAX_VALUE_BYTES, data_names, event_json, message_attributes
+from skycore.postbacks.event import Event, cloudevent, step_event, unparsed_event
+from skycore.postbacks.parser import read_postback
 
 Read = Callable[[str | bytes], Event]
 Valid = Callable[[dict[str, Any]], None]

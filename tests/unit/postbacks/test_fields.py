@@ -3,8 +3,9 @@ from datetime import datetime
 
 import pytest
 
-from skycore.catalogue.postback_fields import all_postback_fields
-from skycore.postbacks import Event, read_postback
+from skycore.catalogue.fields import all_postback_fields
+from skycore.postbacks.event import Event
+from skycore.postbacks.parser import read_postback
 
 Read = Callable[[str | bytes], Event]
 

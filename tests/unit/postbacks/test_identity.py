@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skycore.postbacks import Event, read_postback, tracking_key, tracking_key_of_event_id
-from skycore.postbacks.identity import digits, event_id
+from skycore.postbacks.event import Event
+from skycore.postbacks.identity import digits, event_id, tracking_key, tracking_key_of_event_id
+from skycore.postbacks.parser import read_postback
 
 Read = Callable[[str | bytes], Event]
 NOW = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)

@@ -2,9 +2,8 @@ import json
 
 import pytest
 
-from skycore.postbacks.bounds import UnreadableError
-from skycore.postbacks.json_document import read_json
-from skycore.postbacks.json_repair import mend_json
+from skycore.postbacks.document import UnreadableError
+from skycore.postbacks.json_document import mend_json, read_json
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.postbacks.opt_out import START_WORDS, STOP_WORDS, opt_out_of, opt_out_of_mms
+from skycore.postbacks.opt_out_keywords import START_WORDS, STOP_WORDS, opt_out_of, opt_out_of_mms
 
 
 @pytest.mark.parametrize("word", sorted(STOP_WORDS))

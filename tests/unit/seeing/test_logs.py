@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from skycore import logs, metrics
-from skycore.invocation import InvocationError, invocation
+from skycore.handler import InvocationError, invocation
 from skycore.settings import SettingsError
 
 CONTEXT = SimpleNamespace(aws_request_id="lambda-1")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from skycore.aws import clients
-from skycore.aws.batches import send_in_rounds
+from skycore.aws.queues import send_in_rounds
 from skycore.logs import log_exception
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-Shape = Literal["text", "int", "list", "map", "group", "groups", "markup"]
+ReplyShape = Literal["text", "int", "list", "map", "group", "groups", "markup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class ReplyField:
     """
 
     name: str
-    shape: Shape
+    shape: ReplyShape
 
 
 def reply_field(xml: str) -> ReplyField | None:
@@ -46,8 +46,56 @@ def _by_element() -> dict[str, ReplyField]:
         }
 
 
-def _shape(text: str) -> Shape:
+def _shape(text: str) -> ReplyShape:
     for shape in ("text", "int", "list", "map", "group", "groups", "markup"):
         if text == shape:
             return shape
     raise ValueError(f"fields.csv: no such shape: {text}")
+
+
+type PostbackShape = Literal["text", "prose", "number", "numbers", "time", "list"]
+
+
+@dataclass(frozen=True, slots=True)
+class PostbackField:
+    """One field of an event.
+
+    `elements`: the elements that give it, the most telling first. `shape`: `prose` keeps its
+    blanks, `number` is a phone number or a sender's name, `time` becomes UTC.
+    """
+
+    name: str
+    elements: tuple[str, ...]
+    shape: PostbackShape
+    meaning: str
+
+
+@cache
+def all_postback_fields() -> tuple[PostbackField, ...]:
+    """Every documented field, in the order in which events list them."""
+    path = Path(__file__).with_name("postback_fields.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            PostbackField(
+                name=row["name"],
+                elements=tuple(row["elements"].split()),
+                shape=cast("PostbackShape", row["shape"]),
+                meaning=row["meaning"],
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+def plain_name(element: str) -> str:
+    """An element's name without what differs between the forms: `tracking-id` is `TRACKINGID`."""
+    return element.replace("-", "").replace("_", "").upper()
+
+
+@cache
+def fields_by_element() -> dict[str, tuple[int, PostbackField]]:
+    """By plain name: the element's place in its field's `elements`, and the field."""
+    return {
+        element: (rank, field)
+        for field in all_postback_fields()
+        for rank, element in enumerate(field.elements)
+    }

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from skycore.catalogue.fields import PostbackField, fields_by_element, plain_name
 from skycore.catalogue.postback_codes import find_postback_code, origin_names
-from skycore.catalogue.postback_fields import PostbackField, fields_by_element, plain_name
-from skycore.postbacks.bounds import MAX_NAME_CHARACTERS, UnreadableError
-from skycore.postbacks.characters import carried
+from skycore.postbacks.document import MAX_NAME_CHARACTERS, Node, UnreadableError, carried
 from skycore.postbacks.identity import digits
-from skycore.postbacks.node import Node
-from skycore.postbacks.times import utc_timestamp
+from skycore.timestamps import utc_timestamp
 
 _WRAPPERS = {"POSTBACK", "POSTBACKS", "NOTIFICATION", "NOTIFICATIONS"}
 _CODES = {"CODE", "STATUSCODE"}

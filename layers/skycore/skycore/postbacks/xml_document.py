@@ -6,8 +6,13 @@ from itertools import batched
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
-from skycore.postbacks.bounds import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS, UnreadableError
-from skycore.postbacks.node import Node
+from skycore.postbacks.document import (
+    MAX_ATTRIBUTES,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    Node,
+    UnreadableError,
+)
 from skycore.postbacks.xml_repair import close_leaves, mend_characters
 
 _ANOTHER = re.compile(

@@ -17,8 +17,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from skycore.catalogue.postback_fields import fields_by_element, plain_name
-from skycore.postbacks.characters import carried
+from skycore.catalogue.fields import fields_by_element, plain_name
+from skycore.postbacks.document import carried
 
 _TAG = re.compile(
     r"""<(/?)([A-Za-z_][\w:.-]*)((?>[^<>"']|"[^"<]*"|'[^'<]*')*+)>""",

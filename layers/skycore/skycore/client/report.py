@@ -1,0 +1,229 @@
+"""The report of getSendingStatus: what became of each message in a window.
+
+The file looks like XML and is not: some tags are never closed, some close themselves and are
+closed again, ampersands stand bare. It is read tag by tag, without a tree and without entities;
+what is not understood is passed over. ``docs/report.md`` says what is certain about it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+from skycore.client.reply import Reply
+
+# possessive, so that no hostile file makes it slow; quoted values may hold > but not <
+_TAG = re.compile(
+    r"<(/?)([A-Za-z_][\w.-]*+)((?:\"[^\"<]*+\"|'[^'<]*+'|[^<>\"'])*+|[^<>]*+)>",
+)
+_ATTRIBUTE = re.compile(
+    r"(?<![\w:.-])([A-Za-z_][\w:.-]*+)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')",
+)
+_ENTITY = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([0-9a-fA-F]{1,6}));")
+_ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_SECTIONS = {
+    "BATCH": "batch",
+    "AUTORESPONDER": "autoresponder",
+    "SUB": "subscription",
+    "SENDING_LIST": "single",
+}
+_ITEMS = {"TEXT": "sms", "CONTENT": "mms"}
+_BY_GATEWAY = {
+    "0": "queued",
+    "9": "sent",
+    "10": "sent",
+    "11": "opened",
+    "20": "delivered",
+    "30": "expired",
+    "35": "rejected",
+    "80": "ddm_sent",
+    "81": "ddm_delivered",
+}
+_BY_STEP = {
+    "INQUE": "queued",
+    "INIT": "queued",
+    "ACK": "sent",
+    "ERROR": "failed",
+    "DLR": "delivered",
+    "EXPIRED": "expired",
+    "REJECTED": "rejected",
+    "OPENED": "opened",
+}
+_RANKS = {
+    state: rank
+    for rank, state in enumerate(
+        (
+            *("ddm_sent", "ddm_delivered", "queued", "sent"),
+            *("expired", "rejected", "failed", "delivered", "opened"),
+        )
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One status of a message; ``time`` as printed: it ends in Z but may be another zone's."""
+
+    state: str
+    gateway: str | None
+    network: str | None
+    time: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One message of the report.
+
+    ``kind`` is ``sms`` or ``mms``; ``section`` is ``batch``, ``autoresponder``, ``subscription`` or
+    ``single``. ``state`` is the one of its steps that says most: ``queued``, ``sent``, ``expired``,
+    ``rejected``, ``failed``, ``delivered``, ``opened``, or of a device discovery ``ddm_sent`` and
+    ``ddm_delivered``; None when there is no step. ``attributes`` holds all attributes, those of the
+    group around it included, under lower-case names without ``-`` and ``_``.
+    """
+
+    kind: str
+    section: str
+    tracking_id: str | None
+    to: str | None = field(repr=False)
+    sender: str | None = field(repr=False)
+    mms_id: str | None
+    state: str | None
+    gateway: str | None
+    network: str | None
+    time: str | None
+    steps: tuple[Step, ...]
+    attributes: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``complete`` is false for a file that was cut off; its rows are true as far as they go."""
+
+    rows: tuple[ReportRow, ...]
+    complete: bool
+
+
+def report_link(reply: Reply) -> str | None:
+    """The link in a reply of getSendingStatus; the name of its element is not documented."""
+    for value in reply.fields.values():
+        if isinstance(value, str) and urlsplit(value).scheme.lower() in ("http", "https"):
+            return value
+    return None
+
+
+def read_report(content: bytes) -> Report:
+    """Read a report file; it never fails, but what is not understood is missing."""
+    text = content.decode("utf-8-sig", "replace")
+    complete = re.search(r"</RESPONSE\s*>\s*$", text[-200:], re.IGNORECASE) is not None
+    return Report(tuple(_rows(text)), complete)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    name: str
+    attributes: dict[str, str]
+    closing: bool
+    text: str
+
+
+def _tags(text: str) -> Iterator[_Tag]:
+    """The tags with the text after each, comments left out."""
+    position = 0
+    while position < len(text):
+        comment = text.find("<!--", position)
+        until = comment if comment >= 0 else len(text)
+        for found in _TAG.finditer(text, position, until):
+            after = text[found.end() : text.find("<", found.end())]
+            yield _Tag(found[2].upper(), _attributes(found[3]), found[1] == "/", after)
+        end = text.find("-->", until)
+        position = end + 3 if end >= 0 else len(text)
+
+
+def _rows(text: str) -> Iterator[ReportRow]:
+    group: _Tag | None = None
+    item: _Item | None = None
+    for tag in _tags(text):
+        if item and (tag.name in _ITEMS or tag.name in _SECTIONS):
+            yield item.row()
+            item = None
+        if tag.name in _SECTIONS:
+            # groups do not nest, and one that closes itself still has its messages after it
+            group = None if tag.closing else tag
+        elif tag.name in _ITEMS and not tag.closing:
+            item = _Item.inside(group, tag)
+        elif item and not tag.closing:
+            item.take(tag)
+    if item:
+        yield item.row()
+
+
+@dataclass(slots=True)
+class _Item:
+    kind: str
+    section: str
+    attributes: dict[str, str]
+    steps: list[Step] = field(default_factory=list)
+
+    @classmethod
+    def inside(cls, group: _Tag | None, tag: _Tag) -> Self:
+        """A message; what its group says of all its messages holds for it, too."""
+        shared = group.attributes if group else {}
+        section = _SECTIONS[group.name] if group else "single"
+        return cls(_ITEMS[tag.name], section, shared | tag.attributes)
+
+    def take(self, tag: _Tag) -> None:
+        if tag.name in _BY_STEP:
+            gateway = tag.attributes.get("gw")
+            state = _BY_GATEWAY.get(gateway or "", _BY_STEP[tag.name])
+            network, time = tag.attributes.get("net"), tag.attributes.get("time")
+            self.steps.append(Step(state, gateway, network, time))
+        elif inner := _plain(tag.text.strip()):
+            self.attributes.setdefault(_folded(tag.name), inner)
+
+    def row(self) -> ReportRow:
+        said_most = max(self.steps, key=lambda step: _RANKS[step.state], default=None)
+        return ReportRow(
+            kind=self.kind,
+            section=self.section,
+            tracking_id=self._first("trackingid"),
+            to=_digits(self._first("to", "mobile", "msisdn")),
+            sender=_digits(self._first("from", "shortcode")),
+            mms_id=self._first("mmsid"),
+            state=said_most.state if said_most else None,
+            gateway=said_most.gateway if said_most else None,
+            network=said_most.network if said_most else None,
+            time=said_most.time if said_most else None,
+            steps=tuple(self.steps),
+            attributes=self.attributes,
+        )
+
+    def _first(self, *names: str) -> str | None:
+        return next((self.attributes[name] for name in names if self.attributes.get(name)), None)
+
+
+def _attributes(text: str) -> dict[str, str]:
+    return {
+        _folded(found[1]): _plain(found[2] if found[2] is not None else found[3])
+        for found in _ATTRIBUTE.finditer(text)
+    }
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _plain(text: str) -> str:
+    return _ENTITY.sub(_character, text)
+
+
+def _character(found: re.Match[str]) -> str:
+    if found[1]:
+        return _ENTITIES[found[1]]
+    code = int(found[2]) if found[2] else int(found[3], 16)
+    return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
+
+
+def _digits(number: str | None) -> str | None:
+    """A number without the ``+`` that one sample has."""
+    return number.removeprefix("+") if number else None

@@ -1,0 +1,214 @@
+"""From a caller's JSON to fields that can be sent, or a list of all that is wrong with it."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from skycore.catalogue.actions import Action, Parameter
+from skycore.client.errors import FieldError, InvalidRequest
+from skycore.client.values import BadValueError, Rules, check_value
+
+_NAME = re.compile("[a-z][a-z0-9_]{0,63}")
+_PICTURES = ("image", "personalized_image")
+_MEDIA = (*_PICTURES, "audio", "video")
+_OBJECTS = ("vcard", "ical", "pdf", "passbook")
+
+Tell = Callable[[FieldError], None]
+
+
+def check_group(value: Any, parameter: Parameter, rules: Rules, tell: Tell) -> Any:
+    """The group as it is sent; every fault goes to ``tell`` under the path of its field."""
+    if parameter.repeated:
+        return _list(value, parameter, rules, tell)
+    if not isinstance(value, dict):
+        tell(FieldError(parameter.name, "must be an object"))
+        return None
+    if parameter.kind == "data":
+        return _data(value, parameter, rules, tell)
+    return _map(value, parameter.children, parameter.name, rules, tell)
+
+
+def _list(value: Any, parameter: Parameter, rules: Rules, tell: Tell) -> list[Any]:
+    low, high = parameter.min_items or 0, parameter.max_items
+    if not isinstance(value, list):
+        tell(FieldError(parameter.name, "must be a list"))
+        return []
+    if len(value) < low or (high is not None and len(value) > high):
+        tell(FieldError(parameter.name, f"has {len(value)} entries, {low} to {high} are allowed"))
+        return []
+    checked = []
+    for index, entry in enumerate(value):
+        path = f"{parameter.name}[{index}]"
+        if not isinstance(entry, dict):
+            tell(FieldError(path, "must be an object"))
+            continue
+        checked.append(_map(entry, parameter.children, path, rules, tell))
+        if parameter.kind == "slides":
+            for name, detail in slide_faults(set(entry)):
+                tell(FieldError(f"{path}.{name}" if name else path, detail))
+    if parameter.kind == "custom_text":
+        _tell_repeated_slides(checked, parameter.name, tell)
+    return checked
+
+
+def _map(
+    value: dict[str, Any],
+    children: tuple[Parameter, ...],
+    path: str,
+    rules: Rules,
+    tell: Tell,
+) -> dict[str, Any]:
+    checked = {}
+    for child in children:
+        if child.name in value:
+            try:
+                checked[child.name] = check_value(value[child.name], child, rules)
+            except BadValueError as error:
+                tell(FieldError(f"{path}.{child.name}", str(error)))
+        elif child.required == "always":
+            tell(FieldError(f"{path}.{child.name}", "is missing"))
+    known = {child.name for child in children}
+    for name in value:
+        if name not in known:
+            tell(FieldError(f"{path}.{name}", "is not a known field"))
+    _tell_beacons_without_uuid(value, path, tell)
+    return checked
+
+
+def slide_faults(given: set[str]) -> list[tuple[str, str]]:
+    """Which fields of a slide cannot stand beside the others, each with the reason.
+
+    An image may have an audio; a video stands with text only; a vcard, ical, pdf or passbook has
+    neither media nor another of its kind beside it. A name of "" is the slide itself.
+    """
+    faults = []
+    media = [name for name in _MEDIA if name in given]
+    objects = [name for name in _OBJECTS if name in given]
+    pictures = [name for name in _PICTURES if name in given]
+    if not (media or objects or "text" in given):
+        faults.append(("", "is empty: it needs a text or a file"))
+    if len(pictures) > 1:
+        faults.append((pictures[1], f"cannot stand beside {pictures[0]}"))
+    if "video" in media and len(media) > 1:
+        others = ", ".join(name for name in media if name != "video")
+        faults.append(("video", f"cannot stand beside {others}"))
+    for position, name in enumerate(objects):
+        others = ", ".join([*media, *objects[:position]])
+        if others:
+            faults.append((name, f"cannot stand beside {others}"))
+    return faults
+
+
+def _tell_repeated_slides(entries: list[dict[str, Any]], name: str, tell: Tell) -> None:
+    seen: set[int] = set()
+    for index, entry in enumerate(entries):
+        slide = entry.get("slide")
+        if slide in seen:
+            tell(FieldError(f"{name}[{index}].slide", "is given twice"))
+        elif slide is not None:
+            seen.add(slide)
+
+
+def _tell_beacons_without_uuid(value: dict[str, Any], path: str, tell: Tell) -> None:
+    for n in range(1, 11):
+        uuid = f"ibeacon_uuid{n}"
+        if uuid not in value and any(
+            f"ibeacon_{part}{n}" in value for part in ("major", "minor", "text")
+        ):
+            tell(FieldError(f"{path}.{uuid}", "is missing"))
+
+
+def _data(value: dict[str, Any], parameter: Parameter, rules: Rules, tell: Tell) -> dict[str, str]:
+    if parameter.max_items is not None and len(value) > parameter.max_items:
+        tell(FieldError(parameter.name, f"has more than {parameter.max_items} entries"))
+        return {}
+    checked = {}
+    entry = Parameter("", "", "value", "", max_length=parameter.max_length)
+    for name, text in value.items():
+        path = f"{parameter.name}.{name}"
+        if not _NAME.fullmatch(name):
+            tell(FieldError(path, "must be a snake_case name of at most 64 characters"))
+            continue
+        try:
+            checked[name] = check_value(text, entry, rules)
+        except BadValueError as error:
+            tell(FieldError(path, str(error)))
+    return checked
+
+
+_GROUPS = ("slides", "custom_text", "pass_data", "data")
+_MULTIPART = "allow_multipart"
+
+
+def prepare(
+    action: Action,
+    fields: Mapping[str, Any],
+    *,
+    default_region: str = "US",
+) -> dict[str, Any]:
+    """Check the fields of a request and bring them into the form that is sent.
+
+    Numbers become digits, times the form that Skycore wants, aliases the names that they stand for.
+    ``allow_multipart`` (true or false, for actions with an SMS text) allows a text of more than one
+    SMS and is left out of the result. ``default_region`` is the ISO country in which a number
+    without ``+`` might have been meant. Prepared fields are sent as they are; they are not to be
+    prepared again, because a bare number reads differently from one that had its ``+``.
+    Raises ``InvalidRequest`` with one error for each bad field.
+    """
+    errors: list[FieldError] = []
+    multipart = fields.get(_MULTIPART, False)
+    takes_multipart = any(parameter.kind == "sms_text" for parameter in action.parameters)
+    if takes_multipart and not isinstance(multipart, bool):
+        errors.append(FieldError(_MULTIPART, "must be true or false"))
+    rules = Rules(default_region, allow_multipart=multipart is True)
+    known = {_MULTIPART} if takes_multipart else set()
+    prepared = {}
+    for parameter in action.parameters:
+        names = [name for name in (parameter.name, *parameter.aliases) if name in fields]
+        known.update(names)
+        if len(names) > 1:
+            errors.append(FieldError(names[1], f"is another name of {names[0]}; give one"))
+        elif names:
+            prepared[parameter.name] = _checked(
+                fields[names[0]], parameter, names[0], rules, errors.append
+            )
+        elif fault := _absence(action, parameter, fields):
+            errors.append(FieldError(parameter.name, fault))
+    errors.extend(_choice(action, fields))
+    errors.extend(
+        FieldError(str(name), f"is not a field of {action.name}")
+        for name in fields
+        if name not in known
+    )
+    if errors:
+        raise InvalidRequest(errors)
+    return prepared
+
+
+def _checked(value: Any, parameter: Parameter, name: str, rules: Rules, tell: Tell) -> Any:
+    if parameter.kind in _GROUPS:
+        return check_group(value, parameter, rules, tell)
+    try:
+        return check_value(value, parameter, rules)
+    except BadValueError as error:
+        tell(FieldError(name, str(error)))
+        return None
+
+
+def _absence(action: Action, parameter: Parameter, fields: Mapping[str, Any]) -> str | None:
+    if parameter.required == "always":
+        return "is missing"
+    unless = parameter.required_unless
+    if unless and not any(fields.get(name) for name in unless):
+        return f"is missing; {action.name} needs it unless it has {' or '.join(unless)}"
+    return None
+
+
+def _choice(action: Action, fields: Mapping[str, Any]) -> list[FieldError]:
+    if not action.one_of:
+        return []
+    given = [name for name in action.one_of if name in fields]
+    wanted = f"exactly one of {', '.join(action.one_of)} is needed"
+    if not given:
+        return [FieldError(action.one_of[0], f"is missing: {wanted}")]
+    return [FieldError(name, f"is one too many: {wanted}") for name in given[1:]]

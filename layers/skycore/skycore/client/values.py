@@ -1,0 +1,260 @@
+"""Checks of single values: one function for each kind of parameter."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from skycore.catalogue.actions import Parameter
+from skycore.client.numbers import NumberError, parse_msisdn, parse_sender, parse_sender_mask
+
+
+class BadValueError(Exception):
+    """A value that its parameter does not take; the message is for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for the whole request: the ISO country of bare numbers, and long SMS allowed."""
+
+    default_region: str
+    allow_multipart: bool
+
+
+def check_value(value: Any, parameter: Parameter, rules: Rules) -> Any:
+    """The value as it is sent.
+
+    Raises ``BadValueError`` when it is of the wrong type or breaks a rule of its kind.
+    """
+    return _CHECKS[parameter.kind](value, parameter, rules)
+
+
+def _value(value: Any, parameter: Parameter, _: Rules) -> str:
+    if not isinstance(value, str):
+        raise BadValueError("must be text")
+    if flaw := flaw_of(value):
+        raise BadValueError(flaw)
+    if parameter.max_length is not None and len(value) > parameter.max_length:
+        raise BadValueError(
+            f"has {len(value)} characters, at most {parameter.max_length} are allowed"
+        )
+    return value
+
+
+def _text(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _value(value, parameter, rules)
+    if not text.strip():
+        raise BadValueError("must not be blank")
+    return text
+
+
+def _line(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _text(value, parameter, rules)
+    if "\n" in text or "\r" in text:
+        raise BadValueError("must be one line")
+    return text
+
+
+def _sms_text(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _text(value, parameter, rules)
+    length = sms_length(text)
+    if length.units > length.many:
+        raise BadValueError(
+            f"has {length.units} {length.alphabet}, at most {length.many} can be sent"
+        )
+    if length.units > length.single and not rules.allow_multipart:
+        raise BadValueError(
+            f"has {length.units} {length.alphabet} and one SMS holds {length.single};"
+            " with allow_multipart it is sent in several parts",
+        )
+    return text
+
+
+def _matching(pattern: str, wanted: str) -> Callable[[Any, Parameter, Rules], str]:
+    expression = re.compile(pattern)
+
+    def check(value: Any, parameter: Parameter, rules: Rules) -> str:
+        text = _line(value, parameter, rules)
+        if not expression.fullmatch(text):
+            raise BadValueError(f"must be {wanted}")
+        return text
+
+    return check
+
+
+def _number(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _text(value, parameter, rules)
+    try:
+        if parameter.kind == "sender_mask":
+            return parse_sender_mask(text)
+        parse = parse_sender if parameter.kind == "sender" else parse_msisdn
+        return parse(text, default_region=rules.default_region)
+    except NumberError as error:
+        raise BadValueError(error.detail) from None
+
+
+def _url(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _line(value, parameter, rules)
+    wanted = "must be an absolute http or https URL without blanks"
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise BadValueError(wanted) from None
+    if not usable or any(character.isspace() for character in text):
+        raise BadValueError(wanted)
+    return text
+
+
+def _degrees(limit: int) -> Callable[[Any, Parameter, Rules], str]:
+    check_form = _matching(r"[+-]?[0-9]{1,3}(\.[0-9]{1,20})?", "degrees, such as 42.36")
+
+    def check(value: Any, parameter: Parameter, rules: Rules) -> str:
+        text = check_form(value, parameter, rules)
+        if abs(float(text)) > limit:
+            raise BadValueError(f"must be from -{limit} to {limit}")
+        return text
+
+    return check
+
+
+def _beacon_number(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _value(value, parameter, rules)
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 0xFFFF:
+        raise BadValueError("must be a number from 0 to 65535, as text")
+    return text
+
+
+def _integer(value: Any, parameter: Parameter, _: Rules) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON does not tell 5.0 from 5
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadValueError("must be a whole number")
+    low, high = parameter.minimum, parameter.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise BadValueError(f"must be from {low} to {high}")
+    return value
+
+
+def _boolean(value: Any, _: Parameter, __: Rules) -> bool:
+    if not isinstance(value, bool):
+        raise BadValueError("must be true or false")
+    return value
+
+
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|z|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
+
+
+def _time(value: Any, parameter: Parameter, rules: Rules) -> str:
+    text = _line(value, parameter, rules)
+    if _UTC_TIME.fullmatch(text):
+        text = f"{text}Z"
+    if not _TIME.fullmatch(text):
+        raise BadValueError(
+            "must be a time with its offset, such as 2026-11-22T10:00:00Z,"
+            " or YYYY-MM-DD hh:mm:ss in UTC",
+        )
+    try:
+        time = datetime.fromisoformat(text.upper()).astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise BadValueError("is not a real date and time") from None
+    if parameter.kind == "datetime":
+        return time.isoformat(sep=" ", timespec="seconds")
+    return f"{time.isoformat(timespec='seconds')}Z"
+
+
+_ADDRESS = r"[^@\s,;<>()]+@[^@\s,;<>()]+"
+
+# The kinds that a pattern of the whole value describes, each with the words for a caller.
+PATTERNS = {
+    "alphanumeric": ("[A-Za-z0-9]+", "letters and digits only"),
+    "carrier_id": ("[0-9]{1,7}", "up to 7 digits"),
+    "email": (_ADDRESS, "an email address"),
+    "email_or_all": (f"{_ADDRESS}|ALL", "an email address, or ALL"),
+    "letters_digits_spaces": ("[A-Za-z0-9 ]+", "letters, digits and blanks only"),
+    "uuid": ("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID"),
+}
+
+_CHECKS: dict[str, Callable[[Any, Parameter, Rules], Any]] = {
+    **{kind: _matching(*described) for kind, described in PATTERNS.items()},
+    "beacon_number": _beacon_number,
+    "datetime": _time,
+    "datetime_iso": _time,
+    "integer": _integer,
+    "latitude": _degrees(90),
+    "line": _line,
+    "longitude": _degrees(180),
+    "msisdn": _number,
+    "sender": _number,
+    "sender_mask": _number,
+    "sms_text": _sms_text,
+    "text": _text,
+    "true_only": _boolean,
+    "url": _url,
+    "value": _value,
+    "yes_no": _boolean,
+}
+
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def flaw_of(text: str) -> str | None:
+    """Why XML 1.0 cannot carry a text, or None when it can.
+
+    Tabs and line breaks are fine; other control characters, halves of surrogate pairs and the two
+    non-characters U+FFFE and U+FFFF are not.
+    """
+    bad = _NOT_XML.search(text)
+    if bad is None:
+        return None
+    code = ord(bad[0])
+    what = (
+        "half of a surrogate pair"
+        if 0xD800 <= code <= 0xDFFF
+        else "a control character"
+        if code < 0x20
+        else "a character"
+    )
+    return f"has {what} (U+{code:04X}, character {bad.start() + 1}) that XML cannot carry"
+
+
+_BASIC = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
+)
+_EXTENSION = frozenset("\f^{}\\[~]|€")  # each is an escape and a character
+_MOST_PARTS = 255  # the part number is one byte
+
+
+@dataclass(frozen=True, slots=True)
+class SmsLength:
+    """``units`` of one SMS's ``single``; ``many`` is what the most parts can carry together.
+
+    Units are septets of GSM-7, or 16-bit units of UCS-2 as soon as one character needs it.
+    """
+
+    alphabet: str
+    units: int
+    single: int
+    many: int
+
+
+def sms_length(text: str) -> SmsLength:
+    """Measure a text: 160 septets or 70 UCS-2 units fit into one SMS."""
+    septets = 0
+    for character in text:
+        if character in _BASIC:
+            septets += 1
+        elif character in _EXTENSION:
+            septets += 2
+        else:
+            units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+            return SmsLength("UCS-2 units", units, 70, 67 * _MOST_PARTS)
+    return SmsLength("GSM-7 septets", septets, 160, 153 * _MOST_PARTS)

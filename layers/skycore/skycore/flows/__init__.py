@@ -1,1 +1,0 @@
-"""What each function does, one file each: rules, storage and AWS brought together."""

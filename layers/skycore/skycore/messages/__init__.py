@@ -1,1 +1,0 @@
-"""Sending rules that need no AWS: the ledger's states and ranks, and idempotency."""

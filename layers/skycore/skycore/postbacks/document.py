@@ -1,0 +1,179 @@
+"""What XML and JSON bodies have in common: named things that hold text or other things."""
+
+import codecs
+import json
+import re
+from contextlib import suppress
+from typing import Any
+
+from skycore.catalogue.fields import plain_name
+
+
+class Node:
+    """An XML element or a JSON member."""
+
+    __slots__ = ("attributes", "children", "is_json", "name", "tail", "text")
+
+    def __init__(self, name: str, *, is_json: bool = False) -> None:
+        self.name = name
+        self.is_json = is_json
+        self.text = ""
+        self.tail = ""
+        self.attributes: dict[str, str] = {}
+        self.children: list[Node] = []
+
+    @property
+    def plain(self) -> str:
+        """Name without what differs between the forms."""
+        return plain_name(self.name)
+
+    def inner(self) -> str:
+        """The content as one text: as JSON where it was JSON, else with its markup.
+
+        A message text that was not escaped (`a <b>c</b>`) comes out as it was written.
+        """
+        if not self.children:
+            return self.text
+        if self.is_json:
+            return json.dumps(self._members(), ensure_ascii=False, separators=(",", ":"))
+        parts = [self.text]
+        for child in self.children:
+            parts += f"<{child.name}>", child.inner(), f"</{child.name}>", child.tail
+        return "".join(parts)
+
+    def _members(self) -> Any:
+        if not self.children:
+            return self.text
+        members: dict[str, Any] = {}
+        for child in self.children:
+            value = child._members()  # noqa: SLF001 - of the same class
+            if child.name not in members:
+                members[child.name] = value
+            elif isinstance(members[child.name], list):
+                members[child.name].append(value)
+            else:
+                members[child.name] = [members[child.name], value]
+        return members
+
+
+MAX_BODY_BYTES = 256 * 1024
+"""The most that the intake takes from Skycore."""
+
+MAX_LAYERS = 6
+"""Wrappings (form field, percent encoding, HTML escapes...) around the document itself."""
+
+MAX_FORM_FIELDS = 200
+"""Fields of a form, or parts of a multipart body."""
+
+MAX_DEPTH = 32
+"""Elements inside each other. Documented ones reach 6."""
+
+MAX_ELEMENTS = 20_000
+"""Elements or JSON members in a body. 300 notifications at once have some 4,500."""
+
+MAX_NOTIFICATIONS = 500
+"""Notifications in a body; each one costs writes. Skycore documents 300."""
+
+MAX_ATTRIBUTES = 32
+"""Attributes of one element. Documented ones have 4."""
+
+MAX_NAME_CHARACTERS = 100
+"""Length of an unknown element's name in `extra`; longer ones are cut."""
+
+
+class UnreadableError(Exception):
+    """The body cannot be read; the text says why, without any of its content."""
+
+
+# Characters that neither XML nor SQS carries. What stood there is kept in the raw body.
+_UNCARRIED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+_BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,20})["']""")
+# Believed when declared and the bytes are not UTF-8. A list, because Python also knows codecs
+# that are slow or are no character encodings.
+_BELIEVED = re.compile(
+    r"(windows-?|cp-?)12(50|51|53|54|55|56|57|58)|iso-?8859-?([2-9]|1[03456])|koi8-[ru]"
+    r"|shift_?jis|euc-(jp|kr)|gb2312|gbk|gb18030|big5",
+    re.IGNORECASE,
+)
+
+
+def carried(text: str) -> str:
+    """The text with U+FFFD for each character that neither XML nor SQS carries."""
+    return text if text.isascii() and text.isprintable() else _UNCARRIED.sub("\ufffd", text)
+
+
+def _cp1252(byte: int) -> str:
+    try:
+        return bytes((byte,)).decode("cp1252")
+    except UnicodeDecodeError:
+        return chr(byte)
+
+
+_CP1252 = tuple(_cp1252(byte) for byte in range(256))
+
+
+def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
+    """Error handler: bytes that are not UTF-8 are cp1252, which holds Latin-1's letters."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    return "".join(_CP1252[byte] for byte in wrong), error.end
+
+
+codecs.register_error("skycore.cp1252", _as_cp1252)
+
+
+def _marked(data: bytes) -> str | None:
+    """UTF-16 or UTF-32 by byte order mark, or UTF-16 by where the zero bytes are."""
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace") if encoding != "utf-8" else None
+    head = data[:64]
+    high, low = head[0::2], head[1::2]
+    if low.count(0) * 2 > len(low) and 0 not in high:
+        return data.decode("utf-16-le", "replace")
+    if high.count(0) * 2 > len(high) and 0 not in low:
+        return data.decode("utf-16-be", "replace")
+    return None
+
+
+def _not_utf8(data: bytes) -> str:
+    """Characters of bytes that are not UTF-8."""
+    with suppress(UnicodeError):  # emoji as two halves of three bytes each, as from some databases
+        halves = data.decode("utf-8", "surrogatepass")
+        return halves.encode("utf-16", "surrogatepass").decode("utf-16")
+    declared = _DECLARED.search(data, 0, 1024)
+    if declared:
+        name = declared[1].decode().lower()
+        if _BELIEVED.fullmatch(name):
+            with suppress(LookupError):  # such as iso-88597
+                return data.decode(name, "replace")
+        if name in {"iso-8859-1", "latin1", "latin-1", "windows-1252", "cp1252"}:
+            return data.decode("latin-1").translate(_LATIN1_TO_CP1252)
+    return data.decode("utf-8", "skycore.cp1252")
+
+
+_LATIN1_TO_CP1252 = {byte: _CP1252[byte] for byte in range(0x80, 0xA0)}
+
+
+def as_utf8(data: bytes) -> bytes:
+    """The same text in UTF-8, without byte order mark or blank lines around it."""
+    if not data.isascii() or 0 in data:
+        text = _marked(data)
+        if text is None:
+            data = data.removeprefix(codecs.BOM_UTF8)
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                text = _not_utf8(data)
+        if text is not None:
+            data = text.encode("utf-8", "replace")
+    return data.strip().removeprefix(codecs.BOM_UTF8).lstrip()

@@ -1,0 +1,192 @@
+"""What entered the table is told: message statuses move, subscribers hear.
+
+What cannot be told now goes by its name to a retry queue, so that no record holds up the stream.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from skycore.aws import queues, topic
+from skycore.logs import about, log, log_exception
+from skycore.postbacks.cloudevent import event_json, message_attributes
+from skycore.receiving.receipts import apply_earlier_receipts, apply_receipt, learn
+from skycore.serializers import event_envelope, owner_of, owners_of, step_envelope
+from skycore.table import batches, events, keys
+from skycore.table.events import StoredEvent
+from skycore.table.messages import MessageRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from skycore.catalogue.statuses import OwnStep
+    from skycore.serializers import Owners
+
+# Of the function's 28 seconds. The rest is for the last call of each, at its slowest, and for the
+# retry queue, which has what could not be told in time.
+TELLING_SECONDS = 10.0  # moving statuses and noting opt-outs, one event after the other
+PUBLISHING_SECONDS = 5.0
+KEEPING_SECONDS = 6.0
+
+type Record = Mapping[str, Any]  # of a DynamoDB stream event
+type Name = dict[str, str]  # {"event_id"}, or {"message_id", "step"}
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """Something to tell: its name, who asked for it, and its row (None: it cannot be read)."""
+
+    name: Name
+    asked_by: str
+    row: StoredEvent | MessageRow | None
+
+
+def publish(
+    records: Sequence[Record], *, source: str, topic_arn: str, retry_queue_url: str
+) -> list[str]:
+    """Publishes what stream records tell; what could not be told goes to the retry queue.
+
+    Returns the sequence numbers of records that neither took: they must come again. Safe to
+    repeat: a status moves by rank in a conditional write, and an event's id stays.
+    """
+    left = _publish(list(_in_stream(records)), source, topic_arn)
+    if not left:
+        return []
+    log.error("events go to the retry queue", extra={"events": len(left)})
+    try:
+        names = [json.dumps(one.name) for one in left]
+        refused = queues.send_many(retry_queue_url, names, seconds=KEEPING_SECONDS)
+    except Exception as error:  # noqa: BLE001 - the stream brings them again
+        log_exception("retry queue out of reach", error)
+        refused = set(range(len(left)))
+    return sorted({left[index].asked_by for index in refused})
+
+
+def publish_again(named: Sequence[tuple[str, str]], *, source: str, topic_arn: str) -> list[str]:
+    """Publishes what messages of the retry queue name, as (queue id, body) pairs.
+
+    Returns the queue ids of those that must come again. What has left the table is dropped.
+    """
+    failed: list[str] = []
+    wanted: list[tuple[str, Name, batches.Key]] = []
+    for queue_id, body in named:
+        try:
+            name = json.loads(body)
+            wanted.append((queue_id, name, _key(name)))
+        except Exception as error:  # noqa: BLE001 - one bad message must not fail the others
+            log_exception("not read again", error)
+            failed.append(queue_id)
+    try:
+        items = batches.read_all(key for _, _, key in wanted)
+    except Exception as error:  # noqa: BLE001 - all of them come again
+        log_exception("rows not read", error)
+        return failed + [queue_id for queue_id, _, _ in wanted]
+    news: list[_News] = []
+    for queue_id, name, key in wanted:
+        if key in items:
+            news.append(_News(name, queue_id, _row(name, items[key])))
+        else:
+            log.error("nothing of this name is in the table", extra={"wanted": name})
+    return failed + [one.asked_by for one in _publish(news, source, topic_arn)]
+
+
+def _publish(news: Sequence[_News], source: str, topic_arn: str) -> list[_News]:
+    """Publishes news; returns what could not be read, had no time, or SNS does not have."""
+    deadline = time.monotonic() + TELLING_SECONDS
+    stored = [one.row for one in news if isinstance(one.row, StoredEvent)]
+    try:
+        owners = owners_of(row.event for row in stored)
+        raw = events.with_raw([row for row in stored if row.event.unparsed])
+    except Exception as error:  # noqa: BLE001 - all of them come again
+        log_exception("owners not read", error)
+        return list(news)
+    whole = {row.event.id: row for row in raw}
+    ready: list[_News] = []
+    left: list[_News] = []
+    pairs: list[topic.Message] = []
+    for one in news:
+        if time.monotonic() > deadline:
+            left.append(one)
+            continue
+        try:
+            envelope = _told(one, whole, owners, source)
+        except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
+            log_exception("not told", error)
+            left.append(one)
+        else:
+            log.debug("told", extra={"event": envelope["type"], "event_id": envelope["id"]})
+            ready.append(one)
+            pairs.append((event_json(envelope), message_attributes(envelope)))
+    about()
+    refused = topic.publish_many(topic_arn, pairs, seconds=PUBLISHING_SECONDS) if pairs else set()
+    log.info("events published", extra={"events": len(pairs) - len(refused)})
+    return left + [ready[index] for index in sorted(refused)]
+
+
+def _told(
+    one: _News, whole: Mapping[str, StoredEvent], owners: Owners, source: str
+) -> dict[str, Any]:
+    """Moves the status of the message that the news is about, and makes the envelope."""
+    match one.row:
+        case StoredEvent(event=event) as stored:
+            owner = owner_of(event, owners)
+            about(message_id=owner.message_id if owner else None, tracking_id=event.tracking_id)
+            if owner is not None:
+                apply_receipt(owner.message_id, event)
+            learn(event)
+            return event_envelope(whole.get(event.id, stored), owners, source)
+        case MessageRow() as row:
+            about(message_id=row.message_id, tracking_id=row.tracking_id)
+            apply_earlier_receipts(row, row.tracking_id)
+            return step_envelope(row, cast("OwnStep", one.name["step"]), source)
+    raise ValueError("a row that cannot be read")
+
+
+def _in_stream(records: Sequence[Record]) -> Iterator[_News]:
+    """What the stream's records have to tell: new events, and new steps of messages."""
+    for record in records:
+        change = record["dynamodb"]
+        image = change.get("NewImage", {})
+        kind, step = (image.get(name, {}).get("S") for name in ("kind", "news"))
+        if record["eventName"] == "INSERT" and kind == "event":
+            name = {"event_id": keys.event_id_of(change["Keys"]["sk"]["S"])}
+        elif step and image["news"] != change.get("OldImage", {}).get("news"):
+            name = {"message_id": keys.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
+        else:
+            continue
+        yield _News(name, change["SequenceNumber"], _row(name, image, of_stream=True))
+
+
+def _key(name: Mapping[str, str]) -> batches.Key:
+    """Where the row of a name is. Raises an error for what is no name."""
+    if "event_id" in name:
+        if not keys.may_be_an_event_id(name["event_id"]):
+            raise ValueError("no event has such an id")
+        return keys.event_key(name["event_id"])
+    return keys.message_partition(name["message_id"]), keys.MESSAGE
+
+
+def _row(
+    name: Mapping[str, str], item: Mapping[str, Any], *, of_stream: bool = False
+) -> StoredEvent | MessageRow | None:
+    """What is told; None if it cannot be read."""
+    try:
+        item = _bytes(item) if of_stream else item
+        return (
+            events.from_item(item) if "event_id" in name else MessageRow.from_raw_data(dict(item))
+        )
+    except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
+        log_exception("row not read", error)
+        return None
+
+
+def _bytes(image: Mapping[str, Any]) -> dict[str, Any]:
+    """A stream image with its binary values as bytes; Lambda brings them as base64."""
+    return {
+        name: {"B": base64.b64decode(field["B"])} if "B" in field else field
+        for name, field in image.items()
+    }

@@ -1,0 +1,88 @@
+"""Messages that are answered before they are sent: rows first, then the send queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skycore import metrics, serializers, timestamps
+from skycore.aws import queues
+from skycore.logs import about
+from skycore.metrics import counted_refusals
+from skycore.problems import Problem
+from skycore.sending import idempotency, opt_outs
+from skycore.sending.idempotency import Sent, check_key, is_still_queued, replay
+from skycore.sending.opt_outs import dry_run
+from skycore.sending.outcomes import not_queued, queued_row
+from skycore.sending.validation import check_new, compose
+from skycore.table import messages, queue_transitions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skycore.sending.validation import Draft, Rules
+    from skycore.table.messages import MessageRow
+
+
+@counted_refusals()
+def enqueue(
+    body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, rules: Rules
+) -> Sent:
+    """Queues one message; 202 once its row and the queue hold it. Raises Problem."""
+    check_key(key)
+    draft = compose(body, rules)
+    if draft.dry_run:
+        return dry_run(draft, rules)
+    row = queued_row(draft, body, idempotency.message_id(caller, key), rules.days)
+    about(message_id=row.message_id)
+    refusal = _refusal(draft, rules)
+    # What is refused gets no row, not even for a moment: sweep would queue one that is left behind.
+    existing = messages.create(row) if refusal is None else messages.get(row.message_id)
+    if existing is not None:
+        return _repeated(existing, row, queue_url)
+    if refusal is not None:
+        raise refusal
+    taken = None
+    try:
+        taken = opt_outs.check(draft)
+        if taken is not None:
+            queue_transitions.mark_confirmation(row.message_id)
+        lost = queues.send_many(queue_url, [queue_transitions.queue_body(row)])
+    except BaseException:
+        messages.release(row)
+        opt_outs.give_back(draft, taken)
+        raise
+    # A queue that gave no answer may have it: then dispatch may have taken the message by now.
+    if lost and messages.release(row):
+        opt_outs.give_back(draft, taken)
+        raise not_queued()
+    metrics.count("Queued")
+    return Sent(202, serializers.message(row, timestamps.now()))
+
+
+def _repeated(existing: MessageRow, row: MessageRow, queue_url: str) -> Sent:
+    """The answer to a call under the key of a message that is there.
+
+    If that still waits it goes into the queue again, for a call that died before the queue had it:
+    dispatch sends a message once, however often the queue names it. If the queue does not take it
+    now, sweep sees to it. Raises Problem in_progress if the first call ends now, in vain.
+    """
+    if is_still_queued(existing, row) and not queue_transitions.hold(
+        existing.message_id, row.attempt
+    ):
+        left = messages.get(existing.message_id)
+        if left is None:
+            raise Problem("in_progress", "this message is being queued right now", retry_after=1)
+        existing = left
+    if not is_still_queued(existing, row):
+        return replay(existing, row.fingerprint)
+    queues.send_many(queue_url, [queue_transitions.queue_body(row)])
+    return Sent(202, serializers.message(existing, timestamps.now()), replayed=True)
+
+
+def _refusal(draft: Draft, rules: Rules) -> Problem | None:
+    """Why the message could not be sent if it is new."""
+    try:
+        check_new(draft, rules)
+    except Problem as problem:
+        return problem
+    return None

@@ -1,0 +1,94 @@
+"""Message ids and fingerprints: the message ledger is the idempotency store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skycore import serializers, timestamps
+from skycore.client.errors import FieldError
+from skycore.problems import Problem, invalid
+from skycore.table import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skycore.table.messages import MessageRow
+
+
+KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def valid_key(key: str) -> bool:
+    """Whether `key` is 1 to 255 printable ASCII characters."""
+    return KEY.fullmatch(key) is not None
+
+
+def message_id(caller: str, key: str | None) -> str:
+    """32 hex digits: of the caller's ARN and its Idempotency-Key, or random without a key."""
+    if key is None:
+        return secrets.token_hex(16)
+    return hashlib.sha256(f"{caller}\n{key}".encode()).hexdigest()[:32]
+
+
+def fingerprint(request: Mapping[str, Any]) -> str:
+    """A digest of a request's body that does not depend on the order or spacing of its JSON."""
+    text = json.dumps(request, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to a send: a message as it stands, new or given again."""
+
+    status: int
+    body: dict[str, Any]
+    replayed: bool = False
+
+
+def check_key(key: str | None) -> None:
+    """Raises Problem invalid_request for an Idempotency-Key that cannot be one."""
+    if key is not None and not valid_key(key):
+        raise invalid([FieldError("Idempotency-Key", "1 to 255 printable ASCII characters")])
+
+
+def replay(existing: MessageRow, fingerprint: str) -> Sent:
+    """The answer that was given before under the same key.
+
+    Raises Problem: idempotency_key_reused or in_progress.
+    """
+    if existing.fingerprint != fingerprint:
+        raise Problem(
+            "idempotency_key_reused",
+            "this Idempotency-Key was used with another body; use a new key for a new message",
+            message_id=existing.message_id,
+        )
+    now = timestamps.now()
+    status = serializers.status_of(existing, now)
+    if status == "sending" and not serializers.was_queued(existing):
+        detail = "this message is being sent right now"
+        known = existing.message_id
+        raise Problem("in_progress", detail, retry_after=1, message_id=known)
+    if serializers.was_queued(existing):
+        body = {**serializers.message(existing, now), "status": "queued", "tracking_id": None}
+        body.pop("skycore_code", None)
+        body.pop("detail", None)
+        return Sent(202, body, replayed=True)
+    if existing.answer is not None:
+        kept = messages.unpack(existing.answer)
+        return Sent(kept["status"], kept["body"], replayed=True)
+    if status == "unknown":
+        detail = "the call died on its way; Skycore may have taken the message"
+        unknown = Problem("outcome_unknown", detail, message_id=existing.message_id)
+        return Sent(unknown.status, unknown.body(), replayed=True)
+    return Sent(201, {**serializers.message(existing, now), "status": "accepted"}, replayed=True)
+
+
+def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
+    """Whether `existing` is the same message and waits to be sent."""
+    same = existing.fingerprint == row.fingerprint
+    return same and serializers.status_of(existing, timestamps.now()) == "queued"

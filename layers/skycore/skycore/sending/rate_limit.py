@@ -1,0 +1,151 @@
+"""The account's limits before every call of Skycore, and what its refusals teach."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from skycore import metrics
+from skycore.logs import log
+from skycore.problems import Problem
+from skycore.table.limiter import Limiter
+from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits, Wait, usable
+
+if TYPE_CHECKING:
+    from skycore.table.limit_state import WindowName
+
+TRIES = 3  # of a single call whose slot passed while its process was held up
+PATIENCE_MS = 4_000  # that a copy of dispatch waits for slots; the rest of its time is for calls
+ASK_AGAIN_MS = 200
+TEACHING = frozenset(("E106", "E113", "E120"))
+
+
+@dataclass(slots=True)
+class Slot:
+    """The moment that the limits gave to one call (None: there are no limits)."""
+
+    gate: Gate
+    at_ms: int | None
+    single: bool
+
+    def check(self) -> None:
+        """Raises Problem rate_limited once the moment is too long ago to be kept to."""
+        if self.at_ms is not None and not _kept(self.at_ms):
+            raise rate_limited("second", 1)
+
+    def renew(self) -> None:
+        """Takes a slot of its own for a second call of the same message.
+
+        Raises Problem rate_limited; at once for a message of the queue, which can come again.
+        """
+        if self.at_ms is None:
+            return
+        if not self.single:
+            raise rate_limited("second", 1)
+        self.at_ms = self.gate.enter().at_ms
+
+
+@dataclass(slots=True)
+class Gate:
+    """One process's way through the limits."""
+
+    limits: Limits
+    limiter: Limiter = field(default_factory=Limiter)
+
+    def enter(self) -> Slot:
+        """Takes a call for a single message and waits until its slot, two seconds at most.
+
+        Raises Problem rate_limited, with when to come again, if there is none.
+        """
+        for _ in range(TRIES):
+            result = self._take(1, bulk=False, longest_wait_ms=SINGLE_WAIT_MS)
+            if isinstance(result, Wait):
+                metrics.count("LimiterFull", by=result.window)
+                raise rate_limited(result.window, result.retry_after_s)
+            wait_until(result.slots_ms[0])
+            if _kept(result.slots_ms[0]):
+                return self.slot(result.slots_ms[0], single=True)
+        raise rate_limited("second", 1)
+
+    def slot(self, at_ms: int, *, single: bool) -> Slot:
+        """What a call needs to know of its slot."""
+        return Slot(self, at_ms if self.limits.any else None, single)
+
+    def enter_many(self, count: int) -> tuple[int, ...] | Wait:
+        """Takes up to `count` calls for messages of the queue: their slots, soon to come.
+
+        Waits up to PATIENCE_MS for the first; otherwise when to come again.
+        """
+        until = now_ms() + PATIENCE_MS
+        while True:
+            result = self._take(count, bulk=True, longest_wait_ms=BULK_WAIT_MS)
+            if not isinstance(result, Wait):
+                return result.slots_ms
+            # A slot is given out BULK_WAIT_MS ahead; after that moment, single calls may have it.
+            ask_at = max(result.until_ms - BULK_WAIT_MS, now_ms() + ASK_AGAIN_MS)
+            if ask_at > until:
+                metrics.count("LimiterFull", by=result.window)
+                return result
+            wait_until(ask_at)
+
+    def _take(self, count: int, *, bulk: bool, longest_wait_ms: int) -> Granted | Wait:
+        """The limiter's answer, measured."""
+        began = now_ms()
+        result = self.limiter.take(
+            self.limits, count=count, bulk=bulk, longest_wait_ms=longest_wait_ms
+        )
+        if isinstance(result, Granted) and self.limits.any:
+            for slot in result.slots_ms:
+                metrics.record("LimiterWaitSeconds", max(0, slot - began) / 1000)
+        for name, percent in self.limiter.percent_left(self.limits).items():
+            metrics.record(f"{name.capitalize()}Allowance", percent)
+        return result
+
+    def learn(self, problem: Problem | None) -> Problem | None:
+        """Tells the limiter what Skycore said: everyone pauses, or pauses end.
+
+        Returns the problem with the time that the limiter makes of it. Never raises: the answer
+        to the call must not be lost for it.
+        """
+        try:
+            if problem is None:
+                self.limiter.succeeded()
+                return None
+            code = str(problem.members.get("skycore_code"))
+            if problem.code != "rate_limited" or code not in TEACHING:
+                return problem
+            wait = self.limiter.teach(self.limits, code, problem.retry_after)
+        except Exception as error:  # noqa: BLE001 - see above
+            log.warning("limiter not taught", extra={"error": type(error).__name__})
+            return problem
+        problem.retry_after = wait.retry_after_s
+        problem.members["window"] = wait.window
+        return problem
+
+
+def _kept(slot_ms: int) -> bool:
+    """Whether there is still time to make a slot's call."""
+    now = now_ms()
+    if usable(slot_ms, now):
+        return True
+    log.warning("slot missed", extra={"late_ms": now - slot_ms})  # the process was held up
+    return False
+
+
+def rate_limited(window: WindowName, retry_after: int) -> Problem:
+    """The problem of our own limiter."""
+    detail = f"the account's calls of this {window} are used up; nothing was sent"
+    return Problem("rate_limited", detail, retry_after=retry_after, window=window)
+
+
+def now_ms() -> int:
+    """The time, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def wait_until(slot_ms: int) -> None:
+    """Sleeps until a slot (milliseconds since 1970)."""
+    ahead = slot_ms / 1000 - time.time()
+    if ahead > 0:  # a sleep of nothing gives the processor away all the same
+        time.sleep(ahead)

@@ -1,0 +1,149 @@
+"""Messages as the API shows them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from skycore import timestamps
+from skycore.catalogue.carriers import carrier_name
+from skycore.catalogue.statuses import OWN_STEPS, RANKS
+from skycore.postbacks.event import cloudevent, step_event
+from skycore.table import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from skycore.catalogue.statuses import OwnStep
+    from skycore.postbacks.event import Event
+    from skycore.table.events import StoredEvent
+    from skycore.table.messages import MessageRow, PointerRow
+
+# A row that says sending for longer than the function's timeout (28 s) is of a call that died.
+IN_FLIGHT = timedelta(seconds=30)
+
+
+def status_of(row: MessageRow, now: datetime) -> str:
+    """The row's status: at once unknown where a send died in flight, expired where it is late."""
+    if row.status == "sending" and now - _last_step(row) > IN_FLIGHT:
+        return "unknown"
+    if row.status == "queued" and row.deadline and timestamps.from_text(row.deadline) <= now:
+        return "expired"
+    return row.status
+
+
+def was_queued(row: MessageRow) -> bool:
+    """Whether the message was answered before it was sent."""
+    return bool(row.steps[0].endswith(" queued"))
+
+
+def message(row: MessageRow, now: datetime) -> dict[str, Any]:
+    """What a message is, without its timeline."""
+    view = {
+        "message_id": row.message_id,
+        "status": status_of(row, now),
+        "action": row.action,
+        "tracking_id": row.tracking_id,
+        "to": row.to,
+        "from": row.sender,
+        "client_reference": row.client_reference,
+        "created_at": _moment(row.created_at),
+    }
+    if row.code:
+        view["skycore_code"] = row.code
+    if row.detail:
+        view["detail"] = row.detail
+    if row.parent:
+        view["parent"] = row.parent
+    return view
+
+
+def timeline(row: MessageRow, told: Iterable[Event]) -> list[dict[str, Any]]:
+    """Every step in order: our own, and what the postbacks for this recipient said."""
+    own = [line.split(" ", 1) for line in row.steps]
+    steps = [
+        (moment, RANKS[step], {"time": _moment(moment), "event": f"message_{step}", "status": step})
+        for moment, step in own
+    ]
+    # Skycore's times may be whole seconds: no receipt is shown before its message was accepted.
+    accepted = max((moment for moment, step in own if step == "accepted"), default="")
+    for event in told:
+        # A campaign's recipients may share one tracking id.
+        if not row.to or event.counterpart in {None, row.to}:
+            moment = max(timestamps.to_key(timestamps.from_text(event.time)), accepted)
+            rank = RANKS.get(event.status_step or "", RANKS["accepted"])
+            steps.append((moment, rank, _told(event)))
+    return [step for _, _, step in sorted(steps, key=lambda step: step[:2])]
+
+
+def _told(event: Event) -> dict[str, Any]:
+    data = event.data
+    spid = data.get("spid")
+    return {
+        "time": event.time,
+        "event": event.event,
+        "status": data.get("status"),
+        "code": data.get("code"),
+        "details": data.get("status_details"),
+        "carrier": carrier_name(spid) if spid else None,
+        "handset": data.get("handset"),
+        "received_at": timestamps.to_text(event.received_at),
+        "event_id": event.id,
+    }
+
+
+def _last_step(row: MessageRow) -> datetime:
+    return timestamps.from_text(row.steps[-1].split(" ", 1)[0])
+
+
+def _moment(key: str) -> str:
+    return timestamps.to_text(timestamps.from_text(key))
+
+
+type Owners = Mapping[str, PointerRow]
+
+
+def owners_of(events: Iterable[Event]) -> Owners:
+    """The messages that events belong to, by tracking id, where they are known."""
+    return messages.pointers({event.tracking_id for event in events if event.tracking_id})
+
+
+def owner_of(event: Event, owners: Owners) -> PointerRow | None:
+    """The message that one event belongs to."""
+    return owners.get(event.tracking_id or "")
+
+
+def event_envelope(stored: StoredEvent, owners: Owners, source: str) -> dict[str, Any]:
+    """The CloudEvent of a stored event; an unparsed one brings its raw body."""
+    owner = owner_of(stored.event, owners)
+    return cloudevent(
+        stored.event,
+        source=source,
+        message_id=owner.message_id if owner else None,
+        client_reference=owner.client_reference if owner else None,
+        raw=stored.raw if stored.event.unparsed else None,
+    )
+
+
+def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]:
+    """The CloudEvent of a message's own step, at the time of its line in the timeline.
+
+    Raises LookupError for a step that the message did not take.
+    """
+    outcome, terminal = OWN_STEPS[step]
+    moments = dict(reversed(line.split(" ", 1)) for line in row.steps)
+    return step_event(
+        step,
+        source=source,
+        message_id=row.message_id,
+        tracking_id=row.tracking_id,
+        to=row.to,
+        sender=row.sender,
+        client_reference=row.client_reference,
+        code=row.code,
+        time=timestamps.from_text(moments[step]),
+        outcome=outcome,
+        terminal=terminal,
+        status_details=row.detail,
+    )

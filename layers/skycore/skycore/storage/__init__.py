@@ -1,1 +1,0 @@
-"""The table: its rows and queries, by subject. The only user of PynamoDB."""

@@ -1,0 +1,1 @@
+"""The table: models, keys, batches and queries by subject. The only user of PynamoDB."""

@@ -1,0 +1,146 @@
+"""Reading and putting many rows in few calls, with what DynamoDB did not process tried again."""
+
+from __future__ import annotations
+
+import random
+import time
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from pynamodb.exceptions import VerboseClientError
+
+from skycore.chunks import parts
+from skycore.table.models import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pynamodb.connection import Connection
+
+READ_KEYS = 100  # in a call, the most that DynamoDB takes
+WRITE_ROWS = 25  # in a call, the most that DynamoDB takes; of 400 KB each, within its 16 MB
+ROUNDS = 5  # tries of a call's unprocessed part, about two seconds in all
+
+type Key = tuple[str, str]
+type Item = dict[str, dict[str, Any]]
+
+
+def read_all(keys: Iterable[Key], attributes: Sequence[str] = ()) -> dict[Key, Item]:
+    """The rows that exist among `keys`, consistently read, with all or only some attributes.
+
+    Raises PynamoDB's errors, and TimeoutError if DynamoDB keeps leaving keys unprocessed.
+    """
+    found: dict[Key, Item] = {}
+    left = list(dict.fromkeys(keys))
+    for start in range(0, len(left), READ_KEYS):
+        part = left[start : start + READ_KEYS]
+        request: dict[str, Any] = {
+            "Keys": [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in part],
+            "ConsistentRead": True,
+        }
+        if attributes:
+            names = ["pk", "sk", *attributes]
+            request["ProjectionExpression"] = ", ".join(f"#{n}" for n in range(len(names)))
+            request["ExpressionAttributeNames"] = {f"#{n}": name for n, name in enumerate(names)}
+        for _ in _rounds():
+            answer = connection().dispatch("BatchGetItem", {"RequestItems": {_table(): request}})
+            for item in answer.get("Responses", {}).get(_table(), []):
+                found[item["pk"]["S"], item["sk"]["S"]] = item
+            unread = answer.get("UnprocessedKeys", {}).get(_table())
+            if not unread:
+                break
+            request = unread
+        else:
+            raise TimeoutError("DynamoDB left keys unprocessed")
+    return found
+
+
+def new_item(blob: bytes, expires: int, **texts: str | None) -> Item:
+    """An item as DynamoDB takes it, without the texts that are None.
+
+    For rows that are written by the hundred: making PynamoDB's models of them costs `store` a
+    seventh of its time.
+    """
+    made: Item = {name: {"S": text} for name, text in texts.items() if text is not None}
+    made["blob"] = {"B": blob}
+    made["expires"] = {"N": str(expires)}
+    return made
+
+
+def put_all(rows: Sequence[Row | Item]) -> set[Key]:
+    """Puts rows without a condition, each key at most once; returns keys that were not put.
+
+    Raises PynamoDB's errors if a call fails as a whole; rows of earlier calls are then put.
+    """
+    failed: set[Key] = set()
+    items = (row.serialize() if isinstance(row, Row) else row for row in rows)
+    for batch in batched(items, WRITE_ROWS, strict=False):
+        failed |= _put(batch)
+    return failed
+
+
+def _put(items: Sequence[Item]) -> set[Key]:
+    requests: list[Any] = [{"PutRequest": {"Item": item}} for item in items]
+    try:
+        for _ in _rounds():
+            answer = connection().dispatch("BatchWriteItem", {"RequestItems": {_table(): requests}})
+            requests = answer.get("UnprocessedItems", {}).get(_table(), [])
+            if not requests:
+                break
+    except VerboseClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        if len(items) > 1:  # one item that DynamoDB refuses must not keep the others out
+            middle = len(items) // 2
+            return _put(items[:middle]) | _put(items[middle:])
+    left = [request["PutRequest"]["Item"] for request in requests]
+    return {(item["pk"]["S"], item["sk"]["S"]) for item in left}
+
+
+def cut_by_bytes[T: Row | Item](
+    items: Iterable[T], most_items: int, most_bytes: int
+) -> Iterator[list[T]]:
+    """Parts, in order, of at most so many rows or items and bytes; what is larger goes alone."""
+
+    def size(item: T) -> int:
+        return _bytes_of(item.serialize() if isinstance(item, Row) else item)
+
+    return parts(items, size, most=most_items, most_bytes=most_bytes)
+
+
+def _bytes_of(item: Item) -> int:
+    """Bytes of an item, names and types included: no less than they count."""
+    size = 0
+    for name, typed in item.items():
+        for kind, value in typed.items():
+            size += len(name.encode()) + len(kind) + _length(value)
+    return size
+
+
+def _length(value: Any) -> int:
+    """Bytes of a value of an item."""
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(name.encode()) + _length(held) for name, held in value.items())
+    if isinstance(value, list | set | tuple):
+        return 3 + sum(1 + _length(held) for held in value)
+    return 1
+
+
+def _rounds() -> Iterable[int]:
+    for number in range(ROUNDS):
+        if number:
+            time.sleep(random.uniform(0, 0.1 * 2**number))  # noqa: S311 - jitter, not a secret
+        yield number
+
+
+def connection() -> Connection:
+    connection: Connection = Row._get_connection().connection  # noqa: SLF001 - its one client
+    return connection
+
+
+def _table() -> str:
+    return Row.Meta.table_name

@@ -1,0 +1,104 @@
+"""The table's base model: what every kind of row has."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.models import Model
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pynamodb.exceptions import PynamoDBException
+
+
+class _Meta:
+    # PynamoDB's own defaults (15 and 30 s) are wrong behind an API.
+    table_name: ClassVar[str] = os.environ.get("TABLE_NAME", "")
+    region: ClassVar[str | None] = os.environ.get("AWS_REGION")
+    connect_timeout_seconds: ClassVar[float] = 1
+    read_timeout_seconds: ClassVar[float] = 3
+    max_retry_attempts: ClassVar[int] = 3
+    max_pool_connections: ClassVar[int] = 10
+
+
+class ByNumber(GlobalSecondaryIndex[Any]):
+    """Rows of one counterpart number in one month."""
+
+    class Meta:
+        index_name = "by_number"
+        projection = KeysOnlyProjection()
+
+    number = UnicodeAttribute(hash_key=True)
+    at = UnicodeAttribute(range_key=True)
+
+
+class ByDay(GlobalSecondaryIndex[Any]):
+    """Rows of one shard of one day."""
+
+    class Meta:
+        index_name = "by_day"
+        projection = KeysOnlyProjection()
+
+    day = UnicodeAttribute(hash_key=True)
+    at = UnicodeAttribute(range_key=True)
+
+
+class ByState(GlobalSecondaryIndex[Any]):
+    """Rows that are in a state now; a row leaves when the state ends."""
+
+    class Meta:
+        index_name = "by_state"
+        projection = KeysOnlyProjection()
+
+    state = UnicodeAttribute(hash_key=True)
+    at = UnicodeAttribute(range_key=True)
+
+
+class Row(Model):
+    """Any row: its key, its kind, its index keys and when it may be deleted (epoch seconds)."""
+
+    class Meta(_Meta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    kind = UnicodeAttribute(null=True)
+    number = UnicodeAttribute(null=True)
+    day = UnicodeAttribute(null=True)
+    state = UnicodeAttribute(null=True)
+    at = UnicodeAttribute(null=True)
+    expires = NumberAttribute(null=True)
+
+    by_number = ByNumber()
+    by_day = ByDay()
+    by_state = ByState()
+
+
+def use(table: str, region: str | None) -> None:
+    """Chooses the table where the environment does not, before its first use (operator's tool)."""
+    Row.Meta.table_name, Row.Meta.region = table, region
+
+
+def expiry(moment: datetime, days: int) -> int:
+    """When a row of `moment` is past its `days`, in epoch seconds, for the table's time to live."""
+    return int((moment + timedelta(days=days)).timestamp())
+
+
+def condition_failed(error: PynamoDBException) -> bool:
+    """Whether DynamoDB refused a write because its condition does not hold."""
+    return code_of(error) == "ConditionalCheckFailedException"
+
+
+def code_of(error: PynamoDBException) -> str | None:
+    """DynamoDB's code for an error; None where it gave no answer.
+
+    PynamoDB's own `cause_response_code` fails for a timeout, whose `response` is None.
+    """
+    response: Any = getattr(error.cause, "response", None)
+    code: str | None = (response or {}).get("Error", {}).get("Code")
+    return code

@@ -1,0 +1,53 @@
+"""Times as the contract writes them: UTC, RFC 3339, `Z`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_text(moment: datetime) -> str:
+    """RFC 3339 with `Z`; exactly six digits of fraction where it is not zero.
+
+    A time without a zone is taken as UTC.
+    """
+    if moment.tzinfo is not None and moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.replace(tzinfo=None).isoformat()}Z"
+
+
+def to_key(moment: datetime) -> str:
+    """As `to_text`, always with six digits, so that text order is time order."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def from_text(text: str) -> datetime:
+    """The moment of what `to_text` or `to_key` wrote. Raises ValueError for anything else."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return moment.astimezone(UTC)
+
+
+def from_epoch_ms(milliseconds: int) -> datetime:
+    """The moment of a count of milliseconds since 1970, as AWS events have it."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def utc_timestamp(text: str) -> str | None:
+    """A postback's time as UTC, None for one without an offset or that is no date and time.
+
+    Skycore writes `2019-03-08T14:22:05-05:00`, with `-05`, with a blank for the `T`, with
+    fractions of one to six digits, and with `Z`.
+    """
+    if len(text) < 16 or text[4] != "-":  # dates alone, week dates
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+        return to_text(time) if time.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

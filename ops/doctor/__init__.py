@@ -1,0 +1,1 @@
+"""`doctor`: check on the deployed stack what no local run can show."""

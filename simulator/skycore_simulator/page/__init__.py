@@ -1,0 +1,1 @@
+"""The page at the simulator's address: phones, traffic and faults."""

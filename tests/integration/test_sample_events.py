@@ -1,0 +1,134 @@
+"""The sample Lambda events go through the real handlers, against the deployed stack's resources."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.released import INTERFACE, environment, released_apps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = sorted(
+    path for path in (ROOT / "events").glob("*/*.json") if path.parent.name != "schema"
+)
+LAYER = ROOT / "layers" / "skycore"
+RELEASED = json.loads(INTERFACE.read_text())
+TODAY = environment()
+RUN = "import app, json, sys; print(json.dumps(app.handler(json.load(sys.stdin), None)))"
+NO_FAILURES = {"batchItemFailures": []}
+
+
+def verb_of(sample: str) -> str:
+    return sample.partition("/")[0]
+
+
+def handled(
+    stack,
+    sample: str,
+    *,
+    function: Path | None = None,
+    layer: Path = LAYER,
+    variables: list[str] | None = None,
+) -> dict:
+    """Return what a function's handler answers to `verb/sample`, in a process of its own.
+
+    `function` is the folder of app.py, `layer` the folder of the package, and `variables` names
+    what the template's environment has; without them all is as it is today.
+    """
+    verb = verb_of(sample)
+    name = stack.resource(f"{verb.title()}Function")
+    configuration = stack.admin("lambda").get_function_configuration(FunctionName=name)
+    deployed = configuration["Environment"]["Variables"]
+    token = stack.description["postback_url"].rsplit("/", 1)[1]
+    event = (ROOT / "events" / f"{sample}.json").read_text().replace('"TOKEN"', f'"{token}"')
+    environment = {
+        "PATH": os.environ["PATH"],
+        **{name: deployed[name] for name in variables or deployed},
+        "AWS_ENDPOINT_URL": stack.description["endpoint_url"],
+        "AWS_REGION": stack.description["region"],
+        "AWS_DEFAULT_REGION": stack.description["region"],
+        "AWS_ACCESS_KEY_ID": stack.description["admin_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": stack.description["admin_secret_access_key"],
+        "PYTHONPATH": f"{function or ROOT / 'functions' / verb}:{layer}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        input=event,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+EXPECTED = {
+    "ack/postback_xml": 200,
+    "ack/postback_form": 200,
+    "ack/postback_binary": 200,
+    "store/postbacks": NO_FAILURES,
+    "publish/event_inserted": NO_FAILURES,
+    "publish/message_accepted": NO_FAILURES,
+    "publish/retry": NO_FAILURES,
+    "send/sms": 201,
+    "send/sms_async": 202,
+    "send/mms": 201,
+    "send/action": 200,
+    "enqueue/batch": 202,
+    "dispatch/queued_message": NO_FAILURES,
+    "messages/get_message": 404,
+    "messages/list_by_number": 200,
+    "messages/cancel": 404,
+    "messages/unparsed": 200,
+    "messages/get_event": 404,
+    "sweep/every_minute": {"unknown": 0, "expired": 0, "queued_again": 0},
+}
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def test_every_function_has_a_sample():
+    assert sorted(name_of(path) for path in SAMPLES) == sorted(EXPECTED)
+    verbs = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    assert {path.parent.name for path in SAMPLES} == verbs
+
+
+def expect(answer: dict, sample: str) -> None:
+    expected = EXPECTED[sample]
+    if isinstance(expected, int):
+        assert answer["statusCode"] == expected, answer
+    else:
+        assert answer == expected
+
+
+@pytest.mark.parametrize("sample", EXPECTED)
+def test_the_handler_takes_it(stack, sample):
+    expect(handled(stack, sample), sample)
+
+
+def halves() -> Iterator[tuple[str, list[str]]]:
+    """Yield the samples of the last release with the environments of an update: before, after."""
+    for sample in RELEASED["samples"]:
+        before, after = (names[verb_of(sample)] for names in (RELEASED["environment"], TODAY))
+        yield sample, before
+        if after != before:
+            yield sample, after
+
+
+@pytest.mark.parametrize(("sample", "variables"), list(halves()))
+def test_the_released_app_runs_on_todays_layer(stack, tmp_path, sample, variables):
+    (tmp_path / "app.py").write_text(released_apps()[verb_of(sample)])
+    expect(handled(stack, sample, function=tmp_path, variables=variables), sample)

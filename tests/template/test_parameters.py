@@ -1,0 +1,212 @@
+"""Parameters that AWS would refuse in the middle of a deployment are refused before it begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.template.conftest import Template
+from tests.template.parameters import cut_by_sam, refusals
+
+BODY = Template().body
+LISTS = {
+    "AllowedCountryCodes": "1,44",
+    "PostbackAllowedCidrs": "203.0.113.0/24,198.51.100.0/24",
+    "SubscriberAccountIds": "111111111111,222222222222",
+    "VpcSubnetIds": "subnet-0123456789abcdef0,subnet-0123abcd",
+    "VpcSecurityGroupIds": "sg-0123456789abcdef0,sg-0123abcd",
+}
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0123456789ab"
+DOMAIN = {"DomainName": "sms.example.com", "CertificateArn": CERTIFICATE}
+VPC = {name: LISTS[name] for name in ("VpcSubnetIds", "VpcSecurityGroupIds")}
+GOOD = {
+    "defaults": {},
+    "every list": LISTS,
+    "a domain": DOMAIN,
+    "a domain alone": {**DOMAIN, "DisableDefaultEndpoint": "on"},
+    "a domain of one letter": {**DOMAIN, "DomainName": "a.b.example"},
+    "a VPC": VPC,
+    "one subnet and one group": {
+        "VpcSubnetIds": "subnet-0123abcd",
+        "VpcSecurityGroupIds": "sg-0123abcd",
+    },
+    "one country": {"AllowedCountryCodes": "1"},
+    "a list with spaces, as CloudFormation trims it": {"AllowedCountryCodes": "1, 44"},
+    "an address": {"PostbackAllowedCidrs": "203.0.113.7/32"},
+    "every address": {"PostbackAllowedCidrs": "0.0.0.0/0"},
+    "IPv6": {
+        "PostbackAllowedCidrs": "2001:db8::/32,::/0,2001:db8:0:0:0:0:0:1/128,::1/128,fe80::1:2/64"
+    },
+    "an alarm topic": {"AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms"},
+    "a topic in China": {"AlarmTopicArn": "arn:aws-cn:sns:cn-north-1:123456789012:alarms"},
+    "a web ACL": {
+        "WebAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/acl/0a1b2c3d-0000"
+    },
+    "reserved": {"SendReservedConcurrency": "30", "AckReservedConcurrency": "50"},
+    "the oldest that a queue keeps": {"SendQueueAgeSeconds": "1209600"},
+    "no silence alarm": {"SilenceHours": "0"},
+}
+# Parameters, and what refuses them.
+BAD = {
+    "a domain without a certificate": (
+        {"DomainName": "sms.example.com"},
+        "DomainNeedsCertificate",
+    ),
+    "a certificate without a domain": ({"CertificateArn": CERTIFICATE}, "CertificateNeedsDomain"),
+    "no endpoint at all": ({"DisableDefaultEndpoint": "on"}, "DisabledEndpointNeedsDomain"),
+    "subnets without groups": (
+        {"VpcSubnetIds": LISTS["VpcSubnetIds"]},
+        "SubnetsNeedSecurityGroups",
+    ),
+    "groups without subnets": (
+        {"VpcSecurityGroupIds": LISTS["VpcSecurityGroupIds"]},
+        "SecurityGroupsNeedSubnets",
+    ),
+    "a subnet that is none": ({**VPC, "VpcSubnetIds": "subnet-xyz"}, "VpcSubnetIds"),
+    "a subnet with half an id": ({**VPC, "VpcSubnetIds": "subnet-0123"}, "VpcSubnetIds"),
+    "a group that is none": ({**VPC, "VpcSecurityGroupIds": "default"}, "VpcSecurityGroupIds"),
+    **{
+        f"the domain {name[:30]!r}": ({**DOMAIN, "DomainName": name}, "DomainName")
+        for name in (
+            "-sms.example.com",
+            "sms-.example.com",
+            "sms..example.com",
+            "sms.example.com.",
+            "SMS.example.com",
+            "sms_1.example.com",
+            "*.example.com",
+            "localhost",
+            "192.0.2.1",
+            "https://sms.example.com",
+            f"{'a' * 64}.example.com",
+            f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 20}.com",
+        )
+    },
+    **{
+        f"the certificate {arn}": ({**DOMAIN, "CertificateArn": arn}, "CertificateArn")
+        for arn in (
+            "arn:aws:acm:eu-west-1:123456789012:certificate/",
+            "arn:aws:acm:eu-west-1:12345:certificate/1",
+            "arn:aws:iam::123456789012:server-certificate/name",
+        )
+    },
+    **{
+        f"the address {cidr}": ({"PostbackAllowedCidrs": cidr}, "PostbackAllowedCidrs")
+        for cidr in (
+            "999.1.1.1/24",
+            "256.0.0.0/8",
+            "10.0.0.0/33",
+            "10.0.0.0/033",
+            "10.0.0.01/32",
+            "10.0.0.0",
+            "10.0.0/24",
+            "10.0.0.0.0/24",
+            "2001:db8::/129",
+            "2001:db8::1::/64",
+            "2001:db8/32",
+            "1:2:3:4:5:6:7/64",
+            "1:2:3:4:5:6:7:8:9/64",
+            "1:2:3:4:5:6:7::8:9/64",
+            "12345::/16",
+            "::::/64",
+            ":/64",
+            "2001:db8:::/32",
+            "g::/16",
+            "2001:db8::",
+            "203.0.113.0/24,999.1.1.1/24",
+        )
+    },
+    **{
+        f"the alarm topic {arn}": ({"AlarmTopicArn": arn}, "AlarmTopicArn")
+        for arn in (
+            "arn:aws:sns:eu-west-1:123456789012:alarms.fifo",
+            "arn:aws:sns:eu-west-1:123456789012:",
+            "arn:aws:sns:eu-west-1:123:alarms",
+            "arn:aws:sns:eu-west-1:123456789012:alarms:0a1b2c3d-0000",
+            "arn:aws:sqs:eu-west-1:123456789012:alarms",
+            "alarms",
+        )
+    },
+    **{
+        f"the web ACL {arn}": ({"WebAclArn": arn}, "WebAclArn")
+        for arn in (
+            "arn:aws:wafv2:us-east-1:123456789012:global/webacl/name/1",
+            "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/name",
+            "arn:aws:wafv2:eu-west-1:123456789012:regional/rulegroup/name/1",
+            "arn:aws:waf-regional:eu-west-1:123456789012:webacl/1",
+        )
+    },
+    **{
+        f"{name}={value}": ({name: value}, name)
+        for name, value in {
+            "AllowedCountryCodes": "+1",
+            "SubscriberAccountIds": "1111",
+            "SendReservedConcurrency": "-1",
+            "AckReservedConcurrency": "-1",
+            "StoreMaximumConcurrency": "1",
+            "DispatchMaximumConcurrency": "1001",
+            "LogRetentionDays": "31",
+            "SilenceHours": "169",  # CloudWatch takes seven days at most
+            "EventRetentionDays": "1",
+            "PostbackQueueAgeSeconds": "1209601",  # SQS keeps nothing for longer
+            "SendQueueAgeSeconds": "1209601",
+            "PublishRetryQueueAgeSeconds": "1209601",
+            "EventQueueAgeSeconds": "1209601",
+            "StreamAgeMilliseconds": "86400001",  # nor a stream
+            "DayAllowancePercent": "101",
+            "CreateKmsKey": "yes",
+            "SkycoreUrl": "http://secure.skycore.com/",
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("chosen", GOOD.values(), ids=GOOD)
+def test_parameters_that_aws_takes_are_taken(chosen):
+    assert refusals(BODY, chosen) == []
+
+
+@pytest.mark.parametrize(("chosen", "by"), BAD.values(), ids=BAD)
+def test_parameters_that_aws_refuses_are_refused_before_anything_is_made(chosen, by):
+    assert refusals(BODY, chosen) == [by]
+
+
+def test_every_list_is_in_the_table():
+    lists = {n for n, e in BODY["Parameters"].items() if e["Type"] == "CommaDelimitedList"}
+    assert lists == set(LISTS)
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("separator", [", ", ",,", " , "])
+def test_a_list_that_sam_cuts_at_a_space_is_refused(name, separator):
+    first, second = LISTS[name].split(",", 1)
+    other = VPC if name in VPC else {}
+    whole = cut_by_sam(f"{first}{separator}{second}")
+    if "," in whole:  # else the second item is gone without a trace
+        assert refusals(BODY, {**other, name: whole}) == [f"{name}HasNoEmptyItem"]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_lists_description_says_how_to_separate(name):
+    described = BODY["Parameters"][name]["Description"]
+    assert "commas and no spaces, or quote the list" in described
+    rule = BODY["Rules"][f"{name}HasNoEmptyItem"]["Assertions"][0]["AssertDescription"]
+    assert "no space after a comma, or quote the list" in rule
+
+
+def test_a_rule_says_which_parameter_to_change():
+    for name, rule in BODY["Rules"].items():
+        for row in rule["Assertions"]:
+            assert any(one in row["AssertDescription"] for one in BODY["Parameters"]), name
+
+
+def test_rules_use_the_functions_that_rules_know():
+    """Fn::Join and Fn::If fail there: "Rule functions", CloudFormation Template Reference."""
+    known = {"Ref", "Fn::And", "Fn::Contains", "Fn::EachMemberEquals", "Fn::Equals", "Fn::Not"}
+
+    def functions(node: object) -> set[str]:
+        if isinstance(node, dict):
+            own = {key for key in node if key == "Ref" or key.startswith("Fn::")}
+            return own.union(*map(functions, node.values()))
+        return set().union(*map(functions, node)) if isinstance(node, list) else set()
+
+    assert functions(BODY["Rules"]) <= known

@@ -1,0 +1,416 @@
+"""What a reply is taken for."""
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skycore.catalogue.actions import Action, all_actions, find_action
+from skycore.client.errors import OutcomeUnknown, Refused
+from skycore.client.reply import Reply, read_reply
+
+OK = "<STATUS>Success</STATUS>"
+
+
+def action_named(name: str) -> Action:
+    action = find_action(name)
+    assert action is not None
+    return action
+
+
+def read(name: str, inner: str, status: int = 200) -> Reply:
+    return read_reply(action_named(name), status, f"<RESPONSE>{inner}</RESPONSE>".encode())
+
+
+DONE: list[tuple[str, str, str, dict[str, Any]]] = [
+    (
+        "SMS",
+        "sendSMS",
+        f"{OK}<TRACKINGID>U01TXzkwNDE3MzM=</TRACKINGID><TO>17743199144</TO>",
+        {"tracking_id": "U01TXzkwNDE3MzM=", "to": "17743199144"},
+    ),
+    (
+        "any case, blanks, hyphens",
+        "sendMMS",
+        "<status> SUCCESS </status><tracking-id> T1 </tracking-id><mms-id>7</mms-id>",
+        {"status": "SUCCESS", "tracking_id": "T1", "mms_id": "7"},
+    ),
+    (
+        "undocumented elements",
+        "sendSMS",
+        f"{OK}<TRACKINGID>T1</TRACKINGID><Price-Code>a</Price-Code><X><Y>1</Y></X><Z/><Z>2</Z>",
+        {"tracking_id": "T1", "price_code": "a", "x": {"y": "1"}, "z": ["", "2"]},
+    ),
+    (
+        "campaign",
+        "sendSavedMMSCampaign",
+        f"{OK}<SCHEDULEDID>9</SCHEDULEDID>",
+        {"scheduled_id": "9"},
+    ),
+    ("ids", "getMmsIds", f"{OK}<MMSIDS>1, 2,3,</MMSIDS>", {"mms_ids": ["1", "2", "3"]}),
+    ("no ids", "getEmailIds", f"{OK}<EMAILIDS/>", {"email_ids": []}),
+    (
+        "ids one by one",
+        "getPassTemplateIds",
+        f"{OK}<PASSTEMPLATEIDS><ID>1</ID><ID>2</ID></PASSTEMPLATEIDS>",
+        {"pass_template_ids": ["1", "2"]},
+    ),
+    (
+        "campaigns",
+        "getMmsCampaigns",
+        (
+            f"{OK}<MMSCAMPAIGNS><CAMPAIGN><ID>1</ID><NAME>a &amp; b</NAME></CAMPAIGN>"
+            "<CAMPAIGN><ID>2</ID><NAME/></CAMPAIGN></MMSCAMPAIGNS>"
+        ),
+        {"campaigns": [{"id": "1", "name": "a & b"}, {"id": "2", "name": ""}]},
+    ),
+    ("no campaigns", "getEmailCampaigns", f"{OK}<EMAILCAMPAIGNS/>", {"campaigns": []}),
+    (
+        "templates",
+        "getMMSTemplates",
+        (
+            f"{OK}<PAGE_NUMBER>1</PAGE_NUMBER><TOTAL_RESULTS>many</TOTAL_RESULTS>"
+            "<ITEMS_PER_PAGE> 100 </ITEMS_PER_PAGE>"
+            "<MMS_TEMPLATE><mms-id>7</mms-id><mms-name>n</mms-name></MMS_TEMPLATE>"
+            "<MMS_TEMPLATE><mms-id>8</mms-id></MMS_TEMPLATE>"
+        ),
+        {
+            "page_number": 1,
+            "items_per_page": 100,
+            "total_results": "many",
+            "mms_templates": [{"mms_id": "7", "mms_name": "n"}, {"mms_id": "8"}],
+        },
+    ),
+    (
+        "one template in a wrapper",
+        "getMMSTemplates",
+        f"{OK}<MMS_TEMPLATES><MMS_TEMPLATE><MMSID>7</MMSID></MMS_TEMPLATE></MMS_TEMPLATES>",
+        {"mms_templates": [{"mms_id": "7"}]},
+    ),
+    (
+        "pass template",
+        "getPassTemplate",
+        (
+            f"{OK}<PASSTEMPLATEID>a</PASSTEMPLATEID><PASSTEMPLATE><PASSNAME>n</PASSNAME>"
+            "<HEADERFIELDS>1</HEADERFIELDS><SECLABEL3>l</SECLABEL3></PASSTEMPLATE>"
+        ),
+        {
+            "pass_template_id": "a",
+            "pass_template": {"pass_name": "n", "header_fields": 1, "sec_label3": "l"},
+        },
+    ),
+    (
+        "bare ampersand",
+        "generatePass",
+        f"{OK}<DOWNLOADURL>https://a.example/d?a=1&b=2&amp;c=3&copy;</DOWNLOADURL>",
+        {"download_url": "https://a.example/d?a=1&b=2&c=3&copy;"},
+    ),
+    (
+        "raw HTML",
+        "getPassEmailTemplate",
+        (
+            f"{OK}<WARNINGCODE>E915</WARNINGCODE><EMAILHTML><!DOCTYPE html><html><br><p>a & b"
+            " &nbsp;<STATUS>Failure</STATUS></html></EMAILHTML>"
+        ),
+        {
+            "warning_code": "E915",
+            "email_html": "<!DOCTYPE html><html><br><p>a & b &nbsp;<STATUS>Failure</STATUS></html>",
+        },
+    ),
+    (
+        "HTML that happens to be XML",
+        "getPassEmailTemplate",
+        f"{OK}<EMAILHTML><p class='a'>1 &lt; 2<br/></p></EMAILHTML>",
+        {"email_html": "<p class='a'>1 &lt; 2<br/></p>"},
+    ),
+    (
+        "escaped HTML",
+        "getPassEmailTemplate",
+        f"{OK}<EMAILHTML>&lt;p&gt;a &amp;amp; b&lt;/p&gt;</EMAILHTML><PASSLINK>a?b&c</PASSLINK>",
+        {"email_html": "<p>a &amp; b</p>", "pass_link": "a?b&c"},
+    ),
+    (
+        "HTML in CDATA",
+        "getPassEmailTemplate",
+        f"{OK}<EMAILHTML><![CDATA[<p>a & b<br>]]></EMAILHTML>",
+        {"email_html": "<p>a & b<br>"},
+    ),
+    (
+        "partial failure",
+        "sendMessageBySubscriberRef",
+        (
+            "<SUBSCRIBERREF>s</SUBSCRIBERREF><SUBSCRIBER><STATUS>Success</STATUS>"
+            "<TRACKINGID>T1</TRACKINGID><TO>1</TO></SUBSCRIBER><SUBSCRIBER><STATUS>Failure</STATUS>"
+            "<TO>2</TO><ERRORCODE>E114</ERRORCODE><ERRORINFO>no</ERRORINFO></SUBSCRIBER>"
+        ),
+        {
+            "subscriber_ref": "s",
+            "subscribers": [
+                {"status": "Success", "tracking_id": "T1", "to": "1"},
+                {"status": "Failure", "to": "2", "error_code": "E114", "error_info": "no"},
+            ],
+        },
+    ),
+    (
+        "several numbers in the form of 2013",
+        "sendSavedMMS",
+        (
+            f"{OK}<SENDING><TO>1</TO><TRACKINGID>T1</TRACKINGID></SENDING>"
+            "<SENDING><TO>2</TO><ERRORCODE>E110</ERRORCODE></SENDING>"
+        ),
+        {
+            "sendings": [
+                {"to": "1", "tracking_id": "T1"},
+                {"to": "2", "error_code": "E110"},
+            ]
+        },
+    ),
+    (
+        "one number in the form of 2013",
+        "sendSavedMMS",
+        f"{OK}<SENDING><TO>1</TO><TRACKINGID>T1</TRACKINGID></SENDING>",
+        {"to": "1", "tracking_id": "T1"},
+    ),
+    (
+        "report without a status",
+        "getSendingStatus",
+        "<URL>https://a.example/r.xml</URL>",
+        {"url": "https://a.example/r.xml"},
+    ),
+    (
+        "new user",
+        "createUser",
+        f"{OK}<USERNAME>u</USERNAME><PASSWORD>5d41</PASSWORD><API_KEY>k</API_KEY>",
+        {"username": "u", "password": "5d41", "api_key": "k"},
+    ),
+    ("an empty error code is none", "deleteMMSID", f"{OK}<ERRORCODE/>", {"error_code": ""}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "inner", "fields"), [row[1:] for row in DONE], ids=[row[0] for row in DONE]
+)
+def test_done(name: str, inner: str, fields: dict[str, Any]) -> None:
+    reply = read(name, inner)
+    status = {"status": "Success"} if inner.startswith(OK) else {}
+    assert reply.fields == {**status, **fields}
+    assert repr(reply) == f"Reply(action='{name}')"
+
+
+FAILURES = [
+    ("failure", "<STATUS>Failure</STATUS><ERRORCODE>E110</ERRORCODE>", "E110"),
+    ("any case", "<Status>FAILURE</Status><ErrorCode> e110 </ErrorCode>", "E110"),
+    ("no status", "<ERRORCODE>E503</ERRORCODE>", "E503"),
+    ("unknown code", "<STATUS>Failure</STATUS><ERRORCODE>E000</ERRORCODE>", "E000"),
+    ("odd code", "<STATUS>Failure</STATUS><ERRORCODE>104</ERRORCODE>", "104"),
+    (
+        "a tracking id in a failure",
+        "<STATUS>Failure</STATUS><TRACKINGID>T</TRACKINGID><ERRORCODE>E110</ERRORCODE>",
+        "E110",
+    ),
+    ("no code", "<STATUS>Failure</STATUS>", ""),
+    ("hyphens", "<status>Failure</status><error-code>E110</error-code>", "E110"),
+    ("2013", "<SENDING><TO>1</TO><ERRORCODE>E110</ERRORCODE></SENDING>", "E110"),
+    (
+        "2013, the request a success and its only recipient an error",
+        f"{OK}<SENDING><TO>1</TO><ERRORCODE>E110</ERRORCODE></SENDING>",
+        "E110",
+    ),
+]
+
+
+@pytest.mark.parametrize("http_status", [200, 400, 403])
+@pytest.mark.parametrize(
+    ("inner", "code"), [row[1:] for row in FAILURES], ids=[row[0] for row in FAILURES]
+)
+def test_refused(inner: str, code: str, http_status: int) -> None:
+    with pytest.raises(Refused) as caught:
+        read("sendSMS", inner, http_status)
+    assert caught.value.code == code
+
+
+def test_refusal_carries_what_it_echoes_but_shows_none_of_it() -> None:
+    inner = (
+        "<STATUS>Failure</STATUS><TO>17743199144</TO><ERRORCODE>E110</ERRORCODE>"
+        "<ERRORINFO>17743199144 is & invalid</ERRORINFO>"
+    )
+    with pytest.raises(Refused) as caught:
+        read("sendSMS", inner)
+    refusal = caught.value
+    assert (refusal.info, refusal.fields) == ("17743199144 is & invalid", {"to": "17743199144"})
+    assert (refusal.problem.status, refusal.problem.code) == (422, "skycore_rejected")
+    assert "7743199144" not in f"{refusal} {refusal!r}"
+
+
+@pytest.mark.parametrize(
+    ("code", "info", "seconds"),
+    [
+        ("E106", "Minimum 3 seconds between calls", 3),
+        ("E106", "wait 0.5 seconds", 1),
+        ("E106", "wait 1.2s", 2),
+        ("E106", "1 sec", 1),
+        ("E106", "10-second spacing", 10),
+        ("E106", "too fast", None),
+        ("E106", "limit 5 calls", None),
+        ("E110", "17 seconds", None),
+        ("E000", "3 seconds", None),
+    ],
+)
+def test_retry_after(code: str, info: str, seconds: int | None) -> None:
+    assert Refused(code, info).retry_after == seconds
+
+
+def test_unspecified_fault_may_be_repeated_only_when_it_read() -> None:
+    for action in all_actions():
+        with pytest.raises(Refused) as caught:
+            read(action.name, "<STATUS>Failure</STATUS><ERRORCODE>E503</ERRORCODE>")
+        assert caught.value.problem.status == 504
+        assert caught.value.problem.retryable == (action.effect == "read")
+
+
+WHOLE = f"<RESPONSE>{OK}<TRACKINGID>T1</TRACKINGID><TO>17743199144</TO></RESPONSE>"
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+    f"<RESPONSE>{OK}<TRACKINGID>&b;</TRACKINGID></RESPONSE>"
+)
+UNKNOWN = {
+    "empty": b"",
+    "blank": b" \n",
+    "only a declaration": b"<?xml version='1.0'?>",
+    "not XML": b"Fatal error",
+    "HTML": b"<html><body>Success</body></html>",
+    "JSON": b'{"status":"Success"}',
+    "another root": b"<POSTBACK><STATUS>Success</STATUS><TRACKINGID>T</TRACKINGID></POSTBACK>",
+    "two roots": WHOLE.encode() * 2,
+    "a warning before": b"<b>Warning</b>" + WHOLE.encode(),
+    "a warning after": WHOLE.encode() + b"<b>Warning</b>",
+    "no status": b"<RESPONSE><TRACKINGID>T1</TRACKINGID></RESPONSE>",
+    "another status": b"<RESPONSE><STATUS>Queued</STATUS><TRACKINGID>T</TRACKINGID></RESPONSE>",
+    "no tracking id": b"<RESPONSE><STATUS>Success</STATUS></RESPONSE>",
+    "empty tracking id": b"<RESPONSE><STATUS>Success</STATUS><TRACKINGID> </TRACKINGID></RESPONSE>",
+    "tracking id and error": b"<RESPONSE><STATUS>Success</STATUS><TRACKINGID>T</TRACKINGID>"
+    b"<ERRORCODE>E106</ERRORCODE></RESPONSE>",
+    "success and error": b"<RESPONSE><STATUS>Success</STATUS><ERRORCODE>E106</ERRORCODE>"
+    b"</RESPONSE>",
+    "scheduled id and error": b"<RESPONSE><SCHEDULEDID>9</SCHEDULEDID><ERRORCODE>E106</ERRORCODE>"
+    b"</RESPONSE>",
+    "subscriber a success, and an error": b"<RESPONSE><ERRORCODE>E106</ERRORCODE><SUBSCRIBER>"
+    b"<STATUS>Success</STATUS></SUBSCRIBER></RESPONSE>",
+    "subscriber sent to, and an error": b"<RESPONSE><ERRORCODE>E106</ERRORCODE><SUBSCRIBER>"
+    b"<TRACKINGID>T</TRACKINGID></SUBSCRIBER></RESPONSE>",
+    "entities": BOMB.encode(),
+    "document type": b"<!DOCTYPE RESPONSE>" + WHOLE.encode(),
+    "unknown encoding": b"<?xml version='1.0' encoding='rot13'?>" + WHOLE.encode(),
+    "NUL": WHOLE.replace("T1", "T\0").encode(),
+    "mismatched tags": WHOLE.replace("</TO>", "</OT>").encode(),
+    "too deep": b"<RESPONSE>" + b"<A>" * 5000 + b"</A>" * 5000 + b"</RESPONSE>",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_outcome_unknown(name: str) -> None:
+    with pytest.raises(OutcomeUnknown):
+        read_reply(action_named("sendSMS"), 200, UNKNOWN[name])
+
+
+@pytest.mark.parametrize("status", [100, 301, 302, 304, 307, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("body", [WHOLE, WHOLE.replace("Success", "Failure"), ""])
+def test_http_errors_leave_the_outcome_unknown(status: int, body: str) -> None:
+    with pytest.raises(OutcomeUnknown, match=f"HTTP {status}"):
+        read_reply(action_named("sendSMS"), status, body.encode())
+
+
+@pytest.mark.parametrize("length", range(len(WHOLE)))
+def test_no_part_of_a_reply_is_a_reply(length: int) -> None:
+    with pytest.raises(OutcomeUnknown):
+        read_reply(action_named("sendSMS"), 200, WHOLE[:length].encode())
+
+
+@pytest.mark.parametrize(
+    ("label", "body"),
+    [
+        ("declaration", b"<?xml version='1.0'?>\n" + WHOLE.encode()),
+        ("blank before the declaration", b"\n <?xml version='1.0'?>" + WHOLE.encode() + b"\r\n"),
+        ("UTF-8 mark", b"\xef\xbb\xbf" + WHOLE.encode()),
+        ("UTF-16", WHOLE.encode("utf-16")),
+        ("Latin-1", b'<?xml version="1.0" encoding="ISO-8859-1"?>' + WHOLE.encode("latin-1")),
+        ("a stray byte", WHOLE.replace("</TO>", "</TO><X>\u00e9</X>").encode("latin-1")),
+        ("a namespace", WHOLE.replace("<RESPONSE>", "<RESPONSE xmlns='urn:x'>").encode()),
+        ("a comment", WHOLE.replace(OK, f"<!-- & -->{OK}").encode()),
+    ],
+)
+def test_whole_replies_in_other_clothes(label: str, body: bytes) -> None:
+    assert read_reply(action_named("sendSMS"), 200, body).fields["tracking_id"] == "T1"
+
+
+@given(st.binary(max_size=200), st.sampled_from(all_actions()))
+def test_no_bytes_crash(body: bytes, action: Action) -> None:
+    for content in (body, b"<RESPONSE>" + body + b"</RESPONSE>"):
+        try:
+            read_reply(action, 200, content)
+        except (OutcomeUnknown, Refused):
+            continue
+
+
+def test_hostile_replies_take_linear_time() -> None:
+    began = time.process_time()
+    pieces = (
+        "<?xml ",
+        "<EMAILHTML>",
+        "</EMAILHTML>",
+        "<EMAILHTML ",
+        "&",
+        "</RESPONSE ",
+        "1 ",
+        "<A>",
+    )
+    for piece in pieces:
+        for head in ("<RESPONSE>", "<RESPONSE><EMAILHTML>", ""):
+            body = head + piece * (2**19 // len(piece)) + "</RESPONSE>"
+            with pytest.raises((OutcomeUnknown, Refused)):
+                read_reply(action_named("sendSMS"), 200, body.encode())
+    assert time.process_time() - began < 10  # quadratic would be minutes
+
+
+def test_success_with_an_error_is_a_refusal_where_nothing_is_sent() -> None:
+    with pytest.raises(Refused):
+        read("deleteMMSID", f"{OK}<ERRORCODE>E110</ERRORCODE>")
+
+
+def test_a_campaign_that_was_scheduled_with_an_error_is_unknown() -> None:
+    with pytest.raises(OutcomeUnknown):
+        read(
+            "sendSavedMMSCampaign",
+            f"{OK}<SCHEDULEDID>9</SCHEDULEDID><ERRORCODE>E106</ERRORCODE>",
+        )
+
+
+RECIPIENTS = [
+    ("success", {"status": "Success", "tracking_id": "T"}, "accepted", None),
+    ("no status", {"tracking_id": "T"}, "accepted", None),
+    ("refused", {"status": "Failure", "error_code": "E114"}, "rejected", "skycore_rejected"),
+    ("refused without a status", {"error_code": "e114"}, "rejected", "skycore_rejected"),
+    ("limited", {"error_code": "E106"}, "rejected", "rate_limited"),
+    ("account", {"error_code": "E713"}, "rejected", "skycore_account"),
+    ("failure without a code", {"status": "failure"}, "rejected", "skycore_rejected"),
+    ("E503", {"status": "Failure", "error_code": "E503"}, "unknown", "outcome_unknown"),
+    ("both", {"tracking_id": "T", "error_code": "E114"}, "unknown", "skycore_rejected"),
+    ("neither", {}, "unknown", None),
+    ("success alone", {"status": "Success", "error_code": ""}, "unknown", None),
+]
+
+
+@pytest.mark.parametrize("group", ["subscribers", "sendings"])
+@pytest.mark.parametrize(
+    ("told", "outcome", "problem"), [row[1:] for row in RECIPIENTS], ids=[r[0] for r in RECIPIENTS]
+)
+def test_recipients(group: str, told: dict[str, Any], outcome: str, problem: str | None) -> None:
+    (one,) = Reply("sendMessageBySubscriberRef", {group: [{"to": "1", **told}]}).recipients
+    known = {} if problem is None else {"problem": problem}
+    assert one == {"to": "1", **told, "outcome": outcome, **known}
+
+
+def test_a_single_recipient_is_no_group() -> None:
+    assert Reply("sendSMS", {"tracking_id": "T1"}).recipients == []

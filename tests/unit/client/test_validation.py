@@ -1,0 +1,502 @@
+"""Every bad field is named, and good ones come out as they are sent."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from skycore.catalogue.actions import Action, all_actions, find_action
+from skycore.client.errors import InvalidRequest
+from skycore.client.validation import prepare
+from tests.unit.client.samples import requests_of
+
+SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
+SLIDE = {"text": "Hello"}
+MMS = {"to": "+17743199144", "from": "60856", "name": "n", "subject": "s", "slides": [SLIDE]}
+SAVED = {"mms_id": "1", "to": "+17743199144", "from": "60856"}
+URL = "https://media.example/a"
+ABSENT = object()
+
+
+def action_named(name: str) -> Action:
+    action = find_action(name)
+    assert action is not None
+    return action
+
+
+def faults(name: str, fields: dict[str, Any], **changes: Any) -> dict[str, str]:
+    changed = {key: value for key, value in {**fields, **changes}.items() if value is not ABSENT}
+    try:
+        prepare(action_named(name), changed)
+    except InvalidRequest as error:
+        return {fault.field: fault.detail for fault in error.errors}
+    return {}
+
+
+BAD_FIELDS: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, str]]] = [
+    # (label, action, good fields, changes, expected: field -> part of its detail)
+    ("missing to", "sendSMS", SMS, {"to": ABSENT}, {"to": "missing"}),
+    (
+        "all missing",
+        "sendSMS",
+        {},
+        {},
+        {"to": "missing", "from": "missing", "text": "missing"},
+    ),
+    ("null", "sendSMS", SMS, {"text": None}, {"text": "must be text"}),
+    ("number for text", "sendSMS", SMS, {"to": 17743199144}, {"to": "must be text"}),
+    ("list for text", "sendSMS", SMS, {"text": ["a"]}, {"text": "must be text"}),
+    ("object for text", "sendSMS", SMS, {"from": {}}, {"from": "must be text"}),
+    ("blank text", "sendSMS", SMS, {"text": " \n"}, {"text": "blank"}),
+    ("empty to", "sendSMS", SMS, {"to": ""}, {"to": "blank"}),
+    ("unknown field", "sendSMS", SMS, {"txt": "a"}, {"txt": "not a field of sendSMS"}),
+    ("upper-case field", "sendSMS", SMS, {"TEXT": "a"}, {"TEXT": "not a field"}),
+    ("API key in the body", "sendSMS", SMS, {"api_key": "a"}, {"api_key": "not a field"}),
+    ("shortcode as to", "sendSMS", SMS, {"to": "60856"}, {"to": "not a possible number"}),
+    ("name as to", "sendSMS", SMS, {"to": "ACME"}, {"to": "phone number"}),
+    ("ambiguous to", "sendSMS", SMS, {"to": "2025550123"}, {"to": "+1 2025550123"}),
+    ("long sender", "sendSMS", SMS, {"from": "TWELVELETTER"}, {"from": "11"}),
+    ("digits as mask", "sendSMS", SMS, {"from_mask": "12345"}, {"from_mask": "not be all digits"}),
+    ("control character", "sendSMS", SMS, {"text": "a\x07b"}, {"text": "U+0007, character 2"}),
+    ("NUL", "sendSMS", SMS, {"text": "\x00"}, {"text": "U+0000"}),
+    ("lone high half", "sendSMS", SMS, {"text": "a\ud83d"}, {"text": "surrogate"}),
+    ("lone low half", "sendSMS", SMS, {"text": "\ude00a"}, {"text": "surrogate"}),
+    ("non-character", "sendSMS", SMS, {"text": "\uffff"}, {"text": "U+FFFF"}),
+    ("surrogate in to", "sendSMS", SMS, {"to": "\ud83d"}, {"to": "surrogate"}),
+    ("161 septets", "sendSMS", SMS, {"text": "a" * 161}, {"text": "161 GSM-7 septets"}),
+    ("80 euros and one", "sendSMS", SMS, {"text": "€" * 80 + "a"}, {"text": "161"}),
+    ("71 units", "sendSMS", SMS, {"text": "ç" * 71}, {"text": "71 UCS-2 units"}),
+    ("36 emoji", "sendSMS", SMS, {"text": "\U0001f600" * 36}, {"text": "72 UCS-2 units"}),
+    (
+        "too long for any number of parts",
+        "sendSMS",
+        SMS,
+        {"text": "ç" * 17086, "allow_multipart": True},
+        {"text": "at most 17085"},
+    ),
+    (
+        "multipart no",
+        "sendSMS",
+        SMS,
+        {"text": "a" * 161, "allow_multipart": False},
+        {"text": "161"},
+    ),
+    ("multipart yes", "sendSMS", SMS, {"allow_multipart": "yes"}, {"allow_multipart": "true or"}),
+    (
+        "multipart without an SMS",
+        "getMmsIds",
+        {},
+        {"allow_multipart": True},
+        {"allow_multipart": "not a field"},
+    ),
+    ("carrier", "sendSMS", SMS, {"operator_id": "00018900"}, {"operator_id": "7"}),
+    ("two-line reference", "sendSMS", SMS, {"campaign_ref": "a\nb"}, {"campaign_ref": "one line"}),
+    (
+        "reference as a number",
+        "sendSMS",
+        SMS,
+        {"campaign_ref": 12},
+        {"campaign_ref": "must be text"},
+    ),
+    ("no slides", "sendMMS", MMS, {"slides": []}, {"slides": "0 entries"}),
+    ("nine slides", "sendMMS", MMS, {"slides": [SLIDE] * 9}, {"slides": "9 entries"}),
+    ("slides as a map", "sendMMS", MMS, {"slides": SLIDE}, {"slides": "list"}),
+    ("slide as text", "sendMMS", MMS, {"slides": ["a"]}, {"slides[0]": "object"}),
+    ("empty slide", "sendMMS", MMS, {"slides": [SLIDE, {}]}, {"slides[1]": "empty"}),
+    (
+        "duration alone",
+        "sendMMS",
+        MMS,
+        {"slides": [{"duration": 5}]},
+        {"slides[0]": "empty"},
+    ),
+    (
+        "relative URL",
+        "sendMMS",
+        MMS,
+        {"slides": [{"image": "/a.png"}]},
+        {"slides[0].image": "absolute"},
+    ),
+    *(
+        (f"URL {url!r}", "sendMMS", MMS, {"slides": [{"image": url}]}, {"slides[0].image": "URL"})
+        for url in (
+            *("ftp://a/b", "http://", "https:///a", "javascript:alert(1)", "a.example/b.png"),
+            *(
+                "http://a b/",
+                "http://a/ b",
+                "http://[::1/",
+                "http://a:99999/",
+                "//a/b",
+                "file:///a",
+            ),
+        )
+    ),
+    (
+        "image and video",
+        "sendMMS",
+        MMS,
+        {"slides": [{"image": URL, "video": URL}]},
+        {"slides[0].video": "image"},
+    ),
+    (
+        "audio and video",
+        "sendMMS",
+        MMS,
+        {"slides": [{"audio": URL, "video": URL}]},
+        {"slides[0].video": "audio"},
+    ),
+    (
+        "image and its personalised twin",
+        "sendMMS",
+        MMS,
+        {"slides": [{"image": URL, "personalized_image": "1"}]},
+        {"slides[0].personalized_image": "image"},
+    ),
+    (
+        "pdf and image",
+        "sendMMS",
+        MMS,
+        {"slides": [{"pdf": URL, "image": URL}]},
+        {"slides[0].pdf": "image"},
+    ),
+    (
+        "vcard, ical and passbook",
+        "sendMMS",
+        MMS,
+        {"slides": [{"vcard": URL, "ical": URL, "passbook": URL}]},
+        {"slides[0].ical": "vcard", "slides[0].passbook": "vcard, ical"},
+    ),
+    (
+        "slide text of 5001",
+        "sendMMS",
+        MMS,
+        {"slides": [{"text": "a" * 5001}]},
+        {"slides[0].text": "5001 characters"},
+    ),
+    *(
+        (
+            f"duration {value!r}",
+            "sendMMS",
+            MMS,
+            {"slides": [{"text": "a", "duration": value}]},
+            {"slides[0].duration": "must be"},
+        )
+        for value in (0, -1, 61, "5", 5.5, True, None, 10**30, float("inf"))
+    ),
+    (
+        "unknown slide field",
+        "sendMMS",
+        MMS,
+        {"slides": [{"text": "a", "gif": URL}]},
+        {"slides[0].gif": "not a known field"},
+    ),
+    ("subject of 81", "sendMMS", MMS, {"subject": "s" * 81}, {"subject": "81 characters"}),
+    (
+        "neither subject nor fallback text",
+        "sendMMS",
+        MMS,
+        {"subject": ABSENT},
+        {"fallback_sms_text": "unless it has subject"},
+    ),
+    (
+        "fallback not disabled",
+        "sendMMS",
+        MMS,
+        {"subject": ABSENT, "disable_fallback_sms": False},
+        {"fallback_sms_text": "missing"},
+    ),
+    (
+        "long fallback text",
+        "sendMMS",
+        MMS,
+        {"fallback_sms_text": "a" * 161},
+        {"fallback_sms_text": "161"},
+    ),
+    (
+        "yes for true",
+        "sendMMS",
+        MMS,
+        {"disable_fallback_sms_link": "yes"},
+        {"disable_fallback_sms_link": "true or false"},
+    ),
+    (
+        "slide given twice",
+        "sendSavedMMS",
+        SAVED,
+        {"custom_text": [{"slide": 1, "value": "a"}, {"slide": 1, "value": "b"}]},
+        {"custom_text[1].slide": "twice"},
+    ),
+    (
+        "custom text without its parts",
+        "sendSavedMMS",
+        SAVED,
+        {"custom_text": [{}]},
+        {"custom_text[0].value": "missing", "custom_text[0].slide": "missing"},
+    ),
+    (
+        "slide 9",
+        "sendSavedMMS",
+        SAVED,
+        {"custom_text": [{"slide": 9, "value": "a"}]},
+        {"custom_text[0].slide": "1 to 8"},
+    ),
+    (
+        "subject of 81 for one send",
+        "sendSavedMMS",
+        SAVED,
+        {"custom_subject": "s" * 81},
+        {"custom_subject": "81"},
+    ),
+    *(
+        (
+            f"data name {name!r}",
+            "sendSavedMMS",
+            SAVED,
+            {"data": {name: "a"}},
+            {f"data.{name}": "snake_case"},
+        )
+        for name in ("First", "1st", "a b", "a-b", "", "é", "a>b", "_a", "a" * 65)
+    ),
+    ("data as text", "sendSavedMMS", SAVED, {"data": "a"}, {"data": "object"}),
+    ("data as numbers", "sendSavedMMS", SAVED, {"data": {"age": 3}}, {"data.age": "text"}),
+    ("data with BEL", "sendSavedMMS", SAVED, {"data": {"a": "\x07"}}, {"data.a": "U+0007"}),
+    ("minutes", "sendSavedMMS", SAVED, {"ddm_timeout": 0}, {"ddm_timeout": "1 to 1440"}),
+    (
+        "neither MMS nor text",
+        "sendMessageBySubscriberRef",
+        {"subscriber_ref": "a", "campaign_ref": "b"},
+        {},
+        {"mms_id": "exactly one of mms_id, text"},
+    ),
+    (
+        "MMS and text",
+        "sendMessageBySubscriberRef",
+        {"subscriber_ref": "a", "campaign_ref": "b", "mms_id": "1", "text": "a"},
+        {},
+        {"text": "exactly one"},
+    ),
+    (
+        "no campaign",
+        "subscribe",
+        {"mobile": "+17743199144"},
+        {},
+        {"campaign_ref": "exactly one of campaign_ref, campaign_id"},
+    ),
+    (
+        "three templates",
+        "getPassTemplate",
+        {"pass_template_id": "1", "mms_id": "2", "email_id": "3"},
+        {},
+        {"mms_id": "exactly one", "email_id": "exactly one"},
+    ),
+    (
+        "alias beside its name",
+        "sendSavedEmail",
+        {"email": "a@b.example", "campaign_id": "1", "email_template_id": "1", "email_id": "1"},
+        {},
+        {"email_id": "another name of email_template_id"},
+    ),
+    *(
+        (
+            f"email {email!r}",
+            "subscribeEmail",
+            {"campaign_id": "1", "email": email},
+            {},
+            {"email": "email address"},
+        )
+        for email in ("a", "a@", "@b", "a b@c", "a@b@c", "ALL", "<a@b>", "a@b,c@d")
+    ),
+    (
+        "all in small letters",
+        "unsubscribeEmail",
+        {"campaign_id": "1", "email": "all"},
+        {},
+        {"email": "ALL"},
+    ),
+    *(
+        (
+            f"time {time!r}",
+            "getSendingStatus",
+            {"start_date": time, "end_date": "2026-11-22T10:00:00Z"},
+            {},
+            {"start_date": "must be a time" if shape else "not a real"},
+        )
+        for time, shape in (
+            ("2026-11-22", True),
+            ("2026-11-22T10:00:00", True),
+            ("22.11.2026 10:00:00", True),
+            ("2026-11-22T10:00Z", True),
+            ("yesterday", True),
+            ("2026-02-30 10:00:00", False),
+            ("2026-11-22 25:00:00", False),
+            ("2026-11-22T10:00:00+99:00", False),
+            ("0000-01-01T00:00:00Z", False),
+            ("0001-01-01T00:00:00+05:00", False),
+        )
+    ),
+    ("page 0", "getMMSTemplates", {}, {"page_number": 0}, {"page_number": "must be from 1"}),
+    (
+        "unknown pass field",
+        "generatePass",
+        {"pass_template_id": "1", "pass_data": {"header_label2": "a"}},
+        {},
+        {"pass_data.header_label2": "not a known"},
+    ),
+    (
+        "pass data on an update",
+        "updatePass",
+        {"pass_data_id": "1", "pass_data": {"email": "a@b.example", "custom_pass_id": "1"}},
+        {},
+        {"pass_data.email": "not a known", "pass_data.custom_pass_id": "not a known"},
+    ),
+    (
+        "places and beacons",
+        "addPassData",
+        {
+            "pass_template_id": "1",
+            "pass_data": {
+                "rel_latitude1": "91",
+                "rel_longitude1": "east",
+                "ibeacon_major2": "65536",
+                "ibeacon_uuid3": "x",
+                "phone": "2025550123",
+                "custom_id": "a-b",
+                "thumbnail_url": "x",
+            },
+        },
+        {},
+        {
+            "pass_data.rel_latitude1": "-90 to 90",
+            "pass_data.rel_longitude1": "degrees",
+            "pass_data.ibeacon_major2": "65535",
+            "pass_data.ibeacon_uuid2": "missing",
+            "pass_data.ibeacon_uuid3": "UUID",
+            "pass_data.phone": "ambiguous",
+            "pass_data.custom_id": "letters, digits",
+            "pass_data.thumbnail_url": "absolute",
+        },
+    ),
+    ("barcode", "sendMMSBarcode", SAVED, {"barcode_id": "a b"}, {"barcode_id": "letters and"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "changes", "expected"),
+    [row[1:] for row in BAD_FIELDS],
+    ids=[row[0] for row in BAD_FIELDS],
+)
+def test_bad_fields_are_named(
+    name: str, fields: dict[str, Any], changes: dict[str, Any], expected: dict[str, str]
+) -> None:
+    found = faults(name, fields, **changes)
+    assert found.keys() == expected.keys()
+    for field, detail in expected.items():
+        assert detail in found[field]
+
+
+GOOD_FIELDS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("number", "sendSMS", {**SMS, "to": "+1 774-319-9144"}, {**SMS, "to": "17743199144"}),
+    (
+        "multipart is not sent",
+        "sendSMS",
+        {**SMS, "to": "17743199144", "text": "a" * 161, "allow_multipart": True},
+        {**SMS, "to": "17743199144", "text": "a" * 161},
+    ),
+    (
+        "long fallback in parts",
+        "sendMMS",
+        {**MMS, "to": "17743199144", "fallback_sms_text": "a" * 200, "allow_multipart": True},
+        {**MMS, "to": "17743199144", "fallback_sms_text": "a" * 200},
+    ),
+    (
+        "no subject, fallback disabled",
+        "sendMMS",
+        {**MMS, "to": "17743199144", "subject": "s", "disable_fallback_sms": True},
+        {**MMS, "to": "17743199144", "subject": "s", "disable_fallback_sms": True},
+    ),
+    (
+        "whole number with a point",
+        "getMMSTemplates",
+        {"page_number": 2.0, "start_date": "2026-11-22T12:30:00.5+02:30"},
+        {"page_number": 2, "start_date": "2026-11-22T10:00:00Z"},
+    ),
+    (
+        "times in UTC",
+        "getSendingStatus",
+        {"start_date": "2026-11-22T05:00:00-05:00", "end_date": "2026-11-22 11:00:00"},
+        {"start_date": "2026-11-22 10:00:00", "end_date": "2026-11-22 11:00:00"},
+    ),
+    (
+        "alias",
+        "sendSavedEmail",
+        {"email": "a@b.example", "campaign_id": "1", "email_id": "7"},
+        {"email": "a@b.example", "campaign_id": "1", "email_template_id": "7"},
+    ),
+    (
+        "merge tags are left alone",
+        "sendSMS",
+        {**SMS, "to": "17743199144", "text": "Hi {$first_name|friend}"},
+        {**SMS, "to": "17743199144", "text": "Hi {$first_name|friend}"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [row[1:] for row in GOOD_FIELDS],
+    ids=[row[0] for row in GOOD_FIELDS],
+)
+def test_good_fields_are_normalised(
+    name: str, fields: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert prepare(action_named(name), fields) == expected
+
+
+@pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
+def test_nothing_at_all_names_every_mandatory_field(action: Action) -> None:
+    mandatory = {p.name for p in action.parameters if p.required == "always" or p.required_unless}
+    mandatory.update(action.one_of[:1])
+    assert faults(action.name, {}).keys() == mandatory
+
+
+@pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
+@given(st.data())
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_valid_requests_pass_and_one_spoiled_field_is_the_one_named(
+    action: Action, data: st.DataObject
+) -> None:
+    fields = data.draw(requests_of(action))
+    assert prepare(action, fields).keys() == fields.keys()
+    if fields:
+        spoiled = data.draw(st.sampled_from(sorted(fields)))
+        assert list(faults(action.name, {**fields, spoiled: object()})) == [spoiled]
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(all_actions()), st.data())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_json_gives_fields_or_errors(action: Action, data: st.DataObject) -> None:
+    names = [p.name for p in action.parameters] or ["x"]
+    fields = data.draw(st.dictionaries(st.sampled_from(names) | st.text(), JSON, max_size=6))
+    errors = []
+    try:
+        prepare(action, fields)
+    except InvalidRequest as error:
+        errors = [(fault.field, fault.detail) for fault in error.errors]
+    assert all(detail for _, detail in errors)
+    assert len(set(errors)) == len(errors)
+
+
+def test_error_text_and_repr_hold_no_values() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(action_named("sendSMS"), {**SMS, "to": "2025550123", "17743199144": "x"})
+    assert str(caught.value) == "not valid: to"
+    assert "2025550123" not in repr(caught.value.errors)
+    assert "2025550123" in caught.value.errors[0].detail

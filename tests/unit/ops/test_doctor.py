@@ -1,0 +1,539 @@
+"""The checks of doctor that the emulator cannot answer, against botocore's stubs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ops.address import WRONG_TOKEN
+from ops.doctor import account, alarms, api, data, event_sources, functions, probes, queues
+from ops.doctor.checks import CHECKS
+from ops.doctor.command import outcome
+from tests.unit.ops.deployments import FakeStack, arn, queue_url
+
+if TYPE_CHECKING:
+    from ops.doctor.check import Check, Finding, Outcome
+
+ROOT = Path(__file__).resolve().parents[3]
+BY_NAME = {check.name: check for check in CHECKS}
+
+
+def checked(name: str, stack: FakeStack) -> Outcome:
+    return outcome(BY_NAME[name], stack.deployment())
+
+
+def only(found: Outcome) -> Finding:
+    (finding,) = found.findings
+    return finding
+
+
+@pytest.fixture
+def stack() -> FakeStack:
+    return FakeStack()
+
+
+# --- Recursion -----------------------------------------------------------------------------------
+
+
+def recursion(stack: FakeStack, **settings: str) -> Outcome:
+    stack.has_functions(*settings)
+    for setting in settings.values():
+        stack.answers("lambda", "get_function_recursion_config", {"RecursiveLoop": setting})
+    return checked("recursion", stack)
+
+
+def test_dispatch_that_lambda_would_stop_is_a_problem(stack):
+    found = only(recursion(stack, AckFunction="Terminate", DispatchFunction="Terminate"))
+    assert "DispatchFunction is Terminate" in found.detail
+    assert found.fix == (
+        "aws lambda put-function-recursion-config --function-name skycore-DispatchFunction "
+        "--recursive-loop Allow --region us-east-1"
+    )
+
+
+def test_another_function_that_may_loop_is_a_problem(stack):
+    found = only(recursion(stack, PublishFunction="Allow", DispatchFunction="Allow"))
+    assert "PublishFunction is Allow" in found.detail
+
+
+def test_the_recursion_settings_of_the_template_are_ok(stack):
+    found = recursion(stack, AckFunction="Terminate", DispatchFunction="Allow")
+    assert found.result == "ok"
+
+
+# --- Concurrency ---------------------------------------------------------------------------------
+
+
+def concurrency(
+    stack: FakeStack, quota: int, maximum: dict[str, int], reserved: dict[str, int]
+) -> Outcome:
+    names = ("AckFunction", "DispatchFunction")
+    stack.answers("lambda", "get_account_settings", limits_of(quota))
+    stack.has_functions(*names)
+    for name in names:
+        answer = {"ReservedConcurrentExecutions": reserved[name]} if name in reserved else {}
+        stack.answers("lambda", "get_function_concurrency", answer)
+    for name, most in maximum.items():
+        scaling = {"ScalingConfig": {"MaximumConcurrency": most}}
+        stack.has_event_source(name, "DispatchFunction", "SendQueue", **scaling)
+    return checked("concurrency-quota", stack)
+
+
+def limits_of(quota: int) -> dict[str, Any]:
+    return {"AccountLimit": {"ConcurrentExecutions": quota}}
+
+
+@pytest.mark.parametrize(
+    ("quota", "maximum", "reserved", "words"),
+    [
+        (10, 12, {}, "may use 12 concurrent executions"),
+        (10, 6, {"AckFunction": 5}, "may use 11 concurrent executions"),
+        (10, 10, {}, "none is left for ack"),
+        (10, 5, {"AckFunction": 5}, "only 0 of 5"),
+        (10, 9, {}, "only 1 of 10 unreserved"),
+        (1000, 9, {"DispatchFunction": 4}, "may start 9 of DispatchFunction, which has 4"),
+    ],
+    ids=[
+        "sources",
+        "with reservation",
+        "no room",
+        "ack has its own",
+        "little room",
+        "over its own",
+    ],
+)
+def test_concurrency_that_does_not_fit_is_found(stack, quota, maximum, reserved, words):
+    found = concurrency(stack, quota, {"DispatchFunctionQueue": maximum}, reserved)
+    assert words in only(found).detail
+    assert found.result == ("warning" if words.startswith("only") else "problem")
+
+
+def test_concurrency_that_fits_is_ok(stack):
+    found = concurrency(stack, 1000, {"DispatchFunctionQueue": 20}, {"AckFunction": 50})
+    assert found.result == "ok"
+
+
+def test_reservations_of_other_stacks_leave_less(stack):
+    stack.answers(
+        "lambda",
+        "get_account_settings",
+        {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 100}},
+    )
+    scaling = {"ScalingConfig": {"MaximumConcurrency": 100}}
+    stack.has_event_source("DispatchFunctionQueue", "DispatchFunction", "SendQueue", **scaling)
+    found = checked("concurrency-quota", stack)
+    assert "may use all 100 unreserved" in only(found).detail
+
+
+# --- The stream, TLS, network, domain ------------------------------------------------------------
+
+
+def test_a_stream_without_an_end_is_found(stack):
+    stack.has_queue("PublishDeadLetterQueue")
+    stream = arn("dynamodb", "table/skycore-Table-1/stream/1")
+    stack.has_event_source("S", "PublishFunction", "", EventSourceArn=stream)
+    words = [finding.detail for finding in checked("stream-retries", stack).findings]
+    assert len(words) == 3
+    assert "no dead-letter queue" in words[0]
+    assert "retries without end" in words[1]
+    assert "does not split" in words[2]
+
+
+def test_the_streams_settings_of_the_template_are_ok(stack):
+    stack.has_queue("PublishDeadLetterQueue")
+    stack.has_event_source(
+        "S",
+        "PublishFunction",
+        "",
+        EventSourceArn=arn("dynamodb", "table/skycore-Table-1/stream/1"),
+        DestinationConfig={
+            "OnFailure": {"Destination": arn("sqs", "skycore-PublishDeadLetterQueue-1")}
+        },
+        MaximumRetryAttempts=20,
+        BisectBatchOnFunctionError=True,
+    )
+    assert checked("stream-retries", stack).result == "ok"
+
+
+def policy(value: str) -> str:
+    return json.dumps(
+        {
+            "Statement": [
+                {
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "sqs:*",
+                    "Resource": "*",
+                    "Condition": {"Bool": {"aws:SecureTransport": value}},
+                }
+            ]
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("queue", "topic", "words"),
+    [
+        ({}, policy("false"), "SendQueue accepts plain HTTP"),
+        ({"Policy": policy("true")}, policy("false"), "SendQueue accepts plain HTTP"),
+        ({"Policy": policy("false")}, policy("true"), "the event topic accepts plain HTTP"),
+    ],
+    ids=["no policy", "another condition", "topic"],
+)
+def test_plain_http_is_found(stack, queue, topic, words):
+    stack.has_queue("SendQueue", **queue)
+    stack.answers("sns", "get_topic_attributes", {"Attributes": {"Policy": topic}})
+    assert words in only(checked("tls-only", stack)).detail
+
+
+def test_tls_only_policies_are_ok(stack):
+    stack.has_queue("SendQueue", Policy=policy("false"))
+    stack.answers("sns", "get_topic_attributes", {"Attributes": {"Policy": policy("false")}})
+    assert checked("tls-only", stack).result == "ok"
+
+
+def test_an_idle_vpc_function_is_a_warning(stack):
+    stack.has_functions("SendFunction", State="Inactive")
+    found = checked("functions", stack)
+    assert found.result == "warning"
+    assert "SendFunction is inactive" in only(found).detail
+
+
+def test_a_failed_update_of_a_function_is_found(stack):
+    stack.has_functions(
+        "SendFunction", LastUpdateStatus="Failed", LastUpdateStatusReason="no subnet"
+    )
+    assert "no subnet" in only(checked("functions", stack)).detail
+
+
+def test_a_missing_web_acl_is_found():
+    acl = arn("wafv2", "regional/webacl/mine/1")
+    stack = FakeStack(WebAclArn=acl)
+    stack.answers("apigateway", "get_stage", {"methodSettings": {}})
+    found = only(checked("web-acl", stack))
+    assert "web ACL is none" in found.detail
+    assert found.fix.startswith(f"aws wafv2 associate-web-acl --web-acl-arn {acl}")
+
+
+def domain(status: str, policy_: str, *, disabled: bool) -> Outcome:
+    stack = FakeStack(DomainName="sms.example.com", DisableDefaultEndpoint="on")
+    answer = {"domainNameStatus": status, "securityPolicy": policy_}
+    stack.answers("apigateway", "get_domain_name", answer)
+    stack.answers("apigateway", "get_rest_api", {"disableExecuteApiEndpoint": disabled})
+    return checked("domain", stack)
+
+
+def test_an_open_default_endpoint_is_found():
+    found = only(domain("AVAILABLE", "TLS_1_2", disabled=False))
+    assert "the default endpoint is open" in found.detail
+
+
+def test_a_domain_that_is_not_ready_or_takes_old_tls_is_found():
+    found = domain("UPDATING", "TLS_1_0", disabled=True)
+    assert [finding.detail.split()[4] for finding in found.findings] == ["UPDATING", "TLS_1_0"]
+
+
+def test_a_domain_as_the_parameters_say_is_ok():
+    assert domain("AVAILABLE", "TLS_1_2", disabled=True).result == "ok"
+
+
+def route(stack: FakeStack, method: dict[str, Any]) -> Outcome:
+    rows = [{"id": "r", "path": "/messages", "resourceMethods": {"POST": method}}]
+    stack.answers("apigateway", "get_resources", {"items": rows})
+    return checked("routes", stack)
+
+
+def test_a_route_that_needs_more_of_its_callers_is_found(stack):
+    user = {"credentials": "arn:aws:iam::*:user/*"}
+    found = route(stack, {"authorizationType": "AWS_IAM", "methodIntegration": user})
+    assert "callers need lambda:InvokeFunction" in only(found).detail
+
+
+def test_a_route_without_a_signature_is_found(stack):
+    found = only(route(stack, {"authorizationType": "NONE", "methodIntegration": {}}))
+    assert found.detail == "authorization of POST /messages is NONE, not AWS_IAM"
+
+
+@pytest.mark.parametrize(("served", "result"), [("old", "problem"), ("new", "ok")])
+def test_a_change_that_did_not_reach_the_stage_is_found(stack, served, result):
+    rows = [
+        {"id": "new", "createdDate": datetime(2026, 2, 1, tzinfo=UTC)},
+        {"id": "old", "createdDate": datetime(2026, 1, 1, tzinfo=UTC)},
+    ]
+    stack.answers("apigateway", "get_deployments", {"items": rows})
+    stack.answers("apigateway", "get_stage", {"deploymentId": served})
+    assert checked("deployment", stack).result == result
+
+
+def resource_policy(stack: FakeStack, *statements: dict[str, Any]) -> Outcome:
+    # API Gateway returns the policy as the inside of a JSON string.
+    text = json.dumps(json.dumps({"Statement": statements}))[1:-1]
+    stack.answers("apigateway", "get_rest_api", {"policy": text})
+    return checked("resource-policy", stack)
+
+
+OPEN = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke"}
+POSTBACKS = {"Resource": arn("execute-api", "api1/v1/POST/postbacks/*")}
+
+
+def denied(*addresses: str) -> dict[str, Any]:
+    condition = {"NotIpAddress": {"aws:SourceIp": list(addresses)}}
+    return {**OPEN, **POSTBACKS, "Effect": "Deny", "Condition": condition}
+
+
+def test_an_api_policy_that_opens_more_is_found(stack):
+    everything = {"Resource": arn("execute-api", "api1/v1/*")}
+    found = resource_policy(stack, {**OPEN, **everything})
+    assert "to everyone" in only(found).detail
+
+
+def test_an_api_policy_with_other_addresses_is_found():
+    stack = FakeStack(PostbackAllowedCidrs="192.0.2.0/24,198.51.100.0/24")
+    found = resource_policy(stack, {**OPEN, **POSTBACKS}, denied("192.0.2.0/24"))
+    assert "but the API's policy has 192.0.2.0/24" in only(found).detail
+
+
+def test_an_api_policy_with_the_parameters_addresses_is_ok():
+    stack = FakeStack(PostbackAllowedCidrs="192.0.2.0/24, 198.51.100.0/24")
+    allowed = denied("192.0.2.0/24", "198.51.100.0/24")
+    assert resource_policy(stack, {**OPEN, **POSTBACKS}, allowed).result == "ok"
+
+
+# --- The API key ----------------------------------------------------------------------------------
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+def key_of(stack: FakeStack, value: str) -> Outcome:
+    stack.resources["ApiKey"] = ("AWS::SecretsManager::Secret", "key")
+    stages = {"VersionIdsToStages": {"v" * 32: ["AWSCURRENT"]}}
+    stack.answers("secretsmanager", "describe_secret", stages)
+    stack.answers("secretsmanager", "get_secret_value", {"SecretString": value})
+    return checked("api-key", stack)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        KEY,
+        json.dumps({"api_key": KEY}),
+        json.dumps({"user": "acme", "password": "p"}),
+        json.dumps({"api_key": KEY, "owner": "the functions ignore this"}),
+    ],
+)
+def test_what_the_functions_can_use_is_a_key(stack, value):
+    assert key_of(stack, value).result == "ok"
+
+
+@pytest.mark.parametrize(
+    "value", ["two words", "{", "{}", '{"user": "acme"}', '["key"]', '{"api_key": "a b"}', " "]
+)
+def test_what_the_functions_cannot_use_is_found_and_not_shown(stack, value):
+    finding = only(key_of(stack, value))
+    assert finding.detail == "the secret holds no usable Skycore API key"
+    assert finding.fix == "python -m ops --stack skycore set-key"
+
+
+# --- Alarms ---------------------------------------------------------------------------------------
+
+ALARM_TOPIC = arn("sns", "alarms")
+
+
+def subscribed(*arns: str) -> Outcome:
+    stack = FakeStack(AlarmTopicArn=ALARM_TOPIC)
+    rows = [{"SubscriptionArn": one, "Endpoint": "me"} for one in arns]
+    stack.answers("sns", "list_subscriptions_by_topic", {"Subscriptions": rows})
+    return checked("alarm-topic", stack)
+
+
+@pytest.mark.parametrize("arns", [(), ("PendingConfirmation",)], ids=["nobody", "pending"])
+def test_alarms_that_nobody_gets_are_found(arns):
+    assert "no confirmed subscription" in only(subscribed(*arns)).detail
+
+
+def test_a_confirmed_subscription_is_ok():
+    assert subscribed("PendingConfirmation", f"{ALARM_TOPIC}:1").result == "ok"
+
+
+def test_an_alarm_topic_that_is_gone_is_found():
+    stack = FakeStack(AlarmTopicArn=ALARM_TOPIC)
+    stack.client("sns")
+    stack.stubs["sns"].add_client_error("list_subscriptions_by_topic", "NotFound")
+    assert "does not exist" in only(checked("alarm-topic", stack)).detail
+
+
+def test_no_alarm_topic_is_a_warning(stack):
+    assert checked("alarm-topic", stack).result == "warning"
+
+
+# --- Account, clock, release ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ahead", "result"), [(0, "ok"), (50, "ok"), (-50, "ok"), (90, "problem"), (-90, "problem")]
+)
+def test_the_clock(stack, ahead, result):
+    date = format_datetime(datetime.now(UTC) - timedelta(seconds=ahead), usegmt=True)
+    answer = {"Stacks": [], "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+    stack.answers("cloudformation", "describe_stacks", answer)
+    found = checked("clock", stack)
+    assert found.result == result
+    if result == "problem":
+        assert ("ahead of" if ahead > 0 else "behind") in only(found).detail
+
+
+def test_limits_that_are_all_0_are_a_warning(stack):
+    assert checked("skycore-limits", stack).result == "ok"
+    stack.limits = type(stack.limits)(0, 0, 0, 20)
+    assert checked("skycore-limits", stack).result == "warning"
+
+
+@pytest.mark.parametrize("status", ["UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE"])
+def test_a_deployment_that_failed_is_found(stack, status):
+    stack.status = status
+    assert status in only(checked("stack", stack)).detail
+
+
+def test_a_stack_of_another_release_is_found(stack):
+    del stack.parameters["SilenceHours"]
+    stack.parameters["OldParameter"] = ""
+    assert "(OldParameter, SilenceHours)" in only(checked("stack", stack)).detail
+
+
+# --- What may never be ok -------------------------------------------------------------------------
+
+
+class Denied:
+    """A client of which every call is refused, as for a login without rights."""
+
+    class exceptions:  # noqa: N801 - as botocore names it
+        NotFoundException = KeyError
+        ResourceNotFoundException = KeyError
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+
+    def __getattr__(self, operation: str) -> Any:
+        def refuse(*_: Any, **__: Any) -> Any:
+            message = f"User: x is not authorized to perform: {self.service}:Right on resource: y"
+            error = {"Code": "AccessDeniedException", "Message": message}
+            raise ClientError({"Error": error}, operation)
+
+        return refuse
+
+
+class DeniedStack(FakeStack):
+    def __init__(self) -> None:
+        super().__init__(AlarmTopicArn=ALARM_TOPIC, DomainName="a.example", WebAclArn="acl")
+        kinds = {
+            "AckFunction": ("AWS::Lambda::Function", "f"),
+            "AckLogs": ("AWS::Logs::LogGroup", "g"),
+            "SendQueue": ("AWS::SQS::Queue", queue_url("SendQueue")),
+            "Source": ("AWS::Lambda::EventSourceMapping", "u"),
+            "AckErrorsAlarm": ("AWS::CloudWatch::Alarm", "a"),
+            "ApiKey": ("AWS::SecretsManager::Secret", "k"),
+            "PostbackToken": ("AWS::SecretsManager::Secret", "t"),
+        }
+        self.resources |= kinds
+
+    def client(self, service: str) -> Any:
+        return Denied(service)
+
+
+CALLS_NOTHING = {"stack", "skycore-limits"}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check for check in CHECKS if not check.probes and check.name not in CALLS_NOTHING],
+    ids=lambda check: check.name,
+)
+def test_what_aws_refuses_is_a_problem_that_names_the_right(check):
+    found = outcome(check, DeniedStack().deployment())
+    assert found.result == "problem"
+    assert ":Right" in only(found).detail
+    assert "OperatorPolicy" in only(found).fix
+
+
+def test_a_refusal_that_names_no_right_names_the_call(stack):
+    stack.client("lambda")
+    stack.stubs["lambda"].add_client_error("get_account_settings", "AccessDeniedException")
+    found = only(checked("concurrency-quota", stack))
+    assert "your login may not call GetAccountSettings" in found.detail
+
+
+def test_another_error_of_aws_is_a_problem(stack):
+    stack.client("lambda")
+    stack.stubs["lambda"].add_client_error("get_account_settings", "ServiceException", "broken")
+    assert "ServiceException: broken" in only(checked("concurrency-quota", stack)).detail
+
+
+def test_a_stack_without_a_resource_is_told(stack):
+    found = only(checked("event-subscription", stack))
+    assert found.detail == "cannot be checked: the stack has no 'EventQueue'"
+
+
+@pytest.mark.parametrize(
+    "check", [check for check in CHECKS if check.only_aws], ids=lambda check: check.name
+)
+def test_what_the_emulator_cannot_answer_is_not_ok(stack, check):
+    stack.local = {}
+    found = outcome(check, stack.deployment())
+    assert (found.result, found.reason) == ("not_checked", check.only_aws)
+
+
+def test_the_token_goes_to_no_address_that_is_not_the_stacks(stack, server):
+    server.answers(404, {"message": "another's"})
+    stack.api_url = server.url
+    stack.postback_url = f"{server.url}/postbacks/{'t' * 48}"
+    found = checked("postback", stack)
+    assert found.result == "not_checked"
+    assert [path for path in server.paths if WRONG_TOKEN not in path] == []
+    assert "does not answer as this stack's API" in only(checked("address", stack)).detail
+
+
+def test_an_address_that_lets_this_machine_not_through_is_no_ok(server):
+    stack = FakeStack(PostbackAllowedCidrs="192.0.2.0/24")
+    stack.api_url = server.url
+    server.answers(403, {"code": "forbidden"})
+    assert checked("address", stack).result == "warning"
+    assert checked("postback", stack).result == "not_checked"
+
+
+def test_a_probe_is_not_taken_for_skycores_first_use_of_a_new_address(stack, server, monkeypatch):
+    server.answers(404, {"code": "message_not_found"})
+    stack.api_url = server.url
+    monkeypatch.setattr(probes, "tokens", lambda _: ("new", "old"))
+    monkeypatch.setattr(probes, "fingerprint", str)
+    monkeypatch.setattr(probes, "last_used", {"old": datetime.now(UTC)}.get)
+    found = checked("postback", stack)
+    assert found.result == "not_checked"
+    assert "has not used the new address yet" in found.reason
+    assert len(server.paths) == 1
+
+
+def test_no_probe_calls_no_route(stack):
+    results = {
+        outcome(check, stack.deployment(), probe=False).reason for check in CHECKS if check.probes
+    }
+    assert results == {"--no-probe"}
+
+
+# --- The table ------------------------------------------------------------------------------------
+
+
+def test_names_are_unique_and_every_subject_is_in_the_table():
+    assert len(BY_NAME) == len(CHECKS)
+    for subject in (account, alarms, api, data, event_sources, functions, queues):
+        assert set(subject.CHECKS) <= set(CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_each_check_is_in_the_documentation(check: Check):
+    assert f"`{check.name}`" in (ROOT / "docs" / "only-aws.md").read_text()

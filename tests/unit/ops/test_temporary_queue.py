@@ -1,0 +1,83 @@
+"""The queue that tail and doctor subscribe: its name, its ARN, and that it is always deleted."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from typing import Any
+
+import pytest
+
+from ops.temporary_queue import temporary_queue
+
+
+class Aws:
+    """SQS and SNS in one, which keep what is there and fail where they are told to."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.fails = fails
+        self.queues: dict[str, Any] = {}
+        self.subscriptions: dict[str, Any] = {}
+
+    def list_queues(self, **_: Any) -> dict[str, Any]:
+        return {}
+
+    def create_queue(self, QueueName: str, Attributes: Any) -> dict[str, str]:  # noqa: N803 - AWS's
+        self.queues[QueueName] = Attributes
+        return {"QueueUrl": QueueName}
+
+    def subscribe(self, Endpoint: str, **more: Any) -> dict[str, str]:  # noqa: N803 - AWS's
+        if self.fails == "subscribe":
+            raise RuntimeError(self.fails)
+        self.subscriptions[Endpoint] = more
+        return {"SubscriptionArn": Endpoint}
+
+    def unsubscribe(self, SubscriptionArn: str) -> None:  # noqa: N803 - AWS's
+        if self.fails == "unsubscribe":
+            raise RuntimeError(self.fails)
+        del self.subscriptions[SubscriptionArn]
+
+    def delete_queue(self, QueueUrl: str) -> None:  # noqa: N803 - AWS's
+        del self.queues[QueueUrl]
+
+
+def deployed(aws: Aws, name: str = "skycore", partition: str = "aws") -> Any:
+    topic = f"arn:{partition}:sns:cn-north-1:123456789012:topic"
+    return Namespace(name=name, topic=topic, client=lambda _: aws)
+
+
+@pytest.mark.parametrize("length", [7, 53, 128])
+@pytest.mark.parametrize("purpose", ["tail", "doctor"])
+def test_the_name_fits_and_begins_as_operators_policies_allow(length, purpose):
+    aws, name = Aws(), "s" * length
+    with temporary_queue(deployed(aws, name), purpose) as url:
+        assert len(url) <= 80
+        assert re.fullmatch(rf"s+-{purpose}-\d{{10}}-[0-9a-f]{{8}}", url)
+        if length <= 53:
+            assert url.startswith(f"{name}-{purpose}-")
+
+
+def test_the_arn_is_of_the_topics_partition_and_region():
+    aws = Aws()
+    with temporary_queue(deployed(aws, partition="aws-cn"), "tail") as url:
+        (arn,) = aws.subscriptions
+        assert arn == f"arn:aws-cn:sqs:cn-north-1:123456789012:{url}"
+        (statement,) = json.loads(aws.queues[url]["Policy"])["Statement"]
+        assert statement["Resource"] == arn
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_nothing_is_left_after_an_error_or_ctrl_c(error):
+    aws = Aws()
+    with pytest.raises(error), temporary_queue(deployed(aws), "doctor"):
+        raise error
+    assert (aws.queues, aws.subscriptions) == ({}, {})
+
+
+@pytest.mark.parametrize("fails", ["subscribe", "unsubscribe"])
+def test_the_queue_is_deleted_although_sns_fails(fails):
+    aws = Aws(fails)
+    with pytest.raises(RuntimeError, match=fails), temporary_queue(deployed(aws), "doctor"):
+        pass
+    assert aws.queues == {}

@@ -1,0 +1,136 @@
+"""The read API: timelines, whole postbacks, and listings that end."""
+
+from __future__ import annotations
+
+import base64
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from skycore.problems import Problem
+from skycore.queries.listings import MOST_RAW_BYTES, list_messages, list_unparsed
+from skycore.queries.messages import cancel, get_event, get_message
+from skycore.receiving.store import store
+from skycore.table import events, messages
+from tests.unit.receiving.test_publish import OTHER, TO, Sender, receipt
+
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
+
+
+def arrive(*bodies: bytes) -> None:
+    batch = [(str(n), body, NOW + timedelta(seconds=n)) for n, body in enumerate(bodies)]
+    assert store(batch, days=90) == []
+
+
+def test_a_timeline_names_carrier_and_handset(table):
+    Sender().finish()
+    moment = (NOW + timedelta(seconds=5)).isoformat()
+    arrive(
+        f"""<POSTBACK><ORIGIN>MMS_MT</ORIGIN><CODE>N102</CODE><TRACKINGID>T1</TRACKINGID>
+        <TO>{TO}</TO><SPID>0001890</SPID><HANDSET>Apple iPhone</HANDSET>
+        <STATUS>Message Sent/Delivered</STATUS><STATUSDETAILS>at once</STATUSDETAILS>
+        <TIMESTAMP>{moment}</TIMESTAMP></POSTBACK>""".encode(),
+        receipt("N202", to=OTHER),
+    )
+    message = get_message("m1")
+    assert [step["event"] for step in message["timeline"]] == [
+        "message_sending",
+        "message_accepted",
+        "mms_delivered",
+    ]
+    step = message["timeline"][-1]
+    assert step["carrier"] == "Verizon Wireless"
+    assert step["handset"] == "Apple iPhone"
+    assert (step["code"], step["details"]) == ("N102", "at once")
+    assert step["time"] == moment.replace("+00:00", "Z")
+    assert events.get(step["event_id"]) is not None
+
+
+def test_an_unparsed_postback_is_shown_whole(table):
+    body = random.Random(7).randbytes(256 * 1024)
+    arrive(body)
+    (listed,) = list_unparsed({}, days=90)["events"]
+    event = get_event(listed["event_id"], source="urn:skycore:test")
+    assert base64.b64decode(event["raw"]) == body
+    assert event["data"]["truncated"] is True
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "1.0", "٣", "", "9" * 5000], ids=len)
+def test_a_limit_that_is_none_is_refused(table, limit):
+    with pytest.raises(Problem, match="invalid_request"):
+        list_unparsed({"limit": [limit]}, days=90)
+
+
+def test_the_receipt_that_came_first_is_a_possible_match(table):
+    row = messages.new_row(
+        "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
+    )
+    messages.create(row)
+    arrive(*(receipt("N202", tracking_id=f"X{n:03}") for n in range(120)))
+    found = get_message("m9")["possible_match"]
+    assert [match["tracking_id"] for match in found] == [f"X{n:03}" for n in range(120)]
+
+
+def test_of_very_many_receipts_the_earliest_are_looked_at(table, monkeypatch):
+    monkeypatch.setattr("skycore.queries.messages.MOST", 5)
+    row = messages.new_row(
+        "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
+    )
+    messages.create(row)
+    arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(9)))
+    found = get_message("m9")["possible_match"]
+    assert [match["tracking_id"] for match in found] == ["X0", "X1", "X2", "X3", "X4"]
+
+
+@pytest.mark.parametrize("text", ["nobody", "x" * 10_000, "ä" * 1000, "a.b", "#"], ids=len)
+def test_ids_that_are_none_are_not_found(table, text):
+    with pytest.raises(Problem, match="message_not_found"):
+        get_message(text)
+    with pytest.raises(Problem, match="message_not_found"):
+        cancel(text)
+    with pytest.raises(Problem, match="event_not_found"):
+        get_event(text, source="urn:skycore:test")
+    assert list_messages({"tracking_id": [text]}, region="US", days=90)["messages"] == []
+
+
+@pytest.mark.in_memory("stores ten megabytes against the clock")
+def test_a_page_of_large_postbacks_ends_where_an_answer_must(table):
+    chance = random.Random(7)
+    arrive(*(chance.randbytes(256 * 1024) for _ in range(30)), *(b"small %d" % n for n in range(5)))
+    found: list[str] = []
+    cursor: str | None = ""
+    pages = 0
+    while cursor is not None:
+        page = list_unparsed({"cursor": [cursor]} if cursor else {}, days=90)
+        sizes = [len(base64.b64decode(event["raw"])) for event in page["events"]]
+        assert 0 < sum(sizes) <= MOST_RAW_BYTES
+        found += [event["event_id"] for event in page["events"]]
+        cursor, pages = page["cursor"], pages + 1
+    assert len(found) == len(set(found)) == 35
+    assert pages == 3
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"), ("2000-01-01", "2999-01-01")],
+)
+def test_a_stretch_beyond_all_rows_costs_no_queries(table, since, until):
+    messages.create(
+        messages.new_row(
+            "m1",
+            "accepted",
+            moment=NOW,
+            days=90,
+            attempt="a",
+            action="sendSMS",
+            fingerprint="f",
+            to=TO,
+        )
+    )
+    table.calls.clear()
+    query = {"to": [f"+{TO}"], "since": [since], "until": [until]}
+    page = list_messages(query, region="US", days=90)
+    assert [row["message_id"] for row in page["messages"]] == ["m1"]
+    assert page["cursor"] is None
+    assert table.calls["Query"] <= 6

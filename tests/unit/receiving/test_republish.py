@@ -1,0 +1,220 @@
+"""Postbacks that are understood after a fix become new events; stored events are told again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pynamodb.connection.base import Connection
+
+from skycore.postbacks import notification
+from skycore.postbacks.document import UnreadableError
+from skycore.queries.listings import list_unparsed
+from skycore.receiving import republish
+from skycore.receiving.publish import publish
+from skycore.receiving.store import store
+from skycore.table import events, messages
+from tests.unit.receiving.test_publish import TO, WHERE, Sender, receipt
+from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB
+from tests.unit.table.tables import new_table
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+ODD = receipt("N202", tracking_id="ODD")
+UNDATED = b"<POSTBACK><CODE>N303</CODE><EMAIL>odd@example.com</EMAIL></POSTBACK>"
+
+
+def many(*bodies: bytes) -> bytes:
+    inner = b"".join(body.replace(b"POSTBACK", b"NOTIFICATION") for body in bodies)
+    return b"<POSTBACK>" + inner + b"</POSTBACK>"
+
+
+@pytest.fixture
+def fault(monkeypatch):
+    """Until it is mended, nothing with ODD in it can be read."""
+    real = notification.Fields._read
+
+    def read(self: Any, node: Any) -> None:
+        if "odd" in str([child.text for child in node.children]).lower():
+            raise UnreadableError("odd")
+        real(self, node)
+
+    monkeypatch.setattr(notification.Fields, "_read", read)
+    return lambda: monkeypatch.setattr(notification.Fields, "_read", real)
+
+
+def arrive(*bodies: bytes, at: datetime = NOW) -> None:
+    batch = [(str(n), body, at + timedelta(seconds=n)) for n, body in enumerate(bodies)]
+    assert store(batch, days=90) == []
+
+
+def unparsed() -> list[str]:
+    return [event["event_id"] for event in list_unparsed({}, days=90)["events"]]
+
+
+def reread(write: bool = True) -> list[republish.Reread]:
+    return list(republish.reread_unparsed(days=90, write=write))
+
+
+def tell(table: FakeDynamoDB, outside: Any) -> list[dict[str, Any]]:
+    outside.published = []
+    publish(table.stream, retry_queue_url="retry", **WHERE)
+    return outside.published
+
+
+def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(table, outside, fault):
+    arrive(ODD, b"never a postback", receipt("N202"))
+    (odd,) = [id_ for id_ in unparsed() if events.get(id_).raw == ODD]
+    before = len(table.stream)
+    fault()
+    found = {one.event_id: one.types for one in reread()}
+    assert found.pop(odd) == ("skycore.sms_delivered",)
+    assert list(found.values()) == [()]
+    assert unparsed() == list(found)
+    del table.stream[:before]
+    (event,) = tell(table, outside)
+    assert event["replaces"] == odd
+    assert event["id"] != odd
+    assert event["data"]["tracking_id"] == "ODD"
+    assert event["data"]["received_at"] == NOW.isoformat().replace("+00:00", "Z")
+    assert events.get(odd).event.unparsed  # it stays, off the list
+    assert reread() == [one for one in reread() if one.event_id in found]
+
+
+def test_a_dry_run_writes_nothing(table, fault):
+    arrive(ODD, UNDATED)
+    fault()
+    before = dict(table.items)
+    assert sorted(one.types for one in reread(write=False)) == [
+        ("skycore.email_subscribed",),
+        ("skycore.sms_delivered",),
+    ]
+    assert table.items == before
+
+
+def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(table, outside, fault):
+    other = ODD.replace(b"ODD", b"ODD-2")
+    arrive(many(receipt("N202"), ODD, receipt("N201"), other))
+    assert len(unparsed()) == 1
+    fault()
+    before = len(table.stream)
+    assert [one.types for one in reread()] == [("skycore.sms_delivered",) * 2]
+    assert unparsed() == []
+    del table.stream[:before]
+    told = tell(table, outside)
+    assert sorted(event["data"]["tracking_id"] for event in told) == ["ODD", "ODD-2"]
+    assert len({event["replaces"] for event in told}) == 1
+
+
+def test_what_stays_odd_of_a_body_stays_listed(table, fault, monkeypatch):
+    other = ODD.replace(b"ODD", b"ODD-2")
+    arrive(many(receipt("N202"), ODD, other))
+    (first,) = unparsed()
+    fault()
+    real = notification.Fields._read
+
+    def read(self: Any, node: Any) -> None:
+        if "ODD-2" in [child.text for child in node.children]:
+            raise UnreadableError("odd")
+        real(self, node)
+
+    monkeypatch.setattr(notification.Fields, "_read", read)
+    assert [one.types for one in reread()] == [("skycore.sms_delivered", "skycore.unparsed")]
+    (second,) = unparsed()
+    assert second != first
+    assert events.get(second).event.data["error"] == "notification 3 of 3: odd"
+    monkeypatch.setattr(notification.Fields, "_read", real)
+    assert [one.types for one in reread()] == [("skycore.sms_delivered",)]
+    assert unparsed() == []
+
+
+def test_one_of_several_that_stays_unreadable_stays_listed(table, fault):
+    arrive(many(receipt("N202"), ODD))
+    assert [one.types for one in reread()] == [()]
+    assert len(unparsed()) == 1
+
+
+def test_what_is_known_by_now_is_not_told_twice(table, fault):
+    arrive(ODD)
+    fault()
+    arrive(ODD)  # SQS brought it again after the fix
+    before = len(table.of_kind("event"))
+    reread()
+    assert len(table.of_kind("event")) == before
+    assert unparsed() == []
+
+
+def test_dying_in_between_and_running_again_ends_the_same(table, fault, monkeypatch):
+    bodies = (ODD, UNDATED, many(receipt("N202"), ODD.replace(b"ODD", b"ODD-3")))
+    arrive(*bodies)
+    fault()
+    start = dict(table.items)
+
+    def run(crash: int) -> FakeDynamoDB:
+        fresh = new_table()
+        fresh.items = dict(start)
+        monkeypatch.setattr(Connection, "client", fresh)
+
+        def die(calls: int, *_: object) -> None:
+            if calls == crash:
+                fresh.before = lambda *_: None
+                raise Crash
+
+        fresh.before = die
+        try:
+            reread()
+        except Crash:
+            reread()
+        return fresh
+
+    expected = run(10_000)
+    for step in range(sum(expected.calls.values())):
+        assert run(step).items == expected.items, step
+
+
+@pytest.mark.parametrize(
+    ("minutes", "types", "expected"),
+    [
+        (5, [], {"sms_sent": 3, "sms_delivered": 3, "unparsed": 1, "message_accepted": 1}),
+        (5, ["skycore.sms_sent"], {"sms_sent": 3}),
+        (5, ["skycore.message_accepted"], {"message_accepted": 1}),
+        (-60 * 24 * 3, [], {}),
+    ],
+)
+def test_stored_events_are_told_again_under_the_same_ids(table, outside, minutes, types, expected):
+    bodies = [receipt(code, tracking_id=f"X{n}") for n in range(3) for code in ("N201", "N202")]
+    arrive(many(*bodies[:4]), *bodies, b"unreadable")
+    Sender().finish()
+    first = {event["id"]: event for event in tell(table, outside)}
+    outside.published = []
+    until = NOW + timedelta(minutes=minutes)
+    pages = republish.republish(until - timedelta(days=2), until, types, **WHERE)
+    counts: Counter[str] = Counter()
+    for page in pages:
+        counts.update(page)
+    assert counts == {f"skycore.{name}": number for name, number in expected.items()}
+    assert len(outside.published) == sum(expected.values())
+    assert all(first[event["id"]] == event for event in outside.published)
+
+
+@pytest.mark.parametrize(("days", "steps"), [(14, 1), (16, 0)])
+def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days, steps):
+    known = {"to": TO, "parent": None, "sender": "60856", "action": "sendSMS"}
+    made = NOW - timedelta(days=days)
+    messages.create(
+        messages.new_row(
+            "m1", "queued", moment=made, days=90, attempt="a", fingerprint="f", **known
+        )
+    )
+    messages.move("m1", "expired", moment=NOW, own=True)
+    pages = republish.told(NOW - timedelta(minutes=1), NOW, [], source="urn:skycore:test")
+    told = [event["type"] for page in pages for event in page]
+    assert told == ["skycore.message_expired"] * steps
+
+
+def test_a_topic_that_refuses_is_an_error(table, outside):
+    arrive(receipt("N202"))
+    outside.topic_is_out = True
+    with pytest.raises(RuntimeError):
+        list(republish.republish(NOW, NOW, [], **WHERE))

@@ -1,0 +1,157 @@
+"""The limiter's item in memory, and what many takers at once cost.
+
+Run as a program it prints the table of docs/limits.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from botocore.exceptions import ClientError
+from pynamodb.connection.base import Connection
+
+from skycore.table import limiter_item
+from skycore.table.limiter import Limiter
+from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
+from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.tables import new_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from skycore.table.limit_state import State
+
+
+KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}
+
+
+class Table:
+    """The table with the limiter's item, and places where a test can interfere."""
+
+    def __init__(self) -> None:
+        self._table = new_table()
+        self._request_signer = None
+        self.calls: list[str] = []
+        self.before: Any = None  # called once, before the next call is carried out
+        self.after: Any = None  # called once, after the next update
+        self.tells_item = True  # where a condition fails
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """While it lasts, this is the table."""
+        with mock.patch.object(Connection, "client", self):
+            yield
+
+    def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        assert request["TableName"] == "table"
+        assert request["Key"] == KEY
+        self._once("before")
+        with self._lock:
+            self.calls.append(operation)
+            try:
+                answer = self._table._make_api_call(operation, request)
+            except ClientError as error:
+                if not self.tells_item:
+                    error.response.pop("Item", None)  # type: ignore[typeddict-item]
+                raise
+        if operation != "GetItem":
+            self._once("after")
+        return answer
+
+    def _once(self, name: str) -> None:
+        hook = getattr(self, name)
+        setattr(self, name, None)
+        if hook:
+            hook()
+
+    def refused(self) -> ClientError:
+        """Return the error of a condition that fails on the item as it is now."""
+        failed = error("ConditionalCheckFailedException", "UpdateItem")
+        failed.response["Item"] = self.item  # type: ignore[typeddict-unknown-key]
+        return failed
+
+    @property
+    def item(self) -> dict[str, Any] | None:
+        """The item, None if there is none. It is a copy: assign to it to replace the item."""
+        return next(iter(self._table.items.values()), None)
+
+    @item.setter
+    def item(self, item: dict[str, Any] | None) -> None:
+        self._table.items = {("limiter", "limiter"): KEY | item} if item else {}
+
+    @property
+    def state(self) -> State:
+        """What the item says, with what was drawn from its list."""
+        return limiter_item._seen(self.item).state
+
+    @property
+    def left(self) -> list[int] | None:
+        """The slots that are left in the item's list; None without a list."""
+        assert self.item is not None
+        ahead = self.item.get("ahead")
+        return ahead and [int(slot["N"]) for slot in ahead["L"]]
+
+
+class SlowTable(Table):
+    """Answers as late as DynamoDB does."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        time.sleep(self.seconds / 2)
+        try:
+            return super()._make_api_call(operation, request)
+        finally:
+            time.sleep(self.seconds / 2)
+
+
+def _measure(limits: Limits, takers: int, seconds: float) -> str:
+    table = SlowTable(0.008)
+    took: list[float] = []
+    waits: Counter[str] = Counter()
+    end = time.monotonic() + seconds
+
+    def work() -> None:
+        mine = Limiter()
+        while time.monotonic() < end:
+            start = time.monotonic()
+            result = mine.take(limits, longest_wait_ms=SINGLE_WAIT_MS)
+            took.append(time.monotonic() - start)
+            if isinstance(result, Granted):
+                time.sleep(max(0, result.slots_ms[0] / 1000 - time.time()) + 0.1)
+            else:
+                waits[result.window] += 1
+                time.sleep(max(0, result.until_ms / 1000 - time.time()))
+
+    threads = [threading.Thread(target=work) for _ in range(takers)]
+    with table.connected():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    took.sort()
+    granted = len(took) - waits.total()
+    calls = Counter(table.calls)
+    return (
+        f"{limits.per_second:>10} {takers:>7} {granted / seconds:>10.1f}"
+        f" {calls['UpdateItem'] / granted:>13.1f} {took[len(took) // 2] * 1000:>8.0f}"
+        f" {took[len(took) * 99 // 100] * 1000:>7.0f}"
+    )
+
+
+if __name__ == "__main__":
+    logging.disable()
+    print("single calls, 8 ms to DynamoDB and back, 100 ms a call")
+    print("per second  takers  granted/s  writes a call  take: median  99% ms")
+    for limit in (10, 50, 100, 200):
+        for number in (1, 10, 50):
+            print(_measure(Limits(limit), number, 6), flush=True)

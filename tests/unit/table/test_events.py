@@ -1,0 +1,127 @@
+"""Events in rows: nothing is lost, nothing is too big, and a small postback costs one unit."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from skycore.postbacks.event import cloudevent
+from skycore.postbacks.parser import read_postback
+from skycore.table import events, keys
+from tests.unit.table.fake_dynamodb import size_of
+
+CORPUS = Path(__file__).parents[2] / "contract" / "postbacks"
+BODIES = {
+    path.stem: path.read_bytes()
+    for path in sorted(CORPUS.iterdir())
+    if not path.name.endswith(".expected.json")
+}
+ARRIVED = datetime(2026, 11, 22, 10, 41, 15, 123456, tzinfo=UTC)
+WRITE_UNIT = 1024  # bytes
+
+
+def store(*bodies: bytes) -> list:
+    """Stores each body's events; the events."""
+    told = [(body, read_postback(body, ARRIVED)) for body in bodies]
+    assert events.put_all(told, 90) == set()
+    return [event for _, one in told for event in one]
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_an_event_is_read_as_it_was_stored(table, name):
+    for event in store(BODIES[name]):
+        stored = events.get(event.id)
+        assert stored is not None
+        assert stored.raw == BODIES[name]
+        assert cloudevent(stored.event, source="urn:x", raw=BODIES[name]) == cloudevent(
+            event, source="urn:x", raw=BODIES[name]
+        )
+        assert (stored.event.received_at, stored.event.tracking_id) == (ARRIVED, event.tracking_id)
+
+
+@pytest.mark.parametrize("name", [name for name, body in BODIES.items() if len(body) < WRITE_UNIT])
+def test_a_postback_under_1_kb_costs_one_write_unit(table, name):
+    store(BODIES[name])
+    sizes = [size_of(item) for item in table.of_kind("event")]
+    assert all(size <= WRITE_UNIT for size in sizes), sizes
+
+
+def test_every_row_leaves_after_its_days(table):
+    store(*BODIES.values())
+    expected = int(ARRIVED.timestamp()) + 90 * 86_400
+    assert {item["expires"]["N"] for item in table.items.values()} == {str(expected)}
+
+
+def test_one_body_of_many_notifications_is_kept_once(table):
+    one = "<NOTIFICATION><CODE>N211</CODE><TRANSACTIONID>{}</TRANSACTIONID></NOTIFICATION>"
+    body = f"<POSTBACK>{''.join(one.format(n) for n in range(300))}</POSTBACK>".encode()
+    assert len(store(body)) == 300
+    assert len(table.of_kind("raw")) == 1
+    rows = [key for key, item in table.items.items() if item["kind"]["S"] == "event"]
+    assert {stored.raw for stored in events.by_keys(rows).values()} == {body}
+
+
+def noise(count: int, alphabet: str) -> str:
+    return "".join(random.Random(7).choices(alphabet, k=count))
+
+
+HIGH = "".join(bytes((byte,)).decode("latin-1") for byte in range(0xA1, 0x100))
+MOST = 256 * 1024
+HUGE = {
+    "noise": random.Random(7).randbytes(MOST),
+    "text": f"<POSTBACK><CODE>N211</CODE><TEXT>{noise(180_000, HIGH)}</TEXT></POSTBACK>".encode(
+        "latin-1"
+    ),
+    "tracking id": (
+        "<POSTBACK><CODE>N202</CODE><ORIGIN>SMS_MT</ORIGIN><TRACKINGID>"
+        + noise(250_000, HIGH)
+        + "</TRACKINGID></POSTBACK>"
+    ).encode("latin-1"),
+    "utf-16 text": (
+        "<POSTBACK><CODE>N211</CODE><TEXT>"
+        + noise(130_000, "".join(map(chr, range(0x4E00, 0x9FFF))))
+        + "</TEXT></POSTBACK>"
+    ).encode("utf-16"),
+    "number": f"<POSTBACK><CODE>N202</CODE><TO>{'7' * 200_000}</TO></POSTBACK>".encode(),
+    "unknown elements": (
+        "<POSTBACK><CODE>N211</CODE>"
+        + "".join(
+            f"<X{noise(6, HIGH[:20])}{n}>{n}</X{noise(6, HIGH[:20])}{n}>" for n in range(8000)
+        )
+        + "</POSTBACK>"
+    ).encode(),
+    "quotes": (
+        "<POSTBACK><CODE>N211</CODE><TEXT>" + noise(250_000, '"' + chr(92)) + "</TEXT></POSTBACK>"
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_nothing_that_fits_the_intake_is_too_big_for_the_table(table, name):
+    body = HUGE[name][:MOST]
+    (event,) = store(body)
+    stored = events.get(event.id)
+    assert stored is not None
+    assert stored.raw == body
+    assert stored.event.data == event.data
+    assert max(map(size_of, table.items.values())) < 400 * 1024
+
+
+@pytest.mark.parametrize("text", ["", "x" * 5000, "ä" * 600, "😀" * 300], ids=len)
+def test_what_cannot_be_an_id_is_not_found(table, text):
+    assert events.get(text) is None
+    assert not table.calls
+
+
+def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table):
+    for tracking_id in ("SMS_1", "ä/#?%", "x" * 256, "x" * 257, "ü" * 300):
+        body = f"<POSTBACK><CODE>N202</CODE><TRACKINGID>{tracking_id}</TRACKINGID></POSTBACK>"
+        (event,) = store(body.encode())
+        assert len(keys.event_key(event.id)[1].encode()) <= 1024
+        stored = events.get(event.id)
+        assert stored is not None
+        assert stored.event.tracking_id == tracking_id
+        assert [one.id for one in events.of_tracking_id(tracking_id)] == [event.id]

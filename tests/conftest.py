@@ -33,6 +33,15 @@ os.environ.update(
     STACK_NAME="skycore",
 )
 
+if importlib.util.find_spec("hypothesis"):  # not where the page is tested
+    from hypothesis import HealthCheck, settings
+
+    # Else an example that takes 200 ms fails its test: on a slow machine, for nothing.
+    settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("any machine")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

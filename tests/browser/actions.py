@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-SECONDS = 30_000  # milliseconds
+SECONDS = 240_000  # milliseconds
 
 
 def new_number() -> str:

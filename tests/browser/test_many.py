@@ -1,4 +1,7 @@
-"""Ten thousand messages do not slow the page."""
+"""Ten thousand messages do not slow the page.
+
+Times are the renderer's CPU time: what else the machine does is not the page's fault.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.browser.running import PYTHON, ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 LONGEST_TASK = """() => {
   window.longest = 0;
@@ -22,6 +25,26 @@ LONGEST_TASK = """() => {
     for (const { duration } of list.getEntries()) window.longest = Math.max(longest, duration);
   }).observe({ type: "longtask" });
 }"""
+
+
+BUSY = "() => { let n = 0; for (let i = 0; i < 3e8; i++) n += i % 7; return n; }"
+
+
+class Renderer:
+    """The CPU time of the browser's pages."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._session = browser.new_browser_cdp_session()
+
+    def cpu_s(self) -> float:
+        rows = self._session.send("SystemInfo.getProcessInfo")["processInfo"]
+        return sum(row["cpuTime"] for row in rows if row["type"] == "renderer")
+
+    def slowdown(self, page: Page) -> float:
+        """Return how much longer work takes now than its CPU time: 1 on a quiet machine."""
+        began, used = time.monotonic(), self.cpu_s()
+        page.evaluate(BUSY)
+        return max(1.0, (time.monotonic() - began) / (self.cpu_s() - used))
 
 
 @pytest.fixture
@@ -43,10 +66,11 @@ def crowd() -> Iterator[subprocess.Popen[str]]:
 def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -> None:
     url = crowd.stdout.readline().strip()
     page = browser.new_page(viewport={"width": 1600, "height": 1000})
-    began = time.monotonic()
+    renderer = Renderer(browser)
+    used = renderer.cpu_s()
     page.goto(url)
-    expect(page.locator("#traffic li").first).to_be_visible()
-    opened_s = time.monotonic() - began
+    expect(page.locator("#wire li").first).to_be_visible()
+    opened_s = renderer.cpu_s() - used
     expect(page.locator("#phone .bubble").first).to_be_visible()
     page.evaluate(LONGEST_TASK)
 
@@ -54,19 +78,19 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
     crowd.stdin.flush()
     page.get_by_label("Find or add a handset").fill("17740000999")
     expect(page.locator("#handset-list button").first).to_contain_text("+1 774 000 0999")
-    newest = page.locator("#traffic li", has_text="SMS_10999")
-    expect(newest.first).to_be_visible(timeout=30_000)
-    longest_ms = page.evaluate("window.longest")
+    newest = page.locator("#wire li", has_text="SMS_10999")
+    expect(newest.first).to_be_visible()
+    longest_ms = page.evaluate("window.longest") / renderer.slowdown(page)
     elements = page.evaluate("document.querySelectorAll('*').length")
     heap_mb = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
 
     for _ in range(2):
         page.locator("#traffic").get_by_role("button", name="Show older").click()
         page.wait_for_timeout(100)
-    began = time.monotonic()
-    page.get_by_label("Filter the traffic").fill("17740000042")
-    expect(page.locator("#traffic li", has_text="+1 774 000 0042")).to_have_count(4)
-    filtered_s = time.monotonic() - began
+    used = renderer.cpu_s()
+    page.get_by_label("Filter the wire").fill("17740000042")
+    expect(page.locator("#wire li", has_text="+1 774 000 0042")).to_have_count(4)
+    filtered_s = renderer.cpu_s() - used
     page.close()
     print(
         f"10,000 messages: opened in {opened_s:.2f} s, {elements} elements, {heap_mb:.0f} MB; "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.credentials import Credentials
 
 from tests.chaos.proxy import Proxy
+from tests.integration.conftest import warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ def interposed(stack: Stack, faults: Faults, *, visibility: int) -> Iterator[Pro
     proxy.start()
     try:
         with _hurried(stack, visibility), _through(stack, proxy):
+            warm(stack)
             yield proxy
     finally:
         proxy.stop()

@@ -71,15 +71,15 @@ def post_all(
     answers: Counter[int] = Counter()
 
     def post(body: bytes) -> bytes | None:
-        for _ in range(6):  # Skycore's first try and five more
+        for attempt in range(6):  # Skycore's first try and five more
             try:
                 status, _ = stack.postback(body)
-            except OSError:  # no answer within 30 seconds
+            except OSError:  # no answer
                 status = 0
             answers[status] += 1
             if status == 200:
                 return body
-            time.sleep(0.2)
+            time.sleep(0.2 * 2**attempt)
         return None
 
     with ThreadPoolExecutor(workers) as pool:

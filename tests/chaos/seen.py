@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from skycore.postbacks.parser import read_postback
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -132,14 +133,16 @@ def sweep(stack: Stack) -> None:
 
 
 def wait(stack: Stack, done: Callable[[], bool], patience: float) -> bool:
-    """Whether it was done in time; `sweep` runs meanwhile, every ten seconds."""
-    end, next_sweep = time.monotonic() + patience, 0.0
-    while not done():
-        now = time.monotonic()
-        if now > end:
-            return False
-        if now > next_sweep:
+    """Return whether it was done in time; run sweep meanwhile, every ten seconds."""
+    next_sweep = 0.0
+
+    def done_or_swept() -> bool:
+        nonlocal next_sweep
+        if done():
+            return True
+        if time.monotonic() > next_sweep:
             sweep(stack)
-            next_sweep = now + 10
-        time.sleep(0.5)
-    return True
+            next_sweep = time.monotonic() + 10
+        return False
+
+    return until(done_or_swept, patience)

@@ -7,10 +7,14 @@ import pytest
 from tests.chaos.faults import Faults
 from tests.chaos.storm import UNFINISHED, Aftermath, Storm, weather
 from tests.integration.conftest import brought_up
+from tests.patience import PATIENCE_SECONDS
 
 # Nothing that takes seconds by itself: with this seed store and publish are killed, but no send is,
 # whose outcome would be told after half a minute only.
-SHORT = Storm(60, 12, 4, 5, 60, Faults(267, without=frozenset({"silence", "die_before"})))
+# A failed message comes again after 8 seconds, because a call on a slow machine takes as long.
+SHORT = Storm(
+    60, 12, 4, 8, PATIENCE_SECONDS, Faults(267, without=frozenset({"silence", "die_before"}))
+)
 LONG = Storm(5_000, 500, 8, 30, 900, Faults(4711), poison=True, stream_behind=True)
 LIMITS = "MaxCallsPerSecond=20 MaxCallsPerMinute=900"  # so that the limits' one item is fought for
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from local.client import Client
-from tests.integration.conftest import Stack, brought_up, until
+from tests.integration.conftest import Stack, brought_up
+from tests.patience import until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
@@ -161,7 +162,7 @@ def test_a_thousand_through_batch_while_skycore_throttles_and_goes_down(limited)
         listed = (limited.get(f"/messages/{row['message_id']}").json() for row in rows)
         return Counter(row["status"] for row in listed)
 
-    assert until(lambda: statuses() == {"accepted": 1000}, 120)
+    assert until(lambda: statuses() == {"accepted": 1000})
     texts = [row["text"] for row in sent(limited, "batch ")]
     counts = limited.control("counts")
     print(

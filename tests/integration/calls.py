@@ -16,6 +16,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tests.patience import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -165,7 +167,9 @@ def _lookup(stack: Stack, attributes: dict[str, Any]) -> list[dict[str, Any]]:
     )
     credentials = Credentials(known["admin_access_key_id"], known["admin_secret_access_key"])
     SigV4Auth(credentials, "cloudtrail", known["region"]).add_auth(request)
-    answer = requests.post(request.url, data=body, headers=dict(request.headers), timeout=60)
+    answer = requests.post(
+        request.url, data=body, headers=dict(request.headers), timeout=PATIENCE_SECONDS
+    )
     answer.raise_for_status()
     events: list[dict[str, Any]] = answer.json()["Events"]
     return events

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,18 +15,30 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from local.client import Client
+from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_DIR = os.environ.get("TEST_LOCAL_DIR", ".local/test")
-PATIENCE = 60.0  # seconds for what should take two, on a machine that does much else
-
-
 HERE = Path(__file__).parent
+VERBS = ("Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep")
+# What starts each function without its calling AWS: nothing to do, or refused at the door.
+NO_WORK = {
+    "Store": {"Records": []},
+    "Publish": {"Records": []},
+    "Dispatch": {"Records": []},
+    "Ack": "ack/postback_xml",
+    "Send": "send/sms",
+    "Enqueue": "enqueue/batch",
+    "Messages": "messages/list_by_number",
+}
+FULL_ANSWER = 10  # messages, the most that SQS gives at once
+TOO_LARGE = "x" * 300_000  # for a postback; for JSON it is none
 LONG_ONLY = pytest.StashKey[set[str]]()  # files of which a usual run takes nothing
 
 
@@ -66,8 +77,10 @@ class Stack:
 
     def __init__(self, description: dict[str, Any]) -> None:
         self.description = description
-        self.client = Client(description)
-        self._events: dict[str, dict[str, Any]] = {}
+        self.client = Client(description, timeout=PATIENCE_SECONDS)
+        self.events: dict[str, dict[str, Any]] = {}  # that came so far, by id
+        self._admin: dict[str, Any] = {}
+        self._resources: dict[str, str] = {}
 
     def post(self, path: str, body: Any, **headers: str):
         names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -84,24 +97,34 @@ class Stack:
             method="POST",
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read()
 
     def event(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The first event that came, or comes within the deadline, and is wanted."""
+        """Return the first event that came, or comes within the deadline, and is wanted."""
         found: list[dict[str, Any]] = []
 
         def came() -> bool:
-            self._events.update({event["id"]: event for event in self.client.receive()})
-            found.extend(event for event in self._events.values() if wanted(event))
+            found.extend(event for event in self.events.values() if wanted(event))
+            if not found:
+                self.receive()
+                found.extend(event for event in self.events.values() if wanted(event))
             return bool(found)
 
-        types = sorted(event["type"] for event in self._events.values())
-        assert until(came), f"no such event; the queue gave {types}"
+        if not until(came):
+            types = sorted(event["type"] for event in self.events.values())
+            pytest.fail(f"no such event; the queue gave {types}")
         return found[0]
+
+    def receive(self) -> None:
+        """Read the event queue until it gives fewer than a full answer."""
+        while events := self.client.receive():
+            self.events.update({event["id"]: event for event in events})
+            if len(events) < FULL_ANSWER:
+                return
 
     def control(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """Speaks to the simulator's control routes."""
@@ -111,33 +134,84 @@ class Stack:
             headers={"Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             return json.loads(answer.read() or b"null")
 
+    @contextlib.contextmanager
+    def unreachable_skycore(self) -> Iterator[None]:
+        """Cut the simulator's API port for as long as the test needs, and no less."""
+        self.control("line", {"open": False}, "PATCH")
+        try:
+            yield
+        finally:
+            self.control("line", {"open": True}, "PATCH")
+
     def admin(self, service: str) -> Any:
+        """Return the administrator's client of a service, one for all tests."""
+        if service not in self._admin:
+            self._admin[service] = self.new_admin(service)
+        return self._admin[service]
+
+    def new_admin(self, service: str) -> Any:
+        """Return a client of its own, for a test that changes it."""
         session = boto3.Session(
             self.description["admin_access_key_id"],
             self.description["admin_secret_access_key"],
             region_name=self.description["region"],
         )
-        return session.client(service, endpoint_url=self.description["endpoint_url"])
+        config = Config(read_timeout=PATIENCE_SECONDS, retries={"total_max_attempts": 1})
+        url = self.description["endpoint_url"]
+        return session.client(service, endpoint_url=url, config=config)
 
     def resource(self, logical_id: str) -> str:
-        found = self.admin("cloudformation").describe_stack_resource(
-            StackName=self.description["stack_name"], LogicalResourceId=logical_id
+        """Return a resource's physical id."""
+        if logical_id not in self._resources:
+            found = self.admin("cloudformation").describe_stack_resource(
+                StackName=self.description["stack_name"], LogicalResourceId=logical_id
+            )
+            self._resources[logical_id] = found["StackResourceDetail"]["PhysicalResourceId"]
+        return self._resources[logical_id]
+
+
+def warm(stack: Stack) -> None:
+    """Start every function but sweep once, one after the other, before a test needs it.
+
+    The emulator unpacks a function's layers in the process that answers everybody: functions that
+    start together, or under many requests, are late by more than a test may wait.
+    """
+    functions = stack.admin("lambda")
+    for verb, given in NO_WORK.items():
+        event = given
+        if isinstance(given, str):
+            sample = json.loads((ROOT / "events" / f"{given}.json").read_text())
+            event = sample | {"body": TOO_LARGE, "isBase64Encoded": False}
+            event["multiValueQueryStringParameters"] = None
+        answer = functions.invoke(
+            FunctionName=stack.resource(f"{verb}Function"), Payload=json.dumps(event)
         )
-        name: str = found["StackResourceDetail"]["PhysicalResourceId"]
-        return name
+        assert "FunctionError" not in answer, (verb, answer["Payload"].read())
 
 
-def until(happened: Callable[[], bool], patience: float = PATIENCE) -> bool:
-    """Whether it happened before the deadline."""
-    deadline = time.monotonic() + patience
-    while not happened():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
+def unhurried(stack: Stack) -> None:
+    """Let functions take as long as they need: on a slow machine a cold start is over 9 seconds.
+
+    tests/template/test_time_limits.py checks the time limits of the template.
+    """
+    functions = stack.admin("lambda")
+    for verb in VERBS:
+        name, seconds = stack.resource(f"{verb}Function"), int(PATIENCE_SECONDS)
+        known = functions.get_function_configuration(FunctionName=name)
+        if known["Timeout"] != seconds:  # an update stops the function's processes
+            functions.update_function_configuration(FunctionName=name, Timeout=seconds)
+
+
+@contextlib.contextmanager
+def found_up(file: str) -> Iterator[Stack]:
+    """A stack that is up, made ready for tests."""
+    stack = Stack(json.loads(Path(file).read_text()))
+    unhurried(stack)
+    warm(stack)
+    yield stack
 
 
 @contextlib.contextmanager
@@ -160,7 +234,8 @@ def brought_up(local_dir: str, parameters: str = "") -> Iterator[Stack]:
     )
     try:
         assert up.returncode == 0, up.stdout + up.stderr
-        yield Stack(json.loads((ROOT / local_dir / "stack.json").read_text()))
+        with found_up(str(ROOT / local_dir / "stack.json")) as stack:
+            yield stack
     finally:
         subprocess.run([*local, "down"], cwd=ROOT, env=environment, check=False)
 
@@ -170,12 +245,18 @@ _shared = pytest.StashKey[Stack]()
 
 @pytest.fixture(scope="session")
 def stack(request) -> Stack:
-    """One stack for all folders that ask for it: each has a fixture of its own, by import."""
+    """One stack for all folders that ask for it: each has a fixture of its own, by import.
+
+    TEST_STACK_FILE names the file of a stack that is up already, and stays so; TEST_LOCAL_DIR is
+    then its folder.
+    """
     stash, config = request.config.stash, request.config
     if _shared not in stash:
         up = contextlib.ExitStack()
         config.add_cleanup(up.close)
-        stash[_shared] = up.enter_context(brought_up(LOCAL_DIR, "LogLevel=DEBUG"))
+        file = os.environ.get("TEST_STACK_FILE")
+        made_here = brought_up(LOCAL_DIR, "LogLevel=DEBUG") if not file else found_up(file)
+        stash[_shared] = up.enter_context(made_here)
     made: Stack = stash[_shared]
     return made
 

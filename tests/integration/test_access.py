@@ -153,11 +153,11 @@ def test_the_queues_policy_refuses_plain_http_and_nothing_else(stack):
     try:
         with pytest.raises(ClientError, match="AccessDenied"):
             sqs.send_message(QueueUrl=url, MessageBody="in the clear")
-        over_tls(stack.admin("sqs")).send_message(QueueUrl=url, MessageBody="over TLS")
-        found = over_tls(stack.admin("sqs")).receive_message(QueueUrl=url)["Messages"]
+        over_tls(stack.new_admin("sqs")).send_message(QueueUrl=url, MessageBody="over TLS")
+        found = over_tls(stack.new_admin("sqs")).receive_message(QueueUrl=url)["Messages"]
         assert [row["Body"] for row in found] == ["over TLS"]
     finally:
-        over_tls(stack.admin("sqs")).delete_queue(QueueUrl=url)
+        over_tls(stack.new_admin("sqs")).delete_queue(QueueUrl=url)
 
 
 def test_the_table_is_protected_as_the_parameters_say(stack):

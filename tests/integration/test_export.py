@@ -10,7 +10,8 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.conftest import LOCAL_DIR, ROOT, until
+from tests.integration.conftest import LOCAL_DIR, ROOT
+from tests.patience import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 import pytest
 
 from local.client import Client
-from tests.integration.conftest import until
+from tests.patience import until
 
 MMS = {
     "action": "sendMMS",

@@ -15,6 +15,7 @@ from ops.doctor.checks import CHECKS
 from tests.integration.conftest import ROOT, Stack
 from tests.integration.operators import Ops, operator_with, terminal
 from tests.integration.test_operations import changed
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -396,7 +397,7 @@ def test_a_probe_whose_subscription_is_gone_is_found(stack, ops):
         process = waiting_doctor(ops, "--wait", "15", "--json")
         for row in doctors_subscriptions(stack):
             stack.admin("sns").unsubscribe(SubscriptionArn=row["SubscriptionArn"])
-    answer = json.loads(process.communicate(timeout=90)[0])
+    answer = json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0])
     assert process.returncode == 1
     assert "none arrived as an event" in details(answer)
     assert left_behind(stack) == []
@@ -437,7 +438,7 @@ def test_ctrl_c_leaves_no_queue_and_no_subscription(stack, ops):
         process = waiting_doctor(ops)
         assert left_behind(stack) != []
         process.send_signal(signal.SIGINT)
-        rest = "".join(process.communicate(timeout=60))
+        rest = "".join(process.communicate(timeout=PATIENCE_SECONDS))
     assert process.returncode == 130, rest
     assert left_behind(stack) == []
 

@@ -1,5 +1,6 @@
-"""What Skycore may do to a send, for every action that sends: never a second one, and the truth.
+"""What Skycore may do to a send, through the deployed stack: never a second one, and the truth.
 
+tests/contract/test_outcomes.py walks all faults and actions; make test-long does so here.
 The table that this proves is printed at the end (`pytest -s`).
 """
 
@@ -9,73 +10,27 @@ import contextlib
 import random
 import socketserver
 import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from local.openapi.examples import minimal
-from skycore.catalogue.actions import all_actions
+from tests.contract.test_outcomes import (
+    ELSEWHERE,
+    FAULTS,
+    SENDS,
+    WAITS,
+    Expected,
+    check_outcome,
+    send,
+)
 from tests.integration.conftest import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SENDS = [action for action in all_actions() if action.effect == "send"]
 SLOW_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What the caller is told, what the message's status is, how many Skycore has taken."""
-
-    http: int
-    code: str | None
-    status: str | None  # None: there is no message, and its key is free
-    sent: int
-
-
-ACCEPTED = Expected(201, None, "accepted", 1)
-UNKNOWN_SENT = Expected(504, "outcome_unknown", "unknown", 1)
-UNKNOWN_NOT_SENT = Expected(504, "outcome_unknown", "unknown", 0)
-REJECTED = Expected(422, "skycore_rejected", "rejected", 0)
-UNREACHABLE = Expected(503, "skycore_unreachable", None, 0)
-
-# Modes of the simulator (simulator/README.md), and places where no Skycore is.
-FAULTS = {
-    "normal": ACCEPTED,
-    "slow": ACCEPTED,
-    "silent": UNKNOWN_SENT,
-    "trickle": UNKNOWN_SENT,
-    "reset_before": UNKNOWN_NOT_SENT,
-    "reset_after": UNKNOWN_SENT,
-    "half": UNKNOWN_SENT,
-    "truncated": UNKNOWN_SENT,
-    "garbage": UNKNOWN_SENT,
-    "empty": UNKNOWN_SENT,
-    "huge": UNKNOWN_SENT,
-    "wrong_root": UNKNOWN_SENT,
-    "no_status": UNKNOWN_SENT,
-    "doctype": UNKNOWN_SENT,
-    "bad_bytes": ACCEPTED,
-    "loose_ampersand": ACCEPTED,
-    "failure_without_status": UNKNOWN_NOT_SENT,
-    "unknown_code": REJECTED,
-    "http500": UNKNOWN_SENT,
-    "http503": UNKNOWN_NOT_SENT,
-    "http302": UNKNOWN_NOT_SENT,
-    "connection refused": UNREACHABLE,
-    "no such name": UNREACHABLE,
-    "no TLS": UNREACHABLE,
-}
-SHORT = {"reset_after", "half", "garbage", "http500", "http302"}  # in make test
-ELSEWHERE = {
-    "connection refused": "http://127.0.0.1:{closed}/",
-    "no such name": "https://skycore.invalid/",
-    "no TLS": "https://127.0.0.1:{plain}/",
-}
+SHORT = {"reset_after", "http302"}  # in make test, with one action
 
 
 class PlainServer(socketserver.BaseRequestHandler):
@@ -147,44 +102,26 @@ def fresh(stack):
     stack.control("reset", {})
 
 
-def sent(stack) -> Counter[str]:
-    """How many calls of each action Skycore has done what they asked for."""
-    return Counter(stack.control("counts")["accepted_by_action"])
+@pytest.mark.parametrize("name", sorted(SHORT))
+def test_a_send_tells_the_truth_and_is_never_doubled(stack, name):
+    run = random.randbytes(4).hex()
+    with fault(stack, name):
+        answers = {"sendSMS": send(stack, "sendSMS", name, run)}
+    check_outcome(stack, name, answers, run)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in SHORT else pytest.mark.long) for n in FAULTS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", FAULTS)
 def test_every_send_tells_the_truth_and_is_never_doubled(stack, table, name):
     expected, run = FAULTS[name], random.randbytes(4).hex()
-    bodies = {action.name: {"action": action.name, **minimal(action)} for action in SENDS}
-
-    def post(action: str):
-        return stack.post("/messages", bodies[action], Idempotency_Key=f"{name} {action} {run}")
-
-    waits = name in {"slow", "silent", "trickle"}
-    with fault(stack, name), ThreadPoolExecutor(len(SENDS) if waits else 1) as pool:
-        answers = dict(zip(bodies, pool.map(post, bodies), strict=True))
+    actions = [action.name for action in SENDS]
+    with fault(stack, name), ThreadPoolExecutor(len(SENDS) if name in WAITS else 1) as pool:
+        made = pool.map(lambda action: send(stack, action, name, run), actions)
+        answers = dict(zip(actions, made, strict=True))
         took = max(answer.elapsed.total_seconds() for answer in answers.values())
-    assert sent(stack) == Counter({action: expected.sent for action in bodies if expected.sent})
-    assert stack.control("counts")["redirects_followed"] == 0
     assert name != "slow" or took >= SLOW_SECONDS
-    for action, answer in answers.items():
-        told = answer.json()
-        assert (answer.status_code, told.get("code")) == (expected.http, expected.code), action
-        again = post(action)
-        if expected.status is None:
-            assert "message_id" not in told
-            assert again.status_code == 201, action
-            assert "Idempotency-Replayed" not in again.headers
-        else:
-            assert (again.status_code, again.json()) == (answer.status_code, told), action
-            assert again.headers["Idempotency-Replayed"] == "true"
-            kept = stack.get(f"/messages/{told['message_id']}").json()
-            assert kept["status"] == expected.status, action
-        table.append((name, action, expected))
-    once = expected.sent or int(expected.status is None)
-    assert sent(stack) == Counter({action: once for action in bodies if once})
+    check_outcome(stack, name, answers, run)
+    table.extend((name, action, expected) for action in actions)
 
 
 def test_subscribers_hear_of_an_unknown_outcome(stack, sms):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
 from skycore.catalogue.statuses import RANKS
 from skycore.table import keys
 from skycore.table.messages import pack, step
-from tests.integration.conftest import Stack, until
 from tests.integration.test_sending import number, sent_texts, status
+from tests.patience import until
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Stack
 
 
 def row_of(stack: Stack, message_id: str) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tests.integration.conftest import until
 from tests.integration.test_subscribers import in_stack
+from tests.patience import until
 
 
 def reconcile(stack, *arguments: str) -> str:

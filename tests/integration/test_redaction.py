@@ -19,8 +19,9 @@ from local import simulator_process
 from skycore import metrics
 from skycore.catalogue.postback_codes import all_postback_codes
 from skycore.metrics import REJECTION_CLASSES
-from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, until
+from tests.integration.conftest import LOCAL_DIR, ROOT, Stack
 from tests.integration.needles import forms, number_forms, search
+from tests.patience import until
 from tests.unit.seeing import emf
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def push_sends(pushed: Pushed, stack: Stack) -> None:
             stack.control("settings", {"next_errors": [code]}, "PATCH")
             pushed.post("/messages", pushed.sms())
         stack.control("settings", {"next_errors": None}, "PATCH")
-        stack.control("down", {"seconds": 1})
-        pushed.post("/messages", pushed.sms())
+        with stack.unreachable_skycore():
+            pushed.post("/messages", pushed.sms())
         assert until(lambda: pushed.post("/messages", pushed.sms()).status_code == 201)
         queued = pushed.post("/messages", pushed.sms(), Prefer="respond-async").json()
         pushed.post("/messages/batch", {"messages": [pushed.sms(), pushed.sms(to=TEXT), TEXT]})

@@ -128,7 +128,7 @@ def halves() -> Iterator[tuple[str, list[str]]]:
             yield sample, after
 
 
-@pytest.mark.parametrize(("sample", "variables"), halves())
+@pytest.mark.parametrize(("sample", "variables"), list(halves()))
 def test_the_released_app_runs_on_todays_layer(stack, tmp_path, sample, variables):
     (tmp_path / "app.py").write_text(released_apps()[verb_of(sample)])
     expect(handled(stack, sample, function=tmp_path, variables=variables), sample)

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from tests.integration.conftest import ROOT, until
+from tests.integration.conftest import ROOT
 from tests.integration.test_redaction import fresh_number, logs_of
+from tests.patience import until
 from tests.unit.seeing import emf
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.integration.conftest import until
-from tests.integration.test_bad_input import problem
+from tests.contract.test_bad_input import problem
+from tests.patience import until
 
 
 def number() -> str:
@@ -202,25 +202,6 @@ def test_all_or_nothing_names_every_bad_entry(stack, sms):
     found = problem(stack.post("/messages/batch", batch), 422, "invalid_request")
     assert [error["field"] for error in found["errors"]] == ["messages[1].text"]
     assert sent_texts(stack, to) == []
-
-
-@pytest.mark.parametrize(
-    ("batch", "field"),
-    [
-        ({}, "messages"),
-        ({"messages": []}, "messages"),
-        ({"messages": [{}] * 1001}, "messages"),
-        ({"messages": "x"}, "messages"),
-        ({"messages": [{}], "colour": 1}, "colour"),
-        ({"messages": [{}], "all_or_nothing": "yes"}, "all_or_nothing"),
-        ({"template": {}, "recipients": []}, "recipients"),
-        ({"template": [], "recipients": [{}]}, "template"),
-    ],
-    ids=["nothing", "empty", "many", "text", "unknown", "flag", "nobody", "list"],
-)
-def test_a_batch_that_is_none(stack, batch, field):
-    found = problem(stack.post("/messages/batch", batch), 422, "invalid_request")
-    assert field in [error["field"] for error in found["errors"]]
 
 
 def test_several_recipients_have_rows_of_their_own(stack):

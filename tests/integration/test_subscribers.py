@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, until
+from tests.integration.conftest import LOCAL_DIR, ROOT, Stack
+from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+HIDDEN = "3"  # seconds between tries, of which there are five: long enough for a call to end
 EXAMPLE = ROOT / "examples" / "subscriber"
 
 
@@ -79,7 +81,7 @@ def test_the_documented_queue_gets_what_its_filter_lets_through(stack):
         ],
     )
     formation.get_waiter("stack_create_complete").wait(
-        StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": int(PATIENCE_SECONDS)}
     )
     (described,) = formation.describe_stacks(StackName=name)["Stacks"]
     queue = Queue(stack, described["Outputs"][0]["OutputValue"])
@@ -144,7 +146,7 @@ def test_the_example_reads_its_queue(stack):
     assert until(handled)
     # What breaks the schema fails alone, and comes again until it is set aside.
     sqs = stack.admin("sqs")
-    sqs.set_queue_attributes(QueueUrl=outputs["QueueUrl"], Attributes={"VisibilityTimeout": "1"})
+    sqs.set_queue_attributes(QueueUrl=outputs["QueueUrl"], Attributes={"VisibilityTimeout": HIDDEN})
     sqs.send_message(QueueUrl=outputs["QueueUrl"], MessageBody=json.dumps({**event, "type": "x"}))
     dead = Queue(stack, outputs["DeadLetterQueueUrl"])
     assert until(lambda: bool(dead.read()))
@@ -219,7 +221,7 @@ def in_stack(
 
 KEPT_UNREAD = """
 from datetime import UTC, datetime
-from skycore.postbacks import unparsed_event
+from skycore.postbacks.event import unparsed_event
 from skycore.table import events
 body = {body!r}
 event = unparsed_event(body, datetime.now(UTC), "an older release did not know it")
@@ -264,7 +266,7 @@ def test_a_stretch_of_events_is_told_again_under_the_same_ids(stack):
     dry = in_stack(stack, *stretch, "--type", "sms_sent", "--dry-run")
     assert re.search(r"3\s+skycore.sms_sent", dry)
     for id_ in first:
-        del stack._events[id_]
+        del stack.events[id_]
     out = in_stack(stack, *stretch, "--type", "sms_sent", "--yes")
     assert "3 published" in out
     for id_ in first:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from skycore import timestamps
 from skycore.aws.secrets import fingerprint
-from tests.integration.conftest import Stack, until
+from tests.patience import until
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Stack
 
 BODY = (
     b"<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><TO>17743199144</TO>"

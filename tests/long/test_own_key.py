@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import Stack, brought_up, until
+from tests.integration.conftest import Stack, brought_up
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

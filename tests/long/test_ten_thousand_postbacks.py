@@ -10,12 +10,15 @@ import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from skycore.postbacks.parser import read_postback
-from tests.integration.conftest import Stack, until
+from tests.patience import until
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Stack
 
 POSTS, REPEATS = 10_000, 3_000
 MARK = uuid.uuid4().hex[:8]

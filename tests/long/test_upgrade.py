@@ -16,8 +16,9 @@ import pytest
 
 from tests.chaos.seen import rows
 from tests.contract.released import INTERFACE
-from tests.integration.conftest import ROOT, Stack, free_port, until
+from tests.integration.conftest import ROOT, Stack, free_port
 from tests.integration.test_sample_events import RELEASED, expect, handled
+from tests.patience import until
 from tests.template.released import SNAPSHOT
 
 if TYPE_CHECKING:

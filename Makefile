@@ -60,7 +60,7 @@ test-build: setup ## Build the layers in two folders and compare; what ships, it
 	@$(BIN)/pytest -m "not long" tests/build
 
 test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
-	@$(BIN)/pytest -m long tests
+	@$(BIN)/pytest -m long --ignore tests/browser tests simulator/tests
 
 .PHONY: test-services
 test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)

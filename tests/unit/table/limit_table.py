@@ -17,10 +17,9 @@ from unittest import mock
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import VerboseClientError
 
-from skycore.table import limiter_item
+from skycore.table import limiter_item, models
 from skycore.table.limiter import Limiter
 from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
-from skycore.table.models import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +41,7 @@ class Table:
     @contextmanager
     def connected(self) -> Iterator[None]:
         """While it lasts, this is the table."""
-        connection = type("Connection", (), {"connection": self})
-        with mock.patch.object(Row, "_get_connection", return_value=connection):
+        with mock.patch.object(models, "connection", return_value=self):
             yield
 
     def dispatch(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ down: ## Stop the local stack
 test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run everything that must pass before a merge; minutes
 	@$(BIN)/pytest -rs -n auto simulator/tests tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
-	@$(MAKE) --no-print-directory --jobs=2 $(OUTPUT_SYNC) test-stack test-page test-build
+	@$(MAKE) --no-print-directory --jobs=2 $(OUTPUT_SYNC) test-stack test-page test-build test-services
 
 # Keeps the output of parallel targets apart. make 3.81 does not have it.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
@@ -61,6 +61,10 @@ test-build: setup ## Build the layers in two folders and compare; what ships, it
 
 test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
 	@$(BIN)/pytest -m long tests
+
+.PHONY: test-services
+test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)
+	@$(BIN)/pytest -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
 
 .PHONY: test-page
 test-page: setup .venv-browser/.ready chromium ## Test the page in a real browser (CHROMIUM=/path/to/chromium)

@@ -41,6 +41,7 @@ def put_back(client: Callable[[str], Any], stack_name: str) -> None:
     stack = _Stack(client, stack_name)
     _reserved_concurrency(stack)
     _maximum_concurrency(stack)
+    _recursive_loop(stack)
     _batch_actions(stack)
     _time_to_live(stack)
     _point_in_time_recovery(stack)
@@ -136,6 +137,16 @@ def _maximum_concurrency(stack: _Stack) -> None:
             client.update_event_source_mapping(
                 UUID=stack.ids[name],
                 ScalingConfig={"MaximumConcurrency": int(scaling["MaximumConcurrency"])},
+            )
+
+
+def _recursive_loop(stack: _Stack) -> None:
+    """Set the property, which the emulator's CloudFormation drops, although its Lambda knows it."""
+    client = stack.client("lambda")
+    for name, properties in stack.of_type("AWS::Lambda::Function").items():
+        if "RecursiveLoop" in properties:
+            client.put_function_recursion_config(
+                FunctionName=stack.ids[name], RecursiveLoop=properties["RecursiveLoop"]
             )
 
 

@@ -57,10 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what was to run on DynamoDB Local where that cannot run."""
-    if config.getoption("dynamodb_local") and not os.environ.get("DYNAMODB_LOCAL_URL"):
-        reason = dynamodb_local.missing() or "DynamoDB Local does not run"
-        for item in items:
+    """Skip what cannot run on DynamoDB Local, all of it where that cannot run."""
+    if not config.getoption("dynamodb_local"):
+        return
+    missing = None if os.environ.get("DYNAMODB_LOCAL_URL") else dynamodb_local.missing()
+    for item in items:
+        in_memory = item.get_closest_marker("in_memory")
+        if reason := missing or (in_memory and in_memory.args[0]):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -25,6 +25,9 @@ def operator_with(stack: Stack, policy: str) -> dict[str, str]:
     iam, name = stack.admin("iam"), f"operator-{uuid.uuid4().hex[:8]}"
     iam.create_user(UserName=name)
     iam.put_user_policy(UserName=name, PolicyName="operator", PolicyDocument=policy)
+    iam.put_user_policy(
+        UserName=name, PolicyName="emulator", PolicyDocument=json.dumps(FOR_THE_EMULATOR)
+    )
     key = iam.create_access_key(UserName=name)["AccessKey"]
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
@@ -36,6 +39,13 @@ def operator_with(stack: Stack, policy: str) -> dict[str, str]:
         "AWS_REGION": stack.description["region"],
         "AWS_DEFAULT_REGION": stack.description["region"],
     }
+
+
+# The emulator takes GetFunctionConcurrency, which the policy allows, for the call that sets it.
+FOR_THE_EMULATOR = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "lambda:PutFunctionConcurrency", "Resource": "*"}],
+}
 
 
 class Ops:

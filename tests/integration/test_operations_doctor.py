@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from local.simulator_process import API_KEY
 from ops.doctor.checks import CHECKS
-from tests.integration.conftest import ROOT, Stack, until
+from tests.integration.conftest import ROOT, Stack
 from tests.integration.operators import Ops, operator_with, terminal
 from tests.integration.test_operations import changed
 
@@ -341,7 +340,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Stack], Any]]] = {
     ),
     "maximum over the quota": (
         "concurrency-quota",
-        "the quota is 1000",
+        "(DispatchFunctionQueue 1000, ",
         source("DispatchFunctionQueue", ScalingConfig={"MaximumConcurrency": 1000}),
     ),
     "no key": ("api-key", "no Skycore API key is set", without_key),
@@ -392,27 +391,29 @@ def test_a_probe_that_is_not_stored_is_found(stack, ops):
 
 
 def test_a_probe_whose_subscription_is_gone_is_found(stack, ops):
-    sns, enough = stack.admin("sns"), threading.Event()
-
-    def unsubscribe() -> None:
-        while not enough.wait(0.05):
-            for row in doctors_subscriptions(stack):
-                sns.unsubscribe(SubscriptionArn=row["SubscriptionArn"])
-
-    thread = threading.Thread(target=unsubscribe)
-    thread.start()
-    try:
-        # The first probe may be faster than the thread: then another run has to be.
-        assert until(
-            lambda: (
-                "none arrived as an event"
-                in ops.looked("doctor", "postback", *SHORT, "--json").stdout
-            )
-        )
-    finally:
-        enough.set()
-        thread.join()
+    # The probe waits in the queue until the subscription is gone, and only then becomes an event.
+    with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
+        process = waiting_doctor(ops, "--wait", "15", "--json")
+        for row in doctors_subscriptions(stack):
+            stack.admin("sns").unsubscribe(SubscriptionArn=row["SubscriptionArn"])
+    answer = json.loads(process.communicate(timeout=90)[0])
+    assert process.returncode == 1
+    assert "none arrived as an event" in details(answer)
     assert left_behind(stack) == []
+
+
+def waiting_doctor(ops: Ops, *arguments: str) -> subprocess.Popen:
+    """A doctor that has posted its probe, and waits for the event."""
+    process = subprocess.Popen(
+        ops.command("doctor", "postback", *arguments),
+        cwd=ROOT,
+        env=ops.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "waiting for the probe" in process.stderr.readline()
+    return process
 
 
 def test_a_key_that_skycore_refuses_is_found(stack, ops):
@@ -433,15 +434,7 @@ def test_without_a_key_no_call_is_made(stack, ops):
 
 def test_ctrl_c_leaves_no_queue_and_no_subscription(stack, ops):
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
-        process = subprocess.Popen(
-            ops.command("doctor", "postback"),
-            cwd=ROOT,
-            env=ops.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert "waiting for the probe" in process.stderr.readline()
+        process = waiting_doctor(ops)
         assert left_behind(stack) != []
         process.send_signal(signal.SIGINT)
         rest = "".join(process.communicate(timeout=60))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from tests.template.conftest import ROOT
+from tests.template.deployed import Deployed
 
 NUMBER = re.compile(r"^\s*-?\s*[A-Za-z]+: -?\d+(\.\d+)?\s*$")
 
@@ -21,6 +23,16 @@ def test_every_parameter_and_output_is_described(template):
     for part in ("Parameters", "Outputs"):
         for name, entry in template.body[part].items():
             assert len(entry.get("Description", "")) > 10, name
+
+
+def test_no_output_puts_a_secret_into_an_argument_or_a_shell_variable():
+    stack = Deployed("skycore-prod")
+    command = stack.output("SetApiKeyCommand")
+    assert command == ".venv/bin/python -m ops --stack skycore-prod set-key"
+    for name in stack.body["Outputs"]:
+        text = json.dumps(stack.body["Outputs"][name]["Value"])
+        assert "--secret-string" not in text, name
+        assert "read -" not in text, name
 
 
 def test_every_parameter_is_in_a_group(template):

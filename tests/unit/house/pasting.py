@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Without start-up files, zsh is as on a new Mac: no INTERACTIVE_COMMENTS, so # begins a word.
 SHELLS = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
-STAND_INS = ("aws", "curl", "git", "make", "python", "sam", "uv")
+STAND_INS = ("aws", "curl", "git", "make", "pip", "python", "sam", "skycore-simulator", "uv")
 PATIENCE = 15.0  # seconds for what takes a tenth of one
 COMPLAINTS = re.compile(
     r".*(?:command not found|parse error|syntax error|no matches found|event not found"
@@ -60,6 +60,7 @@ def folder_with_stand_ins(folder: Path) -> dict[str, str]:
     for path in (programs, folder / ".venv" / "bin", folder / ".local", folder / "examples"):
         path.mkdir(parents=True)
     (folder / "examples" / "subscriber").mkdir()
+    (folder / "simulator").mkdir()
     for path in (*(programs / name for name in STAND_INS), folder / ".venv" / "bin" / "python"):
         path.write_text(STAND_IN)
         path.chmod(0o755)

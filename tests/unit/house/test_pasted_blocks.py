@@ -13,7 +13,11 @@ import pytest
 from tests.unit.house.pasting import SHELLS, paste, run_as_script
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    page
+    for folder in (ROOT, ROOT / "docs", ROOT / "simulator", ROOT / "examples" / "subscriber")
+    for page in sorted(folder.glob("*.md"))
+]
 PASTEABLE = {"sh", "bash", "zsh", "shell", "console"}
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 HELPER = re.compile(r"^\w+\(\) \{.*\}$", re.MULTILINE)
@@ -33,7 +37,7 @@ def blocks() -> list[Block]:
         for fence in FENCE.finditer(text):
             line = text.count("\n", 0, fence.start()) + 1
             inside = re.sub(f"^{fence[1]}", "", fence[3], flags=re.MULTILINE)
-            found.append(Block(f"{page.name}:{line}", fence[2], inside))
+            found.append(Block(f"{page.relative_to(ROOT)}:{line}", fence[2], inside))
     return found
 
 

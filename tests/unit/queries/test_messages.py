@@ -94,6 +94,7 @@ def test_ids_that_are_none_are_not_found(table, text):
     assert list_messages({"tracking_id": [text]}, region="US", days=90)["messages"] == []
 
 
+@pytest.mark.in_memory("stores ten megabytes against the clock")
 def test_a_page_of_large_postbacks_ends_where_an_answer_must(table, monkeypatch):
     monkeypatch.setattr("skycore.receiving.store.READ_BUDGET_SECONDS", 600.0)  # however slow we are
     chance = random.Random(7)

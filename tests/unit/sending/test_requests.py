@@ -20,6 +20,7 @@ from tests.unit.table.fake_dynamodb import INDEXES, FakeDynamoDB, Item, _key, si
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.in_memory("counts what the fake table writes")
 ROOT = Path(__file__).resolve().parents[3]
 STATED: dict[str, dict[str, int]] = json.loads((ROOT / "bench" / "requests.json").read_text())
 TOKEN = "the-token"

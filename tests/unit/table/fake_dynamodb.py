@@ -11,6 +11,7 @@ import copy
 import re
 import zlib
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -93,8 +94,8 @@ class FakeDynamoDB(Hooked):
     def _UpdateItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         key = _key(request["Key"])
         self._check("UpdateItem", request, self.items.get(key))
-        item = copy.deepcopy(self.items.get(key, request["Key"]))
-        old = copy.deepcopy(item)
+        old = self.items.get(key, request["Key"])
+        item = copy.deepcopy(old)
         for verb, clause in _clauses(request["UpdateExpression"]):
             for part in _split(clause):
                 self._apply(verb, part, request, old, item)
@@ -258,8 +259,13 @@ def _check_aliases(request: dict[str, Any]) -> None:
     """Raise if an alias is missing or is not used, as DynamoDB does."""
     expressions = " ".join(text for name, text in request.items() if name.endswith("Expression"))
     for sign, known in (("#", "ExpressionAttributeNames"), (":", "ExpressionAttributeValues")):
-        if set(re.findall(rf"{sign}\w+", expressions)) != set(request.get(known, {})):
+        if _aliases(sign, expressions) != request.get(known, {}).keys():
             raise error("ValidationException", "Expression")
+
+
+@cache
+def _aliases(sign: str, expressions: str) -> frozenset[str]:
+    return frozenset(re.findall(rf"{sign}\w+", expressions))
 
 
 def _image(item: Item) -> Item:
@@ -284,11 +290,16 @@ def _split(clause: str) -> list[str]:
 
 
 def _holds(expression: str, request: dict[str, Any], item: Item) -> bool:
-    tokens = TOKEN.findall(expression)
-    assert "".join(tokens) == re.sub(r"\s", "", expression), expression
-    held, rest = _or(tokens, request, item)
+    held, rest = _or(list(_tokens(expression)), request, item)
     assert not rest, expression
     return held
+
+
+@cache
+def _tokens(expression: str) -> tuple[str, ...]:
+    tokens = TOKEN.findall(expression)
+    assert "".join(tokens) == re.sub(r"\s", "", expression), expression
+    return tuple(tokens)
 
 
 def _or(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool, list[str]]:

@@ -6,7 +6,6 @@ Run as a program it prints the table of docs/limits.md.
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections import Counter
@@ -15,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from botocore.exceptions import ClientError
-from pynamodb.exceptions import VerboseClientError
+from pynamodb.connection.base import Connection
 
-from skycore.table import limiter_item, models
+from skycore.table import limiter_item
 from skycore.table.limiter import Limiter
 from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
+from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,33 +28,41 @@ if TYPE_CHECKING:
     from skycore.table.limit_state import State
 
 
+KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}
+
+
 class Table:
-    """One item behind PynamoDB's connection, with conditions as DynamoDB has them."""
+    """The table with the limiter's item, and places where a test can interfere."""
 
     def __init__(self) -> None:
-        self.item: dict[str, Any] | None = None
+        self._table = new_table()
+        self._request_signer = None
         self.calls: list[str] = []
         self.before: Any = None  # called once, before the next call is carried out
-        self.after: Any = None
-        self.tells_item = True
+        self.after: Any = None  # called once, after the next update
+        self.tells_item = True  # where a condition fails
         self._lock = threading.Lock()
 
     @contextmanager
     def connected(self) -> Iterator[None]:
         """While it lasts, this is the table."""
-        with mock.patch.object(models, "connection", return_value=self):
+        with mock.patch.object(Connection, "client", self):
             yield
 
-    def dispatch(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         assert request["TableName"] == "table"
-        assert request["Key"] == {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}
+        assert request["Key"] == KEY
         self._once("before")
         with self._lock:
             self.calls.append(operation)
-            if operation == "GetItem":
-                return {"Item": dict(self.item)} if self.item else {}
-            answer = self._update(request)
-        self._once("after")
+            try:
+                answer = self._table._make_api_call(operation, request)
+            except ClientError as error:
+                if not self.tells_item:
+                    error.response.pop("Item", None)  # type: ignore[typeddict-item]
+                raise
+        if operation != "GetItem":
+            self._once("after")
         return answer
 
     def _once(self, name: str) -> None:
@@ -62,63 +71,20 @@ class Table:
         if hook:
             hook()
 
-    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        names = request["ExpressionAttributeNames"]
-        values = request.get("ExpressionAttributeValues", {})
-        update, condition = request["UpdateExpression"], request["ConditionExpression"]
-        used = set(re.findall(r"#\w+", f"{update} {condition}"))
-        assert {name: name.removeprefix("#") for name in used} == names
-        assert set(re.findall(r":\w+", f"{update} {condition}")) == set(values)
-        if not self._holds(condition, values):
-            raise self.refused(request)
-        before = dict(self.item or {})
-        if update == "REMOVE #ahead[0]":
-            self.item = before | {"ahead": {"L": before["ahead"]["L"][1:]}}
-        elif update == "SET #closed = #version":
-            self.item = before | {"closed": before["version"]}
-        else:
-            new = {"version": ":version", "windows": ":windows", "kind": ":kind"}
-            lists = {"ahead": ":ahead", "ahead_of": ":version", "made": ":made"}
-            sets, _, removed = update.partition(" REMOVE ")
-            new |= lists if ":ahead" in values else {}
-            assert sets == "SET " + ", ".join(f"#{name} = {value}" for name, value in new.items())
-            gone = ["closed"] if ":ahead" in values else [*lists, "closed"]
-            assert removed == ", ".join(f"#{name}" for name in gone)
-            self.item = request["Key"] | {name: values[value] for name, value in new.items()}
-        told = {"ALL_OLD": before, "ALL_NEW": self.item, "NONE": {}}[request["ReturnValues"]]
-        return {"Attributes": told} if told else {}
+    def refused(self) -> ClientError:
+        """Return the error of a condition that fails on the item as it is now."""
+        failed = error("ConditionalCheckFailedException", "UpdateItem")
+        failed.response["Item"] = self.item  # type: ignore[typeddict-unknown-key]
+        return failed
 
-    def _holds(self, condition: str, values: dict[str, Any]) -> bool:
-        item = self.item or {}
-        ahead = item.get("ahead", {}).get("L")
-        version = item.get("version")
+    @property
+    def item(self) -> dict[str, Any] | None:
+        """The item, None if there is none. It is a copy: assign to it to replace the item."""
+        return next(iter(self._table.items.values()), None)
 
-        def number(name: str) -> int:
-            return int(values.get(name, {"N": 0})["N"])
-
-        parts = {
-            "attribute_not_exists(#version)": not item,
-            "#version = :seen": bool(item) and version == values.get(":seen"),
-            "attribute_exists(#ahead)": ahead is not None,
-            "size(#ahead) = :left": ahead is not None and len(ahead) == number(":left"),
-            "#ahead_of = #version": "ahead_of" in item and item["ahead_of"] == version,
-            "begins_with(#made, :limits)": "made" in item
-            and item["made"]["S"].startswith(values.get(":limits", {"S": ""})["S"]),
-            "(attribute_not_exists(#closed) OR #closed <> #version)": "closed" not in item
-            or item["closed"] != version,
-            "#ahead[0] BETWEEN :earliest TO :latest": bool(ahead)
-            and number(":earliest") <= int((ahead or [{"N": 0}])[0]["N"]) <= number(":latest"),
-        }
-        between = condition.replace(":earliest AND", ":earliest TO")
-        return all(parts[part] for part in between.split(" AND "))
-
-    def refused(self, request: dict[str, Any]) -> VerboseClientError:
-        assert request["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
-        told: dict[str, Any] = {"Error": {"Code": "ConditionalCheckFailedException"}}
-        error = VerboseClientError(told, "UpdateItem")
-        full = {**told, "Item": self.item} if self.item and self.tells_item else told
-        error.__cause__ = ClientError(full, "UpdateItem")
-        return error
+    @item.setter
+    def item(self, item: dict[str, Any] | None) -> None:
+        self._table.items = {("limiter", "limiter"): KEY | item} if item else {}
 
     @property
     def state(self) -> State:
@@ -140,10 +106,10 @@ class SlowTable(Table):
         super().__init__()
         self.seconds = seconds
 
-    def dispatch(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         time.sleep(self.seconds / 2)
         try:
-            return super().dispatch(operation, request)
+            return super()._make_api_call(operation, request)
         finally:
             time.sleep(self.seconds / 2)
 

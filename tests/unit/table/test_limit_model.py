@@ -24,6 +24,7 @@ from tests.unit.table.limit_model import (
     worst_excess,
 )
 
+pytestmark = pytest.mark.in_memory("takes thousands of calls on a virtual clock")
 DAY_S = 86_400
 
 

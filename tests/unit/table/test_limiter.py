@@ -92,7 +92,7 @@ def test_a_lost_answer_is_known_again(table, process):
     one.take(MINUTE)
 
     def lost():
-        raise table.refused({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"})
+        raise table.refused()
 
     table.after = lost
     table.calls.clear()
@@ -432,7 +432,7 @@ def test_a_repeated_write_knows_itself_though_others_drew_since(table, process, 
         assert len(table.left) > 5
         crowd[0]._seen = limiter_item._seen(table.item)
         crowd[0].take(PER_SECOND, longest_wait_ms=2_000)
-        raise table.refused({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"})
+        raise table.refused()
 
     state, taken = module.rules.take(seen.state, NOW, PER_SECOND, longest_wait_ms=2_000)
     assert isinstance(taken, Granted)

@@ -1,4 +1,4 @@
-"""Messages as the API shows them."""
+"""Messages and events in the forms that callers and subscribers read."""
 
 from __future__ import annotations
 

@@ -126,7 +126,3 @@ def test_parts_are_of_legal_size_and_in_order(most_items, most_bytes):
         size = sum(len(str(row.serialize()["kind"]["S"]).encode()) for row in part)
         assert len(part) <= most_items
         assert len(part) == 1 or size <= most_bytes
-    items = [row.serialize() for row in rows]
-    assert [len(part) for part in batches.chunk_rows(items, most_items, most_bytes)] == [
-        len(part) for part in parts
-    ]

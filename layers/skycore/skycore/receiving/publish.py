@@ -1,6 +1,6 @@
-"""What entered the table is told: message statuses move, subscribers hear.
+"""Handle records of the table's stream: update message statuses and publish events.
 
-What cannot be told now goes by its name to a retry queue, so that no record holds up the stream.
+Events that cannot be published are queued for retry by key, so that no record blocks the stream.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ type Key = dict[str, str]  # {"event_id"}, or {"message_id", "step"}
 
 @dataclass(frozen=True, slots=True)
 class _StreamChange:
-    """Something to tell: its name, who asked for it, and its row (None: it cannot be read)."""
+    """A stream change: its key, the record it came from, and the row (None if unreadable)."""
 
     name: Key
     record_id: str
@@ -48,10 +48,10 @@ class _StreamChange:
 def publish(
     records: Sequence[Record], *, source: str, topic_arn: str, retry_queue_url: str
 ) -> list[str]:
-    """Publishes what stream records tell; what could not be told goes to the retry queue.
+    """Publish the events of stream records; queue those that could not be published for retry.
 
-    Returns the sequence numbers of records that neither took: they must come again. Safe to
-    repeat: a status moves by rank in a conditional write, and an event's id stays.
+    Returns the sequence numbers of records that must be delivered again. Safe to repeat: a status
+    moves by rank in a conditional write, and an event's id stays.
     """
     left = _publish(list(_in_stream(records)), source, topic_arn)
     if not left:
@@ -67,9 +67,10 @@ def publish(
 
 
 def publish_retries(named: Sequence[tuple[str, str]], *, source: str, topic_arn: str) -> list[str]:
-    """Publishes what messages of the retry queue name, as (queue id, body) pairs.
+    """Publish the events that messages of the retry queue name, as (queue id, body) pairs.
 
-    Returns the queue ids of those that must come again. What has left the table is dropped.
+    Returns the queue ids of those that must be delivered again. Rows that have left the table are
+    skipped.
     """
     failed: list[str] = []
     wanted: list[tuple[str, Key, batches.Key]] = []
@@ -95,7 +96,7 @@ def publish_retries(named: Sequence[tuple[str, str]], *, source: str, topic_arn:
 
 
 def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list[_StreamChange]:
-    """Publishes news; returns what could not be read, had no time, or SNS does not have."""
+    """Publish changes; return those that were not read, not reached in time, or refused by SNS."""
     deadline = time.monotonic() + APPLY_BUDGET_SECONDS
     stored = [one.row for one in news if isinstance(one.row, StoredEvent)]
     try:
@@ -132,7 +133,7 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
 def _apply_and_build(
     one: _StreamChange, whole: Mapping[str, StoredEvent], owners: Owners, source: str
 ) -> dict[str, Any]:
-    """Moves the status of the message that the news is about, and makes the envelope."""
+    """Apply a change to its message's status, and return the event to publish."""
     match one.row:
         case StoredEvent(event=event) as stored:
             owner = owner_of(event, owners)
@@ -151,7 +152,7 @@ def _apply_and_build(
 
 
 def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
-    """What the stream's records have to tell: new events, and new steps of messages."""
+    """Yield the changes to publish: new events, and new steps of messages."""
     for record in records:
         change = record["dynamodb"]
         image = change.get("NewImage", {})
@@ -177,7 +178,7 @@ def _key(name: Mapping[str, str]) -> batches.Key:
 def _row(
     name: Mapping[str, str], item: Mapping[str, Any], *, of_stream: bool = False
 ) -> StoredEvent | MessageRow | None:
-    """What is told; None if it cannot be read."""
+    """Return the row of a change; None if it cannot be read."""
     try:
         item = _bytes(item) if of_stream else item
         return (

@@ -1,4 +1,4 @@
-"""What a postback says of its message moves the message's status."""
+"""Apply postbacks: delivery receipts to message statuses, opt-outs to the table."""
 
 from __future__ import annotations
 

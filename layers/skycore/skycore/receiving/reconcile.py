@@ -1,4 +1,4 @@
-"""Statuses that no postback told, learnt from Skycore's report of a window.
+"""Backfill delivery statuses from Skycore's report of a window.
 
 Skycore gives up on a postback after some 25 minutes; after a longer outage only the report of
 getSendingStatus still knows. What it says of a message becomes an event with the identity that

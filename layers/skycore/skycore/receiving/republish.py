@@ -1,4 +1,4 @@
-"""An operator's second look: postbacks read again after a fix, and events told again."""
+"""Repairs by an operator: reparse kept postbacks after a fix, and publish events again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of Skycore, and what its outcome means."""
+"""One call to Skycore: what it needs, and what its outcome means."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _log(action: Action, problem: Problem, reason: str, message_id: str | None) 
 
 @dataclass(frozen=True, slots=True)
 class SendContext:
-    """The way to Skycore: its client, the account's limits, and where late notes are queued."""
+    """What a call needs: the client, the account's limits, and the queue for outcomes to repair."""
 
     skycore: SkycoreClient
     rate_limiter: RateLimiter
@@ -208,10 +208,10 @@ def _credentials(text: str) -> Credentials:
 
 
 def check_time_left(deadline: float) -> None:
-    """Raises Problem skycore_unreachable where a call would have too little time before `deadline`.
+    """Raise Problem skycore_unreachable if too little time is left before `deadline` for a call.
 
-    The table can be so slow that Skycore's answer would come too late to be heard: then nothing
-    is sent, which is better than an outcome that nobody knows.
+    If the table was slow, Skycore's answer would come too late to be read. Then nothing is sent,
+    which is better than an unknown outcome.
     """
     if time.monotonic() > deadline - MIN_CALL_SECONDS:
         raise Problem("skycore_unreachable", "no time was left for the call; nothing was sent")
@@ -220,7 +220,7 @@ def check_time_left(deadline: float) -> None:
 def deliver(
     row: MessageRow, draft: Draft, *, context: SendContext, slot: Slot, deadline: float
 ) -> dict[str, Any]:
-    """Calls Skycore for a row in `sending` and writes down what came of it; the 201 body.
+    """Call Skycore for a row in `sending` and record the outcome; return the body of the 201.
 
     No call starts once `slot` has grown too old for the limits: that is rate_limited.
 

@@ -1,4 +1,4 @@
-"""Messages that are answered before they are sent: rows first, then the send queue."""
+"""POST /messages with `Prefer: respond-async`: write the row, then queue the message."""
 
 from __future__ import annotations
 

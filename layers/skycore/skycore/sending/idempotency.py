@@ -1,4 +1,4 @@
-"""Message ids and fingerprints: the message ledger is the idempotency store."""
+"""Idempotency: keys, ids and fingerprints, and the result that a repeat gets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fingerprint(request: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The answer to a send: a message as it stands, new or given again."""
+    """The answer to a send: the message, new or replayed."""
 
     status: int
     body: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Opt-outs: learnt from events and refusals, respected before a message is sent."""
+"""Opt-outs: checked before a message is sent, recorded when Skycore reports one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /messages: one message to Skycore, at most once, and the truth about it."""
+"""POST /messages: send one message to Skycore, at most once, and record the outcome."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def send(
     context: SendContext,
     deadline: float,
 ) -> SendResult:
-    """Sends one message before `deadline` (monotonic seconds); the row comes before the call.
+    """Send one message before `deadline` (monotonic seconds); the row is written before the call.
 
-    Raises Problem for every answer that is not 201 (200 for a dry run); those that stand are kept
-    under `key`, any other proves that nothing was sent and frees it.
+    Raises Problem for every answer other than 201 (200 for a dry run). Final problems are kept
+    under `key`; any other proves that nothing was sent, and frees the key.
     """
     check_idempotency_key(key)
     draft = parse_message(body, policy)

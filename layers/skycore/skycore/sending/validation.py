@@ -1,4 +1,4 @@
-"""What a caller asks for, checked and made ready before anything is written or called."""
+"""Validate and normalise a request before anything is written or called."""
 
 from __future__ import annotations
 

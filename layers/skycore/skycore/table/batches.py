@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pynamodb.exceptions import VerboseClientError
 
 from skycore.chunks import chunked
-from skycore.table.models import Row
+from skycore.table.models import Row, connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from pynamodb.connection import Connection
 
 READ_KEYS = 100  # in a call, the most that DynamoDB takes
 WRITE_ROWS = 25  # in a call, the most that DynamoDB takes; of 400 KB each, within its 16 MB
@@ -122,11 +120,6 @@ def _attempts() -> Iterable[int]:
         if number:
             time.sleep(random.uniform(0, 0.1 * 2**number))  # noqa: S311 - jitter, not a secret
         yield number
-
-
-def connection() -> Connection:
-    connection: Connection = Row._get_connection().connection  # noqa: SLF001 - its one client
-    return connection
 
 
 def _table() -> str:

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import VerboseClientError
 
-from skycore.table import limit_state
+from skycore.table import limit_state, models
 from skycore.table.limit_state import DAY, MINUTE, State
 from skycore.table.limits import Granted, Limits, take
 from skycore.table.models import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pynamodb.connection import Connection
 
     from skycore.table.limit_state import Buckets, Window
 
@@ -160,8 +158,7 @@ def _seen(item: dict[str, Any] | None) -> Seen:
 
 def _call(operation: str, request: dict[str, Any]) -> dict[str, Any]:
     # PynamoDB's own update cannot ask for the item that a condition failed on.
-    connection: Connection = Row._get_connection().connection  # noqa: SLF001 - its one client
-    answer: dict[str, Any] = connection.dispatch(
+    answer: dict[str, Any] = models.connection().dispatch(
         operation, {"TableName": Row.Meta.table_name, **request}
     )
     return answer

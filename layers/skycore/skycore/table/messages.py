@@ -26,7 +26,7 @@ from pynamodb.transactions import TransactWrite
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
 from skycore.table import batches, keys
-from skycore.table.models import Row, condition_failed, error_code, expiry
+from skycore.table.models import Row, condition_failed, connection, error_code, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ def get_existing(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
 def _create_together(rows: Sequence[MessageRow]) -> bool:
     """Writes rows all or none; False if one of them exists already."""
     try:
-        with TransactWrite(connection=batches.connection()) as transaction:
+        with TransactWrite(connection=connection()) as transaction:
             for row in rows:
                 transaction.save(row, condition=MessageRow.pk.does_not_exist())
     except TransactWriteError as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.connection import Connection
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
@@ -77,6 +79,22 @@ class Row(Model):
     by_number = ByNumber()
     by_day = ByDay()
     by_state = ByState()
+
+
+@cache
+def _connection(region: str | None) -> Connection:
+    return Connection(
+        region=region,
+        connect_timeout_seconds=Row.Meta.connect_timeout_seconds,
+        read_timeout_seconds=Row.Meta.read_timeout_seconds,
+        max_retry_attempts=Row.Meta.max_retry_attempts,
+        max_pool_connections=Row.Meta.max_pool_connections,
+    )
+
+
+def connection() -> Connection:
+    """Return the connection for calls that no model makes: batches, transactions, the limiter."""
+    return _connection(Row.Meta.region)
 
 
 def use_table(table: str, region: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Who has opted out: one row per number and sender, with when it last stopped and started.
+"""Opt-outs: one row per number and sender, with the times of the last opt-out and opt-in.
 
 Times only grow, so notifications may come in any order and any number of times. A row for sender
 `*` is of all senders. Numbers are told by their digits, however they are written. These rows do

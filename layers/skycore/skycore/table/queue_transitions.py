@@ -1,4 +1,4 @@
-"""A queued message's row: taken from the queue, put back, set aside, cancelled, looked for.
+"""Transitions of a queued message's row: claim, requeue, dead-letter, cancel, find.
 
 Every queued message has a time to be sent by, its `deadline`. The index by state lists it: at
 first among those that dispatch has not seen, then by the hour of that time.

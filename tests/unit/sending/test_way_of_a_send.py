@@ -1,0 +1,79 @@
+"""One `POST /messages` stays readable: it passes through few files of the layer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from skycore.client.reply import Reply
+from skycore.sending import delivery
+from skycore.sending.delivery import SendContext
+from skycore.sending.rate_limit import RateLimiter
+from skycore.table.limits import Limits
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+LAYER = Path(delivery.__file__).parents[1]
+MAX_FILES = 30  # four of them are the limiter
+TRIES = 5
+EVENT = Path(__file__).parents[3] / "events" / "send"
+
+
+class Skycore:
+    """A client that accepts every message."""
+
+    def call(self, *_: Any, before: Any, **__: Any) -> Reply:
+        before()
+        return Reply("sendSMS", {"tracking_id": "T1"})
+
+
+@pytest.mark.usefixtures("table", "outside")
+def test_a_send_passes_through_few_files(app, monkeypatch):
+    """Every file of the layer that runs is counted, the client and the handler's included."""
+    limiter = RateLimiter(Limits(per_second=10))
+    context = SendContext(Skycore(), limiter, "send", 90)  # type: ignore[arg-type]
+    module = app("send")
+    monkeypatch.setattr(module, "send_context", lambda: context)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    event = json.loads((EVENT / "sms.json").read_text())
+    event["body"] = json.dumps({"to": "+17743199144", "from": "60856", "text": "Hello"})
+    event["isBase64Encoded"] = False
+    files: set[str] = set()
+
+    def note(frame: FrameType, _event: str, _argument: object) -> None:
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(LAYER):
+            files.add(str(path.relative_to(LAYER)))
+
+    for _ in range(TRIES):
+        files.clear()
+        sys.setprofile(note)
+        try:
+            answer = module.handler(event, None)
+        finally:
+            sys.setprofile(None)
+        if answer["statusCode"] != 429:  # a busy machine misses its slot
+            break
+    assert answer["statusCode"] == 201, answer["body"]
+    assert len(files) <= MAX_FILES, " ".join(sorted(files))
+
+
+ENVIRONMENT = {
+    "TABLE_NAME": "table",
+    "SKYCORE_URL": "http://127.0.0.1:9/",
+    "API_KEY_SECRET": "secret",
+    "SEND_QUEUE_URL": "send",
+    "DEFAULT_REGION": "US",
+    "ALLOWED_COUNTRY_CODES": "",
+    "EVENT_RETENTION_DAYS": "90",
+    "MAX_CALLS_PER_SECOND": "10",
+    "MAX_CALLS_PER_MINUTE": "0",
+    "MAX_CALLS_PER_DAY": "0",
+    "PRIORITY_SHARE": "20",
+}

@@ -17,7 +17,7 @@ from skycore.postbacks.document import MAX_BODY_BYTES, MAX_NOTIFICATIONS
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import FAULT, read_postback
 
-MAX_SECONDS = 2.5  # of CPU; half of it on a quiet machine. A batch of `store` has 12 s for reading
+MAX_SECONDS = 1.5
 MAX_MEMORY = 48 * 1024 * 1024
 
 

@@ -23,7 +23,7 @@ Events from now on, one a line, until Ctrl-C. It takes them from a queue of its 
 subscribes to the topic and deletes when it ends, so no subscriber misses any. Numbers show their
 last two digits, texts are left out; --show shows the events whole.
 
-If it is killed the hard way, a queue NAME-tail-… and its subscription stay behind; the next tail
+If it is killed the hard way, a queue NAME_tail_… and its subscription stay behind; the next tail
 takes them down.
 
   python -m ops tail

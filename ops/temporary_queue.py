@@ -23,12 +23,13 @@ FOREVER = float("inf")
 def temporary_queue(stack: Stack, purpose: str, types: Sequence[str] = ()) -> Iterator[str]:
     """Create a queue, subscribe it to the topic, yield its URL, and delete both at the end.
 
-    Its name is `<stack>-<purpose>-<time>-<random>`: operators' policies allow that pattern.
+    Its name is `<stack>_<purpose>_<time>-<random>`, a pattern that operators' policies allow. No
+    name that CloudFormation makes has an underscore, so the pattern reaches no other stack.
     `types` limits the events to these CloudEvents types.
     """
     sqs, sns = stack.client("sqs"), stack.client("sns")
     unique = f"{int(time.time())}-{secrets.token_hex(4)}"
-    prefix = f"{stack.name[: MAX_NAME - len(purpose) - len(unique) - 2]}-{purpose}-"
+    prefix = f"{stack.name[: MAX_NAME - len(purpose) - len(unique) - 2]}_{purpose}_"
     _delete_old(sqs, sns, stack.topic, prefix)
     name = prefix + unique
     _, partition, _, region, account, _ = stack.topic.split(":")

@@ -58,6 +58,10 @@ def recovery(deployment: Deployment) -> Iterator[Finding]:
         fix = deployment.aws("dynamodb", "update-table", "--table-name", table, flag)
         now = "on" if protected else "off"
         yield Finding(f"deletion protection is {now}, the parameter says {wanted}", fix)
+    elif wanted == "off":
+        fix = "sam deploy --parameter-overrides DeletionProtection=on"
+        detail = "DynamoDB would delete the table if asked to: deletion protection is off"
+        yield Finding(detail, fix, warning=True)
 
 
 def indexes(deployment: Deployment) -> Iterator[Finding]:

@@ -255,7 +255,11 @@ def stack(request) -> Stack:
         up = contextlib.ExitStack()
         config.add_cleanup(up.close)
         file = os.environ.get("TEST_STACK_FILE")
-        made_here = brought_up(LOCAL_DIR, "LogLevel=DEBUG") if not file else found_up(file)
+        made_here = (
+            brought_up(LOCAL_DIR, "LogLevel=DEBUG DeletionProtection=on")
+            if not file
+            else found_up(file)
+        )
         stash[_shared] = up.enter_context(made_here)
     made: Stack = stash[_shared]
     return made

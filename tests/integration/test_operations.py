@@ -121,7 +121,7 @@ def test_tail_shows_events_as_they_come_and_takes_none_away(stack, ops):
     assert process.returncode == 130, rest
     assert mark not in json.dumps(event) + rest
     stack.event(lambda event: event["data"]["text"] == mark)
-    prefix = f"{ops.name}-tail-"
+    prefix = f"{ops.name}_tail_"
     assert not stack.admin("sqs").list_queues(QueueNamePrefix=prefix).get("QueueUrls")
     rows = stack.admin("sns").list_subscriptions_by_topic(
         TopicArn=stack.description["event_topic_arn"]

@@ -446,12 +446,12 @@ def test_ctrl_c_leaves_no_queue_and_no_subscription(stack, ops):
 def doctors_subscriptions(stack: Stack) -> list[dict[str, str]]:
     topic = stack.description["event_topic_arn"]
     rows = stack.admin("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    return [row for row in rows if "-doctor-" in row["Endpoint"]]
+    return [row for row in rows if "_doctor_" in row["Endpoint"]]
 
 
 def left_behind(stack: Stack) -> list[str]:
     """The queues and subscriptions of doctor that are there."""
-    prefix = f"{stack.description['stack_name']}-doctor-"
+    prefix = f"{stack.description['stack_name']}_doctor_"
     queues = stack.admin("sqs").list_queues(QueueNamePrefix=prefix).get("QueueUrls", [])
     return [*queues, *(row["SubscriptionArn"] for row in doctors_subscriptions(stack))]
 

@@ -42,7 +42,15 @@ EVERYTHING = {
     "CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms-of-a-team-with-a-long-name",
 }
-SIDE_BY_SIDE = ["skycore", "skycore-dev", "skycore-prod", "sky", "core"]
+SIDE_BY_SIDE = [
+    "skycore",
+    "skycore-dev",
+    "skycore-prod",
+    "skycore-tail",
+    "skycore-doctor",
+    "sky",
+    "core",
+]
 
 
 def listed(value: Any) -> list[Any]:
@@ -110,10 +118,10 @@ def test_an_operator_has_one_pattern_alone_and_that_names_the_stack():
         resource
         for statement in statements(Deployed("skycore"), "OperatorPolicy")
         for resource in statement["Resource"]
-        if resource.endswith("-*")
+        if resource.endswith(("-*", "_*"))
     ]
     assert patterns == [
-        f"arn:aws:sqs:eu-west-1:{ACCOUNT}:skycore-{kind}-*" for kind in ("tail", "doctor")
+        f"arn:aws:sqs:eu-west-1:{ACCOUNT}:skycore_{kind}_*" for kind in ("tail", "doctor")
     ]
 
 
@@ -177,8 +185,8 @@ def belongings(stack: Deployed) -> Iterator[str]:
     yield f"arn:aws:execute-api:{here}:{api}/v1/POST/messages"
     yield f"arn:aws:apigateway:{stack.region}::/restapis/{api}/stages/v1"
     yield f"arn:aws:cloudformation:{here}:stack/{stack.name}/0a1b2c3d-0000-0000-0000-000000000000"
-    yield f"arn:aws:sqs:{here}:{stack.name}-tail-1764387600-0a1b2c3d"
-    yield f"arn:aws:sqs:{here}:{stack.name}-doctor-1764387600-0a1b2c3d"
+    yield f"arn:aws:sqs:{here}:{stack.name}_tail_1764387600-0a1b2c3d"
+    yield f"arn:aws:sqs:{here}:{stack.name}_doctor_1764387600-0a1b2c3d"
     for name in stack.of_type("AWS::Lambda::EventSourceMapping"):
         yield f"arn:aws:lambda:{here}:event-source-mapping:{stack.ref_name(name)}"
     for name in stack.of_type("AWS::Logs::LogGroup"):  # as a key's encryption context names it

@@ -13,7 +13,7 @@ TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
 SWITCHES = {
     "CreateKmsKey": ("WithKey", "off"),
     "PointInTimeRecovery": ("WithPointInTimeRecovery", "on"),
-    "DeletionProtection": ("WithDeletionProtection", "on"),
+    "DeletionProtection": ("WithDeletionProtection", "off"),
 }
 
 

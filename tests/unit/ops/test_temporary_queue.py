@@ -53,9 +53,9 @@ def test_the_name_fits_and_begins_as_operators_policies_allow(length, purpose):
     aws, name = Aws(), "s" * length
     with temporary_queue(deployed(aws, name), purpose) as url:
         assert len(url) <= 80
-        assert re.fullmatch(rf"s+-{purpose}-\d{{10}}-[0-9a-f]{{8}}", url)
+        assert re.fullmatch(rf"s+_{purpose}_\d{{10}}-[0-9a-f]{{8}}", url)
         if length <= 53:
-            assert url.startswith(f"{name}-{purpose}-")
+            assert url.startswith(f"{name}_{purpose}_")
 
 
 def test_the_arn_is_of_the_topics_partition_and_region():

@@ -72,7 +72,6 @@ def test_an_accepted_message(line):
     [
         (Refused("E110"), {("Rejected", "message"): 1}),
         (Refused("E104"), {("Rejected", "account"): 1, "AccountErrors": 1}),
-        (CredentialsMissing(), {("Rejected", "account"): 1, "AccountErrors": 1}),
         (Refused("E106"), {("Rejected", "limits"): 1}),
         (NotSent("no connection"), {("Rejected", "unreachable"): 1}),
         (OutcomeUnknown("no reply"), {"Unknown": 1}),
@@ -92,7 +91,15 @@ def test_no_key_is_answered_with_the_command_that_sets_one(line, skycore):
     with pytest.raises(Problem) as raised:
         post(line)
     assert raised.value.code == "skycore_account"
+    assert counted() == {("Rejected", "account"): 1, "AccountErrors": 1}
     assert "python -m ops --stack NAME set-key" in raised.value.detail
+
+
+def test_a_send_without_a_key_does_not_count_as_a_call_of_skycore(line, skycore):
+    skycore.outcome = CredentialsMissing()
+    with pytest.raises(Problem):
+        post(line)
+    assert not values("SkycoreSeconds")
 
 
 def test_what_was_refused_before_the_call(line):

@@ -55,7 +55,7 @@ def call_skycore(
     outcome_unknown.
     """
     known: dict[str, Any] = {"message_id": message_id}
-    began = time.monotonic()
+    began, called = time.monotonic(), True
     try:
         return skycore.call(
             action,
@@ -70,6 +70,7 @@ def call_skycore(
         problem = Problem("skycore_unreachable", "no connection to Skycore was made", **known)
         _log(action, problem, error.reason, message_id)
     except CredentialsMissing as error:
+        called = False
         detail = "no Skycore API key is set; run python -m ops --stack NAME set-key"
         problem = Problem("skycore_account", detail, **known)
         _log(action, problem, str(error), message_id)
@@ -86,7 +87,8 @@ def call_skycore(
         )
         _log(action, problem, error.reason, message_id)
     finally:
-        metrics.record("SkycoreSeconds", time.monotonic() - began)
+        if called:
+            metrics.record("SkycoreSeconds", time.monotonic() - began)
     metrics.count("AccountErrors", problem.code == "skycore_account")
     raise problem
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_DIR = os.environ.get("TEST_LOCAL_DIR", ".local/test")
 HERE = Path(__file__).parent
-VERBS = ("Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep")
+COLD_STARTS = 3  # that a function may take; one is over its time on a very slow machine
+UNQUEUED = ("Ack", "Send", "Enqueue", "Messages", "Sweep")  # functions that no queue starts
 # What starts each function without its calling AWS: nothing to do, or refused at the door.
 NO_WORK = {
     "Store": {"Records": []},
@@ -186,19 +187,22 @@ def warm(stack: Stack) -> None:
             sample = json.loads((ROOT / "events" / f"{given}.json").read_text())
             event = sample | {"body": TOO_LARGE, "isBase64Encoded": False}
             event["multiValueQueryStringParameters"] = None
-        answer = functions.invoke(
-            FunctionName=stack.resource(f"{verb}Function"), Payload=json.dumps(event)
-        )
+        name = stack.resource(f"{verb}Function")
+        for _ in range(COLD_STARTS):
+            answer = functions.invoke(FunctionName=name, Payload=json.dumps(event))
+            if "FunctionError" not in answer:
+                break
         assert "FunctionError" not in answer, (verb, answer["Payload"].read())
 
 
 def unhurried(stack: Stack) -> None:
     """Let functions take as long as they need: on a slow machine a cold start is over 9 seconds.
 
+    Those that a queue starts keep their time: a queue's visibility timeout is six times that.
     tests/template/test_time_limits.py checks the time limits of the template.
     """
     functions = stack.admin("lambda")
-    for verb in VERBS:
+    for verb in UNQUEUED:
         name, seconds = stack.resource(f"{verb}Function"), int(PATIENCE_SECONDS)
         known = functions.get_function_configuration(FunctionName=name)
         if known["Timeout"] != seconds:  # an update stops the function's processes

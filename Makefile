@@ -25,7 +25,7 @@ down: ## Stop the local stack
 
 .PHONY: test test-stack test-build test-long
 test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run everything that must pass before a merge; minutes
-	@$(BIN)/pytest -rs -n auto simulator/tests tests/unit tests/contract tests/template
+	@$(BIN)/pytest -rs -n auto --dist worksteal simulator/tests tests/unit tests/contract tests/template
 	@echo "the deployed stack and the page, side by side; minutes"
 	@$(MAKE) --no-print-directory --jobs=2 $(OUTPUT_SYNC) test-stack test-page test-build test-services
 

@@ -17,6 +17,7 @@ LICENCES = {
     "aws-lambda-powertools": "MIT-0",
     "defusedxml": "PSF-2.0",
     "python-dateutil": "Apache-2.0 OR BSD-3-Clause",
+    "s3transfer": "Apache-2.0",
 }
 
 

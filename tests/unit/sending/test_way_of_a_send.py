@@ -32,6 +32,7 @@ class Skycore:
         return Reply("sendSMS", {"tracking_id": "T1"})
 
 
+@pytest.mark.in_memory("traces a call over the table in memory")
 @pytest.mark.usefixtures("table", "outside")
 def test_a_send_passes_through_few_files(app, monkeypatch):
     """Every file of the layer that runs is counted, the client and the handler's included."""

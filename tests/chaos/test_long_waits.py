@@ -21,12 +21,15 @@ from skycore.sending.rate_limit import RateLimiter
 from skycore.table.limiter import Limiter
 from skycore.table.limits import Granted, Limits
 from tests.template.conftest import Template
+from tests.unit.sending.conftest import outside, table
 from tests.unit.sending.test_sending import QUEUES, Skycore, queued, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.sending.conftest import Outside
+
+__all__ = ["outside", "table"]
 
 LAMBDA_STOPS_AFTER = 16  # rounds of one chain, as AWS documents recursive loop detection
 BUSY_SECONDS = 3600

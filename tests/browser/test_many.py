@@ -69,7 +69,7 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
     renderer = Renderer(browser)
     used = renderer.cpu_s()
     page.goto(url)
-    expect(page.locator("#wire li").first).to_be_visible()
+    expect(page.locator("#traffic li").first).to_be_visible()
     opened_s = renderer.cpu_s() - used
     expect(page.locator("#phone .bubble").first).to_be_visible()
     page.evaluate(LONGEST_TASK)
@@ -78,7 +78,7 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
     crowd.stdin.flush()
     page.get_by_label("Find or add a handset").fill("17740000999")
     expect(page.locator("#handset-list button").first).to_contain_text("+1 774 000 0999")
-    newest = page.locator("#wire li", has_text="SMS_10999")
+    newest = page.locator("#traffic li", has_text="SMS_10999")
     expect(newest.first).to_be_visible()
     longest_ms = page.evaluate("window.longest") / renderer.slowdown(page)
     elements = page.evaluate("document.querySelectorAll('*').length")
@@ -88,8 +88,8 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
         page.locator("#traffic").get_by_role("button", name="Show older").click()
         page.wait_for_timeout(100)
     used = renderer.cpu_s()
-    page.get_by_label("Filter the wire").fill("17740000042")
-    expect(page.locator("#wire li", has_text="+1 774 000 0042")).to_have_count(4)
+    page.get_by_label("Filter the traffic").fill("17740000042")
+    expect(page.locator("#traffic li", has_text="+1 774 000 0042")).to_have_count(4)
     filtered_s = renderer.cpu_s() - used
     page.close()
     print(

@@ -68,7 +68,7 @@ def test_an_mms_with_its_slides_and_as_a_fallback_sms(page: Page) -> None:
     form.get_by_label("to *").fill("+15005550008")
     expect(submit(page)).to_contain_text("201")
     fallback = handset(page, "15005550008").locator(".bubble.out").last
-    expect(fallback).to_contain_text("SMS in place of an MMS", timeout=SECONDS)
+    expect(fallback).to_contain_text("SMS instead of an MMS", timeout=SECONDS)
     expect(fallback.get_by_role("link")).to_have_attribute(
         "href", re.compile("^https://mms.example/")
     )

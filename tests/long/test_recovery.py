@@ -155,7 +155,7 @@ class Left(NamedTuple):
 
 
 def test_a_deleted_stack_comes_back_with_its_data(shell):
-    left = _leave(shell, shell.deploy())
+    left = _with_other_names(shell, _leave(shell, shell.deploy()))
     stack = _bring_back(shell, left)
     _delete_what_stayed(shell, left, stack)
     assert status_of(stack, left.message_id) == "delivered"
@@ -179,6 +179,38 @@ def _leave(shell: Shell, stack: Stack) -> Left:
     lines = [line.split() for line in (shell.folder / "kept.txt").read_text().splitlines()]
     kept = {kind: [name for other, name in lines if other == kind] for kind, _ in lines}
     return Left(stack, kept, message_id, key)
+
+
+def _with_other_names(shell: Shell, left: Left) -> Left:
+    """Rename what stayed: on AWS a new stack's resources never have the names of the old ones.
+
+    The emulator derives a name from the stack and the resource, so it would take them over.
+    """
+    dynamodb, sqs = left.stack.admin("dynamodb"), left.stack.admin("sqs")
+    secrets = left.stack.admin("secretsmanager")
+    kept = {kind: list(names) for kind, names in left.kept.items()}
+    kept["AWS::DynamoDB::Table"] = []
+    for table in left.kept["AWS::DynamoDB::Table"]:
+        dynamodb.restore_table_to_point_in_time(
+            SourceTableName=table, TargetTableName=f"{table}-old", UseLatestRestorableTime=True
+        )
+        dynamodb.delete_table(TableName=table)
+        kept["AWS::DynamoDB::Table"].append(f"{table}-old")
+    kept["AWS::SQS::Queue"] = []
+    for url in left.kept["AWS::SQS::Queue"]:
+        sqs.delete_queue(QueueUrl=url)
+        name = url.rsplit("/", 1)[-1]
+        kept["AWS::SQS::Queue"].append(sqs.create_queue(QueueName=f"{name}-old")["QueueUrl"])
+    kept["AWS::SecretsManager::Secret"] = []
+    for secret in left.kept["AWS::SecretsManager::Secret"]:
+        described = secrets.describe_secret(SecretId=secret)
+        value = secrets.get_secret_value(SecretId=secret)["SecretString"]
+        secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+        renamed = secrets.create_secret(Name=f"{described['Name']}-old", SecretString=value)
+        kept["AWS::SecretsManager::Secret"].append(renamed["ARN"])
+    lines = [f"{kind}\t{name}" for kind, names in kept.items() for name in names]
+    (shell.folder / "kept.txt").write_text("\n".join(lines) + "\n")
+    return left._replace(kept=kept)
 
 
 def _bring_back(shell: Shell, left: Left) -> Stack:

@@ -50,7 +50,7 @@ def test_its_threshold_is_a_parameter_with_a_default(template, name):
     turned = [ALARMS[name][part] for part in ("Threshold", "EvaluationPeriods")]
     parameters = [node["Ref"] for node in turned if isinstance(node, dict)]
     assert len(parameters) == 1
-    assert template.body["Parameters"][parameters[0]]["Type"] == "Number"
+    assert float(template.body["Parameters"][parameters[0]]["Default"]) >= 0
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -99,7 +99,8 @@ def test_cloudwatch_takes_its_periods(template, name):
     alarm = ALARMS[name]
     periods = alarm["EvaluationPeriods"]
     if isinstance(periods, dict):
-        periods = template.body["Parameters"][periods["Ref"]]["MaxValue"]
+        pattern = template.body["Parameters"][periods["Ref"]]["AllowedPattern"]
+        periods = max(number for number in range(10_000) if re.fullmatch(pattern, str(number)))
     assert alarm["Period"] % 60 == 0
     # "Evaluating an alarm": at most a day, at most a week for periods of an hour or more.
     assert alarm["Period"] * periods <= (WEEK if alarm["Period"] >= 3600 else 86_400)
@@ -135,5 +136,5 @@ def test_only_a_day_that_is_nearly_used_up_rings_below_its_threshold():
 def test_silence_can_be_switched_off(template):
     assert template.resources["SilenceAlarm"]["Condition"] == "WithSilenceAlarm"
     assert template.body["Conditions"]["WithSilenceAlarm"] == {
-        "Fn::Not": [{"Fn::Equals": [{"Ref": "SilenceHours"}, 0]}]
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "SilenceHours"}, "0"]}]
     }

@@ -82,7 +82,7 @@ def test_a_failing_record_leaves_the_stream(template):
 
 
 def test_concurrency_is_reserved_only_on_request(template):
-    assert template.body["Parameters"]["SendReservedConcurrency"]["Default"] == 0
+    assert template.body["Parameters"]["SendReservedConcurrency"]["Default"] == "0"
     found = template.functions["SendFunction"]["ReservedConcurrentExecutions"]
     assert found["Fn::If"] == [
         "ReserveSend",

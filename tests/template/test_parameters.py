@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.template.conftest import Template
@@ -18,6 +20,19 @@ LISTS = {
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0123456789ab"
 DOMAIN = {"DomainName": "sms.example.com", "CertificateArn": CERTIFICATE}
 VPC = {name: LISTS[name] for name in ("VpcSubnetIds", "VpcSecurityGroupIds")}
+# Parameters that must be whole numbers: the functions read them by int(), or AWS takes no fraction.
+WHOLE = {
+    "MaxCallsPerSecond": (0, 999_999_999),
+    "MaxCallsPerMinute": (0, 999_999_999),
+    "MaxCallsPerDay": (0, 999_999_999),
+    "PriorityShare": (0, 90),
+    "EventRetentionDays": (2, 3650),
+    "SendReservedConcurrency": (0, 99_999),
+    "AckReservedConcurrency": (0, 99_999),
+    "StoreMaximumConcurrency": (2, 1000),
+    "DispatchMaximumConcurrency": (2, 1000),
+    "SilenceHours": (0, 168),  # CloudWatch evaluates seven days at most
+}
 GOOD = {
     "defaults": {},
     "every list": LISTS,
@@ -140,13 +155,7 @@ BAD = {
         for name, value in {
             "AllowedCountryCodes": "+1",
             "SubscriberAccountIds": "1111",
-            "SendReservedConcurrency": "-1",
-            "AckReservedConcurrency": "-1",
-            "StoreMaximumConcurrency": "1",
-            "DispatchMaximumConcurrency": "1001",
             "LogRetentionDays": "31",
-            "SilenceHours": "169",  # CloudWatch takes seven days at most
-            "EventRetentionDays": "1",
             "PostbackQueueAgeSeconds": "1209601",  # SQS keeps nothing for longer
             "SendQueueAgeSeconds": "1209601",
             "PublishRetryQueueAgeSeconds": "1209601",
@@ -156,6 +165,25 @@ BAD = {
             "CreateKmsKey": "yes",
             "SkycoreUrl": "http://secure.skycore.com/",
         }.items()
+    },
+    **{
+        f"{name}={value}": ({name: value}, name)
+        for name, (least, most) in WHOLE.items()
+        for value in (
+            str(least - 1),
+            str(most + 1),
+            f"{least}.0",
+            f"{least}.5",
+            f"0{least}",
+            f"+{most}",
+            f"-{most}",
+            f"{most}0",
+            f"{most} ",
+            "1e1",
+            "1,5",
+            "ten",
+            "",
+        )
     },
 }
 
@@ -168,6 +196,34 @@ def test_parameters_that_aws_takes_are_taken(chosen):
 @pytest.mark.parametrize(("chosen", "by"), BAD.values(), ids=BAD)
 def test_parameters_that_aws_refuses_are_refused_before_anything_is_made(chosen, by):
     assert refusals(BODY, chosen) == [by]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_number_is_taken_between_its_bounds(name):
+    least, most = WHOLE[name]
+    pattern = re.compile(BODY["Parameters"][name]["AllowedPattern"], re.ASCII)
+    tried = {*range(20_000), *range(most - 1, most + 20_000)}
+    taken = {number for number in tried if pattern.fullmatch(str(number))}
+    assert taken == {number for number in tried if least <= number <= most}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_refused_number_is_answered_with_its_bounds(name):
+    least, most = WHOLE[name]
+    described = BODY["Parameters"][name]["ConstraintDescription"]
+    assert described == f"a whole number from {least} to {most}"
+
+
+def test_every_number_that_takes_a_fraction_is_the_threshold_of_an_alarm():
+    numbers = {name for name, entry in BODY["Parameters"].items() if entry["Type"] == "Number"}
+    listed = {name for name in numbers if "AllowedValues" in BODY["Parameters"][name]}
+    thresholds = {
+        row["Properties"]["Threshold"]["Ref"]
+        for row in BODY["Resources"].values()
+        if row["Type"] == "AWS::CloudWatch::Alarm"
+        and isinstance(row["Properties"]["Threshold"], dict)
+    }
+    assert numbers - listed == thresholds  # CloudWatch takes fractions of them
 
 
 def test_every_list_is_in_the_table():

@@ -230,7 +230,7 @@ def _bring_back(shell: Shell, left: Left) -> Stack:
             QueueUrl=url, MessageBody=f"waited in {url}", MessageAttributes=ARRIVED
         )
 
-    assert deploy.strip() == "sam build && sam deploy"
+    assert deploy.splitlines()[-1] == "sam build && sam deploy"
     stack = shell.deploy()
     assert stack.description["table_name"] != table
     assert stack.get(f"/messages/{left.message_id}").status_code == 404

@@ -20,6 +20,7 @@ PROFILES = {"defaults": "default", "prod": "prod", "small": "small"}
 QUOTAS = {"default": 1_000, "dev": 1_000, "prod": 1_000, "small": 10}
 UNRESERVED = 100  # executions that AWS lets no account reserve ("Lambda quotas")
 LEAST = 2  # the least MaximumConcurrency that AWS takes
+MOST_SHARDS = 4  # of the stream of a new on-demand table, which has up to four partitions
 
 
 def chosen(profile: str) -> dict[str, str]:
@@ -27,7 +28,7 @@ def chosen(profile: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def executions(stack: Deployed) -> dict[str, tuple[str, int] | None]:
+def executions(stack: Deployed, shards: int = 1) -> dict[str, tuple[str, int] | None]:
     """Return what bounds each function, and the executions; None for one that callers bound."""
     found: dict[str, tuple[str, int] | None] = {}
     for function in stack.of_type("AWS::Lambda::Function"):
@@ -37,7 +38,7 @@ def executions(stack: Deployed) -> dict[str, tuple[str, int] | None]:
             for name in stack.of_type("AWS::Lambda::EventSourceMapping")
             if stack.resources[name]["Properties"]["FunctionName"]["Ref"] == function
         ]
-        most = sum(_of(source) for source in sources)
+        most = sum(_of(source, shards) for source in sources)
         if reserved is not None:
             found[function] = ("reserved", int(reserved))
         elif sources:
@@ -49,14 +50,14 @@ def executions(stack: Deployed) -> dict[str, tuple[str, int] | None]:
     return found
 
 
-def _of(source: dict[str, Any]) -> int:
-    if "StartingPosition" in source:  # a stream: one for each shard
-        return int(source.get("ParallelizationFactor", 1))
+def _of(source: dict[str, Any], shards: int = 1) -> int:
+    if "StartingPosition" in source:  # a stream
+        return shards * int(source.get("ParallelizationFactor", 1))
     return int(source["ScalingConfig"]["MaximumConcurrency"])
 
 
-def total(profile: str) -> int:
-    bounded = executions(Deployed("skycore", **chosen(profile))).values()
+def total(profile: str, shards: int = 1) -> int:
+    bounded = executions(Deployed("skycore", **chosen(profile)), shards).values()
     return sum(row[1] for row in bounded if row)
 
 
@@ -74,7 +75,21 @@ def test_every_queue_that_starts_a_function_has_a_most():
 
 @pytest.mark.parametrize("profile", QUOTAS)
 def test_a_backlog_leaves_executions_for_postbacks_and_callers(profile):
-    assert total(profile) <= QUOTAS[profile] - LEAST
+    shards = 1 if QUOTAS[profile] == 10 else MOST_SHARDS
+    assert total(profile, shards) <= QUOTAS[profile] - LEAST
+
+
+def test_who_deploys_into_a_quota_of_ten_reads_that_it_is_too_small():
+    """With four shards a backlog takes more than all of it, and ack may get none."""
+    one, four = total("small"), total("small", MOST_SHARDS)
+    assert one < QUOTAS["small"] < four
+    page = (ROOT / "docs" / "limits.md").read_text()
+    assert "A quota of 10 cannot guarantee `ack` an execution" in page
+    comment = (ROOT / "samconfig.toml").read_text().split("\n[small.global.parameters]")[0]
+    comment = " ".join(comment.rsplit("\n\n", 1)[1].replace("\n#", "").split())
+    assert (
+        f"That is {one} if the table's stream has one shard, but {four} if it has four" in comment
+    )
 
 
 @pytest.mark.parametrize("profile", QUOTAS)
@@ -99,11 +114,17 @@ def test_the_page_adds_up_what_each_profile_takes():
     stacks = {name: Deployed("skycore", **chosen(key)) for name, key in PROFILES.items()}
     found = {row[0].strip("`*"): [cell.strip("*") for cell in row[1:]] for row in rows}
     functions = [name.removesuffix("Function") for name in executions(stacks["prod"])]
-    assert set(found) == {name.lower() for name in functions} | {"sum", "quota"}
+    assert set(found) == {name.lower() for name in functions} | {
+        "sum",
+        "sum with four shards",
+        "quota",
+    }
     for name in functions:
         bounded = [executions(stack)[f"{name}Function"] for stack in stacks.values()]
         assert found[name.lower()] == [str(row[1]) if row else "any" for row in bounded]
     assert found["sum"] == [str(total(key)) for key in PROFILES.values()]
+    most = [str(total(key, MOST_SHARDS)) for key in PROFILES.values()]
+    assert found["sum with four shards"] == most
     assert found["quota"] == [f"{QUOTAS[key]:,}" for key in PROFILES.values()]
 
 

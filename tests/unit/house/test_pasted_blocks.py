@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.unit.house.pasting import SHELLS, paste, run_as_script
+from tests.unit.house.pasting import SHELLS, folder_with_stand_ins, paste, run_as_script
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
@@ -75,13 +76,60 @@ def test_readme_leads_to_a_deployed_stack_with_its_key():
     text = (ROOT / "README.md").read_text()
     part = text[text.index("## Deploy to AWS") : text.index("## Subscribe")]
     lines = [line.split() for fence in FENCE.finditer(part) for line in fence[3].splitlines()]
-    assert lines[:5] == [
+    assert lines[:6] == [
         ["make", "setup"],
+        ["export", 'PATH="$PWD/.venv/bin:$PATH"'],
         ["sam", "build", "&&", "sam", "deploy"],
         [*STACK, "set-key"],
         [*STACK, "postback-url"],
         [*STACK, "doctor"],
     ]
+
+
+CALLS_SAM = [block for block in BLOCKS if re.search(r"(^|&& )sam ", block.text, re.MULTILINE)]
+
+
+def without(folder: Path, *names: str) -> str:
+    """Return the PATH of a machine that has everything but these programs."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for place in ("/bin", "/usr/bin", folder / "bin"):
+        for path in Path(place).iterdir():
+            if path.name not in names:
+                (programs / path.name).unlink(missing_ok=True)
+                (programs / path.name).symlink_to(path)
+    return str(programs)
+
+
+@pytest.mark.parametrize("block", CALLS_SAM, ids=lambda block: block.where)
+def test_a_block_builds_with_the_sam_and_the_python_of_make_setup(block, tmp_path):
+    """The SAM CLI and both layers' Makefiles look for python3.13 on the PATH; uv leaves none."""
+    environment = folder_with_stand_ins(tmp_path)
+    environment["PATH"] = without(tmp_path, "sam", "python3.13")
+    for name, script in {
+        "python3.13": "exit 0",
+        "sam": 'echo "$0 $(command -v python3.13)" >>found',
+    }.items():
+        program = tmp_path / ".venv" / "bin" / name
+        program.write_text(f"#!/bin/bash\n{script}\n")
+        program.chmod(0o755)
+    subprocess.run(
+        [shutil.which("bash"), "-c", f"{HELPERS}\n{block.text}"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    (found,) = tmp_path.rglob("found")  # the example's block changes into its folder
+    own = tmp_path / ".venv" / "bin"
+    assert set(found.read_text().splitlines()) == {f"{own}/sam {own}/python3.13"}
+
+
+def test_make_setup_makes_the_programs_that_build():
+    for name in ("sam", "python3.13"):
+        assert (ROOT / ".venv" / "bin" / name).exists()
 
 
 def test_no_block_puts_a_secret_on_a_command_line():

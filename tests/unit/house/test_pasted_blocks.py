@@ -86,6 +86,22 @@ def test_readme_leads_to_a_deployed_stack_with_its_key():
     ]
 
 
+def test_what_aws_does_in_the_background_is_waited_for():
+    """AWS answers these calls at once; the next command fails while it still works on them."""
+    waits = {
+        "dynamodb update-table": "dynamodb wait table-exists",
+        "cloudformation delete-stack": "cloudformation wait stack-delete-complete",
+        "restore-table-to-point-in-time": "until aws dynamodb wait table-exists",  # it gives up
+    }
+    for call, wait in waits.items():
+        found = [block for block in BLOCKS if call in block.text]
+        assert found, call
+        for block in found:
+            for part in block.text.split(call)[1:]:
+                following = part.split("\n", 1)[1].lstrip()
+                assert following.removeprefix("aws ").startswith(wait), block.where
+
+
 CALLS_SAM = [block for block in BLOCKS if re.search(r"(^|&& )sam ", block.text, re.MULTILINE)]
 
 

@@ -19,6 +19,7 @@ from botocore.exceptions import (
 from pynamodb.exceptions import PynamoDBException
 
 from ops.commands import COMMANDS
+from ops.login import LOG_IN, is_invalid_login
 from ops.stack import chosen
 from ops.talk import DONE, INTERRUPTED, PROBLEMS, WRONG_USE, Answer, Refused, WrongUse, give, note
 from skycore.logs import log
@@ -102,9 +103,11 @@ def _plainly(error: Exception) -> str:
         return "no AWS region is set: AWS_REGION=us-east-1, for example"
     if isinstance(error, PynamoDBException) and isinstance(error.cause, ClientError):
         error = error.cause
+    if is_invalid_login(error):
+        return LOG_IN
     if isinstance(error, ClientError):
-        told = error.response["Error"]
-        return f"AWS refused {error.operation_name}: {told['Code']}: {told.get('Message', '')}"
+        answer = error.response["Error"]
+        return f"AWS refused {error.operation_name}: {answer['Code']}: {answer.get('Message', '')}"
     return f"AWS: {error}"
 
 

@@ -23,12 +23,17 @@ _FROM_GATEWAY = {
 _FILTERS = ("PostbackAllowedCidrs", "WebAclArn")  # parameters that may keep this machine out
 
 
+class Throttled(Refused):
+    """API Gateway had no room for the call: whether the address is the stack's is not known."""
+
+
 def try_address(stack: Stack) -> str | None:
     """Post a wrong token to the API, which must answer with our 404 problem document.
 
     The right token is never sent to an address that was not tried: another host would have it
     then. Return None, or a remark if API Gateway answered but does not let this machine through.
-    Raises Refused, with what to do, if the address is not this stack's API.
+    Raises Refused, with what to do, if the address is not this stack's API, and Throttled if API
+    Gateway refuses the call as one too many.
     """
     try:
         answer = requests.post(
@@ -42,6 +47,8 @@ def try_address(stack: Stack) -> str | None:
     code = _problem(answer).get("code")
     if answer.status_code == 404 and code == "message_not_found":
         return None
+    if answer.status_code == 429 and (code == "rate_limited" or _is_gateway(answer, code)):
+        raise Throttled(f"{stack.api_url} answered 429: the API is busy; run the command again.")
     filters = [name for name in _FILTERS if stack.parameters.get(name)]
     if answer.status_code == 403 and _is_gateway(answer, code) and filters:
         return (

@@ -52,7 +52,7 @@ class Stack:
         self.changed: datetime = described.get("LastUpdatedTime", described["CreationTime"])
         self.table = self.outputs["TableName"]
         self.topic = self.outputs["EventTopicArn"]
-        self.days = int(self.parameters["EventRetentionDays"])
+        self.days = self._whole("EventRetentionDays")
         # The domain's own clients and the table's model find the stack by these.
         os.environ["AWS_REGION"] = self.region
         models.use_table(self.table, self.region)
@@ -69,8 +69,8 @@ class Stack:
 
     @property
     def limits(self) -> Limits:
-        """The account's limits, as the stack's parameters have them."""
-        return Limits(*(int(self.parameters[name]) for name in LIMITS))
+        """The account's limits, as the stack's parameters have them. Raises Refused."""
+        return Limits(*(self._whole(name) for name in LIMITS))
 
     @cached_property
     def resources(self) -> dict[str, tuple[str, str]]:
@@ -123,6 +123,14 @@ class Stack:
     def credentials(self) -> Any:
         """The operator's own key, to sign a request with."""
         return self._session.get_credentials()
+
+    def _whole(self, name: str) -> int:
+        """The value of a parameter that is a whole number. Raises Refused for another."""
+        value = self.parameters[name]
+        try:
+            return int(value)
+        except ValueError:
+            raise Refused(f"parameter {name} of {self.name} is {value}, no whole number") from None
 
     def _describe(self) -> Any:
         client = self.client("cloudformation")

@@ -8,12 +8,15 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from ops.talk import Refused
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ops.stack import Stack
 
 MAX_NAME = 80  # characters, SQS's limit for the name of a queue
+UNIQUE = 19  # characters of its last part: seconds since 1970, a dash and eight hex digits
 KEEP_SECONDS = 300  # that the queue keeps an event if the command is killed
 KEPT_HOURS = 24  # that a queue of a killed command stays before the next one deletes it
 FOREVER = float("inf")
@@ -25,11 +28,13 @@ def temporary_queue(stack: Stack, purpose: str, types: Sequence[str] = ()) -> It
 
     Its name is `<stack>_<purpose>_<time>-<random>`, a pattern that operators' policies allow. No
     name that CloudFormation makes has an underscore, so the pattern reaches no other stack.
-    `types` limits the events to these CloudEvents types.
+    `types` limits the events to these CloudEvents types. Raises Refused for a stack whose name is
+    too long.
     """
+    check_name(stack, purpose)
     sqs, sns = stack.client("sqs"), stack.client("sns")
     unique = f"{int(time.time())}-{secrets.token_hex(4)}"
-    prefix = f"{stack.name[: MAX_NAME - len(purpose) - len(unique) - 2]}_{purpose}_"
+    prefix = f"{stack.name}_{purpose}_"
     _delete_old(sqs, sns, stack.topic, prefix)
     name = prefix + unique
     _, partition, _, region, account, _ = stack.topic.split(":")
@@ -66,6 +71,16 @@ def temporary_queue(stack: Stack, purpose: str, types: Sequence[str] = ()) -> It
                 sns.unsubscribe(SubscriptionArn=subscription)
         finally:
             sqs.delete_queue(QueueUrl=url)
+
+
+def check_name(stack: Stack, purpose: str) -> None:
+    """Raise Refused if a queue's name has no room for the whole name of the stack."""
+    room = MAX_NAME - UNIQUE - len(f"__{purpose}")
+    if len(stack.name) > room:
+        raise Refused(
+            f"{purpose} needs a stack name of at most {room} characters: its queue's name holds it "
+            f"whole, and {stack.name} has {len(stack.name)}"
+        )
 
 
 def _delete_old(sqs: Any, sns: Any, topic: str, prefix: str) -> None:

@@ -18,7 +18,7 @@ MAX_SKEW_SECONDS = 60  # AWS refuses signatures that are five minutes off
 
 
 def stack_state(deployment: Deployment) -> Iterator[Finding]:
-    """The last deployment succeeded, and is of the release of this checkout."""
+    """The last deployment succeeded, and has the parameters of this checkout's template."""
     status, name = deployment.stack.status, deployment.name
     if not status.endswith("_COMPLETE") or "ROLLBACK" in status:
         fix = deployment.aws("cloudformation", "describe-stack-events", "--stack-name", name)
@@ -26,9 +26,9 @@ def stack_state(deployment: Deployment) -> Iterator[Finding]:
     expected = set(template().get("Parameters", {}))
     actual = set(deployment.parameters)
     if expected != actual:
-        told = ", ".join(sorted(expected ^ actual))
+        names = ", ".join(sorted(expected ^ actual))
         fix = "run doctor from a checkout of the release that is deployed, or deploy this one"
-        yield Finding(f"the stack is of another release than this checkout ({told})", fix)
+        yield Finding(f"the stack is of another release than this checkout ({names})", fix)
 
 
 def skycore_limits(deployment: Deployment) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def skycore_limits(deployment: Deployment) -> Iterator[Finding]:
     if not deployment.stack.limits.any:
         detail = "MaxCallsPerSecond, -Minute and -Day are 0: Skycore refuses calls over its limits"
         fix = "deploy with the limits from Skycore's API Settings: "
-        fix += "sam deploy --parameter-overrides MaxCallsPerSecond=NUMBER"
+        fix += deployment.sam_deploy(MaxCallsPerSecond="NUMBER")
         yield Finding(detail, fix, warning=True)
 
 
@@ -48,13 +48,19 @@ def clock(deployment: Deployment) -> Iterator[Finding]:
         raise NotChecked("the answer has no Date header")
     skew = round((now - parsedate_to_datetime(date)).total_seconds())
     if abs(skew) > MAX_SKEW_SECONDS:
-        way = "ahead of" if skew > 0 else "behind"
-        detail = f"this machine's clock is {abs(skew)} s {way} AWS's: signed calls fail at 300 s"
+        direction = "ahead of" if skew > 0 else "behind"
+        detail = (
+            f"this machine's clock is {abs(skew)} s {direction} AWS's: signed calls fail at 300 s"
+        )
         yield Finding(detail, "set this machine's clock (NTP)")
 
 
 CHECKS = (
-    Check("stack", "the last deployment succeeded and is of this checkout's release", stack_state),
+    Check(
+        "stack",
+        "the last deployment succeeded and has the parameters of this checkout",
+        stack_state,
+    ),
     Check("skycore-limits", "the Skycore account's limits of calls are set", skycore_limits),
     Check("clock", "this machine's clock agrees with AWS's", clock),
 )

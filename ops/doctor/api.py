@@ -54,7 +54,9 @@ def routes(deployment: Deployment) -> Iterator[Finding]:
             for verb, method in resource.get("resourceMethods", {}).items():
                 if method.get("methodIntegration", {}).get("credentials"):
                     detail = f"{verb} {resource['path']} calls its function with credentials"
-                    fix = "restore InvokeRole: NONE of template.yaml, and deploy"
+                    fix = (
+                        f"restore InvokeRole: NONE of template.yaml, then {deployment.sam_deploy()}"
+                    )
                     yield Finding(f"{detail}: callers need lambda:InvokeFunction", fix)
                 expected = "NONE" if (verb, resource["path"]) == OPEN_ROUTE else "AWS_IAM"
                 if (actual := method.get("authorizationType")) != expected:
@@ -86,7 +88,8 @@ def resource_policy(deployment: Deployment) -> Iterator[Finding]:
     """The API's policy opens the postback route to the allowed addresses, and nothing else."""
     found = deployment.client("apigateway").get_rest_api(restApiId=deployment.stack.id_of("Api"))
     statements = document(_unescaped(found.get("policy", "")))
-    fix = "sam build && sam deploy; if nothing changes, restore the API's policy from template.yaml"
+    fix = f"sam build && {deployment.sam_deploy()}"
+    fix += "; if nothing changes, restore the API's policy from template.yaml"
     opened = [
         resource
         for row in statements
@@ -94,7 +97,7 @@ def resource_policy(deployment: Deployment) -> Iterator[Finding]:
         for resource in listed(row["Resource"])
     ]
     if not opened:
-        yield Finding("the API's policy lets nobody post postbacks: each is answered 403", fix)
+        yield Finding("the API's policy allows no postbacks: each is answered 403", fix)
     for resource in opened:
         if not resource.endswith("/v1/POST/postbacks/*"):
             yield Finding(f"the API's policy opens {resource} to everyone", fix)
@@ -117,7 +120,7 @@ def resource_policy(deployment: Deployment) -> Iterator[Finding]:
 
 
 def gateway_responses(deployment: Deployment) -> Iterator[Finding]:
-    """The gateway's own answers are problem details."""
+    """The gateway's own answers are problem details, with the template's headers."""
     client, api = deployment.client("apigateway"), deployment.stack.id_of("Api")
     actual = {
         row["responseType"]: row
@@ -127,30 +130,33 @@ def gateway_responses(deployment: Deployment) -> Iterator[Finding]:
         templates = expected["ResponseTemplates"]
         found = actual.get(kind, {})
         status = str(expected.get("StatusCode", found.get("statusCode")))
+        headers = {
+            f"gatewayresponse.header.{name}": value
+            for name, value in expected.get("ResponseParameters", {}).get("Headers", {}).items()
+        }
+        lost = headers.items() - (found.get("responseParameters") or {}).items()
         if (
             found.get("defaultResponse", True)
             or found.get("responseTemplates") != templates
             or str(found.get("statusCode")) != status
+            or lost
         ):
             words: list[object] = ["--rest-api-id", api, "--response-type", kind]
             words += ["--response-templates", json.dumps(templates)]
             if "StatusCode" in expected:
                 words += ["--status-code", expected["StatusCode"]]
-            if headers := expected.get("ResponseParameters", {}).get("Headers"):
-                named = {f"gatewayresponse.header.{name}": v for name, v in headers.items()}
-                words += ["--response-parameters", json.dumps(named)]
+            if headers:
+                words += ["--response-parameters", json.dumps(headers)]
             put = deployment.aws("apigateway", "put-gateway-response", *words)
             deploy = deployment.aws(
                 "apigateway", "create-deployment", "--rest-api-id", api, "--stage-name", "v1"
             )
-            detail = (
-                f"gateway response {kind} is not the template's: callers get no problem details"
-            )
-            yield Finding(detail, f"{put} && {deploy}")
+            detail = f"gateway response {kind} is not the template's"
+            yield Finding(f"{detail}: callers get other bodies or headers", f"{put} && {deploy}")
 
 
 def web_acl(deployment: Deployment) -> Iterator[Finding]:
-    """The web ACL of WebAclArn stands before the stage."""
+    """The web ACL of WebAclArn protects the stage."""
     expected = deployment.parameters.get("WebAclArn", "")
     actual = deployment.stage.get("webAclArn", "")
     if expected and actual != expected:
@@ -227,6 +233,6 @@ CHECKS = (
     Check("routes", "every route but the postback route needs a signature", routes),
     Check("resource-policy", "the API's policy opens the postback route only", resource_policy),
     Check("gateway-responses", "the gateway's own answers are problem details", gateway_responses),
-    Check("web-acl", "the web ACL of WebAclArn, if any, stands before the API", web_acl),
+    Check("web-acl", "the web ACL of WebAclArn, if any, protects the API", web_acl),
     Check("domain", "the domain and the default endpoint are as the parameters say", domain),
 )

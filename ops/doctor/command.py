@@ -8,12 +8,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.exceptions import PynamoDBException
 from rich.text import Text
 
 from ops.command import Command
 from ops.doctor.check import Finding, NotChecked, Outcome
 from ops.doctor.checks import CHECKS
-from ops.doctor.deployment import Deployment
+from ops.doctor.deployment import OVERRIDES, Deployment
+from ops.login import LOG_IN, is_invalid_login
 from ops.talk import Answer, Refused
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 Run it after each deployment. It reads the deployed stack back through the AWS APIs and compares it
-with the template and the parameters, then calls the API: one wrong token, requests that send
-nothing, getMmsIds (one call of the account's limits), and one probe postback.
+with the template and the parameters, then calls the API: one wrong token, dry runs of a send,
+getMmsIds (one call of the account's limits), and one probe postback.
 
 The probe is an event skycore.mobile_video_encoded with an mms_id doctor-…. It belongs to no
 message, number or sender. Every subscriber without a filter gets it; doctor reads it from a queue
@@ -51,6 +53,21 @@ _DENIED = {
     "ForbiddenException",
     "UnauthorizedOperation",
 }
+_THROTTLED = {
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "ProvisionedThroughputExceededException",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+OTHER_RELEASE = "run doctor from a checkout of the release that is deployed"
+OVERRIDES_NOTE = (
+    f"sam deploy {OVERRIDES} replaces parameter_overrides of samconfig.toml: add those that you "
+    "keep, or write the new value there"
+)
 _RIGHT = re.compile(r"perform: ([\w-]+:\w+)")  # in the message of an access-denied error
 _LABELS: dict[Result, tuple[str, str]] = {
     "ok": ("ok", "green"),
@@ -76,13 +93,17 @@ def run(stack: Stack, asked: Namespace) -> Answer:
         "stack": stack.name,
         "region": stack.region,
         "problems": len(problems),
-        "checks": [_told(one) for one in outcomes],
+        "checks": [_row(one) for one in outcomes],
+        "note": _note(outcomes),
     }
     return Answer(data, _screen(outcomes), well=not problems)
 
 
 def outcome(check: Check, deployment: Deployment, *, probe: bool = True) -> Outcome:
-    """Run one check. An answer that AWS refuses is a problem, and never an ok."""
+    """Run one check. An answer that AWS refuses is a problem, and never an ok.
+
+    Raises Refused without a valid AWS login: no other check would get an answer.
+    """
     if check.probes and not probe:
         return Outcome(check, reason="--no-probe")
     if check.only_aws and deployment.local:
@@ -92,17 +113,34 @@ def outcome(check: Check, deployment: Deployment, *, probe: bool = True) -> Outc
         found.extend(check.find(deployment))
     except NotChecked as error:
         return Outcome(check, tuple(found), reason=str(error))
-    except ClientError as error:
-        found.append(_refused(error))
-    except LookupError as error:
-        fix = "run doctor from a checkout of the release that is deployed"
-        found.append(Finding(f"cannot be checked: the stack has no {error}", fix))
-    except (BotoCoreError, Refused) as error:
-        found.append(Finding(f"no answer: {error}", "check your network and AWS login"))
+    except (BotoCoreError, ClientError, LookupError, PynamoDBException, ValueError) as error:
+        return _failed(check, found, error)
+    except Refused as error:
+        found.append(Finding(f"cannot be checked: {error}", OTHER_RELEASE))
     return Outcome(check, tuple(found))
 
 
-def _refused(error: ClientError) -> Finding:
+def _failed(check: Check, found: list[Finding], error: Exception) -> Outcome:
+    """The outcome of a check that an error ended. Raises Refused without a valid login."""
+    if isinstance(error, PynamoDBException) and isinstance(error.cause, ClientError):
+        error = error.cause
+    if is_invalid_login(error):
+        raise Refused(LOG_IN) from error
+    if isinstance(error, ClientError):
+        if error.response["Error"]["Code"] in _THROTTLED:
+            return Outcome(check, tuple(found), reason="AWS throttled the call; run it again")
+        return Outcome(check, (*found, _refusal(error)))
+    if isinstance(error, BotoCoreError | PynamoDBException):
+        finding = Finding(f"no answer: {error}", "check your network and AWS login")
+    elif isinstance(error, LookupError):
+        finding = Finding(f"cannot be checked: the stack has no {error}", OTHER_RELEASE)
+    else:
+        fix = "correct the parameter or resource that has this value, and deploy"
+        finding = Finding(f"cannot be checked: a value is invalid: {error}", fix)
+    return Outcome(check, (*found, finding))
+
+
+def _refusal(error: ClientError) -> Finding:
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code in _DENIED:
         right = _RIGHT.search(message)
@@ -113,7 +151,7 @@ def _refused(error: ClientError) -> Finding:
     return Finding(detail, "restore the resource that AWS names, then run doctor again")
 
 
-def _told(one: Outcome) -> dict[str, Any]:
+def _row(one: Outcome) -> dict[str, Any]:
     return {
         "check": one.check.name,
         "result": one.result,
@@ -136,8 +174,16 @@ def _screen(outcomes: list[Outcome]) -> list[RenderableType]:
         elif not one.findings:
             lines.append(_line("ok", name, one.check.holds))
     counts = Counter(one.result for one in outcomes)
-    told = ", ".join(f"{counts[result]} {words}" for result, words in _COUNTED.items())
-    return [*lines, "", told]
+    if note := _note(outcomes):
+        lines += ["", note]
+    summary = ", ".join(f"{counts[result]} {words}" for result, words in _COUNTED.items())
+    return [*lines, "", summary]
+
+
+def _note(outcomes: list[Outcome]) -> str | None:
+    """What to know before pasting a fix; None if it concerns no finding."""
+    fixes = [finding.fix for one in outcomes for finding in one.findings]
+    return OVERRIDES_NOTE if any(OVERRIDES in fix for fix in fixes) else None
 
 
 def _line(result: Result, name: str, detail: str, fix: str = "") -> Text:

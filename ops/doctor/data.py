@@ -59,7 +59,7 @@ def recovery(deployment: Deployment) -> Iterator[Finding]:
         now = "on" if protected else "off"
         yield Finding(f"deletion protection is {now}, the parameter says {wanted}", fix)
     elif wanted == "off":
-        fix = "sam deploy --parameter-overrides DeletionProtection=on"
+        fix = deployment.sam_deploy(DeletionProtection="on")
         detail = "DynamoDB would delete the table if asked to: deletion protection is off"
         yield Finding(detail, fix, warning=True)
 

@@ -15,6 +15,7 @@ from ops.address import try_address
 if TYPE_CHECKING:
     from ops.stack import Stack
 
+OVERRIDES = "--parameter-overrides"
 LAMBDA, QUEUE = "AWS::Lambda::Function", "AWS::SQS::Queue"
 
 
@@ -92,6 +93,13 @@ class Deployment:
     def aws(self, *words: object) -> str:
         """An AWS CLI command for this stack's region, as one line for a shell."""
         return shlex.join(("aws", *map(str, words), "--region", self.stack.region))
+
+    def sam_deploy(self, **parameters: object) -> str:
+        """A `sam deploy` of this stack, which otherwise would be the default of samconfig.toml."""
+        words = ["sam", "deploy", "--stack-name", self.name, "--region", self.stack.region]
+        if parameters:
+            words += [OVERRIDES, *(f"{name}={value}" for name, value in parameters.items())]
+        return shlex.join(words)
 
 
 @cache

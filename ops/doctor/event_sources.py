@@ -18,6 +18,13 @@ SETTLED = {"Creating", "Enabled", "Enabling", "Updating"}
 LITTLE_ROOM = 5  # executions; fewer, and a burst of postbacks or slow sends is throttled
 QUOTA = "L-B99A9384"  # Lambda's concurrent executions, in Service Quotas
 MORE = 1000  # executions; the quota that the template's defaults assume
+SCHEDULED = "SweepFunction"
+LEAST = {  # the parameters that take the least of the quota
+    "StoreMaximumConcurrency": 2,
+    "DispatchMaximumConcurrency": 2,
+    "SendReservedConcurrency": 0,
+    "AckReservedConcurrency": 0,
+}
 
 
 def enabled(deployment: Deployment) -> Iterator[Finding]:
@@ -78,7 +85,7 @@ def maximum_concurrency(deployment: Deployment) -> Iterator[Finding]:
 
 
 def concurrency_quota(deployment: Deployment) -> Iterator[Finding]:
-    """Reserved and maximum concurrency fit into the account's quota."""
+    """What the stack may use at once fits into the account's quota: docs/limits.md#concurrency."""
     client = deployment.client("lambda")
     limits = client.get_account_settings()["AccountLimit"]
     quota = int(limits["ConcurrentExecutions"])
@@ -88,37 +95,53 @@ def concurrency_quota(deployment: Deployment) -> Iterator[Finding]:
         if "ReservedConcurrentExecutions"
         in (found := client.get_function_concurrency(FunctionName=configuration["FunctionName"]))
     }
-    shared: dict[str, int] = {}
     for name, found in _of_queues(deployment).items():
         function, most = deployment.function_of(found["FunctionArn"]), _maximum(found)
-        if function not in reserved:
-            shared[name] = most
-        elif most > reserved[function]:
+        if function in reserved and most > reserved[function]:
             detail = (
                 f"{name} may start {most} of {function}, which has {reserved[function]} reserved"
             )
             words = ("--scaling-config", f"MaximumConcurrency={max(2, reserved[function])}")
             yield Finding(detail, _update(deployment, name, *words))
+    shared = _unreserved(deployment, reserved)
     total = sum(reserved.values()) + sum(shared.values())
     # What all functions without a reservation share, those of other stacks too. Without a
-    # reservation ack runs in what the queues' functions leave of it.
+    # reservation ack runs in what the other functions leave of it.
     pool = int(limits.get("UnreservedConcurrentExecutions", quota - sum(reserved.values())))
     left = pool - sum(shared.values())
     needed = 0 if "AckFunction" in reserved else 1
-    told = ", ".join(f"{name} {number}" for name, number in (reserved | shared).items())
-    asked = ("--service-code", "lambda", "--quota-code", QUOTA, "--desired-value", MORE)
-    fix = deployment.aws("service-quotas", "request-service-quota-increase", *asked)
-    fix += "; until then: sam deploy --config-env small"
     if total > quota:
-        yield Finding(
-            f"the stack may use {total} concurrent executions ({told}), the quota is {quota}", fix
-        )
+        parts = ", ".join(f"{name} {number}" for name, number in (reserved | shared).items())
+        detail = f"the stack may use {total} concurrent executions ({parts}), the quota is {quota}"
+        yield Finding(detail, _more_room(deployment, total))
     elif left < needed:
-        detail = f"the queues may use all {pool} unreserved concurrent executions"
-        yield Finding(f"{detail}: none is left for ack and send", fix)
+        detail = f"the stack may use all {pool} unreserved concurrent executions"
+        yield Finding(f"{detail}: none is left for ack and send", _more_room(deployment, total))
     elif left < LITTLE_ROOM:
         detail = f"only {left} of {pool} unreserved concurrent executions are left for ack and send"
-        yield Finding(detail, fix, warning=True)
+        yield Finding(detail, _more_room(deployment, total), warning=True)
+
+
+def _unreserved(deployment: Deployment, reserved: dict[str, int]) -> dict[str, int]:
+    """The most executions that each queue, stream and schedule takes without a reservation."""
+    most: dict[str, int] = {}
+    for name, found in deployment.event_sources.items():
+        if deployment.function_of(found["FunctionArn"]) in reserved:
+            continue
+        if ":sqs:" in found["EventSourceArn"]:
+            most[name] = _maximum(found)
+        else:  # for each shard; a new table's stream may briefly have up to four
+            most[name] = int(found.get("ParallelizationFactor", 1))
+    if SCHEDULED in deployment.functions and SCHEDULED not in reserved:
+        most[SCHEDULED] = 1  # a run ends before the next one begins
+    return most
+
+
+def _more_room(deployment: Deployment, total: int) -> str:
+    wanted = max(MORE, total + LITTLE_ROOM)
+    words = ("--service-code", "lambda", "--quota-code", QUOTA, "--desired-value", wanted)
+    request = deployment.aws("service-quotas", "request-service-quota-increase", *words)
+    return f"{request}; until it is granted: {deployment.sam_deploy(**LEAST)}"
 
 
 def _of_queues(deployment: Deployment) -> dict[str, dict[str, Any]]:
@@ -156,7 +179,7 @@ CHECKS = (
     Check("maximum-concurrency", "each queue's event source is capped", maximum_concurrency),
     Check(
         "concurrency-quota",
-        "reserved and maximum concurrency fit into the account's quota",
+        "what the stack may run at once fits into the account's quota",
         concurrency_quota,
     ),
 )

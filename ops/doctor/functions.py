@@ -19,10 +19,11 @@ MAY_LOOP = {"DispatchFunction"}
 
 def state(deployment: Deployment) -> Iterator[Finding]:
     """Each function is active, and its last update succeeded."""
+    deploy = f"sam build && {deployment.sam_deploy()}"
     for name, found in deployment.functions.items():
         if found.get("LastUpdateStatus", "Successful") == "Failed":
             why = found.get("LastUpdateStatusReason", "no reason given")
-            yield Finding(f"the last update of {name} failed: {why}", "sam build && sam deploy")
+            yield Finding(f"the last update of {name} failed: {why}", deploy)
         match found.get("State", "Active"):
             case "Active" | "Pending":
                 pass
@@ -33,12 +34,13 @@ def state(deployment: Deployment) -> Iterator[Finding]:
                 yield Finding(detail, "call it once, and again after a minute", warning=True)
             case other:
                 why = found.get("StateReason", "no reason given")
-                yield Finding(f"{name} is {other}: {why}", "sam build && sam deploy")
+                yield Finding(f"{name} is {other}: {why}", deploy)
 
 
 def settings(deployment: Deployment) -> Iterator[Finding]:
     """Environment variables name this stack's resources and hold its parameters."""
     everywhere = template()["Globals"]["Function"]["Environment"]["Variables"]
+    deploy = f"sam build && {deployment.sam_deploy()}"
     for name, found in deployment.functions.items():
         resource = template()["Resources"].get(name, {})
         own = resource.get("Properties", {}).get("Environment", {}).get("Variables", {})
@@ -46,7 +48,7 @@ def settings(deployment: Deployment) -> Iterator[Finding]:
         for variable, node in {**everywhere, **own}.items():
             expected = _resolve(deployment, node)
             if variable not in actual:
-                yield Finding(f"{name} has no variable {variable}", "sam build && sam deploy")
+                yield Finding(f"{name} has no variable {variable}", deploy)
             elif expected is not None and not _same(actual[variable], expected):
                 detail = f"{variable} of {name} is not {expected}, but {actual[variable]}"
                 variables = {"Variables": {**actual, variable: expected}}
@@ -89,11 +91,13 @@ def log_format(deployment: Deployment) -> Iterator[Finding]:
         expected = {**levels, **own}
         actual = found.get("LoggingConfig", {})
         if wrong := [key for key, value in expected.items() if actual.get(key) != value]:
-            told = ", ".join(f"{key} is {actual.get(key)}, not {expected[key]}" for key in wrong)
+            wrong_keys = ", ".join(
+                f"{key} is {actual.get(key)}, not {expected[key]}" for key in wrong
+            )
             pairs = ",".join(f"{key}={value}" for key, value in expected.items())
             words = ("--function-name", found["FunctionName"], "--logging-config", pairs)
             fix = deployment.aws("lambda", "update-function-configuration", *words)
-            yield Finding(f"{name}: {told}; metrics or alarms may miss its lines", fix)
+            yield Finding(f"{name}: {wrong_keys}; metrics or alarms may miss its lines", fix)
 
 
 def log_groups(deployment: Deployment) -> Iterator[Finding]:

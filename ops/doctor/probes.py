@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from ops.address import SECONDS
+from ops.address import SECONDS, Throttled
 from ops.api import call
 from ops.doctor.check import Check, Finding, NotChecked
 from ops.talk import Refused, note
-from ops.temporary_queue import temporary_queue
+from ops.temporary_queue import check_name, temporary_queue
 from ops.token import tokens
 from skycore.aws.secrets import fingerprint
 from skycore.table.tokens import last_used
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ops.doctor.deployment import Deployment
 
-# Requests that change and send nothing: method, path, body, and the answer's status and code.
-ROUTES: tuple[tuple[str, str, dict[str, Any] | None, int, str], ...] = (
-    ("POST", "/messages", {}, 422, "invalid_request"),
-    ("POST", "/messages/batch", {}, 422, "invalid_request"),
-    ("GET", "/messages/doctor", None, 404, "message_not_found"),
-)
+# A message that is not sent, between numbers of North America that are reserved for fiction.
+DRY_RUN = {"to": "+12025550100", "from": "+12025550101", "text": "doctor", "dry_run": True}
+# What a dry run may be refused for: AllowedCountryCodes without 1, an opt-out of that number.
+REFUSALS = {"country_not_allowed", "recipient_opted_out"}
 READ_ACTION = "/actions/getMmsIds"  # needs no fields and reads a list
+# Codes of an action that reads a list when the account has none of what it lists.
+EMPTY_LISTS = {"E200", "E400", "E404", "E405", "E800"}
 # An event that names no message, number or sender, so no status, opt-out or alarm depends on it.
 PROBE_TYPE = "skycore.mobile_video_encoded"
 PROBE = "<POSTBACK><ORIGIN>MMS_MT</ORIGIN><CODE>N002</CODE><MMSID>{}</MMSID></POSTBACK>"
@@ -40,6 +40,8 @@ def address(deployment: Deployment) -> Iterator[Finding]:
     """The public URL is this stack's API."""
     try:
         remark = deployment.address_remark
+    except Throttled as throttled:
+        raise NotChecked(str(throttled)) from None
     except Refused as refusal:
         what, _, fix = str(refusal).partition(" Do not give this address to Skycore. ")
         yield Finding(what, fix)
@@ -50,21 +52,27 @@ def address(deployment: Deployment) -> Iterator[Finding]:
 
 
 def routes(deployment: Deployment) -> Iterator[Finding]:
-    """Each function behind the API answers requests that send nothing."""
-    for method, path, body, status, code in ROUTES:
+    """Each function behind the API answers: dry runs of a send, and a message that is not there."""
+    throttled = ""
+    for method, path, body, expected, accepts in ROUTES:
         try:
             actual, answer = call(deployment.stack, method, path, body)
         except Refused as refusal:
             yield Finding(f"{method} {path}: {refusal}", "see the other findings")
             continue
-        if (actual, answer.get("code")) == (status, code):
+        if accepts(actual, answer):
             continue
-        detail = f"{method} {path} answered {actual} {_words(answer)}, not {status} {code}"
+        if actual == 429:
+            throttled = _busy(f"{method} {path}", answer)
+            continue
+        detail = f"{method} {path} answered {actual} {_words(answer)}, not {expected}"
         yield Finding(detail, _advice(actual, deployment, path))
+    if throttled:
+        raise NotChecked(throttled)
 
 
 def skycore(deployment: Deployment) -> Iterator[Finding]:
-    """Skycore takes the key: an action that only reads succeeds."""
+    """Skycore takes the key: an action that only reads succeeds, or says that its list is empty."""
     client, secret = deployment.client("secretsmanager"), deployment.stack.id_of("ApiKey")
     stages = client.describe_secret(SecretId=secret).get("VersionIdsToStages") or {}
     if not any("AWSCURRENT" in row for row in stages.values()):
@@ -74,13 +82,14 @@ def skycore(deployment: Deployment) -> Iterator[Finding]:
     except Refused as refusal:
         yield Finding(f"POST {READ_ACTION}: {refusal}", "see the other findings")
         return
-    if status == 200:
+    if status == 200 or answer.get("skycore_code") in EMPTY_LISTS:
         return
+    if status == 429:
+        raise NotChecked(_busy(f"POST {READ_ACTION}", answer))
     fixes = {
         "skycore_account": f"python -m ops --stack {deployment.name} set-key, or see "
         "docs/operations.md#account-errors",
-        "skycore_unreachable": "check SkycoreUrl, and with VpcSubnetIds the way out of the VPC",
-        "rate_limited": "run doctor again when the account's limits leave room",
+        "skycore_unreachable": "check SkycoreUrl, and with VpcSubnetIds the NAT gateway of the VPC",
     }
     fix = fixes.get(str(answer.get("code")), _advice(status, deployment, READ_ACTION))
     yield Finding(f"POST {READ_ACTION} answered {status} {_words(answer)}", fix)
@@ -91,8 +100,9 @@ def postback(deployment: Deployment) -> Iterator[Finding]:
     stack, wait = deployment.stack, deployment.wait
     try:
         remark = deployment.address_remark
-    except Refused:
-        raise NotChecked("the token goes to no address that does not answer as this API") from None
+        check_name(stack, "doctor")
+    except Refused as refusal:
+        raise NotChecked(f"the token is not posted: {refusal}") from None
     if remark:
         raise NotChecked("this machine's address may not post postbacks")
     if _is_first_use(deployment):
@@ -103,6 +113,8 @@ def postback(deployment: Deployment) -> Iterator[Finding]:
         while (left := end - time.monotonic()) > 0:
             mms_id = f"doctor-{secrets.token_hex(8)}"
             answer = _post(stack.postback_url, mms_id)
+            if answer == 429:
+                raise NotChecked(_busy("the probe", {}))
             if answer != 200:
                 detail = f"a postback with the right token was answered {answer}, not 200"
                 yield Finding(detail, _advice(answer, deployment, "/postbacks"))
@@ -158,6 +170,24 @@ def _arrives(deployment: Deployment, queue: str, sent: set[str], seconds: float)
     return False
 
 
+def _is_dry_run(status: int, answer: dict[str, Any]) -> bool:
+    return (status == 200 and answer.get("dry_run") is True) or answer.get("code") in REFUSALS
+
+
+def _is_dry_batch(status: int, answer: dict[str, Any]) -> bool:
+    entries = answer.get("messages") or [{}]
+    return status == 202 and all(_is_dry_run(200, one) for one in entries)
+
+
+def _is_not_found(status: int, answer: dict[str, Any]) -> bool:
+    return (status, answer.get("code")) == (404, "message_not_found")
+
+
+def _busy(call_: str, answer: dict[str, Any]) -> str:
+    window = f" for this {answer['window']}" if answer.get("window") else ""
+    return f"{call_} was answered 429: no call is left{window}; run it again later"
+
+
 def _words(answer: dict[str, Any]) -> str:
     code = answer.get("skycore_code") or answer.get("code") or answer.get("message") or ""
     return str(code)
@@ -170,10 +200,22 @@ def _advice(status: int, deployment: Deployment, path: str) -> str:
     return f"python -m ops --stack {deployment.name} status, and the log of the function"
 
 
+# Requests that change and send nothing: method, path, body, and which answer is right.
+ROUTES: tuple[
+    tuple[str, str, dict[str, Any] | None, str, Callable[[int, dict[str, Any]], bool]], ...
+] = (
+    ("POST", "/messages", DRY_RUN, "200 with dry_run", _is_dry_run),
+    ("POST", "/messages/batch", {"messages": [DRY_RUN]}, "202 with dry_run", _is_dry_batch),
+    ("GET", "/messages/doctor", None, "404 message_not_found", _is_not_found),
+)
+
 CHECKS = (
     Check("address", "the public URL answers as this stack's API", address, probes=True),
     Check(
-        "routes-answer", "send, enqueue and messages answer signed requests", routes, probes=True
+        "routes-answer",
+        "send and enqueue answer dry runs of a send, and messages a read",
+        routes,
+        probes=True,
     ),
     Check(
         "skycore", "Skycore takes the API key (getMmsIds, which only reads)", skycore, probes=True

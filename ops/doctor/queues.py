@@ -65,18 +65,18 @@ def event_subscription(deployment: Deployment) -> Iterator[Finding]:
     arn = own[0]["SubscriptionArn"]
     found = deployment.client("sns").get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
 
-    def mend(name: str) -> str:
+    def restore(name: str) -> str:
         words = ("--subscription-arn", arn, "--attribute-name", name)
         value = ("--attribute-value", attributes[name])
         return deployment.aws("sns", "set-subscription-attributes", *words, *value)
 
     if found.get("RawMessageDelivery") != "true":
         detail = "raw delivery is off for the event queue: events arrive in an SNS envelope"
-        yield Finding(detail, mend("RawMessageDelivery"))
+        yield Finding(detail, restore("RawMessageDelivery"))
     redrive = json.loads(found.get("RedrivePolicy") or "{}")
     if redrive.get("deadLetterTargetArn") != dead["deadLetterTargetArn"]:
         detail = "the event queue's subscription has no dead-letter queue"
-        yield Finding(detail, mend("RedrivePolicy"))
+        yield Finding(detail, restore("RedrivePolicy"))
 
 
 def redrive_policies(deployment: Deployment) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ class FakeStack:
         defaults = {name: str(row.get("Default", "")) for name, row in known}
         self.parameters = {**defaults, **parameters}
         self.resources: dict[str, tuple[str, str]] = {"Api": ("AWS::ApiGateway::RestApi", "api1")}
+        self.calls: dict[str, tuple[int, dict[str, Any]]] = {}  # the API's answers, by path
         self.stubs: dict[str, Stubber] = {}
         self._clients: dict[str, Any] = {}
 
@@ -53,6 +54,11 @@ class FakeStack:
         """Let the next call of a service be `operation`, with this answer."""
         self.client(service)
         self.stubs[service].add_response(operation, answer)
+
+    def refuses(self, service: str, operation: str, code: str) -> None:
+        """Let the next call of a service be `operation`, which fails with this code."""
+        self.client(service)
+        self.stubs[service].add_client_error(operation, code)
 
     def id_of(self, logical_id: str) -> str:
         return self.resources[logical_id][1]

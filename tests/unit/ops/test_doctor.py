@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, TokenRetrievalError
+from pynamodb.exceptions import GetError
 
+from ops import __main__ as program
 from ops.address import WRONG_TOKEN
-from ops.doctor import account, alarms, api, data, event_sources, functions, probes, queues
+from ops.doctor import (
+    account,
+    alarms,
+    api,
+    command,
+    data,
+    event_sources,
+    functions,
+    probes,
+    queues,
+)
 from ops.doctor.checks import CHECKS
 from ops.doctor.command import outcome
+from ops.stack import Stack
+from ops.talk import Refused
 from tests.unit.ops.deployments import FakeStack, arn, queue_url
 
 if TYPE_CHECKING:
@@ -94,7 +109,7 @@ def limits_of(quota: int) -> dict[str, Any]:
     [
         (10, 12, {}, "may use 12 concurrent executions"),
         (10, 6, {"AckFunction": 5}, "may use 11 concurrent executions"),
-        (10, 10, {}, "none is left for ack"),
+        (10, 10, {}, "may use all 10 unreserved concurrent executions: none is left for ack"),
         (10, 5, {"AckFunction": 5}, "only 0 of 5"),
         (10, 9, {}, "only 1 of 10 unreserved"),
         (1000, 9, {"DispatchFunction": 4}, "may start 9 of DispatchFunction, which has 4"),
@@ -117,6 +132,56 @@ def test_concurrency_that_does_not_fit_is_found(stack, quota, maximum, reserved,
 def test_concurrency_that_fits_is_ok(stack):
     found = concurrency(stack, 1000, {"DispatchFunctionQueue": 20}, {"AckFunction": 50})
     assert found.result == "ok"
+
+
+def whole_stack(stack: FakeStack, quota: int, store: int, reserved: dict[str, int]) -> Outcome:
+    """Everything that docs/limits.md#concurrency adds up, in an account with this quota."""
+    stack.answers("lambda", "get_account_settings", limits_of(quota))
+    names = ("AckFunction", "SendFunction", "SweepFunction")
+    stack.has_functions(*names)
+    for name in names:
+        answer = {"ReservedConcurrentExecutions": reserved[name]} if name in reserved else {}
+        stack.answers("lambda", "get_function_concurrency", answer)
+    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", 2)):
+        scaling = {"ScalingConfig": {"MaximumConcurrency": most}}
+        stack.has_event_source(f"{name}Queue", f"{name}Function", "", **scaling)
+    stream = arn("dynamodb", "table/skycore-Table-1/stream/1")
+    stack.has_event_source("TableStream", "PublishFunction", "", EventSourceArn=stream)
+    return checked("concurrency-quota", stack)
+
+
+PROD = {"AckFunction": 50, "SendFunction": 30}
+
+
+@pytest.mark.parametrize(
+    ("column", "store", "reserved"), [(1, 10, {}), (2, 10, PROD), (3, 2, {})], ids=str
+)
+def test_the_sum_is_that_of_the_documentation(stack, column, store, reserved):
+    page = (ROOT / "docs" / "limits.md").read_text().splitlines()
+    (row,) = [line for line in page if line.startswith("| **sum** |")]
+    total = int(row.split("|")[column + 1].strip(" *"))
+    found = whole_stack(stack, total - 1, store, reserved)
+    detail = only(found).detail
+    assert f"may use {total} concurrent executions" in detail
+    assert "TableStream 1" in detail  # publish, for each shard
+    assert "SweepFunction 1" in detail
+    assert found.result == "problem"
+
+
+def test_the_least_that_the_stack_takes_fits_into_a_quota_of_10_with_a_warning(stack):
+    found = whole_stack(stack, 10, 2, {})
+    assert "only 2 of 10 unreserved concurrent executions are left" in only(found).detail
+    assert found.result == "warning"
+
+
+def test_a_quota_that_is_too_small_is_to_be_raised_or_the_parameters_lowered(stack):
+    fix = only(concurrency(stack, 10, {"DispatchFunctionQueue": 12}, {})).fix
+    assert fix.startswith("aws service-quotas request-service-quota-increase --service-code lambda")
+    assert fix.endswith(
+        "until it is granted: sam deploy --stack-name skycore --region us-east-1 "
+        "--parameter-overrides StoreMaximumConcurrency=2 DispatchMaximumConcurrency=2 "
+        "SendReservedConcurrency=0 AckReservedConcurrency=0"
+    )
 
 
 def test_reservations_of_other_stacks_leave_less(stack):
@@ -348,6 +413,7 @@ ALARM_TOPIC = arn("sns", "alarms")
 def subscribed(*arns: str) -> Outcome:
     stack = FakeStack(AlarmTopicArn=ALARM_TOPIC)
     rows = [{"SubscriptionArn": one, "Endpoint": "me"} for one in arns]
+    stack.answers("sns", "get_topic_attributes", {"Attributes": {}})
     stack.answers("sns", "list_subscriptions_by_topic", {"Subscriptions": rows})
     return checked("alarm-topic", stack)
 
@@ -363,9 +429,36 @@ def test_a_confirmed_subscription_is_ok():
 
 def test_an_alarm_topic_that_is_gone_is_found():
     stack = FakeStack(AlarmTopicArn=ALARM_TOPIC)
-    stack.client("sns")
-    stack.stubs["sns"].add_client_error("list_subscriptions_by_topic", "NotFound")
+    stack.refuses("sns", "get_topic_attributes", "NotFound")
     assert "does not exist" in only(checked("alarm-topic", stack)).detail
+
+
+def test_an_alarm_topic_of_another_account_is_not_checked(stack):
+    stack.parameters["AlarmTopicArn"] = "arn:aws:sns:us-east-1:210987654321:alarms"
+    found = checked("alarm-topic", stack)  # and asks nothing of SNS, which has no answer here
+    assert found.result == "not_checked"
+    assert found.reason == "the topic belongs to account 210987654321, whose policy decides"
+
+
+@pytest.mark.parametrize(
+    ("key", "result"),
+    [
+        ("alias/aws/sns", "problem"),
+        (arn("kms", "alias/aws/sns"), "problem"),
+        (arn("kms", "key/1"), "ok"),
+        ("alias/mine", "ok"),
+    ],
+)
+def test_a_topic_whose_key_cloudwatch_may_not_use_is_found(key, result):
+    stack = FakeStack(AlarmTopicArn=ALARM_TOPIC)
+    stack.answers("sns", "get_topic_attributes", {"Attributes": {"KmsMasterKeyId": key}})
+    rows = [{"SubscriptionArn": f"{ALARM_TOPIC}:1", "Endpoint": "me"}]
+    stack.answers("sns", "list_subscriptions_by_topic", {"Subscriptions": rows})
+    found = checked("alarm-topic", stack)
+    assert found.result == result
+    if result == "problem":
+        assert "no notification arrives" in only(found).detail
+        assert "whose policy allows CloudWatch kms:Decrypt" in only(found).fix
 
 
 def test_no_alarm_topic_is_a_warning(stack):
@@ -466,6 +559,130 @@ def test_a_refusal_that_names_no_right_names_the_call(stack):
     stack.stubs["lambda"].add_client_error("get_account_settings", "AccessDeniedException")
     found = only(checked("concurrency-quota", stack))
     assert "your login may not call GetAccountSettings" in found.detail
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "ForbiddenException",
+        "UnauthorizedOperation",
+    ],
+)
+def test_every_code_of_a_missing_right_names_the_right(stack, code):
+    stack.refuses("lambda", "get_account_settings", code)
+    found = only(checked("concurrency-quota", stack))
+    assert "your login may not call GetAccountSettings" in found.detail
+    assert "OperatorPolicy" in found.fix
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    ],
+)
+def test_a_call_that_aws_throttles_is_not_checked(stack, code):
+    stack.refuses("lambda", "get_account_settings", code)
+    found = checked("concurrency-quota", stack)
+    assert (found.result, found.findings) == ("not_checked", ())
+    assert found.reason == "AWS throttled the call; run it again"
+
+
+def test_what_was_found_before_aws_throttled_stays_a_problem(stack):
+    stack.has_functions("AckFunction", "DispatchFunction")
+    config = {"RecursiveLoop": "Allow"}
+    stack.answers("lambda", "get_function_recursion_config", config)
+    stack.refuses("lambda", "get_function_recursion_config", "TooManyRequestsException")
+    found = checked("recursion", stack)
+    assert (found.result, len(found.findings)) == ("problem", 1)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+    ],
+)
+def test_an_expired_login_ends_doctor_with_one_message(stack, code):
+    stack.refuses("lambda", "get_account_settings", code)
+    with pytest.raises(Refused, match="your AWS login has expired or is invalid: log in again"):
+        checked("concurrency-quota", stack)
+    error = ClientError({"Error": {"Code": code}}, "DescribeStacks")
+    assert "log in again" in program._plainly(error)  # of the call before any check
+
+
+def test_a_login_that_is_gone_ends_doctor_too(stack, monkeypatch):
+    error = TokenRetrievalError(provider="sso", error_msg="expired")
+    monkeypatch.setattr(stack, "client", raising(error))
+    with pytest.raises(Refused, match="log in again"):
+        checked("concurrency-quota", stack)
+
+
+def raising(error: Exception) -> Any:
+    def call(*_: Any) -> Any:
+        raise error
+
+    return call
+
+
+def test_a_resource_that_the_stack_lacks_is_said_in_its_own_words(stack, monkeypatch):
+    words = "skycore has no Api: it is of another release"
+    monkeypatch.setattr(stack, "id_of", raising(Refused(words)))
+    found = only(checked("deployment", stack))
+    assert found.detail == f"cannot be checked: {words}"
+    assert "network" not in found.fix
+
+
+def test_a_table_that_refuses_a_read_names_the_right(stack, monkeypatch):
+    error = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetItem")
+    monkeypatch.setattr(stack, "client", raising(GetError("failed", error)))
+    assert "may not call GetItem" in only(checked("clock", stack)).detail
+
+
+def test_a_value_that_is_no_whole_number_is_a_problem(stack):
+    stack.parameters["LogRetentionDays"] = "1.5"
+    found = only(checked("log-groups", stack))
+    assert "a value is invalid" in found.detail
+    assert "1.5" in found.detail
+
+
+def test_a_limit_that_is_no_whole_number_is_named():
+    described = Namespace(name="skycore", parameters={"MaxCallsPerSecond": "1.5"})
+    with pytest.raises(Refused, match=r"MaxCallsPerSecond of skycore is 1\.5"):
+        Stack._whole(described, "MaxCallsPerSecond")
+
+
+def test_an_event_retention_that_is_no_whole_number_is_named(monkeypatch):
+    stack = {
+        "Parameters": [{"ParameterKey": "EventRetentionDays", "ParameterValue": "1.5"}],
+        "Outputs": [
+            {"OutputKey": name, "OutputValue": "x"} for name in ("TableName", "EventTopicArn")
+        ],
+        "StackStatus": "CREATE_COMPLETE",
+        "CreationTime": datetime.now(UTC),
+    }
+    monkeypatch.setattr(Stack, "_describe", lambda _: stack)
+    with pytest.raises(Refused, match=r"EventRetentionDays of skycore is 1\.5"):
+        Stack("skycore", ask=True)
+
+
+def test_parameters_on_the_command_line_come_with_one_note(stack, monkeypatch):
+    asked = Namespace(checks=["alarm-topic"], no_probe=True, wait=1)
+    found = command.run(stack, asked)
+    assert "replaces parameter_overrides of samconfig.toml" in found.data["note"]
+    assert [str(line) for line in found.shown].count(found.data["note"]) == 1
+    stack.parameters["AlarmTopicArn"] = "arn:aws:sns:us-east-1:210987654321:alarms"
+    assert command.run(stack, asked).data["note"] is None
 
 
 def test_another_error_of_aws_is_a_problem(stack):

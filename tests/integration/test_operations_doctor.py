@@ -57,7 +57,8 @@ def test_each_line_says_what_holds_or_what_to_do(ops):
         in " ".join(lines)
     )
     (warning,) = [line for line in lines if line.startswith("warning     alarm-topic: ")]
-    assert "do: sam deploy --parameter-overrides AlarmTopicArn=" in warning
+    assert "do: sam deploy --stack-name " in warning
+    assert " --parameter-overrides AlarmTopicArn=" in warning
 
 
 def test_an_unknown_check_is_wrong_use(ops):

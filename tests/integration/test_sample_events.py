@@ -6,25 +6,21 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.contract.released import INTERFACE, environment, released_apps
+from tests.sample_events import EXPECTED, ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = sorted(
-    path for path in (ROOT / "events").glob("*/*.json") if path.parent.name != "schema"
-)
 LAYER = ROOT / "layers" / "skycore"
 RELEASED = json.loads(INTERFACE.read_text())
 TODAY = environment()
 RUN = "import app, json, sys; print(json.dumps(app.handler(json.load(sys.stdin), None)))"
-NO_FAILURES = {"batchItemFailures": []}
 
 
 def verb_of(sample: str) -> str:
@@ -71,39 +67,6 @@ def handled(
     assert done.returncode == 0, done.stderr
     answer: dict = json.loads(done.stdout.splitlines()[-1])
     return answer
-
-
-EXPECTED = {
-    "ack/postback_xml": 200,
-    "ack/postback_form": 200,
-    "ack/postback_binary": 200,
-    "store/postbacks": NO_FAILURES,
-    "publish/event_inserted": NO_FAILURES,
-    "publish/message_accepted": NO_FAILURES,
-    "publish/retry": NO_FAILURES,
-    "send/sms": 201,
-    "send/sms_async": 202,
-    "send/mms": 201,
-    "send/action": 200,
-    "enqueue/batch": 202,
-    "dispatch/queued_message": NO_FAILURES,
-    "messages/get_message": 404,
-    "messages/list_by_number": 200,
-    "messages/cancel": 404,
-    "messages/unparsed": 200,
-    "messages/get_event": 404,
-    "sweep/every_minute": {"unknown": 0, "expired": 0, "queued_again": 0},
-}
-
-
-def name_of(path: Path) -> str:
-    return f"{path.parent.name}/{path.stem}"
-
-
-def test_every_function_has_a_sample():
-    assert sorted(name_of(path) for path in SAMPLES) == sorted(EXPECTED)
-    verbs = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
-    assert {path.parent.name for path in SAMPLES} == verbs
 
 
 def expect(answer: dict, sample: str) -> None:

@@ -14,8 +14,8 @@ from tests.contract.released import INTERFACE, environment, released_apps
 from tests.sample_events import EXPECTED, ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
 LAYER = ROOT / "layers" / "skycore"
 RELEASED = json.loads(INTERFACE.read_text())

@@ -27,6 +27,8 @@ HTTP_PROBLEMS = {
     429: "rate_limited",
     431: "skycore_unreachable",
 }
+MAX_FIELD_ERRORS = 20
+_MAX_FIELD_NAME = 200  # characters
 MAX_RETRY_AFTER = 3_600  # seconds: a longer wait is asked for again
 _CODE = re.compile("[A-Za-z]{0,2}[0-9]{1,4}")  # such as E110
 _PLAIN = re.compile(r"[a-z_]{1,40}(\[\d{1,3}\])?")
@@ -47,19 +49,26 @@ class SkycoreError(Exception):
 class FieldError:
     """What is wrong with one field.
 
-    ``field`` is its path, such as ``slides[0].image``. ``detail`` is for the caller only: it may
-    name the caller's own number and must not be logged.
+    ``field`` is its path, such as ``slides[0].image``, cut to 200 characters: a caller may invent
+    names. ``detail`` is for the caller only: it may name the caller's own number and must not be
+    logged.
     """
 
     field: str
     detail: str = dataclasses.field(repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field", self.field[:_MAX_FIELD_NAME])
+
 
 class InvalidRequest(SkycoreError):  # noqa: N818 - it names an outcome
-    """The request breaks a documented rule; it was not sent. ``errors`` names every bad field."""
+    """The request breaks a documented rule; it was not sent.
+
+    ``errors`` names the bad fields, the first 20 if there are more.
+    """
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        self.errors = list(errors)
+        self.errors = list(errors[:MAX_FIELD_ERRORS])
         heads = dict.fromkeys(error.field.split(".")[0] for error in self.errors)
         names = [head for head in heads if _PLAIN.fullmatch(head)]
         super().__init__(f"not valid: {', '.join(names) or 'the request'}")

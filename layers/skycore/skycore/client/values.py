@@ -5,10 +5,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from skycore.catalogue.actions import Parameter
-from skycore.client.numbers import NumberError, parse_msisdn, parse_sender, parse_sender_mask
+from skycore.client.content import (
+    MediaUrlError,
+    describe_character,
+    find_invalid_character,
+    has_visible_character,
+    media_url,
+    sms_length,
+)
+from skycore.client.numbers import (
+    NumberError,
+    parse_msisdn,
+    parse_sender,
+    parse_sender_mask,
+    visible_text,
+)
 
 
 class BadValueError(Exception):
@@ -38,15 +51,15 @@ def _value(value: Any, parameter: Parameter, _: RequestRules) -> str:
         raise BadValueError(flaw)
     if parameter.max_length is not None and len(value) > parameter.max_length:
         raise BadValueError(
-            f"has {len(value)} characters, at most {parameter.max_length} are allowed"
+            f"must be at most {parameter.max_length} characters; it has {len(value)} characters"
         )
     return value
 
 
 def _text(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _value(value, parameter, rules)
-    if not text.strip():
-        raise BadValueError("must not be blank")
+    if not has_visible_character(text):
+        raise BadValueError("must have a visible character")
     return text
 
 
@@ -60,15 +73,17 @@ def _line(value: Any, parameter: Parameter, rules: RequestRules) -> str:
 def _sms_text(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _text(value, parameter, rules)
     length = sms_length(text)
-    if length.units > length.many:
-        raise BadValueError(
-            f"has {length.units} {length.alphabet}, at most {length.many} can be sent"
+    several = length.units > length.single
+    if length.units > length.many or (several and not rules.allow_multipart):
+        most = length.many if rules.allow_multipart else length.single
+        detail = (
+            f"must be at most {most} {length.alphabet}; it has {length.units} {length.alphabet}"
         )
-    if length.units > length.single and not rules.allow_multipart:
-        raise BadValueError(
-            f"has {length.units} {length.alphabet} and one SMS holds {length.single};"
-            " with allow_multipart it is sent in several parts",
-        )
+        if length.forced_by is not None:
+            detail += f": {describe_character(text, length.forced_by)} is not in GSM-7"
+        if not rules.allow_multipart:
+            detail += "; set allow_multipart to send it in several parts"
+        raise BadValueError(detail)
     return text
 
 
@@ -96,16 +111,13 @@ def _number(value: Any, parameter: Parameter, rules: RequestRules) -> str:
 
 
 def _url(value: Any, parameter: Parameter, rules: RequestRules) -> str:
+    if isinstance(value, str):
+        value = visible_text(value).strip(" ")
     text = _line(value, parameter, rules)
-    wanted = "must be an absolute http or https URL without blanks"
     try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        raise BadValueError(wanted) from None
-    if not usable or any(character.isspace() for character in text):
-        raise BadValueError(wanted)
-    return text
+        return media_url(text)
+    except MediaUrlError as error:
+        raise BadValueError(str(error)) from None
 
 
 def _degrees(limit: int) -> Callable[[Any, Parameter, RequestRules], str]:
@@ -163,7 +175,7 @@ def _time(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     try:
         time = datetime.fromisoformat(text.upper()).astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
-        raise BadValueError("is not a real date and time") from None
+        raise BadValueError("must be a real date and time") from None
     if parameter.kind == "datetime":
         return time.isoformat(sep=" ", timespec="seconds")
     return f"{time.isoformat(timespec='seconds')}Z"
@@ -177,7 +189,7 @@ PATTERNS = {
     "carrier_id": ("[0-9]{1,7}", "up to 7 digits"),
     "email": (_ADDRESS, "an email address"),
     "email_or_all": (f"{_ADDRESS}|ALL", "an email address, or ALL"),
-    "letters_digits_spaces": ("[A-Za-z0-9 ]+", "letters, digits and blanks only"),
+    "letters_digits_spaces": ("[A-Za-z0-9 ]+", "letters, digits and spaces only"),
     "uuid": ("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID"),
 }
 
@@ -200,61 +212,3 @@ _CHECKS: dict[str, Callable[[Any, Parameter, RequestRules], Any]] = {
     "value": _value,
     "yes_no": _boolean,
 }
-
-
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def find_invalid_character(text: str) -> str | None:
-    """Why XML 1.0 cannot carry a text, or None when it can.
-
-    Tabs and line breaks are fine; other control characters, halves of surrogate pairs and the two
-    non-characters U+FFFE and U+FFFF are not.
-    """
-    bad = _NOT_XML.search(text)
-    if bad is None:
-        return None
-    code = ord(bad[0])
-    what = (
-        "half of a surrogate pair"
-        if 0xD800 <= code <= 0xDFFF
-        else "a control character"
-        if code < 0x20
-        else "a character"
-    )
-    return f"has {what} (U+{code:04X}, character {bad.start() + 1}) that XML cannot carry"
-
-
-_BASIC = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
-)
-_EXTENSION = frozenset("\f^{}\\[~]|€")  # each is an escape and a character
-_MOST_PARTS = 255  # the part number is one byte
-
-
-@dataclass(frozen=True, slots=True)
-class SmsLength:
-    """``units`` of one SMS's ``single``; ``many`` is what the most parts can carry together.
-
-    Units are septets of GSM-7, or 16-bit units of UCS-2 as soon as one character needs it.
-    """
-
-    alphabet: str
-    units: int
-    single: int
-    many: int
-
-
-def sms_length(text: str) -> SmsLength:
-    """Measure a text: 160 septets or 70 UCS-2 units fit into one SMS."""
-    septets = 0
-    for character in text:
-        if character in _BASIC:
-            septets += 1
-        elif character in _EXTENSION:
-            septets += 2
-        else:
-            units = len(text.encode("utf-16-le", "surrogatepass")) // 2
-            return SmsLength("UCS-2 units", units, 70, 67 * _MOST_PARTS)
-    return SmsLength("GSM-7 septets", septets, 160, 153 * _MOST_PARTS)

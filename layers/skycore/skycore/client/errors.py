@@ -75,10 +75,14 @@ class InvalidRequest(SkycoreError):  # noqa: N818 - it names an outcome
 
 
 class CredentialsMissing(SkycoreError):  # noqa: N818 - it names an outcome
-    """There is neither an API key nor a user with a password; nothing was sent."""
+    """There is neither an API key nor a user with a password; nothing was sent.
 
-    def __init__(self) -> None:
-        super().__init__("no credentials for Skycore: set an API key, or a user and a password")
+    ``reason`` says what is wrong with what is stored, without quoting it.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        self.reason = reason or "no Skycore API key is set"
+        super().__init__(f"no credentials for Skycore: {self.reason}")
 
 
 class NotSent(SkycoreError):  # noqa: N818 - it names an outcome

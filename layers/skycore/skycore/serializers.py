@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
-from skycore.catalogue.carriers import carrier_name
+from skycore.catalogue.fields import carrier_name
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
 from skycore.postbacks.event import build_event, build_step_event
 from skycore.table import messages

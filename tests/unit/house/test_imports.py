@@ -37,7 +37,7 @@ FUNCTIONS_MAY_IMPORT = {
 ENTRY_POINTS = {
     "sending": {"send", "enqueue", "batch", "dispatch", "sweep", "call_action"},
     "receiving": {"ack", "store", "publish", "republish", "reconcile"},
-    "queries": {"messages", "listings"},
+    "queries": {"messages"},
 }
 # The settings, clients and results that a function needs for its calls.
 SHARED_WITH_FUNCTIONS = {

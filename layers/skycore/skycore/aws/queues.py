@@ -1,4 +1,4 @@
-"""SQS: sending one message or many, with partial failures read."""
+"""Send to SQS queues and the SNS topic, one message or many; read partial failures."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
-BATCH_BYTES = 900_000  # of bodies in a call; SQS takes 1 MiB with the attributes
-MAX_ATTEMPTS = 5  # tries of an entry: where each call in five fails, one in 3,000 is left over
+MAX_ENTRIES = 10  # in a call, the most that either service takes
 SECONDS = 10.0  # for many messages; the functions have 28
+QUEUE_BATCH_BYTES = 900_000  # of bodies in a call; SQS takes 1 MiB with the attributes
+QUEUE_ATTEMPTS = 5  # of an entry: where each call in five fails, one in 3,000 is left over
+TOPIC_BATCH_BYTES = 250_000  # of a call; SNS takes 256 KiB with the attributes
+TOPIC_ATTEMPTS = 2  # of an entry; what is left has a retry queue
+UNSAFE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in a body of SQS
+
+type Notification = tuple[str, Mapping[str, str]]  # body and attributes
 
 
 def send(
@@ -70,10 +77,53 @@ def send_many(
         return {int(entry["Id"]) for entry in answer.get("Successful", [])}
 
     sizes = [len(body.encode()) for body in bodies]
-    return send_in_batches(sizes, BATCH_BYTES, send_batch, rounds=MAX_ATTEMPTS, seconds=seconds)
+    return send_in_batches(
+        sizes, QUEUE_BATCH_BYTES, send_batch, rounds=QUEUE_ATTEMPTS, seconds=seconds
+    )
 
 
-MAX_ENTRIES = 10  # in a call, the most that either service takes
+def publish_many(
+    topic_arn: str, messages: Sequence[Notification], *, seconds: float = SECONDS
+) -> set[int]:
+    """Publishes (body, attributes) pairs; returns the indexes of those that SNS does not have.
+
+    Each that SNS refuses is tried once more. A call that fails as a whole is the last one, and none
+    begins once `seconds` have passed: while SNS is out or slow, the caller's time is better spent
+    on keeping what is left.
+    """
+    left = set(range(len(messages)))
+
+    def publish_batch(indexes: list[int]) -> set[int]:
+        entries: list[PublishBatchRequestEntryTypeDef] = [
+            {
+                "Id": str(index),
+                "Message": messages[index][0],
+                "MessageAttributes": {
+                    name: {"DataType": "String", "StringValue": value}
+                    for name, value in messages[index][1].items()
+                },
+            }
+            for index in indexes
+        ]
+        answer = clients.sns().publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
+        taken = {int(entry["Id"]) for entry in answer.get("Successful", [])}
+        left.difference_update(taken)
+        return taken
+
+    try:
+        sizes = [_size(message) for message in messages]
+        send_in_batches(
+            sizes, TOPIC_BATCH_BYTES, publish_batch, rounds=TOPIC_ATTEMPTS, seconds=seconds
+        )
+    except (BotoCoreError, ClientError) as error:
+        log_exception("publishing failed", error, left=len(left))
+    return left
+
+
+def _size(message: Notification) -> int:
+    body, attributes = message
+    # A name, a value and the word String each.
+    return len(body.encode()) + sum(len(k) + len(v.encode()) + 6 for k, v in attributes.items())
 
 
 def send_in_batches(
@@ -107,9 +157,6 @@ def send_in_batches(
 def back_off(number: int) -> None:
     """Waits before the `number`th repetition, 0.8 seconds at most before the fourth."""
     time.sleep(random.uniform(0, 0.05 * 2**number))  # noqa: S311 - jitter, not a secret
-
-
-UNSAFE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def send_postback(queue_url: str, body: bytes, received_at: datetime, *, token: str) -> None:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from skycore.aws import queues, topic
+from skycore.aws import queues
 from skycore.logs import bind_message, log, log_exception
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.receiving.receipts import apply_earlier_receipts, apply_receipt, record_opt_outs
@@ -108,7 +108,7 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
     whole = {row.event.id: row for row in raw}
     ready: list[_StreamChange] = []
     left: list[_StreamChange] = []
-    pairs: list[topic.Message] = []
+    pairs: list[queues.Notification] = []
     for one in news:
         if time.monotonic() > deadline:
             left.append(one)
@@ -124,7 +124,7 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
             pairs.append((event_json(envelope), message_attributes(envelope)))
     bind_message()
     refused = (
-        topic.publish_many(topic_arn, pairs, seconds=PUBLISH_BUDGET_SECONDS) if pairs else set()
+        queues.publish_many(topic_arn, pairs, seconds=PUBLISH_BUDGET_SECONDS) if pairs else set()
     )
     log.info("events published", extra={"events": len(pairs) - len(refused)})
     return left + [ready[index] for index in sorted(refused)]

@@ -14,8 +14,7 @@ from skycore.client.numbers import NumberError, parse_msisdn, parse_sender
 from skycore.problems import Problem, validation_problem
 from skycore.serializers import event_envelope, owners_of
 from skycore.table import events, messages, pagination, queue_transitions
-from skycore.table.keys import event_id_of, index_sort_key
-from skycore.table.models import Row
+from skycore.table.models import Row, event_id_of, index_sort_key
 from skycore.table.pagination import Cursor, TimeRange
 
 if TYPE_CHECKING:

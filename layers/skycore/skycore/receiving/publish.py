@@ -16,7 +16,7 @@ from skycore.logs import bind_message, log, log_exception
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.receiving.receipts import apply_earlier_receipts, apply_receipt, record_opt_outs
 from skycore.serializers import event_envelope, owner_of, owners_of, step_envelope
-from skycore.table import batches, events, keys
+from skycore.table import batches, events, models
 from skycore.table.events import StoredEvent
 from skycore.table.messages import MessageRow
 
@@ -158,9 +158,9 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
         image = change.get("NewImage", {})
         kind, step = (image.get(name, {}).get("S") for name in ("kind", "news"))
         if record["eventName"] == "INSERT" and kind == "event":
-            name = {"event_id": keys.event_id_of(change["Keys"]["sk"]["S"])}
+            name = {"event_id": models.event_id_of(change["Keys"]["sk"]["S"])}
         elif step and image["news"] != change.get("OldImage", {}).get("news"):
-            name = {"message_id": keys.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
+            name = {"message_id": models.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
         else:
             continue
         yield _StreamChange(name, change["SequenceNumber"], _row(name, image, of_stream=True))
@@ -169,10 +169,10 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
 def _key(name: Mapping[str, str]) -> batches.Key:
     """Where the row of a name is. Raises an error for what is no name."""
     if "event_id" in name:
-        if not keys.is_event_id(name["event_id"]):
+        if not models.is_event_id(name["event_id"]):
             raise ValueError("no event has such an id")
-        return keys.event_key(name["event_id"])
-    return keys.message_partition(name["message_id"]), keys.MESSAGE
+        return models.event_key(name["event_id"])
+    return models.message_partition(name["message_id"]), models.MESSAGE
 
 
 def _row(

@@ -14,7 +14,7 @@ from skycore import metrics, timestamps
 from skycore.aws import queues
 from skycore.chunks import chunked
 from skycore.logs import log, log_exception, mask_number
-from skycore.table import batches, keys, messages
+from skycore.table import batches, messages, models
 from skycore.table.models import expiry
 
 if TYPE_CHECKING:
@@ -269,8 +269,8 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
     moment, reference = outcome.at, outcome.client_reference
     tracking_rows = {
         child["tracking_id"]: messages.TrackingRow(
-            keys.tracking_partition(child["tracking_id"]),
-            keys.MESSAGE,
+            models.tracking_partition(child["tracking_id"]),
+            models.MESSAGE,
             kind="pointer",
             message_id=child["message_id"],
             client_reference=reference,

@@ -15,7 +15,7 @@ from skycore.aws import queues
 from skycore.logs import log, log_exception
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.serializers import status_of
-from skycore.table import keys, messages, queue_transitions
+from skycore.table import messages, models, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,7 +29,7 @@ def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
     Ends at `deadline` (monotonic seconds); what is left waits for the next minute.
     """
     now = timestamps.now()
-    in_flight = messages.in_state(keys.state_partition("sending"), now)
+    in_flight = messages.in_state(models.state_partition("sending"), now)
     swept = {
         "unknown": _each(in_flight, lambda row: _mark(row, "unknown"), deadline),
         "expired": _each(

@@ -25,7 +25,7 @@ from pynamodb.transactions import TransactWrite
 
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
-from skycore.table import batches, keys
+from skycore.table import batches, models
 from skycore.table.models import Row, condition_failed, connection, error_code, expiry
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
-
 
 TRANSACTION_ROWS = 100  # rows of a transaction, the most that DynamoDB takes
 TRANSACTION_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
@@ -88,21 +87,21 @@ def new_row(
     message_id: str, status: str, *, moment: datetime, days: int, **attributes: Any
 ) -> MessageRow:
     """A row to be created, with its keys, its first step and its index entries."""
-    pk = keys.message_partition(message_id)
+    pk = models.message_partition(message_id)
     number = attributes.get("to")
     return MessageRow(
         pk,
-        keys.MESSAGE,
+        models.MESSAGE,
         kind="message",
         message_id=message_id,
         status=status,
         rank=RANKS[status],
         created_at=timestamps.to_key(moment),
         steps=[step(status, moment)],
-        number=keys.number_partition(number, moment) if number else None,
-        day=keys.day_partition(pk, moment),
+        number=models.number_partition(number, moment) if number else None,
+        day=models.day_partition(pk, moment),
         state=_state_of_new(status, pk, moment, attributes.get("deadline")),
-        at=keys.index_sort_key("message", moment),
+        at=models.index_sort_key("message", moment),
         expires=expiry(moment, days),
         **attributes,
     )
@@ -111,8 +110,8 @@ def new_row(
 def _state_of_new(status: str, pk: str, moment: datetime, deadline: str | None) -> str | None:
     """Where the index by state lists a new row: in flight, or queued with a time to be sent by."""
     if status == "queued" and deadline:
-        return keys.queued_partition(pk, moment, timestamps.from_text(deadline))
-    return keys.state_partition(status) if status == "sending" else None
+        return models.queued_partition(pk, moment, timestamps.from_text(deadline))
+    return models.state_partition(status) if status == "sending" else None
 
 
 def step(status: str, moment: datetime) -> str:
@@ -179,7 +178,9 @@ def _create_together(rows: Sequence[MessageRow]) -> bool:
 def get(message_id: str) -> MessageRow | None:
     """The message's row, consistently read; None if there is none or it is past its expiry."""
     try:
-        row = MessageRow.get(keys.message_partition(message_id), keys.MESSAGE, consistent_read=True)
+        row = MessageRow.get(
+            models.message_partition(message_id), models.MESSAGE, consistent_read=True
+        )
     except DoesNotExist:
         return None
     return None if row.expires and row.expires < timestamps.now().timestamp() else row
@@ -269,7 +270,7 @@ def transition_if(
     actions: list[Action] = [
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
-        MessageRow.state.set(keys.state_partition(status))
+        MessageRow.state.set(models.state_partition(status))
         if status == "sending"
         else MessageRow.state.remove(),
         MessageRow.outbox.set(status)
@@ -304,8 +305,8 @@ def put_tracking_row(
 ) -> None:
     """Points a tracking id at its message."""
     TrackingRow(
-        keys.tracking_partition(tracking_id),
-        keys.MESSAGE,
+        models.tracking_partition(tracking_id),
+        models.MESSAGE,
         kind="pointer",
         message_id=message_id,
         client_reference=client_reference,
@@ -315,14 +316,14 @@ def put_tracking_row(
 
 def messages_by_tracking_id(tracking_ids: Iterable[str]) -> dict[str, TrackingRow]:
     """The messages of tracking ids that have one."""
-    wanted = {(keys.tracking_partition(id_), keys.MESSAGE): id_ for id_ in tracking_ids}
+    wanted = {(models.tracking_partition(id_), models.MESSAGE): id_ for id_ in tracking_ids}
     found = batches.read_all(wanted)
     return {wanted[key]: TrackingRow.from_raw_data(item) for key, item in found.items()}
 
 
 def in_state(partition: str, before: datetime) -> Iterator[MessageRow]:
     """Messages in a part of the index by state, made before the given moment, oldest first."""
-    found = Row.by_state.query(partition, Row.at < keys.index_sort_key("message", before))
+    found = Row.by_state.query(partition, Row.at < models.index_sort_key("message", before))
     for part in batched(((row.pk, row.sk) for row in found), batches.READ_KEYS, strict=False):
         rows = get_many(part)
         yield from (rows[key] for key in part if key in rows)
@@ -339,7 +340,7 @@ def _sets(attributes: Mapping[str, Any]) -> list[Action]:
 
 def update(message_id: str, actions: Sequence[Action], condition: Condition) -> MessageRow | None:
     """Changes a message's row: as it then is, None if it is not as the condition says."""
-    row = MessageRow(keys.message_partition(message_id), keys.MESSAGE)
+    row = MessageRow(models.message_partition(message_id), models.MESSAGE)
     try:
         row.update(list(actions), condition)  # answered with the whole row, which `row` takes
     except UpdateError as error:

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
-from skycore.table import keys
+from skycore.table import models
 from skycore.table.batches import READ_KEYS
 from skycore.table.models import Row
 
@@ -56,7 +56,7 @@ def by_month(number: str) -> Callable[[datetime], PartitionRange]:
 
     def period(moment: datetime) -> PartitionRange:
         start = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        return PartitionRange(start, (keys.number_partition(number, start),))
+        return PartitionRange(start, (models.number_partition(number, start),))
 
     return period
 
@@ -64,12 +64,12 @@ def by_month(number: str) -> Callable[[datetime], PartitionRange]:
 def by_day(moment: datetime) -> PartitionRange:
     """The periods of the index by day."""
     start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return PartitionRange(start, tuple(keys.day_partitions(start)))
+    return PartitionRange(start, tuple(models.day_partitions(start)))
 
 
 def unbounded(state: str) -> Callable[[datetime], PartitionRange]:
     """The one period of the index by state."""
-    partitions = (keys.state_partition(state),)
+    partitions = (models.state_partition(state),)
     return lambda _: PartitionRange(datetime(2000, 1, 1, tzinfo=UTC), partitions)
 
 
@@ -94,7 +94,7 @@ def query_page(
         moment = period.start - timedelta(microseconds=1)
         queries += len(period.partitions)
         if queries >= MAX_QUERIES and moment >= span.since:
-            return found, Cursor(keys.index_sort_key(span.kind, moment), "~")
+            return found, Cursor(models.index_sort_key(span.kind, moment), "~")
     return found, None
 
 
@@ -120,8 +120,8 @@ def earliest(
 ) -> list[Key]:
     """Keys of the first `limit` rows of a short span, oldest first."""
     first, last = (
-        keys.index_sort_key(span.kind, span.since),
-        keys.index_sort_key(span.kind, span.until),
+        models.index_sort_key(span.kind, span.since),
+        models.index_sort_key(span.kind, span.until),
     )
     rows: list[Row] = []
     moment = span.until
@@ -141,8 +141,8 @@ def _newest(
     limit: int,
 ) -> Iterator[Row]:
     """The period's rows of the span from `place` on, newest first, of all its partitions."""
-    oldest = keys.index_sort_key(span.kind, max(period.start, span.since))
-    newest = keys.index_sort_key(span.kind, span.until) if place is None else place.at
+    oldest = models.index_sort_key(span.kind, max(period.start, span.since))
+    newest = models.index_sort_key(span.kind, span.until) if place is None else place.at
     if newest < oldest:
         return iter(())
     share = -(-limit // len(period.partitions)) + OVERFETCH  # of each; more is read where needed

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
 from skycore.catalogue.statuses import RANKS
-from skycore.table import keys, messages
+from skycore.table import messages, models
 from skycore.table.messages import MessageRow
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def take_over(message_id: str, attempt: str) -> bool:
 
 def mark_dispatched(row: MessageRow) -> None:
     """Notes that the queue has the message, if that is not known yet."""
-    if row.state in set(keys.undispatched_partitions()):
+    if row.state in set(models.undispatched_partitions()):
         still = (MessageRow.status == "queued") & (MessageRow.state == row.state)
         messages.update(row.message_id, [_list_by_deadline(row)], still)
 
@@ -157,14 +157,14 @@ def cancel(message_id: str, moment: datetime) -> bool:
 def overdue(now: datetime) -> Iterator[MessageRow]:
     """Queued messages that had to be sent in this hour or the last few; some still may be."""
     for hours in range(LOOK_BACK_HOURS + 1):
-        partition = keys.waiting_partition(now - timedelta(hours=hours))
+        partition = models.waiting_partition(now - timedelta(hours=hours))
         yield from messages.in_state(partition, now)
 
 
 def undispatched(now: datetime) -> Iterator[MessageRow]:
     """Messages queued so long ago that dispatch should have seen them, and has not."""
-    for partition in keys.undispatched_partitions():
-        yield from messages.in_state(partition, now - keys.UNDISPATCHED_AFTER)
+    for partition in models.undispatched_partitions():
+        yield from messages.in_state(partition, now - models.UNDISPATCHED_AFTER)
 
 
 def _not_late(moment: datetime) -> Condition:
@@ -176,4 +176,4 @@ def _not_late(moment: datetime) -> Condition:
 def _list_by_deadline(row: MessageRow) -> Action:
     if row.deadline is None:
         return MessageRow.state.remove()
-    return MessageRow.state.set(keys.waiting_partition(timestamps.from_text(row.deadline)))
+    return MessageRow.state.set(models.waiting_partition(timestamps.from_text(row.deadline)))

@@ -35,7 +35,7 @@ FUNCTIONS_MAY_IMPORT = {
 }
 # What functions and tools call. They never import one another: what they share is below them.
 ENTRY_POINTS = {
-    "sending": {"send", "enqueue", "batch", "dispatch", "sweep", "call_action"},
+    "sending": {"send", "batch", "dispatch", "sweep"},
     "receiving": {"ack", "store", "publish", "republish", "reconcile"},
     "queries": {"messages"},
 }

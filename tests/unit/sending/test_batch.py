@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from skycore import timestamps
-from skycore.sending import batch, new_messages
+from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
 from skycore.table import batches, messages, queue_transitions
@@ -91,7 +91,7 @@ def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):
 
 
 def test_a_message_that_fits_into_no_row_is_refused_alone(outside, table, monkeypatch):
-    monkeypatch.setattr(new_messages, "MAX_REQUEST_BYTES", 150)
+    monkeypatch.setattr(idempotency, "MAX_REQUEST_BYTES", 150)
     results = post(
         [
             sms(1),

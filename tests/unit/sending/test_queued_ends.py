@@ -16,9 +16,9 @@ from skycore.queries.messages import cancel, get_message
 from skycore.sending import dispatch as dispatching
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
-from skycore.sending.enqueue import enqueue
-from skycore.sending.new_messages import MAX_QUEUED
+from skycore.sending.idempotency import MAX_QUEUED
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.send import enqueue
 from skycore.sending.validation import SendPolicy
 from skycore.table import messages, models
 from skycore.table.limits import Wait

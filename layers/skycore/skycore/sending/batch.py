@@ -12,16 +12,23 @@ from skycore.client.errors import FieldError
 from skycore.logs import log_exception
 from skycore.metrics import count_rejection
 from skycore.problems import Problem, validation_problem
-from skycore.sending import idempotency, opt_outs
+from skycore.sending import idempotency
 from skycore.sending.idempotency import (
     SendResult,
     check_idempotency_key,
     is_still_queued,
+    not_queued_problem,
+    queued_row,
     replay_result,
 )
-from skycore.sending.new_messages import not_queued_problem, queued_row
-from skycore.sending.opt_outs import dry_run
-from skycore.sending.validation import check_sendable, parse_message
+from skycore.sending.validation import (
+    check_opt_out,
+    check_sendable,
+    dry_run,
+    opted_out_problem,
+    parse_message,
+    release_confirmation,
+)
 from skycore.table import batches, messages, queue_transitions
 from skycore.table.opt_outs import opted_out
 
@@ -138,7 +145,7 @@ def _refuse_opted_out(entries: Sequence[_Entry]) -> None:
         if draft is None or draft.to is None or (draft.to, draft.sender) not in stopped:
             continue
         if not draft.opt_out_confirmation:
-            entry.refuse(opt_outs.opted_out_problem())
+            entry.refuse(opted_out_problem())
 
 
 def _refused(entries: Sequence[_Entry], bad: Sequence[int]) -> Problem:
@@ -232,7 +239,7 @@ def _confirm(entry: _Entry) -> None:
     if entry.draft is None or entry.row is None or not entry.draft.opt_out_confirmation:
         return
     try:
-        entry.taken = opt_outs.check(entry.draft)
+        entry.taken = check_opt_out(entry.draft)
         if entry.taken is not None:
             queue_transitions.mark_confirmation(entry.row.message_id)
     except Problem:
@@ -253,5 +260,5 @@ def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
             metrics.count("Queued")
         else:
             if entry.draft is not None:
-                opt_outs.release_confirmation(entry.draft, entry.taken)
+                release_confirmation(entry.draft, entry.taken)
             entry.refuse(not_queued_problem())

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from skycore import metrics
+from skycore import metrics, timestamps
 from skycore.aws.secrets import Secret
 from skycore.catalogue.errors import find_error
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import CredentialsMissing, NotSent, OutcomeUnknown, Refused
 from skycore.client.request import Credentials
-from skycore.logs import log, log_exception, redact_secret
+from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
-from skycore.sending import opt_outs, outcomes
+from skycore.sending import outcomes
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.validation import SendPolicy
 from skycore.settings import load
+from skycore.table import opt_outs
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
 
 MIN_CALL_SECONDS = 10.0  # that a call of Skycore must have left
+BLOCKED_CODE = "E114"
 
 
 # Answers that stand: the message may be, or will never be, at Skycore. Any other problem proves
@@ -240,8 +242,8 @@ def deliver(
         )
     except Problem as problem:
         context.rate_limiter.report_result(problem)
-        if problem.members.get("skycore_code") == opt_outs.BLOCKED_CODE and draft.to:
-            opt_outs.record_blocked(draft.to)
+        if problem.members.get("skycore_code") == BLOCKED_CODE and draft.to:
+            _record_blocked(draft.to)
         if problem.code in FINAL_PROBLEMS:
             outcomes.record_outcome(
                 row, problem, days=context.days, repair_queue=context.repair_queue
@@ -249,8 +251,8 @@ def deliver(
         raise
     context.rate_limiter.report_result(None)
     for one in reply.recipients:
-        if one.get("error_code") == opt_outs.BLOCKED_CODE and one.get("to"):
-            opt_outs.record_blocked(str(one["to"]))
+        if one.get("error_code") == BLOCKED_CODE and one.get("to"):
+            _record_blocked(str(one["to"]))
     known: dict[str, Any] = {"days": context.days, "repair_queue": context.repair_queue}
     none_taken = _none_taken(reply, row.message_id)
     if none_taken is not None:
@@ -258,6 +260,17 @@ def deliver(
         outcomes.record_recipients(row, reply, **known, deadline=deadline)
         raise none_taken
     return outcomes.record_accepted(row, reply, **known, deadline=deadline)
+
+
+def _record_blocked(number: str) -> None:
+    """Notes that Skycore refuses a number for every sender (E114).
+
+    Never raises: the outcome of the call must not be lost for it, and Skycore refuses again.
+    """
+    try:
+        opt_outs.record_opt_out(number, None, timestamps.now(), BLOCKED_CODE)
+    except Exception as error:  # noqa: BLE001 - see above
+        log_exception("opt-out not noted", error, number=mask_number(number))
 
 
 def _none_taken(reply: Reply, message_id: str) -> Problem | None:

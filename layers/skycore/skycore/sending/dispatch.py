@@ -20,12 +20,12 @@ from skycore.catalogue.actions import find_action
 from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejection
 from skycore.problems import Problem
-from skycore.sending import opt_outs, outcomes
+from skycore.sending import outcomes
 from skycore.sending.delivery import check_time_left, deliver
-from skycore.sending.new_messages import new_attempt
+from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.sending.rate_limit import wait_until
-from skycore.sending.validation import Draft
+from skycore.sending.validation import Draft, check_opt_out
 from skycore.table import messages, queue_transitions
 from skycore.table.limits import Wait
 
@@ -169,7 +169,7 @@ def _send_one(
         action, kept["fields"], row.client_reference, opt_out_confirmation=kept["confirmation"]
     )
     try:
-        taken = None if row.confirmation else opt_outs.check(draft)
+        taken = None if row.confirmation else check_opt_out(draft)
     except Problem as problem:
         count_rejection(problem)
         outcomes.record_outcome(row, problem, days=context.days, repair_queue=context.repair_queue)

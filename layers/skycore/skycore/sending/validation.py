@@ -1,4 +1,4 @@
-"""Validate and normalise a request before anything is written or called."""
+"""Check a message before it is sent: its fields, its country, and opt-outs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from skycore.catalogue.actions import Action, find_action
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.validation import prepare
 from skycore.problems import Problem, validation_problem
+from skycore.sending.idempotency import SendResult
+from skycore.table import opt_outs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,6 +117,59 @@ def _check_country(draft: Draft, policy: SendPolicy) -> None:
             f"only numbers of these calling codes may be sent to: {', '.join(policy.countries)}"
         )
         raise Problem("country_not_allowed", detail)
+
+
+def check_opt_out(draft: Draft) -> datetime | None:
+    """Raises Problem recipient_opted_out for a number that wants nothing from this sender.
+
+    The one message after a stop that says `opt_out_confirmation` may go: then the moment is
+    returned at which that was taken, for `give_back` if nothing is sent after all.
+    """
+    if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
+        return None
+    taken = None
+    if draft.opt_out_confirmation:
+        taken = opt_outs.claim_confirmation(draft.to, draft.sender, timestamps.now())
+    if taken is None:
+        raise opted_out_problem()
+    return taken
+
+
+def _check_opt_out_only(draft: Draft) -> None:
+    """Raises what `check_opt_out` would, and takes nothing."""
+    if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
+        return
+    if not (draft.opt_out_confirmation and opt_outs.can_confirm(draft.to, draft.sender)):
+        raise opted_out_problem()
+
+
+def release_confirmation(draft: Draft, taken: datetime | None) -> None:
+    """Lets another message confirm the opt-out, because this one provably was not sent."""
+    if draft.to is not None and taken is not None:
+        opt_outs.release_confirmation(draft.to, draft.sender, taken)
+
+
+def opted_out_problem() -> Problem:
+    """The problem of a recipient who wants nothing from this sender."""
+    detail = "the recipient has opted out of messages from this sender"
+    return Problem("recipient_opted_out", detail)
+
+
+def dry_run(draft: Draft, policy: SendPolicy) -> SendResult:
+    """Everything but the call: what would be sent. Raises Problem as a send does."""
+    check_sendable(draft, policy)
+    _check_opt_out_only(draft)
+    return SendResult(
+        200,
+        {
+            "dry_run": True,
+            "action": draft.action.name,
+            "to": draft.to,
+            "from": draft.sender,
+            "client_reference": draft.client_reference,
+            "fields": draft.fields,
+        },
+    )
 
 
 class _OwnFields:

@@ -158,6 +158,8 @@ def record_recipients(
 
     Call it once the parent's own outcome is written. Never raises, as `record_accepted`.
     """
+    if not reply.recipients:
+        return
     outcome = Outcome.of(parent, action=parent.action, fingerprint=parent.fingerprint)
     unwritten: list[dict[str, Any]] = []
     recipients = describe_recipients(parent.message_id, reply)

@@ -93,7 +93,7 @@ class ManyRows:
         if not key["pk"]["S"].startswith("tracking#"):
             return self._message(row, key["pk"]["S"].partition("#")[2])
         made = messages.TrackingRow(
-            *(key[name]["S"] for name in ("pk", "sk")), message_id=f"{row:08}", kind="pointer"
+            *(key[name]["S"] for name in ("pk", "sk")), message_id=f"{row:08}"
         )
         item: Item = made.serialize()
         return item

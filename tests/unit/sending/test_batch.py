@@ -119,10 +119,10 @@ def test_a_row_past_its_expiry_does_not_count(table):
 
 @pytest.mark.parametrize("most_items, most_bytes", [(3, 10**9), (100, 3000), (1, 1)])
 def test_parts_are_of_legal_size_and_in_order(most_items, most_bytes):
-    rows = [messages.Row(f"r{n}", "row", kind="ä" * 250 * (n % 4)) for n in range(40)]
+    rows = [messages.Row(f"r{n}", "row", state="ä" * 250 * (n % 4)) for n in range(40)]
     parts = list(batches.chunk_rows(rows, most_items, most_bytes))
     assert [row for part in parts for row in part] == rows
     for part in parts:
-        size = sum(len(str(row.serialize()["kind"]["S"]).encode()) for row in part)
+        size = sum(len(str(row.serialize()["state"]["S"]).encode()) for row in part)
         assert len(part) <= most_items
         assert len(part) == 1 or size <= most_bytes

@@ -41,7 +41,6 @@ def put(pk: str, sk: str, moment: datetime, kind: str = "event") -> None:
     Row(
         pk,
         sk,
-        kind=kind,
         number=models.number_partition(NUMBER, moment),
         day=models.day_partition(sk, moment),
         state="state#unparsed",

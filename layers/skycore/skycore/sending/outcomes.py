@@ -273,7 +273,6 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
         child["tracking_id"]: messages.TrackingRow(
             models.tracking_partition(child["tracking_id"]),
             models.MESSAGE,
-            kind="pointer",
             message_id=child["message_id"],
             client_reference=reference,
             expires=expiry(moment, days),

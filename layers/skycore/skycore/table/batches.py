@@ -1,4 +1,4 @@
-"""Reading and putting many rows in few calls, with what DynamoDB did not process tried again."""
+"""Read and put many rows in few calls; try again what DynamoDB did not process."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import time
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from pynamodb.exceptions import VerboseClientError
+from pynamodb.exceptions import TransactWriteError, VerboseClientError
+from pynamodb.transactions import TransactWrite
 
 from skycore.chunks import chunked
-from skycore.table.models import Row, connection
+from skycore.table.models import Row, connection, error_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 READ_KEYS = 100  # in a call, the most that DynamoDB takes
 WRITE_ROWS = 25  # in a call, the most that DynamoDB takes; of 400 KB each, within its 16 MB
+TRANSACTION_ROWS = 100  # rows of a transaction, the most that DynamoDB takes
+TRANSACTION_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
 MAX_ATTEMPTS = 5  # tries of a call's unprocessed part, about two seconds in all
 
 type Key = tuple[str, str]
@@ -81,6 +84,22 @@ def _put(items: Sequence[Item]) -> set[Key]:
             return _put(items[:middle]) | _put(items[middle:])
     left = [request["PutRequest"]["Item"] for request in requests]
     return {(item["pk"]["S"], item["sk"]["S"]) for item in left}
+
+
+def put_all_new(rows: Sequence[Row]) -> bool:
+    """Put rows in a transaction, all or none; return False if one of them exists already.
+
+    Raises PynamoDB's errors.
+    """
+    try:
+        with TransactWrite(connection=connection()) as transaction:
+            for row in rows:
+                transaction.save(row, condition=Row.pk.does_not_exist())
+    except TransactWriteError as error:
+        if error_code(error) != "TransactionCanceledException":
+            raise
+        return False
+    return True
 
 
 def chunk_rows[T: Row](rows: Iterable[T], most_rows: int, most_bytes: int) -> Iterator[list[T]]:

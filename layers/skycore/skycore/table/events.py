@@ -15,7 +15,7 @@ from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 from skycore import timestamps
 from skycore.postbacks.event import Event
 from skycore.table import batches, models
-from skycore.table.models import Row, condition_failed, expiry
+from skycore.table.models import StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ UNPARSED = "unparsed"
 TYPE_PREFIX = "skycore."
 
 
-class EventRow(Row):
+class EventRow(StoredRow, discriminator="event"):
     """One event. `blob` is zlib of a line of JSON (the event) and, mostly, the raw body.
 
     A raw body that several events share, or that is too long, has a row of its own, `raw_key`.
@@ -42,7 +42,7 @@ class EventRow(Row):
     raw_key = UnicodeAttribute(null=True)
 
 
-class RawRow(Row):
+class RawRow(StoredRow, discriminator="raw"):
     """A raw body that has a row of its own: zlib of its bytes."""
 
     blob = BinaryAttribute(legacy_encoding=False)
@@ -81,7 +81,6 @@ def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[s
                 raw_rows[row.raw_key] = RawRow(
                     row.raw_key,
                     "raw",
-                    kind="raw",
                     blob=zlib.compress(raw),
                     expires=expiry(event.received_at, days),
                 )
@@ -159,7 +158,6 @@ def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
     return EventRow(
         pk,
         sk,
-        kind="event",
         blob=blob if alone or shared else zlib.compress(line),
         raw_key=None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}",
         number=models.number_partition(number, event.received_at) if number else None,
@@ -209,7 +207,7 @@ MAX_QUEUE_AGE = timedelta(days=14)  # of a postback in its queues: SQS keeps it 
 MAX_ATTEMPTS = 10  # of a conditional write; each lost one means that another copy was written
 
 
-class WindowRow(Row):
+class WindowRow(StoredRow, discriminator="window"):
     """The first arrivals of one content, all more than 30 minutes apart, oldest first."""
 
     first_seen = UnicodeAttribute()  # moments, a blank between them
@@ -233,7 +231,6 @@ def first_seen(event: Event, days: int) -> datetime:
         row = WindowRow(
             key,
             "window",
-            kind="window",
             first_seen=" ".join(map(timestamps.to_key, kept)),
             expires=expiry(firsts[-1], max(days, MAX_QUEUE_AGE.days + 1)),
         )

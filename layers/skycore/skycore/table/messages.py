@@ -18,15 +18,13 @@ from pynamodb.exceptions import (
     DeleteError,
     DoesNotExist,
     PutError,
-    TransactWriteError,
     UpdateError,
 )
-from pynamodb.transactions import TransactWrite
 
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
 from skycore.table import batches, models
-from skycore.table.models import Row, condition_failed, connection, error_code, expiry
+from skycore.table.models import Row, StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,11 +33,8 @@ if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
 
-TRANSACTION_ROWS = 100  # rows of a transaction, the most that DynamoDB takes
-TRANSACTION_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
 
-
-class MessageRow(Row):
+class MessageRow(StoredRow, discriminator="message"):
     """One message. `outbox` is the last own step that is yet to be published."""
 
     message_id = UnicodeAttribute()
@@ -66,7 +61,7 @@ class MessageRow(Row):
     request = BinaryAttribute(null=True, legacy_encoding=False)
 
 
-class TrackingRow(Row):
+class TrackingRow(StoredRow, discriminator="pointer"):
     """From a tracking id to its message. Written before the message's row says accepted."""
 
     message_id = UnicodeAttribute()
@@ -92,7 +87,6 @@ def new_row(
     return MessageRow(
         pk,
         models.MESSAGE,
-        kind="message",
         message_id=message_id,
         status=status,
         rank=RANKS[status],
@@ -146,8 +140,8 @@ def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
     """
     existing = get_existing(rows)
     new = (row for row in rows if row.message_id not in existing)
-    for part in batches.chunk_rows(new, TRANSACTION_ROWS, TRANSACTION_BYTES):
-        for row in part if not _create_together(part) else ():
+    for part in batches.chunk_rows(new, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
+        for row in part if not batches.put_all_new(part) else ():
             before = create(row)
             if before is not None:
                 existing[row.message_id] = before
@@ -160,19 +154,6 @@ def get_existing(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
     now = timestamps.now().timestamp()
     live = (row for row in found.values() if row.expires is None or row.expires >= now)
     return {row.message_id: row for row in live}
-
-
-def _create_together(rows: Sequence[MessageRow]) -> bool:
-    """Writes rows all or none; False if one of them exists already."""
-    try:
-        with TransactWrite(connection=connection()) as transaction:
-            for row in rows:
-                transaction.save(row, condition=MessageRow.pk.does_not_exist())
-    except TransactWriteError as error:
-        if error_code(error) != "TransactionCanceledException":
-            raise
-        return False
-    return True
 
 
 def get(message_id: str) -> MessageRow | None:
@@ -307,7 +288,6 @@ def put_tracking_row(
     TrackingRow(
         models.tracking_partition(tracking_id),
         models.MESSAGE,
-        kind="pointer",
         message_id=message_id,
         client_reference=client_reference,
         expires=expiry(moment, days),

@@ -11,7 +11,7 @@ from datetime import UTC, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import DiscriminatorAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
@@ -81,14 +81,17 @@ class ByState(GlobalSecondaryIndex[Any]):
 
 
 class Row(Model):
-    """Any row: its key, its kind, its index keys and when it may be deleted (epoch seconds)."""
+    """Any row: its key, its index keys and when it may be deleted (epoch seconds).
+
+    An index returns rows of this class: it projects no `kind`, by which PynamoDB filters the rows
+    of a model that has a discriminator.
+    """
 
     class Meta(_Meta):
         pass
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
-    kind = UnicodeAttribute(null=True)
     number = UnicodeAttribute(null=True)
     day = UnicodeAttribute(null=True)
     state = UnicodeAttribute(null=True)
@@ -98,6 +101,12 @@ class Row(Model):
     by_number = ByNumber()
     by_day = ByDay()
     by_state = ByState()
+
+
+class StoredRow(Row):
+    """A row of the table. The attribute `kind` names its class; PynamoDB writes and reads it."""
+
+    kind = DiscriminatorAttribute()
 
 
 @cache

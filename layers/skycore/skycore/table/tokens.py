@@ -14,7 +14,7 @@ from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError
 
 from skycore import timestamps
-from skycore.table.models import Row, condition_failed
+from skycore.table.models import StoredRow, condition_failed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +24,7 @@ WRITTEN_EVERY = timedelta(minutes=10)  # by a process for a token: what is asked
 _written: dict[str, datetime] = {}  # by fingerprint: a use that the row is known to have, or later
 
 
-class TokenRow(Row):
+class TokenRow(StoredRow, discriminator="token"):
     """One token's last use."""
 
     used_at = UnicodeAttribute()
@@ -39,7 +39,7 @@ def mark_used(fingerprint: str, moment: datetime) -> bool:
     before = _written.get(fingerprint)
     if before is not None and moment - before < WRITTEN_EVERY:
         return False
-    row = TokenRow(*_key(fingerprint), kind="token", used_at=timestamps.to_key(moment))
+    row = TokenRow(*_key(fingerprint), used_at=timestamps.to_key(moment))
     later = TokenRow.pk.does_not_exist() | (TokenRow.used_at < row.used_at)
     try:
         row.save(later)

@@ -55,10 +55,11 @@ def send(
     context: SendContext,
     deadline: float,
 ) -> SendResult:
-    """Send one message before `deadline` (monotonic seconds); the row is written before the call.
+    """Send one message to Skycore, at most once, before `deadline` (monotonic seconds).
 
-    Raises Problem for every answer other than 201 (200 for a dry run). Final problems are kept
-    under `key`; any other proves that nothing was sent, and frees the key.
+    The message's row is written before the call, and its outcome after it. Return 201, or 200 for
+    a dry run. Raises Problem for any other answer: a final problem stays under the idempotency
+    `key`; any other proves that nothing was sent, and frees the key.
     """
     check_idempotency_key(key)
     draft = parse_message(body, policy)
@@ -70,38 +71,42 @@ def send(
     try:
         existing = messages.create(row)
     except BaseException:
-        _free(row, draft, None)  # the table may have it all the same, and no call was made
+        _free(row, draft, None)  # the table may have stored the row, and no call was made
         raise
     if existing is not None:
         return replay_result(existing, row.fingerprint)
-    taken = None
+    confirmed_at = None
     try:
         check_sendable(draft, policy)
-        taken = check_opt_out(draft)
+        confirmed_at = check_opt_out(draft)
         slot = context.rate_limiter.acquire()
         check_time_left(deadline)
     except BaseException:
-        _free(row, draft, taken)  # whatever happened, no call was made
+        _free(row, draft, confirmed_at)  # no call was made
         raise
     try:
         return SendResult(201, deliver(row, draft, context=context, slot=slot, deadline=deadline))
     except Problem as problem:
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
-            _free(row, draft, taken)
+            _free(row, draft, confirmed_at)
         raise
 
 
-def _free(row: MessageRow, draft: Draft, taken: datetime | None) -> None:
+def _free(row: MessageRow, draft: Draft, confirmed_at: datetime | None) -> None:
+    """Delete the row of a message that was not sent, and release its opt-out confirmation."""
     messages.delete_unsent(row)
-    release_confirmation(draft, taken)
+    release_confirmation(draft, confirmed_at)
 
 
 @count_rejections()
 def enqueue(
     body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, policy: SendPolicy
 ) -> SendResult:
-    """Queues one message; 202 once its row and the queue hold it. Raises Problem."""
+    """Queue one message; return 202 once the table and the queue have it.
+
+    Raises Problem for every other answer, as `send` does.
+    """
     check_idempotency_key(key)
     draft = parse_message(body, policy)
     if draft.dry_run:
@@ -109,44 +114,43 @@ def enqueue(
     row = queued_row(draft, body, idempotency.message_id(caller, key), policy.days)
     bind_message(message_id=row.message_id)
     refusal = _refusal(draft, policy)
-    # What is refused gets no row, not even for a moment: sweep would queue one that is left behind.
+    # A refused message never gets a row: sweep would queue one that is left behind.
     existing = messages.create(row) if refusal is None else messages.get(row.message_id)
     if existing is not None:
         return _repeated(existing, row, queue_url)
     if refusal is not None:
         raise refusal
-    taken = None
+    confirmed_at = None
     try:
-        taken = check_opt_out(draft)
-        if taken is not None:
+        confirmed_at = check_opt_out(draft)
+        if confirmed_at is not None:
             queue_transitions.mark_confirmation(row.message_id)
-        lost = queues.send_many(queue_url, [queue_transitions.queue_body(row)])
+        unqueued = queues.send_many(queue_url, [queue_transitions.queue_body(row)])
     except BaseException:
-        messages.delete_unsent(row)
-        release_confirmation(draft, taken)
+        _free(row, draft, confirmed_at)
         raise
-    # A queue that gave no answer may have it: then dispatch may have taken the message by now.
-    if lost and messages.delete_unsent(row):
-        release_confirmation(draft, taken)
+    # A queue that did not answer may have the message, and dispatch may have claimed it by now.
+    if unqueued and messages.delete_unsent(row):
+        release_confirmation(draft, confirmed_at)
         raise not_queued_problem()
     metrics.count("Queued")
     return SendResult(202, serializers.message(row, timestamps.now()))
 
 
 def _repeated(existing: MessageRow, row: MessageRow, queue_url: str) -> SendResult:
-    """The answer to a call under the key of a message that is there.
+    """Return the answer to a call whose key belongs to the `existing` message.
 
-    If that still waits it goes into the queue again, for a call that died before the queue had it:
-    dispatch sends a message once, however often the queue names it. If the queue does not take it
-    now, sweep sees to it. Raises Problem in_progress if the first call ends now, in vain.
+    A message that is still queued is queued again, in case the first call ended before the queue
+    had it: dispatch sends a message once, however often the queue names it. If the queue refuses
+    it, sweep queues it later. Raises Problem in_progress if the first call is failing now.
     """
     if is_still_queued(existing, row) and not queue_transitions.take_over(
         existing.message_id, row.attempt
     ):
-        left = messages.get(existing.message_id)
-        if left is None:
+        current = messages.get(existing.message_id)
+        if current is None:
             raise Problem("in_progress", "this message is being queued right now", retry_after=1)
-        existing = left
+        existing = current
     if not is_still_queued(existing, row):
         return replay_result(existing, row.fingerprint)
     queues.send_many(queue_url, [queue_transitions.queue_body(row)])
@@ -154,7 +158,7 @@ def _repeated(existing: MessageRow, row: MessageRow, queue_url: str) -> SendResu
 
 
 def _refusal(draft: Draft, policy: SendPolicy) -> Problem | None:
-    """Why the message could not be sent if it is new."""
+    """Return the problem that a new message would have; None if it can be sent."""
     try:
         check_sendable(draft, policy)
     except Problem as problem:
@@ -165,9 +169,10 @@ def _refusal(draft: Draft, policy: SendPolicy) -> Problem | None:
 def call_action(
     name: str, body: Mapping[str, Any], *, context: SendContext, policy: SendPolicy, deadline: float
 ) -> dict[str, Any]:
-    """The elements of Skycore's reply, under their JSON names.
+    """Call an action that sends nothing; return the fields of Skycore's reply.
 
-    Raises Problem. `"transport": "get"` is for actions that only read: a URL ends up in logs.
+    `body` holds the action's fields, and may choose the `transport`: `post`, or `get` for an
+    action that only reads, because URLs end up in logs. Raises Problem.
     """
     action = get_action(name)
     if action.effect == "send":
@@ -195,7 +200,12 @@ def call_action(
 
 
 def fetch_report(
-    skycore: SkycoreClient, gate: RateLimiter, since: datetime, until: datetime, *, deadline: float
+    skycore: SkycoreClient,
+    rate_limiter: RateLimiter,
+    since: datetime,
+    until: datetime,
+    *,
+    deadline: float,
 ) -> Report:
     """Return Skycore's report of the messages sent from `since` to `until` (UTC).
 
@@ -204,7 +214,7 @@ def fetch_report(
     """
     fields = {"start_date": f"{since:%Y-%m-%d %H:%M:%S}", "end_date": f"{until:%Y-%m-%d %H:%M:%S}"}
     action = get_action("getSendingStatus")
-    reply = call_skycore(skycore, action, fields, slot=gate.acquire(), deadline=deadline)
+    reply = call_skycore(skycore, action, fields, slot=rate_limiter.acquire(), deadline=deadline)
     link = report_link(reply)
     if link is None:
         raise Problem("outcome_unknown", "Skycore's reply links to no report", retryable=True)

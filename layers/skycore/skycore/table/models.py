@@ -27,18 +27,14 @@ if TYPE_CHECKING:
 
 MESSAGE = "message"
 EVENT = "event#"
-MAX_EVENT_ID_BYTES = (
-    1_000  # bytes of an event's id in a sort key of at most 1,024; ours have up to 375
-)
-UNDISPATCHED_SHARDS = (
-    4  # of queued messages that dispatch has not seen: a batch writes a thousand at once
-)
-UNDISPATCHED_AFTER = timedelta(hours=1)  # after which sweep looks where such a message is
+MAX_EVENT_ID_BYTES = 1_000  # in a sort key of at most 1,024; our ids have up to 375
+UNDISPATCHED_SHARDS = 4  # of the index by state: a batch queues a thousand messages at once
+UNDISPATCHED_AFTER = timedelta(hours=1)  # a message that dispatch has not seen by then is lost
 DAY_SHARDS = 8  # of the index by day: 8 x 1,000 write units a second, twice 10 million sends a day
 
 
 class _Meta:
-    # PynamoDB's own defaults (15 and 30 s) are wrong behind an API.
+    # PynamoDB's defaults (15 and 30 s) are longer than a caller of the API waits.
     table_name: ClassVar[str] = os.environ.get("TABLE_NAME", "")
     region: ClassVar[str | None] = os.environ.get("AWS_REGION")
     connect_timeout_seconds: ClassVar[float] = 1
@@ -126,22 +122,22 @@ def connection() -> Connection:
 
 
 def use_table(table: str, region: str | None) -> None:
-    """Chooses the table where the environment does not, before its first use (operator's tool)."""
+    """Choose the table, before its first use, where the environment does not (operator's tool)."""
     Row.Meta.table_name, Row.Meta.region = table, region
 
 
 def expiry(moment: datetime, days: int) -> int:
-    """When a row of `moment` is past its `days`, in epoch seconds, for the table's time to live."""
+    """Return when a row of `moment` expires after `days`, in epoch seconds (time to live)."""
     return int((moment + timedelta(days=days)).timestamp())
 
 
 def condition_failed(error: PynamoDBException) -> bool:
-    """Whether DynamoDB refused a write because its condition does not hold."""
+    """Return whether DynamoDB refused a write because its condition does not hold."""
     return error_code(error) == "ConditionalCheckFailedException"
 
 
 def error_code(error: PynamoDBException) -> str | None:
-    """DynamoDB's code for an error; None where it gave no answer.
+    """Return DynamoDB's code for an error; None if there was no answer.
 
     PynamoDB's own `cause_response_code` fails for a timeout, whose `response` is None.
     """
@@ -151,68 +147,69 @@ def error_code(error: PynamoDBException) -> str | None:
 
 
 def message_partition(message_id: str) -> str:
-    """Where a message's row is."""
+    """Return the partition key of a message's row."""
     return f"message#{message_id}"
 
 
 def message_id_of(partition_key: str) -> str:
-    """The id of the message whose row has this partition key."""
+    """Return the id of the message whose row has this partition key."""
     return partition_key.removeprefix("message#")
 
 
 def tracking_partition(tracking_id: str) -> str:
-    """Where the events with a tracking id are, and the pointer to its message."""
+    """Return the partition key of a tracking id's events and of its tracking row."""
     return f"tracking#{tracking_key(tracking_id)}"
 
 
-@lru_cache(maxsize=1_000)  # asked for twice by a batch of `store`: to look for it, and to put it
+@lru_cache(maxsize=1_000)  # a batch of `store` needs each twice: to look it up, and to put it
 def event_key(event_id: str) -> tuple[str, str]:
-    """Partition and sort key of the event with this id."""
+    """Return the partition and sort key of the event with this id."""
     tracking = tracking_key_of_event_id(event_id)
     sort = EVENT + event_id
     return (f"tracking#{tracking}" if tracking is not None else sort), sort
 
 
 def event_id_of(sort_key: str) -> str:
-    """The id of the event whose row has this sort key."""
+    """Return the id of the event whose row has this sort key."""
     return sort_key.removeprefix(EVENT)
 
 
 def is_event_id(text: str) -> bool:
-    """Whether `text` fits into a key; no id of ours is longer."""
+    """Return whether `text` fits into a key, as every id of ours does."""
     return 0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_EVENT_ID_BYTES
 
 
 def index_sort_key(kind: str, moment: datetime) -> str:
-    """The sort key of every index: kind, then time."""
+    """Return the sort key of every index: kind, then time."""
     return f"{kind}#{to_key(moment)}"
 
 
 def number_partition(number: str, moment: datetime) -> str:
-    """The index by counterpart number and month."""
+    """Return the partition of a counterpart's number and month in the index by number."""
     return f"number#{number[:40]}#{to_key(moment)[:7]}"
 
 
 def day_partition(row_key: str, moment: datetime) -> str:
-    """The index by day; a row's shard follows from its key."""
+    """Return a row's partition in the index by day; its shard follows from its key."""
     shard = zlib.crc32(row_key.encode()) % DAY_SHARDS
     return f"day#{to_key(moment)[:10]}#{shard}"
 
 
 def day_partitions(moment: datetime) -> Iterator[str]:
-    """All shards of one day."""
+    """Yield the partitions of all shards of a day."""
     return (f"day#{to_key(moment)[:10]}#{shard}" for shard in range(DAY_SHARDS))
 
 
 def state_partition(state: str) -> str:
-    """The sparse index by state."""
+    """Return the partition of a state in the sparse index by state."""
     return f"state#{state}"
 
 
 def queued_partition(row_key: str, moment: datetime, deadline: datetime) -> str:
-    """Where the index by state lists a message that is new in the queue.
+    """Return the partition, in the index by state, of a message that was just queued.
 
-    Among those that dispatch has not seen, unless it is too late for it before that is asked.
+    It is that of messages that dispatch has not seen, unless the deadline comes before sweep reads
+    that.
     """
     if deadline - moment <= UNDISPATCHED_AFTER:
         return waiting_partition(deadline)
@@ -220,10 +217,10 @@ def queued_partition(row_key: str, moment: datetime, deadline: datetime) -> str:
 
 
 def undispatched_partitions() -> Iterator[str]:
-    """All shards of the queued messages that dispatch has not seen."""
+    """Yield the partitions of all shards of messages that dispatch has not seen."""
     return (f"state#unseen#{shard}" for shard in range(UNDISPATCHED_SHARDS))
 
 
 def waiting_partition(deadline: datetime) -> str:
-    """Queued messages by the hour in which it will be too late to send them."""
+    """Return the partition of queued messages whose deadline is in the same hour."""
     return f"state#queued#{deadline.astimezone(UTC):%Y-%m-%dT%H}"

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from skycore.catalogue.actions import Action, Parameter
-from skycore.client.content import has_visible_character
+from skycore.client.values import has_visible_character
 
 _XML = st.characters(
     codec="utf-8",

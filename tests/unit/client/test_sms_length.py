@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.client.content import sms_length
+from skycore.client.values import sms_length
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
-"""What a message may contain: texts that are visible and fit, media that Skycore can fetch."""
+"""URLs of media: what Skycore cannot fetch is refused before the message is accepted."""
 
 import ipaddress
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 _FORM = "must be an absolute http or https URL"
@@ -107,86 +106,3 @@ def _embedded(address: _Address) -> list[ipaddress.IPv4Address]:
     if address in _NAT64 or address in _COMPATIBLE:
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return [one for one in found if one is not None]
-
-
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def find_invalid_character(text: str) -> str | None:
-    """Why XML 1.0 cannot carry a text, or None when it can.
-
-    Tabs and line breaks are fine; other control characters, halves of surrogate pairs and the two
-    non-characters U+FFFE and U+FFFF are not.
-    """
-    bad = _NOT_XML.search(text)
-    if bad is None:
-        return None
-    code = ord(bad[0])
-    what = (
-        "half of a surrogate pair"
-        if 0xD800 <= code <= 0xDFFF
-        else "a control character"
-        if code < 0x20
-        else "a character"
-    )
-    place = f"U+{code:04X}, character {bad.start() + 1}"
-    return f"must not have {what} that XML cannot carry ({place})"
-
-
-# Characters without a glyph that Unicode does not list as format characters or spaces.
-_NO_GLYPH = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
-)
-_NO_GLYPHS = ("Cc", "Cf", "Zl", "Zp", "Zs")
-
-
-def has_visible_character(text: str) -> bool:
-    """Whether a reader sees anything: more than spaces, controls and invisible characters."""
-    return any(
-        unicodedata.category(character) not in _NO_GLYPHS for character in _NO_GLYPH.sub("", text)
-    )
-
-
-def describe_character(text: str, index: int) -> str:
-    """A character of a text, with its place, such as ``character 3 (é, U+00E9 …)``."""
-    character = text[index]
-    shown = f"{character}, " if character.isprintable() else ""
-    name = unicodedata.name(character, "")
-    return f"character {index + 1} ({shown}U+{ord(character):04X}{name and ' '}{name})"
-
-
-_BASIC = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
-)
-_EXTENSION = frozenset("\f^{}\\[~]|€")  # each is an escape and a character
-_MAX_PARTS = 255  # the part number is one byte
-
-
-@dataclass(frozen=True, slots=True)
-class SmsLength:
-    """``units`` of one SMS's ``single``; ``many`` is what the most parts can carry together.
-
-    Units are septets of GSM-7, or 16-bit units of UCS-2 as soon as one character needs it;
-    ``forced_by`` is the index of the first such character.
-    """
-
-    alphabet: str
-    units: int
-    single: int
-    many: int
-    forced_by: int | None = None
-
-
-def sms_length(text: str) -> SmsLength:
-    """Measure a text: 160 septets or 70 UCS-2 units fit into one SMS."""
-    septets = 0
-    for index, character in enumerate(text):
-        if character in _BASIC:
-            septets += 1
-        elif character in _EXTENSION:
-            septets += 2
-        else:
-            units = len(text.encode("utf-16-le", "surrogatepass")) // 2
-            return SmsLength("UCS-2 units", units, 70, 67 * _MAX_PARTS, index)
-    return SmsLength("GSM-7 septets", septets, 160, 153 * _MAX_PARTS)

@@ -24,7 +24,6 @@ SETTINGS = {
     "TABLE_NAME": "table",
     "STACK_NAME": "bench",
     "LOG_LEVEL": "INFO",
-    "POWERTOOLS_METRICS_NAMESPACE": "Skycore",
     "TOKEN_SECRET": "token",
     "API_KEY_SECRET": "key",
     "EVENT_RETENTION_DAYS": "90",

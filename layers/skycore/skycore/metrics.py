@@ -82,6 +82,8 @@ def flush() -> None:
     """Write everything recorded since the last time. Never raises."""
     recorded = _recorded[:]
     del _recorded[: len(recorded)]
+    if not recorded:
+        return
     try:
         _write(recorded)
     except Exception as error:  # noqa: BLE001 - a metric never fails an invocation

@@ -34,7 +34,7 @@ ABOUT = """\
 Rates of the last minutes (from the newest thousand messages and events at most), queues with their
 dead-letter queues, what is left of the account's limits, and alarms. It reads only.
 
-The exit code is 1 where something needs a person: an alarm rings, a dead-letter queue is not
+The exit code is 1 where something needs attention: an alarm rings, a dead-letter queue is not
 empty, messages of these minutes are unknown (nobody knows whether they were sent), or the Skycore
 API key is not set.
 
@@ -65,7 +65,7 @@ def run(stack: Stack, asked: Namespace) -> Answer:
 
 
 def worries(data: dict[str, Any]) -> list[str]:
-    """What needs a person, in words."""
+    """Describe what needs attention."""
     found = [f"alarm {alarm['name']}: {alarm['reason']}" for alarm in data["alarms"]["ringing"]]
     found += [
         f"{dead['waiting']} in the dead-letter queue {name}: python -m ops dlq show {name}"
@@ -179,7 +179,7 @@ def _screen(data: dict[str, Any]) -> list[RenderableType]:
     verdict = (
         [Text(f"! {worry}", style="red") for worry in worried]
         if worried
-        else [Text("nothing needs a person", style="green")]
+        else [Text("nothing needs attention", style="green")]
     )
     states = data["states"]
     where = f"{data['stack']} in {data['region']}, {data['stack_status']}"

@@ -12,7 +12,7 @@ import pytest
 from skycore import metrics
 from skycore.metrics import REJECTION_CLASSES
 from tests.template.service_metrics import NAMED_BY, SERVICE_METRICS
-from tests.unit.seeing import emf
+from tests.unit.observability import emf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ import pytest
 from skycore import logs, metrics
 from skycore.metrics import REJECTION_CLASSES
 from skycore.problems import TITLES
-from tests.unit.seeing import emf
+from tests.unit.observability import emf
 
 PACKAGE = Path(metrics.__file__).parent
 STACK = {"Stack": "skycore"}  # every metric's dimensions, or the first of two

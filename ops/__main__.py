@@ -20,8 +20,18 @@ from pynamodb.exceptions import PynamoDBException
 
 from ops.commands import COMMANDS
 from ops.login import LOG_IN, is_invalid_login
-from ops.stack import chosen
-from ops.talk import DONE, INTERRUPTED, PROBLEMS, WRONG_USE, Answer, Refused, WrongUse, give, note
+from ops.output import (
+    DONE,
+    INTERRUPTED,
+    PROBLEMS,
+    USAGE_ERROR,
+    Refused,
+    Result,
+    UsageError,
+    print_result,
+    progress,
+)
+from ops.stack import resolve_stack
 from skycore.logs import log
 
 if TYPE_CHECKING:
@@ -48,29 +58,29 @@ python -m ops COMMAND --help tells more and has examples.
 
 def main(arguments: Sequence[str]) -> int:
     """Does what the command line says; the exit code."""
-    asked = _parser().parse_args(arguments)
+    args = _parser().parse_args(arguments)
     try:
-        answer: Answer | None = asked.run(chosen(asked), asked)
+        result: Result | None = args.run(resolve_stack(args), args)
     except Refused as refusal:
-        return _failed(str(refusal), asked, refusal.code)
-    except WrongUse as refusal:
-        return _failed(str(refusal), asked, WRONG_USE)
+        return _failed(str(refusal), args, refusal.code)
+    except UsageError as refusal:
+        return _failed(str(refusal), args, USAGE_ERROR)
     except (ClientError, BotoCoreError, PynamoDBException) as error:
-        return _failed(_plainly(error), asked, PROBLEMS)
+        return _failed(_plainly(error), args, PROBLEMS)
     except (RuntimeError, TimeoutError) as error:  # of the domain: what is left, and what to do
-        return _failed(str(error), asked, PROBLEMS)
+        return _failed(str(error), args, PROBLEMS)
     except EOFError:  # Ctrl-D at a question
-        return _failed("Nothing was changed.", asked, PROBLEMS)
+        return _failed("Nothing was changed.", args, PROBLEMS)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    if answer is None:
+    if result is None:
         return DONE
-    give(answer, as_json=asked.json)
-    return DONE if answer.well else PROBLEMS
+    print_result(result, as_json=args.json)
+    return DONE if result.ok else PROBLEMS
 
 
 def run_and_exit(*before: str) -> NoReturn:
@@ -88,11 +98,11 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _failed(why: str, asked: argparse.Namespace, code: int) -> int:
-    if asked.json:
-        give(Answer({"error": why}, []), as_json=True)
+def _failed(why: str, args: argparse.Namespace, code: int) -> int:
+    if args.json:
+        print_result(Result({"error": why}, []), as_json=True)
     else:
-        note(why)
+        progress(why)
     return code
 
 

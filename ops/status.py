@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from ops.command import Command
+from ops.output import Result, table
 from ops.queues import QUEUES, depths, oldest_ages
-from ops.talk import Answer, table
 from skycore import serializers
 from skycore.table import events, keys, messages, pagination
 from skycore.table.batches import READ_KEYS
@@ -44,7 +44,7 @@ API key is not set.
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Everything on one screen."""
     data: dict[str, Any] = {
         "stack": stack.name,
@@ -52,19 +52,19 @@ def run(stack: Stack, asked: Namespace) -> Answer:
         "stack_status": stack.status,
         "deployed_at": stack.changed,
         "api_key_set": _key_is_set(stack),
-        "minutes": asked.minutes,
-        "messages": _messages(asked.minutes),
-        "events": _events(asked.minutes),
+        "minutes": args.minutes,
+        "messages": _messages(args.minutes),
+        "events": _events(args.minutes),
         "states": {state: _listed(state) for state in ("sending", events.UNPARSED)},
         "allowance": _allowance(stack),
         **_queues(stack),
         "alarms": _alarms(stack),
     }
-    data["needs_a_person"] = worries(data)
-    return Answer(data, _screen(data), well=not data["needs_a_person"])
+    data["problems"] = problems(data)
+    return Result(data, _screen(data), ok=not data["problems"])
 
 
-def worries(data: dict[str, Any]) -> list[str]:
+def problems(data: dict[str, Any]) -> list[str]:
     """Describe what needs attention."""
     found = [f"alarm {alarm['name']}: {alarm['reason']}" for alarm in data["alarms"]["ringing"]]
     found += [
@@ -175,10 +175,10 @@ def _alarms(stack: Stack) -> dict[str, Any]:
 
 
 def _screen(data: dict[str, Any]) -> list[RenderableType]:
-    worried = data["needs_a_person"]
+    found = data["problems"]
     verdict = (
-        [Text(f"! {worry}", style="red") for worry in worried]
-        if worried
+        [Text(f"! {problem}", style="red") for problem in found]
+        if found
         else [Text("nothing needs attention", style="green")]
     )
     states = data["states"]

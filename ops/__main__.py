@@ -40,24 +40,23 @@ if TYPE_CHECKING:
     from ops.command import Command
 
 ABOUT = """\
-Looks at a deployed stack of Skycore on AWS, and does what an operator has to do.
+Inspect and operate a deployed stack of Skycore on AWS.
 
-It works on the local stack (make up), or with --stack NAME on AWS. There it uses your own AWS
-login and region, found as the AWS CLI finds them (AWS_PROFILE, AWS_REGION); AWS_ENDPOINT_URL is
-followed. What your login must be allowed is in docs/operations.md.
+Without options it works on the local stack (make up), with --stack NAME on AWS. There it uses your
+AWS login and region, found as the AWS CLI finds them (AWS_PROFILE, AWS_REGION), and honours
+AWS_ENDPOINT_URL. docs/operations.md lists the permissions that your login needs.
 """
 RULES = """\
-With --stack, what changes the stack is asked for first; --yes skips the question, and without a
-terminal to ask at it is refused. Message texts and full numbers are shown only with --show, where
-a command has it.
+Commands that change a --stack ask for confirmation. --yes skips it; without a terminal, --yes is
+required. Message texts and full numbers are shown only with --show, where a command has it.
 
-exit codes: 0 done and well; 1 refused, failed, or problems were found; 2 wrong use; 130 Ctrl-C
-python -m ops COMMAND --help tells more and has examples.
+exit codes: 0 success; 1 refused, failed, or problems were found; 2 usage error; 130 Ctrl-C
+python -m ops COMMAND --help has details and examples.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does what the command line says; the exit code."""
+    """Run the command line and return the exit code."""
     args = _parser().parse_args(arguments)
     try:
         result: Result | None = args.run(resolve_stack(args), args)
@@ -84,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run_and_exit(*before: str) -> NoReturn:
-    """Runs as a process does: the arguments `before`, then those of the command line."""
+    """Run with the arguments `before` and those of the command line, and exit."""
     # The domain's log lines are no part of an answer: warnings, and on stderr.
     log.setLevel("WARNING")
     for handler in log.handlers:

@@ -1,4 +1,4 @@
-"""`dlq`: what is in the dead-letter queues, and back with it."""
+"""`dlq`: inspect, redrive or discard dead letters."""
 
 from __future__ import annotations
 
@@ -158,33 +158,33 @@ def _plain(value: Any) -> str:
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("queue", choices=QUEUES, metavar="QUEUE", help=", ".join(QUEUES))
     parser.add_argument(
-        "--id", action="append", default=[], help="only this message of SQS; repeat it for more"
+        "--id", action="append", default=[], help="only the message with this SQS id; repeatable"
     )
 
 
 def arguments_of_show(parser: ArgumentParser) -> None:
     _arguments(parser)
-    parser.add_argument("--limit", type=int, default=10, help="the most that are shown (10)")
+    parser.add_argument("--limit", type=int, default=10, help="maximum number to show (10)")
     parser.add_argument("--show", action="store_true", help="show the bodies too")
 
 
 def arguments_of_redrive(parser: ArgumentParser) -> None:
     _arguments(parser)
-    parser.add_argument("--limit", type=int, help="the most that are put back (default: all)")
+    parser.add_argument("--limit", type=int, help="maximum number to put back (default: all)")
 
 
 def arguments_of_discard(parser: ArgumentParser) -> None:
     _arguments(parser)
-    parser.add_argument("--all", action="store_true", help="all that is in the queue now")
+    parser.add_argument("--all", action="store_true", help="all messages that are in the queue now")
     parser.set_defaults(limit=None)
 
 
 COMMAND = Command(
     "dlq",
-    "Dead-letter queues: what is in them, and back with it",
+    "Inspect, redrive or discard dead letters",
     parts=(
-        Command("list", "How many dead letters there are", LIST, list_all),
-        Command("show", "What is in one of them", SHOW, show, arguments_of_show),
+        Command("list", "Count dead letters", LIST, list_all),
+        Command("show", "Show the messages of one queue", SHOW, show, arguments_of_show),
         Command("redrive", "Put messages back", REDRIVE, redrive, arguments_of_redrive),
         Command("discard", "Delete messages for good", DISCARD, discard, arguments_of_discard),
     ),

@@ -111,4 +111,4 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--to", type=Path, required=True, help="the folder to make")
 
 
-COMMAND: Command = Command("export", "Everything in the table, as files", ABOUT, run, arguments)
+COMMAND: Command = Command("export", "Write the whole table to files", ABOUT, run, arguments)

@@ -107,7 +107,9 @@ def credentials(text: str, user: str | None = None) -> dict[str, str]:
             "again from Skycore's API Settings. Nothing was changed."
         )
     if name and not _USER.fullmatch(name):
-        raise Refused("This is no user's name: it has blanks, or none. Nothing was changed.")
+        raise Refused(
+            "Not a valid user name: it must not be empty or contain spaces. Nothing was changed."
+        )
     if password and (len(password) > _MOST_PASSWORD or not password.isprintable()):
         raise Refused("This is no password: it has several lines, or over 256 characters.")
     return value
@@ -117,7 +119,7 @@ def _object(text: str) -> dict[str, str]:
     try:
         value = json.loads(text)
     except ValueError:
-        raise Refused("It begins like JSON, and is none. Nothing was changed.") from None
+        raise Refused("That looks like JSON but is not valid JSON. Nothing was changed.") from None
     if set(value) - _SECRET or not all(isinstance(part, str) and part for part in value.values()):
         raise Refused(
             'An object may have the texts "api_key", "user" and "password" only. '
@@ -153,7 +155,7 @@ def _held() -> Iterator[None]:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--user", help="set this user and their password instead of a key")
-    parser.add_argument("--no-hold", action="store_true", help="do not hold calls meanwhile")
+    parser.add_argument("--no-hold", action="store_true", help="do not pause calls meanwhile")
 
 
 COMMAND: Command = Command("set-key", "Set or replace the Skycore API key", ABOUT, run, arguments)

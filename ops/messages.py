@@ -164,22 +164,22 @@ def _shown(data: dict[str, Any]) -> list[RenderableType]:
 
 
 def arguments_of_one(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="of a message or an event, or a tracking id")
+    parser.add_argument("id", metavar="ID", help="id of a message or event, or a tracking id")
     parser.add_argument("--show", action="store_true", help="show numbers and texts too")
 
 
 def arguments_of_many(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--status", action="append", choices=sorted(RANKS), help="repeat it for more"
+        "--status", action="append", choices=sorted(RANKS), help="only this status; repeatable"
     )
     parser.add_argument("--to", metavar="NUMBER", help="only messages to this number")
     parser.add_argument("--since", type=moment, help="made since: a time, or 2h, 30m, 7d ago (1d)")
     parser.add_argument("--until", type=moment, help="made until: the same (default: now)")
-    parser.add_argument("--limit", type=int, default=50, help="the most that are shown (50)")
+    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")
     parser.add_argument("--show", action="store_true", help="show numbers too")
 
 
 COMMANDS = (
     Command("messages", "Find messages by status, time or number", MANY, many, arguments_of_many),
-    Command("message", "What became of a message, and why", ONE, one, arguments_of_one),
+    Command("message", "Show what happened to a message, and why", ONE, one, arguments_of_one),
 )

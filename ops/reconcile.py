@@ -1,4 +1,4 @@
-"""`reconcile`: what no postback told, after an outage, is learnt from Skycore's report."""
+"""`reconcile`: backfill delivery statuses from Skycore's report after an outage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(stack: Stack, args: Namespace) -> Result:
     until = args.until or datetime.now(UTC)
     progress(f"Skycore's report of {stack.name} from {args.since:{MINUTE}} to {until:{MINUTE}}.")
     if not args.dry_run:
-        confirm(stack, args, "Store and publish what no postback told?")
+        confirm(stack, args, "Store and publish the statuses that are missing?")
     try:
         report = fetch_report(
             skycore_client(stack.parameters["SkycoreUrl"], stack.id_of("ApiKey")),
@@ -78,7 +78,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 COMMAND: Command = Command(
-    "reconcile", "Learn from Skycore's report what no postback told", ABOUT, run, arguments
+    "reconcile", "Backfill delivery statuses from Skycore's report", ABOUT, run, arguments
 )
 
 if __name__ == "__main__":  # as it was called before there was python -m ops

@@ -70,7 +70,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="sender", required=True, help="a shortcode or number of the account"
     )
-    parser.add_argument("--text", default="Test of Skycore on AWS", help="what it says")
+    parser.add_argument("--text", default="Test of Skycore on AWS", help="the text")
     parser.add_argument(
         "--wait",
         type=int,
@@ -78,7 +78,7 @@ def arguments(parser: ArgumentParser) -> None:
         const=60,
         default=0,
         metavar="SECONDS",
-        help="wait so long (60) for the delivery",
+        help="wait this many seconds for the delivery (60)",
     )
 
 

@@ -47,7 +47,7 @@ class Stack:
             row["OutputKey"]: row["OutputValue"] for row in described.get("Outputs", [])
         }
         if "TableName" not in self.outputs:
-            raise Refused(f"{name} is no stack of Skycore on AWS: it has no output TableName")
+            raise Refused(f"{name} is not a Skycore on AWS stack (no TableName output)")
         self.status = str(described["StackStatus"])
         self.changed: datetime = described.get("LastUpdatedTime", described["CreationTime"])
         self.table = self.outputs["TableName"]

@@ -236,7 +236,7 @@ def _age(queue: dict[str, Any]) -> str | None:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--minutes", type=_minutes, default=15, help="that the rates are of (default 15)"
+        "--minutes", type=_minutes, default=15, help="window for the rates, in minutes (default 15)"
     )
 
 

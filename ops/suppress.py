@@ -130,10 +130,10 @@ def _arguments_of_list(parser: ArgumentParser) -> None:
 
 COMMAND = Command(
     "suppress",
-    "Opt-outs: whom the stack does not write to",
+    "List and change opt-outs",
     parts=(
-        Command("add", "Send nothing more to a number", ADD, add, _arguments),
-        Command("remove", "Let a number be written to again", REMOVE, remove, _arguments),
-        Command("list", "Who has opted out", LIST, list_all, _arguments_of_list),
+        Command("add", "Stop sending to a number", ADD, add, _arguments),
+        Command("remove", "Allow sending to a number again", REMOVE, remove, _arguments),
+        Command("list", "List opt-outs", LIST, list_all, _arguments_of_list),
     ),
 )

@@ -151,10 +151,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="though the address before is still in use; a leaked one takes two rotations",
+        help="rotate even if the previous address is still in use",
     )
     parser.add_argument(
-        "--no-wait", action="store_true", help="tell the address at once, not in half a minute"
+        "--no-wait", action="store_true", help="print the address at once, not in half a minute"
     )
 
 

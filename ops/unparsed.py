@@ -58,7 +58,7 @@ def run(stack: Stack, args: Namespace) -> Result:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--since", type=moment, help="a time, or 2h, 30m, 7d ago (default: all)")
-    parser.add_argument("--limit", type=int, default=50, help="the most that are shown (50)")
+    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")
     parser.add_argument("--show", action="store_true", help="show the bodies too")
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from skycore.postbacks.document import UnreadableError
-from skycore.postbacks.json_document import mend_json, read_json
+from skycore.postbacks.json_document import read_json, repair_json
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from skycore.postbacks.json_document import mend_json, read_json
         pytest.param('{"a": "x",}', None, id="trailing comma"),
     ],
 )  # fmt: skip
-def test_mend_json(text: str, meant: object) -> None:
-    mended = mend_json(text)
+def test_repair_json(text: str, meant: object) -> None:
+    mended = repair_json(text)
     if meant is None:
         assert mended is None or not _is_json(mended)
     else:

@@ -91,8 +91,8 @@ MAX_NOTIFICATIONS = 500
 MAX_ATTRIBUTES = 32
 """Attributes of one element. Documented ones have 4."""
 
-MAX_PIECES = 40_000
-"""Tags, texts and quotes that a repair looks at. 300 notifications at once have some 18,000."""
+MAX_PIECES = 25_000
+"""Tags, texts and quotes that a repair looks at. 300 notifications at once have some 15,000."""
 
 MAX_WRONG_BYTES = 1_000
 """Bytes that are not UTF-8 and are decoded one by one; a body with more is decoded as a whole."""
@@ -140,7 +140,7 @@ def _cp1252(byte: int) -> str:
         return chr(byte)
 
 
-_CP1252 = tuple(_cp1252(byte) for byte in range(256))
+_CP1252 = "".join(_cp1252(byte) for byte in range(256))
 
 
 def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
@@ -180,13 +180,10 @@ def _not_utf8(data: bytes) -> str:
             with suppress(LookupError):  # such as iso-88597
                 return data.decode(name, "replace")
         if name in {"iso-8859-1", "latin1", "latin-1", "windows-1252", "cp1252"}:
-            return data.decode("latin-1").translate(_LATIN1_TO_CP1252)
+            return codecs.charmap_decode(data, "strict", _CP1252)[0]
     if data.decode("utf-8", "replace").count("\ufffd") > MAX_WRONG_BYTES:
-        return data.decode("latin-1").translate(_LATIN1_TO_CP1252)
+        return codecs.charmap_decode(data, "strict", _CP1252)[0]
     return data.decode("utf-8", "skycore.cp1252")
-
-
-_LATIN1_TO_CP1252 = {byte: _CP1252[byte] for byte in range(0x80, 0xA0)}
 
 
 def as_utf8(data: bytes) -> bytes:

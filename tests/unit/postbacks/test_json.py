@@ -21,6 +21,7 @@ from skycore.postbacks.json_document import read_json, repair_json
         pytest.param('{"a": "x', None, id="breaks off in a string"),
         pytest.param("{'a': 'x'}", None, id="other quotes"),
         pytest.param('{"a": "x",}', None, id="trailing comma"),
+        pytest.param('{"a": "x," "b": "y"}', None, id="in doubt: comma inside the quotes"),
     ],
 )  # fmt: skip
 def test_repair_json(text: str, meant: object) -> None:
@@ -74,6 +75,9 @@ def test_several_objects(text: str, count: int) -> None:
         "[]",
         "{",
         '{"a":1}{"a":',
+        '{"a":1}, "b":2}',
+        '{"a":1} "b":2}',
+        '{"a":1}}',
         "[" * 33 + "]" * 33,
         "[" * 100_000,
         '{"a":' * 40 + "1" + "}" * 40,

@@ -203,14 +203,16 @@ def as_utf8(data: bytes) -> bytes:
 
 _AROUND = b" \t\r\n\v\f\0"
 
-# Fields whose words may hold `&` or `<`, such as a carrier's name or a URL, and those that may
-# hold `&`. In the others, which hold codes, numbers, ids and times, it is damage and not text.
+# Fields of words that may hold `&` or `<`, and those that may hold `&`, such as a name or a URL.
+# In the others, which hold codes, numbers, ids and times, it is damage and not text.
 _WORDS = {
-    *("text", "subject", "keyword", "status_details", "operator_name", "handset", "os"),
-    *("audio_name", "video_name", "files", "copy_to", "campaign_title", "brand_name"),
-    *("reference_value", "reference_data"),
+    *("text", "subject", "keyword", "status_details", "operator_name", "campaign_title"),
+    *("brand_name", "copy_to", "reference_value", "reference_data"),
 }
-_NAMES = {"campaign", "client_reference", "custom_pass_id", "email", "from_mask"}
+_NAMES = {
+    *("campaign", "client_reference", "custom_pass_id", "email", "from_mask", "handset", "os"),
+    *("audio_name", "video_name", "files"),
+}
 _MARKUP = re.compile('[<>"{}]')
 _CODE = re.compile(r"[A-Za-z]?\d{3,4}")
 _TIME = re.compile(

@@ -78,8 +78,14 @@ _DECODER = json.JSONDecoder(
 )
 
 
+_JUNK = re.compile(r'[^"“”{}\[\]]*')
+
+
 def _values(text: str) -> Iterator[Any]:
-    """Yield each JSON value in the text; what follows the last is junk unless it begins another."""
+    """Yield each JSON value in the text.
+
+    What follows the last may be junk, but no more JSON. Raises ValueError if it is.
+    """
     place = 0
     while True:
         value, place = _DECODER.raw_decode(text, place)
@@ -87,7 +93,9 @@ def _values(text: str) -> Iterator[Any]:
         while text[place : place + 1] in {" ", "\t", "\r", "\n", ","}:
             place += 1
         if text[place : place + 1] not in {"{", "["}:
-            return
+            break
+    if not _JUNK.fullmatch(text, place):
+        raise ValueError("JSON that ends before its end")
 
 
 def _nodes(values: Iterator[Any]) -> list[Node]:
@@ -146,6 +154,8 @@ def repair_json(text: str) -> str | None:
             if end is None:
                 return None
             if after_value and _NAME_FOLLOWS.match(text, end + 1):
+                if "".join(out[-2:]).rstrip().endswith(',"'):
+                    return None  # the comma may stand on the wrong side of the quote
                 out.append(",")
             out.append(f'"{text[place:end]}"')
             place = end + 1

@@ -144,6 +144,7 @@ DELIVERED = "<CODE>N202</CODE><ORIGIN>SMS_MT</ORIGIN><TRACKINGID>T1</TRACKINGID>
         inbound_sms("hi") + inbound_sms("STOP").replace(SENDER, STRANGER),
         inbound_sms("hi").replace("</POSTBACK>", "<FROM>1999</FROM></POSTBACK>"),
         inbound_sms("hi").replace("</POSTBACK>", f"<FROM>{SENDER}</FROM></POSTBACK>"),
+        inbound_sms("hi").replace("</POSTBACK>", "<CODE>N211</CODE></POSTBACK>"),
         f"<POSTBACK><TEXT>STOP</TEXT><NOTIFICATION>{UNSUBSCRIBED}</NOTIFICATION></POSTBACK>",
         f"<NOTIFICATION><CODE>N211</CODE><FROM>1</FROM>{wrapped(UNSUBSCRIBED)}</NOTIFICATION>",
         f"<POSTBACK><CODE>N211</CODE><NOTIFICATION>{UNSUBSCRIBED}</NOTIFICATION></POSTBACK>",

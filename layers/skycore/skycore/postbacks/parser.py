@@ -137,10 +137,13 @@ def _refuse_repeats(notification: Node) -> None:
     values: dict[str, str] = {}
     for node in elements:
         _, field = fields_by_element().get(node.plain, (0, None))
-        if field is None or field.name == "code" or field.shape in {"list", "numbers"}:
-            continue  # Fields refuses different codes
+        if field is None or field.shape in {"list", "numbers"}:
+            continue
         value = node.inner().strip()
-        if node.plain in values and (by_person or value != values[node.plain]):
+        different = value != values.get(node.plain, value)
+        if different and field.name == "code":
+            raise UnreadableError("two different codes in one notification")
+        if different or (by_person and node.plain in values):
             raise UnreadableError(f"{field.name} occurs twice in one notification")
         values[node.plain] = value
 
@@ -181,11 +184,12 @@ def _person(event: Event) -> str | None:
     return event.subscriber_number or data.get("email") or data.get("mobile") or data.get("to")
 
 
-def _have_ids(found: Iterable[Node]) -> bool:
+def _have_ids(found: list[Node]) -> bool:
+    """Return whether each NOTIFICATION has an id of its own."""
     ids = [
         text for node in found for name, text in node.attributes.items() if plain_name(name) == "ID"
     ]
-    return len(ids) == len(set(ids)) == len(list(found))
+    return len(ids) == len(set(ids)) == len(found)
 
 
 # --- What is around the document --------------------------------------------------------------
@@ -233,7 +237,7 @@ def _unwrapped(body: bytes) -> bytes:
     if not body:
         raise UnreadableError("empty")
     if _BASE64.fullmatch(body):
-        return b64decode(b"".join(body.replace(b" ", b"+").split()) + b"==")
+        return _base64_decoded(body)
     if _ESCAPED.match(body):
         return _html_unescaped(body)
     if _PERCENT.match(body):
@@ -247,6 +251,17 @@ def _unwrapped(body: bytes) -> bytes:
     if body.startswith(b'"'):
         return _json_string(body)
     raise UnreadableError("neither XML nor JSON nor a form")
+
+
+def _base64_decoded(body: bytes) -> bytes:
+    """Return the content. A form may have made spaces of `+`, of which the last is lost."""
+    text = b"".join(body.replace(b" ", b"+").split())
+    if b" " in body and len(text) % 4 == 3:
+        text += b"+"
+    try:
+        return b64decode(text + b"==")
+    except ValueError:
+        raise UnreadableError("base64 that cannot be read") from None
 
 
 def _html_unescaped(body: bytes) -> bytes:

@@ -138,9 +138,6 @@ DELIVERED = "<CODE>N202</CODE><ORIGIN>SMS_MT</ORIGIN><TRACKINGID>T1</TRACKINGID>
         wrapped(
             inbound_sms(second(UNSUBSCRIBED, begins="x <NOTIFICATION>", ends="</NOTIFICATION>"))
         ),
-        # KEYWORD ends in SUBJECT, so that a field stands between two texts
-        inbound_mms("a", "b</KEYWORD><SOURCE>MO</SOURCE><SUBJECT>c"),
-        inbound_mms("a</KEYWORD><SOURCE>MO</SOURCE><SUBJECT>b", "c</KEYWORD>d"),
         inbound_sms("hi") + inbound_sms("STOP").replace(SENDER, STRANGER),
         inbound_sms("hi").replace("</POSTBACK>", "<FROM>1999</FROM></POSTBACK>"),
         inbound_sms("hi").replace("</POSTBACK>", f"<FROM>{SENDER}</FROM></POSTBACK>"),
@@ -154,6 +151,7 @@ DELIVERED = "<CODE>N202</CODE><ORIGIN>SMS_MT</ORIGIN><TRACKINGID>T1</TRACKINGID>
         '[{"code": "N211", "from": "1", "message-text": "a"}, {"code": "N202"}]',
         '{"code": "N211", "from": "1", "message-text": "he said "STOP" ok"}',
         '{"code”: "N211", "message-text": "a”,“code”:“N302”,“x”:“b"}',
+        '{"code”: "N211", "message-text": "a”,“mobile”:“2”,“x”:“b"}',
         '{"code": "N211", "notifications": [{"code": "N302", "mobile": "2"}], "keyword": "a"}',
         "from=1&code=N211&text=<POSTBACK><CODE>N302</CODE><MOBILE>2</MOBILE></POSTBACK>",
         "from=1&text=%3CPOSTBACK%3E%3CCODE%3EN302%3C/CODE%3E%3CMOBILE%3E2%3C/MOBILE%3E%3C/POSTBACK%3E",
@@ -162,6 +160,20 @@ DELIVERED = "<CODE>N202</CODE><ORIGIN>SMS_MT</ORIGIN><TRACKINGID>T1</TRACKINGID>
 )  # fmt: skip
 def test_a_text_makes_no_event_about_a_stranger(read: Read, body: str) -> None:
     assert read(body).unparsed
+
+
+@pytest.mark.parametrize(
+    ("keyword", "subject"),
+    [
+        ("a", "b</KEYWORD><SOURCE>MO</SOURCE><SUBJECT>c"),
+        ("a</KEYWORD><SOURCE>MO</SOURCE><SUBJECT>b", "c</KEYWORD>d"),
+        ("a<SUBJECT>b", "c</KEYWORD>d"),
+    ],
+)
+def test_texts_of_two_fields_that_overlap(read: Read, keyword: str, subject: str) -> None:
+    """Where each ends is not certain, and a forged field could stand between them."""
+    error = read(inbound_mms(keyword, subject)).data["error"]
+    assert error == "the texts of two fields overlap"
 
 
 RECEIPT = "<POSTBACK><CODE>N202</CODE><TO>{0}</TO><TRACKINGID>T{0}</TRACKINGID></POSTBACK>"

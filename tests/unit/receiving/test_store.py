@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
+from skycore import settings as environment
 from skycore.receiving import store as store_flow
 from skycore.receiving.store import store
 from skycore.table import events, tokens
@@ -360,7 +361,7 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
 def test_a_requeued_postback_keeps_its_body_arrival_and_token(table, app, monkeypatch, outside):
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
     monkeypatch.setenv("POSTBACK_QUEUE_URL", "https://sqs/postbacks")
-    app("store").settings.cache_clear()
+    environment._load.cache_clear()
     monkeypatch.setattr(store_flow, "READ_BUDGET_SECONDS", -1.0)
     attributes = {
         "encoding": {"stringValue": "base64", "dataType": "String"},
@@ -380,7 +381,7 @@ def test_a_requeued_postback_keeps_its_body_arrival_and_token(table, app, monkey
 
     monkeypatch.setattr(outside, "send_message_batch", send_message_batch)
     answer = app("store").handler({"Records": [full, by_hand]}, None)
-    app("store").settings.cache_clear()
+    environment._load.cache_clear()
     assert answer == {"batchItemFailures": []}
     values = [
         {name: value["StringValue"] for name, value in entry["MessageAttributes"].items()}
@@ -407,10 +408,10 @@ def test_a_postback_that_cannot_be_requeued_comes_again(table, app, monkeypatch,
     outside.queue_is_out = True
     for url in ("https://sqs/postbacks", ""):  # without one: the previous release's environment
         monkeypatch.setenv("POSTBACK_QUEUE_URL", url)
-        app("store").settings.cache_clear()
+        environment._load.cache_clear()
         answer = app("store").handler({"Records": [record]}, None)
         assert answer == {"batchItemFailures": [{"itemIdentifier": "a"}]}
-    app("store").settings.cache_clear()
+    environment._load.cache_clear()
 
 
 def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch):

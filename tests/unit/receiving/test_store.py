@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
+from skycore import settings as environment
 from skycore.receiving import store as store_flow
 from skycore.receiving.store import store
 from skycore.table import events, tokens
@@ -135,6 +136,99 @@ def test_a_batch_of_more_events_than_one_run_can_put_is_shared_out(table, monkey
     assert store(bodies, days=90) == ["queue-2"]
     assert store(bodies[2:], days=90) == []
     assert len(kept(table)) == 7
+
+
+def large(number: int) -> bytes:
+    return receipt(number).replace(b"</POSTBACK>", b"<NEW>" + b"x" * 20_000 + b"</NEW></POSTBACK>")
+
+
+class Clock:
+    """A clock on which each body takes some seconds to read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.now = 0.0
+        self.read: list[bytes] = []
+        real = store_flow.read_postback
+
+        def slow(raw: bytes, received_at: datetime) -> list[events.Event]:
+            self.now += seconds
+            self.read.append(raw)
+            return real(raw, received_at)
+
+        monkeypatch.setattr(store_flow, "time", self)
+        monkeypatch.setattr(store_flow, "read_postback", slow)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_small_bodies_of_a_batch_are_read_first(table, monkeypatch):
+    clock = Clock(monkeypatch, 5.0)
+    bodies = arrived(large(1), large(2), large(3), large(4), receipt(5), receipt(6))
+    assert store(bodies, days=90) == ["queue-1", "queue-2", "queue-3"]
+    assert clock.read == [receipt(5), receipt(6), large(1)]
+    assert len(kept(table)) == 3
+
+
+def test_the_first_copy_stays_though_a_larger_body_is_read_later(table):
+    first = receipt(1).replace(b"</POSTBACK>", b"<SPID>1</SPID>" + b" " * 20_000 + b"</POSTBACK>")
+    assert store(arrived(first, receipt(1)), days=90) == []
+    (stored,) = events.get_by_keys(table.items).values()
+    assert stored.event.received_at == START
+
+
+def test_what_no_time_was_left_for_is_requeued_and_has_not_failed(table, monkeypatch):
+    Clock(monkeypatch, 5.0)
+    requeued: list[str] = []
+
+    def requeue(queue_ids: list[str]) -> list[str]:
+        requeued.extend(queue_ids)
+        return ["queue-4"]
+
+    assert store(arrived(*map(receipt, range(6))), days=90, requeue=requeue) == ["queue-4"]
+    assert requeued == ["queue-3", "queue-4", "queue-5"]
+    assert len(kept(table)) == 3
+
+
+def test_an_undated_body_fails_only_if_its_own_events_take_all_the_time(table, monkeypatch):
+    clock = Clock(monkeypatch, 0.0)
+
+    def slow(_: int, operation: str, __: object) -> None:
+        clock.now += 1.0 * (operation == "PutItem")
+
+    table.before = slow
+    requeued: list[str] = []
+
+    def requeue(queue_ids: list[str]) -> list[str]:
+        requeued.extend(queue_ids)
+        return []
+
+    bodies = arrived(undated_many(40), undated_many(30), receipt(1))
+    assert store(bodies, days=90, requeue=requeue) == ["queue-1"]
+    assert requeued == ["queue-0"]
+
+
+def test_bodies_of_many_events_get_through_in_ten_receives(table, monkeypatch):
+    """A body that waits for others must not count receives: ten would dead-letter it."""
+    Clock(monkeypatch, 1.0)
+    monkeypatch.setattr(store_flow, "MAX_EVENTS", 20)
+    bodies = arrived(*(many(*range(n * 10, n * 10 + 10)) for n in range(60)))
+    receives = dict.fromkeys((queue_id for queue_id, _, _ in bodies), 0)
+    for _ in range(60):
+        again: list[str] = []
+
+        def requeue(queue_ids: list[str], again: list[str] = again) -> list[str]:
+            again.extend(queue_ids)
+            return []
+
+        for queue_id in store(bodies, days=90, requeue=requeue):
+            receives[queue_id] += 1
+            again.append(queue_id)
+        bodies = [one for one in bodies if one[0] in again]
+        if not bodies:
+            break
+    assert len(kept(table)) == 600
+    assert max(receives.values()) == 0
 
 
 def test_an_undated_kind_is_news_after_thirty_minutes(table):
@@ -262,6 +356,62 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
     answer = app("store").handler(batch, None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     assert len(kept(table)) == 1
+
+
+def test_a_requeued_postback_keeps_its_body_arrival_and_token(table, app, monkeypatch, outside):
+    monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
+    monkeypatch.setenv("POSTBACK_QUEUE_URL", "https://sqs/postbacks")
+    environment._load.cache_clear()
+    monkeypatch.setattr(store_flow, "READ_BUDGET_SECONDS", -1.0)
+    attributes = {
+        "encoding": {"stringValue": "base64", "dataType": "String"},
+        "received_at": {"stringValue": "2026-11-22T10:00:00.000000Z", "dataType": "String"},
+        "token": {"stringValue": "0123456789ab", "dataType": "String"},
+    }
+    stamp = {"SentTimestamp": "1763800000000", "ApproximateReceiveCount": "9"}
+    body = base64.b64encode(receipt(1)).decode()
+    full = {"messageId": "a", "body": body, "attributes": stamp, "messageAttributes": attributes}
+    by_hand = {"messageId": "b", "body": "x", "attributes": stamp, "messageAttributes": {}}
+    sent: list[dict] = []
+
+    def send_message_batch(*, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803
+        assert QueueUrl == "https://sqs/postbacks"
+        sent.extend(Entries)
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    monkeypatch.setattr(outside, "send_message_batch", send_message_batch)
+    answer = app("store").handler({"Records": [full, by_hand]}, None)
+    environment._load.cache_clear()
+    assert answer == {"batchItemFailures": []}
+    values = [
+        {name: value["StringValue"] for name, value in entry["MessageAttributes"].items()}
+        for entry in sent
+    ]
+    assert [entry["MessageBody"] for entry in sent] == ["x", body]
+    assert all(entry["DelaySeconds"] > 0 for entry in sent)
+    assert values == [
+        {"received_at": "2025-11-22T08:26:40.000000Z"},
+        {
+            "encoding": "base64",
+            "received_at": "2026-11-22T10:00:00.000000Z",
+            "token": "0123456789ab",
+        },
+    ]
+
+
+def test_a_postback_that_cannot_be_requeued_comes_again(table, app, monkeypatch, outside):
+    monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
+    monkeypatch.setattr(store_flow, "READ_BUDGET_SECONDS", -1.0)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    stamp = {"SentTimestamp": "1763800000000"}
+    record = {"messageId": "a", "body": "x", "attributes": stamp, "messageAttributes": {}}
+    outside.queue_is_out = True
+    for url in ("https://sqs/postbacks", ""):  # without one: the previous release's environment
+        monkeypatch.setenv("POSTBACK_QUEUE_URL", url)
+        environment._load.cache_clear()
+        answer = app("store").handler({"Records": [record]}, None)
+        assert answer == {"batchItemFailures": [{"itemIdentifier": "a"}]}
+    environment._load.cache_clear()
 
 
 def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch):

@@ -130,7 +130,7 @@ def _allowance(stack: Stack) -> dict[str, dict[str, int]]:
     left = Limiter().allowance(limits)
     most = {"second": limits.per_second, "minute": limits.per_minute, "day": limits.per_day}
     return {
-        window: {"left": getattr(left, window), "of": limit}
+        window: {"left": left[window], "of": limit}
         for window, limit in most.items()
         if limit
     }

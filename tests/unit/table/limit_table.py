@@ -16,8 +16,7 @@ from unittest import mock
 from botocore.exceptions import ClientError
 from pynamodb.connection.base import Connection
 
-from skycore.table import limiter_item
-from skycore.table.limiter import Limiter
+from skycore.table.limiter import KEY, PREVIOUS_KEY, Limiter, decode
 from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
 from tests.unit.table.fake_dynamodb import error
 from tests.unit.table.tables import new_table
@@ -25,10 +24,7 @@ from tests.unit.table.tables import new_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skycore.table.limit_state import State
-
-
-KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}
+    from skycore.table.limits import Item
 
 
 class Table:
@@ -51,7 +47,7 @@ class Table:
 
     def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         assert request["TableName"] == "table"
-        assert request["Key"] == KEY
+        assert request["Key"] in (KEY, PREVIOUS_KEY)
         self._once("before")
         with self._lock:
             self.calls.append(operation)
@@ -74,29 +70,28 @@ class Table:
     def refused(self) -> ClientError:
         """Return the error of a condition that fails on the item as it is now."""
         failed = error("ConditionalCheckFailedException", "UpdateItem")
-        failed.response["Item"] = self.item  # type: ignore[typeddict-unknown-key]
+        failed.response["Item"] = self.attributes  # type: ignore[typeddict-unknown-key]
         return failed
 
     @property
-    def item(self) -> dict[str, Any] | None:
-        """The item, None if there is none. It is a copy: assign to it to replace the item."""
-        return next(iter(self._table.items.values()), None)
-
-    @item.setter
-    def item(self, item: dict[str, Any] | None) -> None:
-        self._table.items = {("limiter", "limiter"): KEY | item} if item else {}
+    def attributes(self) -> dict[str, Any]:
+        """The item as DynamoDB has it."""
+        held: dict[str, Any] = self._table.items[KEY["pk"]["S"], KEY["sk"]["S"]]
+        return held
 
     @property
-    def state(self) -> State:
-        """What the item says, with what was drawn from its list."""
-        return limiter_item._seen(self.item).state
+    def item(self) -> Item:
+        """The item."""
+        return decode(self.attributes)
 
-    @property
-    def left(self) -> list[int] | None:
-        """The slots that are left in the item's list; None without a list."""
-        assert self.item is not None
-        ahead = self.item.get("ahead")
-        return ahead and [int(slot["N"]) for slot in ahead["L"]]
+    def delete(self) -> None:
+        """Delete the item, as an operator may."""
+        self._table.items = {}
+
+    def put(self, attributes: dict[str, Any]) -> None:
+        """Put an item with these attributes, key included."""
+        key = (attributes["pk"]["S"], attributes["sk"]["S"])
+        self._table.items = self._table.items | {key: attributes}
 
 
 class SlowTable(Table):

@@ -13,7 +13,7 @@ from skycore.table.limiter import Limiter
 from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits, Wait, usable
 
 if TYPE_CHECKING:
-    from skycore.table.limit_state import WindowName
+    from skycore.table.limits import WindowName
 
 TRIES = 3  # of a single call whose slot passed while its process was held up
 PATIENCE_MS = 4_000  # that a copy of dispatch waits for slots; the rest of its time is for calls
@@ -110,12 +110,12 @@ class RateLimiter:
         """
         try:
             if problem is None:
-                self.limiter.succeeded()
+                self.limiter.on_success()
                 return None
             code = str(problem.members.get("skycore_code"))
             if problem.code != "rate_limited" or code not in THROTTLE_CODES:
                 return problem
-            wait = self.limiter.teach(self.limits, code, problem.retry_after)
+            wait = self.limiter.on_throttled(self.limits, code, problem.retry_after)
         except Exception as error:  # noqa: BLE001 - see above
             log.warning("limiter not taught", extra={"error": type(error).__name__})
             return problem

@@ -75,21 +75,21 @@ def updated(request: Mapping[str, Any], item: Item) -> tuple[Item, set[Path]]:
 
     Raises InvalidError.
     """
-    context, after, changed = _context(request, item), copy.deepcopy(item), list[Path]()
+    context, after, changed = _context(request, item), item, list[Path]()
     for verb, path, value in _update(request["UpdateExpression"]):
         place = context.path(path)
         if any(place[: len(one)] == one[: len(place)] for one in changed):
             raise InvalidError("two document paths overlap")
         changed.append(place)
         if verb == "SET":
-            _put(after, place, value(context))
+            after = _put(after, place, value(context))
     removed = [
         context.path(path)
         for verb, path, _ in _update(request["UpdateExpression"])
         if verb == "REMOVE"
     ]
     for place in sorted(removed, key=str, reverse=True):  # of a list, the last first
-        _put(after, place, None)
+        after = _put(after, place, None)
     return after, set(changed)
 
 
@@ -112,21 +112,23 @@ def _context(request: Mapping[str, Any], item: Item) -> Context:
     return Context(item, names, request.get("ExpressionAttributeValues", {}))
 
 
-def _put(item: Item, path: Path, value: Any) -> None:
-    """Set what is at a path of the item; without a value, remove it."""
-    held: Any = item
-    for part in path[:-1]:
-        try:
-            ((_, held),) = held[part].items()
-        except (KeyError, IndexError) as error:
-            raise InvalidError("the document path is invalid for update") from error
-    last: Any = path[-1]
-    if value is not None:
-        held[last] = copy.deepcopy(value)
-    elif isinstance(held, dict):
-        held.pop(last, None)
-    else:
-        del held[last : last + 1]
+def _put(held: Any, path: Path, value: Any) -> Any:
+    """Return a copy of a map or list with the value at a path; without a value, without it."""
+    part, *rest = path
+    try:
+        held = copy.copy(held)
+        if rest:
+            ((kind, inner),) = held[part].items()
+            held[part] = {kind: _put(inner, tuple(rest), value)}
+        elif value is not None:
+            held[part] = value
+        elif isinstance(held, dict):
+            held.pop(part, None)
+        else:
+            del held[part : part + 1]  # type: ignore[operator,misc]
+    except (KeyError, IndexError) as error:
+        raise InvalidError("the document path is invalid for update") from error
+    return held
 
 
 class _Parser:

@@ -179,8 +179,9 @@ def _move_lanes(
         return (earliest,) * count, None, 0
 
     def first(lane: str) -> int:
-        return item[lane] if item[lane] >= busy_from else earliest + lead_ms * 1000
+        return item[lane] if item[lane] >= busy_from else earliest + lead
 
+    lead = 1000 * max(0, min(lead_ms, latest - opens))
     busy_from = earliest - PASSED_MS * 1000 * (opens == now)
     lane: Literal["shared", "kept"] = "shared"
     calls, kept = limits.lanes
@@ -245,11 +246,12 @@ def _count(
             write.between(f"{name}.{total}", 0, room)
         if change := len(slots) * ours - sum(one[1 + place] for one in expired):
             write.add(f"{name}.{total}", change)
-        for bucket, calls in added.items() if ours else ():
-            write.add(f"{name}.{counts}.{bucket_key(bucket)}", calls)
-        for bucket, *calls_here in expired:
-            if calls_here[place]:
-                write.remove(f"{name}.{counts}.{bucket_key(bucket)}")
+        old = {bucket_key(one[0]) for one in expired if one[1 + place]}
+        new = {bucket_key(bucket): calls for bucket, calls in added.items() if ours}
+        for key, calls in new.items():
+            (write.set if key in old else write.add)(f"{name}.{counts}.{key}", calls)
+        for key in sorted(old - new.keys()):
+            write.remove(f"{name}.{counts}.{key}")
 
 
 def _bucket(slot_us: int, window: Window) -> int:

@@ -43,7 +43,7 @@ MAX_ATTEMPTS = 30  # of a write: 1.2 seconds of waits on average
 MAX_BACKOFF_S = 0.1
 LEAD_MS = 25  # for each failed write: a few times as long as a write takes
 PAUSE_KNOWN_FOR_MS = 5_000  # without limits the item is read for pauses only, at most so often
-CONTENDED_MS = 10_000  # after a failed condition, read the item before writing it for so long
+CONTENDED_MS = 60_000  # after a failed condition, read the item before writing it for so long
 
 
 class Limiter:
@@ -88,7 +88,7 @@ class Limiter:
                 count=count,
                 bulk=bulk,
                 longest_wait_ms=longest_wait_ms,
-                lead_ms=min(LEAD_MS * failed, longest_wait_ms),
+                lead_ms=LEAD_MS * failed,
             )
             if isinstance(planned, Take):
                 done, item = self._write(planned.write)
@@ -189,6 +189,8 @@ class Limiter:
 
     def _read(self, *, consistent: bool) -> Item:
         found = _call("GetItem", ConsistentRead=consistent).get("Item")
+        if not found and consistent:  # whoever reads this way writes next
+            found = _create()
         return self._remember(decode(found) if found else new_item())
 
     def _write(self, write: Write) -> tuple[bool, Item]:
@@ -215,7 +217,7 @@ def _update(write: Write) -> dict[str, Any]:
         UpdateExpression=update,
         **({"ConditionExpression": condition} if condition else {}),
         ExpressionAttributeNames={alias: name for name, alias in write.names.items()},
-        ExpressionAttributeValues={name: _encode(value) for name, value in write.values.items()},
+        ExpressionAttributeValues={name: encode(value) for name, value in write.values.items()},
         ReturnValues="ALL_NEW",
         ReturnValuesOnConditionCheckFailure="ALL_OLD",
     )["Attributes"]
@@ -230,15 +232,14 @@ def _call(operation: str, **request: Any) -> dict[str, Any]:
     return answer
 
 
-def _encode(value: Any) -> dict[str, Any]:
+def encode(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
-        return {"M": {name: _encode(held) for name, held in value.items()}}
+        return {"M": {name: encode(held) for name, held in value.items()}}
     return {"S": value} if isinstance(value, str) else {"N": str(value)}
 
 
 def decode(attributes: dict[str, Any]) -> Item:
     """Return the item that has these attributes."""
-
     read: dict[str, Callable[[Any], Any]] = {"N": int, "S": str, "M": decode}
     return {
         name: read[kind](held)

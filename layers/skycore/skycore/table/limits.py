@@ -103,13 +103,18 @@ class Window:
 
     def used(self, item: Item, now: int) -> tuple[int, int]:
         """Return the calls, and the bulk calls, that may share a window with a call at `now`."""
-        oldest = now // self.width_ms - self.span
+        held, bucket = item[self.attribute], now // self.width_ms
+        if bucket <= held["at"]:  # nothing older is in the item
+            return held["n"], held["bulk"]
+        oldest = bucket - self.span
         counted = [bucket for bucket in self.buckets(item) if bucket[0] >= oldest]
         return sum(calls for _, calls, _ in counted), sum(bulk for *_, bulk in counted)
 
     def opens_at(self, item: Item, now: int, most: int, most_bulk: int) -> int:
         """Return the first moment from `now` on at which one more call fits."""
         calls, bulk_calls = self.used(item, now)
+        if calls < most and bulk_calls < most_bulk:
+            return now
         for bucket, here, bulk_here in self.buckets(item):
             if calls < most and bulk_calls < most_bulk:
                 break

@@ -94,17 +94,9 @@ def updated(request: Mapping[str, Any], item: Item) -> tuple[Item, set[Path]]:
 
 
 def only(item: Item, paths: set[Path]) -> Item:
-    """Return the part of an item that lies at these paths."""
-    found: Item = {}
-    for path in paths:
-        held = Context(item, {}, {}).find(path)
-        if held is None:
-            continue
-        into = found
-        for part in path[:-1]:
-            into = into.setdefault(part, {"M": {}})["M"]
-        into[path[-1]] = copy.deepcopy(held)
-    return found
+    """Return the part of an item that lies at these paths, for UPDATED_OLD and UPDATED_NEW."""
+    assert all(len(path) == 1 for path in paths), "ask for ALL_NEW: of maps, not all return a part"
+    return {str(name): item[str(name)] for (name,) in paths if name in item}
 
 
 def _context(request: Mapping[str, Any], item: Item) -> Context:
@@ -126,7 +118,7 @@ def _put(held: Any, path: Path, value: Any) -> Any:
             held.pop(part, None)
         else:
             del held[part : part + 1]  # type: ignore[operator,misc]
-    except (KeyError, IndexError) as error:
+    except (KeyError, IndexError, TypeError) as error:
         raise InvalidError("the document path is invalid for update") from error
     return held
 

@@ -264,31 +264,33 @@ def simulate(
                 gate.report(copy, local, CODES[refused_by] if refused_by else None)
             continue
         result = gate.take(copy, local)
+        granted = [] if isinstance(result, Wait) else [(copy, result)]
+        ask_at = now
         if isinstance(result, Wait):
             run.waits[result.window] += 1
-            ask_at = result.until_ms - copy.skew_ms + rng.randint(0, 20)
-            if copy.bulk:  # has its slot given before it comes, or looks again now and then
-                look_again = 200 if ask_at < now + PATIENCE_MS else PATIENCE_MS
-                ask_at = max(ask_at - copy.longest_wait_ms, min(ask_at, now + look_again))
-            ask_at = max(now + 1, ask_at)
-        else:
-            ask_at = now
-            for slot in result.slots_ms:
-                starts = max(now, slot - copy.skew_ms)
+            ask_at = _ask_again(copy, now, result.until_ms - copy.skew_ms + rng.randint(0, 20))
+        for sender, given in granted + gate.raced:
+            for slot in given.slots_ms:
+                starts = max(now, slot - sender.skew_ms)
                 arrives = starts + travel(rng)
-                heapq.heappush(events, (arrives, next(order), "call", copy))
+                heapq.heappush(events, (arrives, next(order), "call", sender))
                 # A single call waits for its answer; a block is sent while the next is taken.
-                ask_at = starts if copy.bulk else arrives + copy.pause_ms
-            ask_at = max(now + 1, ask_at)
-        for other, raced in gate.raced:
-            for slot in raced.slots_ms:
-                arrives = max(now, slot - other.skew_ms) + travel(rng)
-                heapq.heappush(events, (arrives, next(order), "call", other))
+                if sender is copy:
+                    ask_at = starts if copy.bulk else arrives + copy.pause_ms
         gate.raced.clear()
-        heapq.heappush(events, (ask_at, next(order), "ask", copy))
+        heapq.heappush(events, (max(now + 1, ask_at), next(order), "ask", copy))
     if isinstance(gate, Processes):
         run.writes = gate.table.calls.count("UpdateItem")
     return run
+
+
+def _ask_again(copy: Copy, now: int, until: int) -> int:
+    """When a copy that must wait until then asks again."""
+    if not copy.bulk:
+        return until
+    # It has its slot given before that comes, or looks again now and then.
+    look_again = 200 if until < now + PATIENCE_MS else PATIENCE_MS
+    return max(until - copy.longest_wait_ms, min(until, now + look_again))
 
 
 def singles(number: int, skew_ms: int = 0) -> list[Copy]:
@@ -371,9 +373,7 @@ def batch(copies: int = 2, block: int = 10, **options: int) -> list[Copy]:
 def faults() -> None:
     """What is let through while clocks differ, answers are lost and Skycore pauses everyone."""
     print("what is let through, in percent of the tightest limit, and the most in any window")
-    print(
-        f"{'limits':>24} {'callers':>8} {'faults':>7} {'used':>6} {'most s/min/day':>16} {'writes':>7}"
-    )
+    print("                  limits  callers  faults   used   most s/min/day  writes")
     scenarios = [
         (Limits(10), 50, 0, 300),
         (Limits(10, 300), 50, 0, 600),

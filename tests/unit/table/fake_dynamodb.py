@@ -104,13 +104,11 @@ class FakeDynamoDB(Hooked):
         except expressions.InvalidError as invalid:
             raise error("ValidationException", "UpdateItem") from invalid
         self._write(item, "UpdateItem")
-        returned: Item | None = {
-            "NONE": None,
-            "ALL_OLD": before,
-            "ALL_NEW": item,
-            "UPDATED_OLD": before and expressions.only(before, paths),
-            "UPDATED_NEW": expressions.only(item, paths),
-        }[request.get("ReturnValues", "NONE")]
+        wanted = request.get("ReturnValues", "NONE")
+        of = before if wanted.endswith("OLD") else item
+        returned = None if wanted == "NONE" else of
+        if of and wanted.startswith("UPDATED"):
+            returned = expressions.only(of, paths)
         return {"Attributes": copy.deepcopy(returned)} if returned else {}
 
     def _DeleteItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802

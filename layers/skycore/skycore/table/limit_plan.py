@@ -127,22 +127,20 @@ def plan(
         count = min(count, *(most - used for most, used in list(room)[: 1 + bulk]))
     write = Write()
     write.between("pause_until", 0, opens)
-    slots, lane, step = _move_lanes(
-        write,
-        item,
-        limits,
-        now=now,
-        opens=opens,
-        latest=latest,
-        count=max(1, count),
-        bulk=bulk,
-        lead_ms=lead_ms,
-    )
+    earliest, end = opens * 1000, latest * 1000
+    slots, lane, step = (earliest,) * max(1, count), None, 0
+    if limits.per_second:
+        # A lane is busy while it lies ahead, or has just passed. An idle one starts at `start`.
+        busy_from = earliest - PASSED_MS * 1000 * (opens == now)
+        start = max(earliest, min(earliest + lead_ms * 1000, end))
+        slots, lane, step = _move_lanes(
+            write, item, limits, busy_from=busy_from, start=start, end=end, count=count, bulk=bulk
+        )
     first = _up_to_ms(slots[0])
     if first > latest:
         return Wait(first, "second" if first > opens else window, max(1, -(-(first - now) // 1000)))
     for one in WINDOWS:
-        counted = [max(slot, opens * 1000) for slot in slots]
+        counted = [max(slot, earliest) for slot in slots]
         _count(write, item, one, limits, now=now, slots=counted, bulk=bulk)
     return Take(slots, write, lane, step)
 
@@ -166,23 +164,20 @@ def _move_lanes(
     item: Item,
     limits: Limits,
     *,
-    now: int,
-    opens: int,
-    latest: int,
+    busy_from: int,
+    start: int,
+    end: int,
     count: int,
     bulk: bool,
-    lead_ms: int,
 ) -> tuple[tuple[int, ...], Literal["shared", "kept"] | None, int]:
-    """Move the lanes on by up to `count` slots, at least one; return these, and see `Take`."""
-    earliest = opens * 1000
-    if not limits.per_second:
-        return (earliest,) * count, None, 0
+    """Move the lanes on by `count` slots, fewer if `end` comes first, but at least one.
+
+    Return the slots, and the lane and step as in `Take`. All times are microseconds.
+    """
 
     def first(lane: str) -> int:
-        return item[lane] if item[lane] >= busy_from else earliest + lead
+        return item[lane] if item[lane] >= busy_from else start
 
-    lead = 1000 * max(0, min(lead_ms, latest - opens))
-    busy_from = earliest - PASSED_MS * 1000 * (opens == now)
     lane: Literal["shared", "kept"] = "shared"
     calls, kept = limits.lanes
     if not bulk and kept and first("kept") <= first("shared"):
@@ -190,7 +185,7 @@ def _move_lanes(
     free, own, slots = first(lane), max(item["bulk"], busy_from), list[int]()
     while not slots or len(slots) < count:
         slot = max(free, own) if bulk else free
-        if slots and slot > latest * 1000:
+        if slots and slot > end:
             break
         slots.append(slot)
         free = slot + limits.spacing_us(calls)
@@ -204,12 +199,10 @@ def _move_lanes(
         write.set(lane, free)
         return tuple(slots), None, 0
     # Others may move the lane on meanwhile: so far that each slot stays in its bucket.
-    slack = latest * 1000 - slots[-1]
+    slack = end - slots[-1]
     for window in WINDOWS:
         if limits.most(window)[0] < NO_LIMIT:
-            ends = ((_bucket(max(slot, earliest), window) + 1) * window.width_ms for slot in slots)
-            left = (1000 * (end - 1) - slot for end, slot in zip(ends, slots, strict=True))
-            slack = min(slack, *left)
+            slack = min(slack, *(_left_in_bucket(slot, window) for slot in slots))
     write.between(lane, slots[0], slots[0] + slack)
     write.add(lane, free - slots[0])
     return tuple(slots), lane, free - slots[0]
@@ -252,6 +245,10 @@ def _count(
             (write.set if key in old else write.add)(f"{name}.{counts}.{key}", calls)
         for key in sorted(old - new.keys()):
             write.remove(f"{name}.{counts}.{key}")
+
+
+def _left_in_bucket(slot_us: int, window: Window) -> int:
+    return 1000 * ((_bucket(slot_us, window) + 1) * window.width_ms - 1) - slot_us
 
 
 def _bucket(slot_us: int, window: Window) -> int:

@@ -1,14 +1,9 @@
-"""The limiter's item in memory, and what many takers at once cost.
-
-Run as a program it prints the table of docs/limits.md.
-"""
+"""The limiter's item in memory, and places where a test can interfere."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -16,8 +11,7 @@ from unittest import mock
 from botocore.exceptions import ClientError
 from pynamodb.connection.base import Connection
 
-from skycore.table.limiter import KEY, PREVIOUS_KEY, Limiter, decode, encode
-from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
+from skycore.table.limiter import KEY, PREVIOUS_KEY, decode, encode
 from tests.unit.table.expressions import holds, updated
 from tests.unit.table.fake_dynamodb import error
 from tests.unit.table.tables import new_table
@@ -148,48 +142,3 @@ class SlowTable(Table):
             return super()._make_api_call(operation, request)
         finally:
             time.sleep(self.seconds / 2)
-
-
-def _measure(limits: Limits, takers: int, seconds: float) -> str:
-    table = SlowTable(0.008)
-    took: list[float] = []
-    waits: Counter[str] = Counter()
-    end = time.monotonic() + seconds
-
-    def work() -> None:
-        mine = Limiter()
-        while time.monotonic() < end:
-            start = time.monotonic()
-            result = mine.take(limits, longest_wait_ms=SINGLE_WAIT_MS)
-            took.append(time.monotonic() - start)
-            if isinstance(result, Granted):
-                time.sleep(max(0, result.slots_ms[0] / 1000 - time.time()) + 0.1)
-            else:
-                waits[result.window] += 1
-                time.sleep(max(0, result.until_ms / 1000 - time.time()))
-
-    threads = [threading.Thread(target=work) for _ in range(takers)]
-    with table.connected():
-        Limiter().take(limits)  # the item is there, as it is but for an account's first call
-        table.calls.clear()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    took.sort()
-    granted = len(took) - waits.total()
-    calls = Counter(table.calls)
-    return (
-        f"{limits.per_second:>10} {takers:>7} {granted / seconds:>10.1f}"
-        f" {calls['UpdateItem'] / granted:>13.1f} {took[len(took) // 2] * 1000:>8.0f}"
-        f" {took[len(took) * 99 // 100] * 1000:>7.0f}"
-    )
-
-
-if __name__ == "__main__":
-    logging.disable()
-    print("single calls, 8 ms to DynamoDB and back, 100 ms a call")
-    print("per second  takers  granted/s  writes a call  take: median  99% ms")
-    for limit in (10, 50, 100, 200):
-        for number in (1, 10, 50):
-            print(_measure(Limits(limit), number, 6), flush=True)

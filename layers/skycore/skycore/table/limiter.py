@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 KEY = {"pk": {"S": "limiter"}, "sk": {"S": "windows"}}
 PREVIOUS_KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}  # of release 1.0.0
 PREVIOUS_WIDTH_MS = {"minute": 1_000, "day": 900_000}  # of its buckets
-MAX_ATTEMPTS = 30  # of a write: 1.2 seconds of waits on average
-MAX_BACKOFF_S = 0.1
+MAX_ATTEMPTS = 40  # of a write: under a second, with the waits between them
+MAX_BACKOFF_S = 0.02
 LEAD_MS = 25  # for each failed write: a few times as long as a write takes
 PAUSE_KNOWN_FOR_MS = 5_000  # without limits the item is read for pauses only, at most so often
 CONTENDED_MS = 60_000  # after a failed condition, read the item before writing it for so long

@@ -236,6 +236,12 @@ class _Parser:
                 _compared("<=", low(context), left(context))
                 and _compared("<=", left(context), high(context))
             )
+        if self.peek() == "IN":
+            self.next()
+            one_of = self.arguments()
+            return lambda context: any(
+                _compared("=", left(context), one(context)) for one in one_of
+            )
         sign, right = self.next(), self.operand()
         return lambda context: _compared(sign, left(context), right(context))
 

@@ -188,8 +188,9 @@ class FakeDynamoDB(Hooked):
             page = [{name: row[name] for name in row if name in names} for row in page]
         more = first + len(page) < len(rows)
         last = {name: page[-1][name] for name in ("pk", "sk")} if more else None
-        found = copy.deepcopy(page)
-        return {"Items": found, "Count": len(found), "ScannedCount": len(found)} | (
+        kept = request.get("FilterExpression")  # of the page, so of what an index projects
+        found = copy.deepcopy([row for row in page if not kept or holds(kept, request, row)])
+        return {"Items": found, "Count": len(found), "ScannedCount": len(page)} | (
             {"LastEvaluatedKey": last} if last else {}
         )
 

@@ -61,7 +61,7 @@ def update(table: Any, expression: str, **more: Any) -> dict[str, Any]:
     return answer.get("Attributes", {})
 
 
-WORDS = {"SET", "REMOVE", "AND", "OR", "BETWEEN", "if_not_exists", "list_append", "size"} | {
+WORDS = {"SET", "REMOVE", "AND", "OR", "BETWEEN", "IN", "if_not_exists", "list_append", "size"} | {
     "attribute_exists",
     "attribute_not_exists",
     "begins_with",
@@ -137,6 +137,8 @@ def test_an_update_that_dynamodb_refuses(table, expression):
         ("size(list) = 2 AND begins_with(word, 'r')", True),
         ("attribute_exists(map.n) AND attribute_not_exists(map.none)", True),
         ("n <> 5", False),
+        ("n IN (4, 5)", True),
+        ("n IN (4, 6) OR word IN ('blue')", False),
     ],
 )
 def test_a_condition(table, condition, held):

@@ -23,6 +23,8 @@ class Settings:
     default_region: str
     allowed_country_codes: str
     event_retention_days: int
+    allowed_countries: str = ""  # not in the environment of the previous release
+    allow_campaign_sends: str = "on"
 
 
 @cache
@@ -43,7 +45,11 @@ def _batch(request: Request) -> Answer:
         key=request.headers.get("idempotency-key"),
         queue_url=known.send_queue_url,
         policy=SendPolicy.of(
-            known.default_region, known.allowed_country_codes, known.event_retention_days
+            known.default_region,
+            known.allowed_country_codes,
+            known.event_retention_days,
+            known.allowed_countries,
+            known.allow_campaign_sends,
         ),
     )
     headers = {"Idempotency-Replayed": "true"} if sent.replayed else {}

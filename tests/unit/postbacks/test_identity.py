@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skycore.client.numbers import received_digits
 from skycore.postbacks.event import Event
-from skycore.postbacks.identity import digits, event_id, tracking_key, tracking_key_of_event_id
+from skycore.postbacks.identity import event_id, tracking_key, tracking_key_of_event_id
 from skycore.postbacks.parser import read_postback
 
 Read = Callable[[str | bytes], Event]
@@ -210,8 +211,8 @@ def test_order_and_form_do_not_matter(names: list[str], blank: str, data: st.Dat
         ("١٢٣", None),
     ],
 )
-def test_digits(number: str | None, told: str | None) -> None:
-    assert digits(number) == told
+def test_received_digits(number: str | None, told: str | None) -> None:
+    assert received_digits(number) == told
 
 
 @pytest.mark.parametrize(

@@ -340,11 +340,19 @@ def _term(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool,
         return (names[tokens[2]] in item) == (tokens[0] == "attribute_exists"), tokens[4:]
     if tokens[0] == "begins_with":
         return str(operand(tokens[2])).startswith(operand(tokens[4])), tokens[6:]
+    if tokens[0] == "contains":
+        left = operand(tokens[2])
+        return left is not None and operand(tokens[4]) in left, tokens[6:]
     if tokens[0] == "size":
         sized = operand(tokens[2])
         left, tokens = None if sized is None else len(sized), tokens[3:]
     else:
         left = operand(tokens[0])
+    if tokens[1] == "IN":
+        end = tokens.index(")")
+        return left in [operand(token) for token in tokens[3:end] if token != ","], tokens[
+            end + 1 :
+        ]
     if tokens[1] == "BETWEEN":
         low, high = operand(tokens[2]), operand(tokens[4])
         return left is not None and low <= left <= high, tokens[5:]

@@ -9,7 +9,7 @@ from skycore.client.report import report_link
 from skycore.client.validation import prepare
 from skycore.problems import Problem, validation_problem
 from skycore.sending.delivery import call_skycore
-from skycore.sending.validation import get_action
+from skycore.sending.validation import check_countries, get_action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,7 @@ def call_action(
         prepared = prepare(action, fields, default_region=policy.region)
     except InvalidRequest as error:
         raise validation_problem(error.errors) from None
+    check_countries(action, prepared, policy)
     slot = context.rate_limiter.acquire()
     try:
         reply = call_skycore(

@@ -146,11 +146,17 @@ class SendSettings:
     max_calls_per_minute: int
     max_calls_per_day: int
     priority_share: int
+    allowed_countries: str = ""  # not in the environment of the previous release
+    allow_campaign_sends: str = "on"
 
     def policy(self) -> SendPolicy:
         """What the stack says of any message."""
         return SendPolicy.of(
-            self.default_region, self.allowed_country_codes, self.event_retention_days
+            self.default_region,
+            self.allowed_country_codes,
+            self.event_retention_days,
+            self.allowed_countries,
+            self.allow_campaign_sends,
         )
 
 
@@ -240,6 +246,8 @@ def deliver(
         )
     except Problem as problem:
         context.rate_limiter.report_result(problem)
+        if problem.code == "outcome_unknown":
+            opt_outs.record_sender(draft)
         if problem.members.get("skycore_code") == opt_outs.BLOCKED_CODE and draft.to:
             opt_outs.record_blocked(draft.to)
         if problem.code in FINAL_PROBLEMS:
@@ -248,6 +256,7 @@ def deliver(
             )
         raise
     context.rate_limiter.report_result(None)
+    opt_outs.record_sender(draft)
     for one in reply.recipients:
         if one.get("error_code") == opt_outs.BLOCKED_CODE and one.get("to"):
             opt_outs.record_blocked(str(one["to"]))

@@ -31,6 +31,19 @@ def record_blocked(number: str) -> None:
         log_exception("opt-out not noted", error, number=mask_number(number))
 
 
+def record_sender(draft: Draft) -> None:
+    """Note that this stack sends from the message's sender, so that a stop to it is a stop to it.
+
+    Never raises, as `record_blocked`: without the note a stop counts for all senders.
+    """
+    if draft.sender is None:
+        return
+    try:
+        opt_outs.record_sender(draft.sender)
+    except Exception as error:  # noqa: BLE001 - see above
+        log_exception("sender not noted", error)
+
+
 def check(draft: Draft) -> datetime | None:
     """Raises Problem recipient_opted_out for a number that wants nothing from this sender.
 

@@ -318,7 +318,9 @@ def _and(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool, 
     return held, tokens
 
 
-def _term(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool, list[str]]:
+def _term(  # noqa: C901 - one branch for each kind of condition
+    tokens: list[str], request: dict[str, Any], item: Item
+) -> tuple[bool, list[str]]:
     names = request.get("ExpressionAttributeNames", {})
     values = request.get("ExpressionAttributeValues", {})
 
@@ -338,11 +340,10 @@ def _term(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool,
         return held, rest[1:]
     if tokens[0] in {"attribute_exists", "attribute_not_exists"}:
         return (names[tokens[2]] in item) == (tokens[0] == "attribute_exists"), tokens[4:]
-    if tokens[0] == "begins_with":
-        return str(operand(tokens[2])).startswith(operand(tokens[4])), tokens[6:]
-    if tokens[0] == "contains":
-        left = operand(tokens[2])
-        return left is not None and operand(tokens[4]) in left, tokens[6:]
+    if tokens[0] in {"begins_with", "contains"}:
+        whole, part = str(operand(tokens[2]) or ""), operand(tokens[4])
+        held = whole.startswith(part) if tokens[0] == "begins_with" else part in whole
+        return held, tokens[6:]
     if tokens[0] == "size":
         sized = operand(tokens[2])
         left, tokens = None if sized is None else len(sized), tokens[3:]

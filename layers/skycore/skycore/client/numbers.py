@@ -104,7 +104,7 @@ def parse_sender(value: str, *, default_region: str) -> str:
 
 
 def parse_sender_mask(value: str) -> str:
-    """Return an alphanumeric sender: 1 to 11 of A-Z, a-z, 0-9, ``_``, ``-`` and blank, with a letter.
+    """Return an alphanumeric sender: 1 to 11 of A-Z, a-z, 0-9, ``_``, ``-``, blank; with a letter.
 
     Raises ``NumberError`` when it is not one.
     """

@@ -24,9 +24,9 @@ RECIPIENT_KINDS = {"msisdn", "email"}  # of parameters that name who gets a mess
 class SendPolicy:
     """What the stack's parameters say of any message.
 
-    `region` is DefaultRegion, `countries` the calling codes and `regions` the ISO countries that may
-    be sent to (empty: all), `campaigns` whether sends are taken whose numbers only Skycore knows,
-    `days` how long its row is kept.
+    `region` is DefaultRegion, `countries` the calling codes and `regions` the ISO countries that
+    may be sent to (empty: all), `campaigns` whether sends are taken whose numbers only Skycore
+    knows, `days` how long its row is kept.
     """
 
     region: str

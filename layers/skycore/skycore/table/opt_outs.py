@@ -81,7 +81,7 @@ def record_opt_in(number: str, sender: str | None, moment: datetime) -> bool:
 
 
 def opted_out(pairs: Iterable[Pair]) -> set[Pair]:
-    """Return the (number, sender) pairs whose number's last word to the sender, or to all, was stop.
+    """Return the (number, sender) pairs whose last word to the sender, or to all, was stop.
 
     Numbers are digits with their country code.
     """
@@ -99,11 +99,7 @@ def list_opt_outs(number: str | None) -> Iterator[OptOut]:
 
     The latter reads the whole table. Raises PynamoDB's errors.
     """
-    if number is None:
-        rows = OptOutRow.scan(OptOutRow.kind == "opt_out")
-    else:
-        rows = _rows_of(number)
-    for row in rows:
+    for row in OptOutRow.scan(OptOutRow.kind == "opt_out") if number is None else _rows_of(number):
         sender = row.sk.removeprefix(_OPT_OUT)
         yield OptOut(
             row.pk.removeprefix("number#"),

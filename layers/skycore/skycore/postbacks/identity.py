@@ -50,7 +50,8 @@ DATE_FIELDS = {
 }
 DATE_EXTRA_FIELDS = {"timestamp", "received", "notification_created"}
 # In a digest, instead of the step: the word that the first release had there, so that its ids hold.
-_STEP_WORDS = {"sent": "info", "delivered": "success", "failed": "failure"}
+# It had one word for "failed" and "expired", which are told apart now.
+_STEP_WORDS = {"sent": "info", "delivered": "success"}
 _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,342})\.[0-9a-f]{32}")
 
 
@@ -82,7 +83,9 @@ def identify(
         known["timestamp"] = extra["timestamp"]  # no readable time, but one to compare
     if kind in INBOUND_KINDS:
         known |= _inbound_fields(values)
-    reached = _STEP_WORDS.get(step or "", step) or outcome or ""
+    reached = outcome or ""
+    if kind == "receipt" and step is not None:
+        reached = _STEP_WORDS.get(step, step)
     if step == "expired" and values.get("code") == "N103":
         reached = "failure"  # as in the first release: the code alone says that it expired
     added = CODE_FIELDS.get(str(values.get("code")))

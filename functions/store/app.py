@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Settings:
     table_name: str
     event_retention_days: int
+    default_region: str = "US"  # read by skycore.client.numbers
+    stop_words: str = ""  # read by skycore.postbacks.opt_out_keywords
 
 
 @cache

@@ -22,7 +22,7 @@ def plain(event: Event) -> Event:
     """Return the event without what differs between a stack at work and the files."""
     data = {name: value for name, value in event["data"].items() if name not in OURS}
     kept = {name: value for name, value in event.items() if name not in OURS}
-    time = event["time"] if data["timestamp"] else None
+    time = event["time"] if event["time"] == data["timestamp"] else None
     return {**kept, "time": time, "data": data}
 
 

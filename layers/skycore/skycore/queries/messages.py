@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import serializers, timestamps
+from skycore.client.numbers import equivalent_forms
 from skycore.problems import Problem
 from skycore.serializers import event_envelope, owners_of
 from skycore.table import events, messages, pagination, queue_transitions
@@ -67,7 +68,11 @@ def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
         return []
     called = timestamps.from_text(row.created_at)
     span = TimeRange("event", called, called + LOOK_AHEAD, None)
-    keys = pagination.earliest(Row.by_number, pagination.by_month(row.to), span, MAX_EVENTS)
+    keys = [
+        key
+        for form in dict.fromkeys([row.to, *equivalent_forms(row.to)])
+        for key in pagination.earliest(Row.by_number, pagination.by_month(form), span, MAX_EVENTS)
+    ]
     told = [stored.event for stored in events.get_by_keys(keys).values()]
     receipts = [event for event in told if event.status_step and event.tracking_id]
     owned = messages.messages_by_tracking_id({str(event.tracking_id) for event in receipts})

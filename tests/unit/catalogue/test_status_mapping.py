@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from skycore import catalogue
-from skycore.catalogue.postback_codes import all_postback_codes, find_postback_code
 from skycore.catalogue.statuses import (
+    all_postback_codes,
     event_meaning,
+    find_postback_code,
     has_unknown_status,
     reported_status,
     status_step,

@@ -30,7 +30,7 @@ def asked(sender: str | None = None) -> Namespace:
 
 def stop(stated: datetime, sender: str = SENDER) -> None:
     key = f"number#{NUMBER}", f"opt_out#{sender}"
-    OptOutRow(*key, kind="opt_out", stopped_at=to_key(stated)).save()
+    OptOutRow(*key, stopped_at=to_key(stated)).save()
 
 
 @pytest.mark.parametrize("sender", [None, SENDER])

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from skycore.catalogue.postback_codes import Outcome, PostbackCode, Step, find_postback_code
 from skycore.catalogue.statuses import (
     UNPARSED,
+    Outcome,
+    PostbackCode,
+    Step,
     event_meaning,
+    find_postback_code,
     has_unknown_status,
     status_step,
 )

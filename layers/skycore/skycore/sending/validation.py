@@ -1,4 +1,4 @@
-"""Validate and normalise a request before anything is written or called."""
+"""Check a message before it is sent: its fields, its country, and opt-outs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.numbers import region_of
 from skycore.client.validation import prepare
 from skycore.problems import Problem, validation_problem
+from skycore.sending.idempotency import SendResult
+from skycore.table import opt_outs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +24,7 @@ RECIPIENT_KINDS = {"msisdn", "email"}  # of parameters that name who gets a mess
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """What the stack's parameters say of any message.
+    """The stack's parameters that apply to every message.
 
     `region` is DefaultRegion, `countries` the calling codes and `regions` the ISO countries that
     may be sent to (empty: all), `campaigns` whether sends are taken whose numbers only Skycore
@@ -57,7 +59,7 @@ class SendPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that may be sent as it is. `fields` are in the form that Skycore takes."""
+    """A valid message. `fields` are in the form that Skycore takes."""
 
     action: Action
     fields: dict[str, Any]
@@ -68,7 +70,7 @@ class Draft:
 
     @property
     def to(self) -> str | None:
-        """The one recipient's number, in digits; None where there is none or are several."""
+        """The recipient's number, in digits; None if there is none or are several."""
         return self.fields.get("to")
 
     @property
@@ -78,32 +80,32 @@ class Draft:
 
 
 def parse_message(body: Mapping[str, Any], policy: SendPolicy) -> Draft:
-    """The draft of a POST /messages body.
+    """Return the draft of a POST /messages body.
 
-    Raises Problem: unknown_action, or invalid_request that names every bad field.
+    Raises Problem unknown_action, or invalid_request with every invalid field.
     """
     fields = dict(body)
     action = _action(fields.pop("action", "sendSMS"))
     if action.effect != "send":
         detail = f"{action.name} sends nothing; POST it to /actions/{action.name}"
         raise validation_problem([FieldError("action", detail)])
-    ours = _OwnFields(fields)
-    reference = ours.reference()
-    expires_at = ours.moment("expires_at")
-    dry_run, confirmation = ours.flag("dry_run"), ours.flag("opt_out_confirmation")
+    own = _OwnFields(fields)
+    reference = own.reference()
+    expires_at = own.timestamp("expires_at")
+    dry_run, confirmation = own.flag("dry_run"), own.flag("opt_out_confirmation")
     try:
         prepared = prepare(action, fields, default_region=policy.region)
     except InvalidRequest as error:
-        raise validation_problem([*ours.errors, *error.errors]) from None
-    if ours.errors:
-        raise validation_problem(ours.errors)
+        raise validation_problem([*own.errors, *error.errors]) from None
+    if own.errors:
+        raise validation_problem(own.errors)
     return Draft(action, prepared, reference, expires_at, dry_run, confirmation)
 
 
 def check_sendable(draft: Draft, policy: SendPolicy) -> None:
-    """What must hold of a message that is new, and need not of one that was sent already.
+    """Check what must hold for a new message, and need not for one that was sent already.
 
-    Raises Problem: invalid_request for an `expires_at` that is past, or country_not_allowed.
+    Raises Problem invalid_request if `expires_at` is past, or country_not_allowed.
     """
     if draft.expires_at is not None and draft.expires_at <= timestamps.now():
         raise validation_problem(
@@ -113,7 +115,7 @@ def check_sendable(draft: Draft, policy: SendPolicy) -> None:
 
 
 def get_action(name: str) -> Action:
-    """The action of this name. Raises Problem unknown_action."""
+    """Return the action of this name. Raises Problem unknown_action."""
     action = find_action(name)
     if action is None:
         raise Problem("unknown_action", "Skycore has no action of this name")
@@ -156,8 +158,61 @@ def check_countries(action: Action, fields: Mapping[str, Any], policy: SendPolic
             raise Problem("country_not_allowed", detail)
 
 
+def check_opt_out(draft: Draft) -> datetime | None:
+    """Raise Problem recipient_opted_out if the recipient opted out of this sender's messages.
+
+    One message after an opt-out may confirm it (`opt_out_confirmation`). Return the time at which
+    this message claimed that, for `release_confirmation` if it is not sent; None for any other.
+    """
+    if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
+        return None
+    confirmed_at = None
+    if draft.opt_out_confirmation:
+        confirmed_at = opt_outs.claim_confirmation(draft.to, draft.sender, timestamps.now())
+    if confirmed_at is None:
+        raise opted_out_problem()
+    return confirmed_at
+
+
+def _check_opt_out_only(draft: Draft) -> None:
+    """Raise as `check_opt_out` does, without claiming the confirmation."""
+    if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
+        return
+    if not (draft.opt_out_confirmation and opt_outs.can_confirm(draft.to, draft.sender)):
+        raise opted_out_problem()
+
+
+def release_confirmation(draft: Draft, confirmed_at: datetime | None) -> None:
+    """Let another message confirm the opt-out, because this one was not sent."""
+    if draft.to is not None and confirmed_at is not None:
+        opt_outs.release_confirmation(draft.to, draft.sender, confirmed_at)
+
+
+def opted_out_problem() -> Problem:
+    """Return the problem of a recipient who opted out of this sender's messages."""
+    detail = "the recipient has opted out of messages from this sender"
+    return Problem("recipient_opted_out", detail)
+
+
+def dry_run(draft: Draft, policy: SendPolicy) -> SendResult:
+    """Return what would be sent, without a call to Skycore. Raises Problem as `send` does."""
+    check_sendable(draft, policy)
+    _check_opt_out_only(draft)
+    return SendResult(
+        200,
+        {
+            "dry_run": True,
+            "action": draft.action.name,
+            "to": draft.to,
+            "from": draft.sender,
+            "client_reference": draft.client_reference,
+            "fields": draft.fields,
+        },
+    )
+
+
 class _OwnFields:
-    """The fields of a message that are not Skycore's, taken out of the body one by one."""
+    """The fields of a message that are not Skycore's; reading one removes it from the body."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
@@ -183,7 +238,7 @@ class _OwnFields:
             self.errors.append(FieldError(name, "true or false"))
         return value is True
 
-    def moment(self, name: str) -> datetime | None:
+    def timestamp(self, name: str) -> datetime | None:
         value = self._fields.pop(name, None)
         if value is None:
             return None

@@ -18,7 +18,7 @@ from pynamodb.exceptions import DoesNotExist, UpdateError
 
 from skycore.client.numbers import canonical_form, equivalent_forms, received_digits, stored_forms
 from skycore.table import batches
-from skycore.table.models import Row, condition_failed, error_code
+from skycore.table.models import StoredRow, condition_failed, error_code
 from skycore.timestamps import MAX_AHEAD, from_text, now, to_key
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class OptOut:
 type Pair = tuple[str, str | None]  # a number, and who writes to it
 
 
-class OptOutRow(Row):
+class OptOutRow(StoredRow, discriminator="opt_out"):
     """One number's wish towards one sender, or towards all."""
 
     stopped_at = UnicodeAttribute(null=True)
@@ -56,7 +56,7 @@ class OptOutRow(Row):
     reason = UnicodeAttribute(null=True)
 
 
-class SenderRow(Row):
+class SenderRow(StoredRow, discriminator="sender"):
     """A sender that this stack has used. It is never deleted."""
 
 
@@ -99,7 +99,7 @@ def list_opt_outs(number: str | None) -> Iterator[OptOut]:
 
     The latter reads the whole table. Raises PynamoDB's errors.
     """
-    for row in OptOutRow.scan(OptOutRow.kind == "opt_out") if number is None else _rows_of(number):
+    for row in OptOutRow.scan() if number is None else _rows_of(number):
         sender = row.sk.removeprefix(_OPT_OUT)
         yield OptOut(
             row.pk.removeprefix("number#"),
@@ -185,7 +185,7 @@ def record_sender(sender: str) -> None:
     """Note that this stack sends from `sender`; one write per sender and execution environment."""
     name = _plain(sender)
     if name not in _known_senders:
-        SenderRow(f"sender#{name}", "sender", kind="sender").save()
+        SenderRow(f"sender#{name}", "sender").save()
         _known_senders.add(name)
 
 
@@ -223,7 +223,7 @@ def _note(number: str, sender: str | None, values: dict[str, str], only_if: Cond
 def _note_in(row: OptOutRow, values: dict[str, str], only_if: Condition) -> bool:
     actions = [getattr(OptOutRow, name).set(value) for name, value in values.items()]
     try:
-        row.update([*actions, OptOutRow.kind.set("opt_out")], only_if)
+        row.update([*actions, OptOutRow.kind.set(OptOutRow)], only_if)
     except UpdateError as error:
         if error_code(error) == "ValidationException":
             raise ValueError("the table can hold no such row") from None

@@ -20,6 +20,8 @@ class Settings:
     table_name: str
     event_retention_days: int
     postback_queue_url: str = ""  # the previous release's environment does not have it
+    default_region: str = "US"  # read by skycore.client.numbers
+    stop_words: str = ""  # read by skycore.postbacks.opt_out_keywords
 
 
 REQUEUE_SECONDS = 30  # bodies that no time was left for wait this long for the next run

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
+from skycore import metrics
 from skycore import settings as environment
+from skycore.postbacks.parser import read_postback
 from skycore.receiving import store as store_flow
 from skycore.receiving.store import store
 from skycore.table import events, tokens
@@ -235,6 +239,121 @@ def test_an_undated_kind_is_news_after_thirty_minutes(table):
     for minutes in (0, 10, 29, 45, 50):
         assert store(arrived(undated(), minutes=minutes), days=90) == []
     assert len(kept(table)) == 2
+
+
+def test_an_unparsed_body_is_news_after_thirty_minutes(table):
+    for minutes in (0, 10, 29, 45, 50, 7 * 1440):
+        assert store(arrived(b"unreadable", minutes=minutes), days=90) == []
+    assert len(kept(table)) == 3
+
+
+def inbound(text: str, sender: str = "17743199144") -> bytes:
+    return (
+        f"<POSTBACK><ORIGIN>SMS_MO</ORIGIN><CODE>N211</CODE><FROM>{sender}</FROM><TO>60856</TO>"
+        f"<TEXT>{text}</TEXT><RECEIVED>2026-11-22T10:00:00Z</RECEIVED>"
+        "<TRANSACTIONID>0</TRANSACTIONID></POSTBACK>"
+    ).encode()
+
+
+def test_an_id_that_comes_again_does_not_hide_another_message(table):
+    others = arrived(inbound("hello"), inbound("STOP", "17743199145"), inbound("part two"))
+    assert store(others, days=90) == []
+    assert store(arrived(inbound("hello"), inbound("part two"), minutes=5), days=90) == []
+    assert len(kept(table)) == 3
+
+
+def first_release(body: bytes, minutes: float = 0) -> str:
+    """Store a body's event under the id that the first release gave it."""
+    ((_, _, arrival),) = arrived(body, minutes=minutes)
+    (event,) = read_postback(body, arrival)
+    assert event.earlier_id is not None
+    assert events.put_all([(body, [replace(event, id=event.earlier_id)])], 90) == set()
+    return event.earlier_id
+
+
+FORMS = {
+    "inbound": (inbound("hello"), inbound("hello").replace(b"<TEXT>", b"<TEXT>\n ")),
+    "expired": (
+        receipt(1, "E202").replace(b"<TO>", b"<STATUS>Expired</STATUS><TO>"),
+        receipt(1, "E202").replace(b"<TO>", b"<STATUS>Message Sent/Expired</STATUS><TO>+"),
+    ),
+    "unparsed": (b"unreadable", b"unreadable"),
+}
+
+
+@pytest.mark.parametrize(("before", "again"), FORMS.values(), ids=FORMS)
+def test_a_repeat_over_an_upgrade_is_not_a_second_event(table, before, again):
+    first_release(before)
+    assert store(arrived(again, minutes=10), days=90) == []
+    assert len(kept(table)) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "other"),
+    [
+        (inbound("hello"), inbound("STOP", "17743199145")),
+        (FORMS["expired"][0], receipt(1, "E202").replace(b"<TO>", b"<STATUS>Failed</STATUS><TO>")),
+    ],
+    ids=["inbound", "expired"],
+)
+def test_what_the_first_release_merged_is_kept_apart_after_an_upgrade(table, before, other):
+    first_release(before)
+    assert store(arrived(other, minutes=10), days=90) == []
+    assert len(kept(table)) == 2
+
+
+def test_an_unparsed_body_of_the_first_release_hides_none_that_comes_later(table):
+    first_release(b"unreadable")
+    assert store(arrived(b"unreadable", minutes=31), days=90) == []
+    assert len(kept(table)) == 2
+
+
+@pytest.fixture
+def recorded(capsys, monkeypatch):
+    """Return how much a metric counted since the last question."""
+    monkeypatch.setenv("STACK_NAME", "stack")
+
+    def ask(name: str) -> int:
+        metrics.flush()
+        lines = [json.loads(one) for one in capsys.readouterr().out.splitlines() if "_aws" in one]
+        return sum(sum(line.get(name, [])) for line in lines)
+
+    ask("what earlier tests left")
+    return ask
+
+
+def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(table, recorded, caplog):
+    first = receipt(1).replace(b"<TO>", b"<STATUSDETAILS>a secret text</STATUSDETAILS><TO>")
+    other = receipt(1).replace(b"<TO>", b"<HANDSET>x</HANDSET><NEW>another</NEW><TO>")
+    store(arrived(first, receipt(2)), days=90)
+    store(arrived(first, first, receipt(2), minutes=1), days=90)
+    assert recorded("DuplicatesThatDiffer") == 0
+    with caplog.at_level("WARNING"):
+        store(arrived(other, minutes=5), days=90)
+    assert recorded("DuplicatesThatDiffer") == 1
+    (line,) = [one for one in caplog.records if one.message == "a repeat differs"]
+    assert line.fields == ["handset", "status_details", "extra"]
+    assert "secret" not in str(vars(line))
+    store(arrived(receipt(3), receipt(3).replace(b"<TO>", b"<OS>x</OS><TO>")), days=90)
+    assert recorded("DuplicatesThatDiffer") == 1
+    assert len(kept(table)) == 3
+
+
+def test_a_repeat_that_is_only_written_otherwise_does_not_differ(table, recorded):
+    time = b"<TIMESTAMP>2026-11-22T10:00:00%s</TIMESTAMP><TO>"
+    store(arrived(receipt(1).replace(b"<TO>", time % b"Z")), days=90)
+    again = receipt(1).replace(b"<TO>1", b"<TO>+1").replace(b"<TO>", time % b".25+00:00")
+    store(arrived(again, minutes=5), days=90)
+    assert recorded("Duplicates") == 1
+    store(arrived(again, minutes=6), days=90)
+    assert recorded("DuplicatesThatDiffer") == 0
+
+
+def test_an_unknown_status_word_is_counted(table, recorded):
+    odd = [receipt(n).replace(b"<TO>", b"<STATUS>Parked</STATUS><TO>") for n in range(3)]
+    known = receipt(9).replace(b"<TO>", b"<STATUS>Message Sent/Retrieved</STATUS><TO>")
+    store(arrived(*odd, known), days=90)
+    assert recorded("UnknownStatusWords") == 3
 
 
 BATCH = arrived(receipt(1), undated(), many(1, 2, 3), b"unreadable", undated(), receipt(4), many(5))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from skycore import metrics
 from skycore.logs import log, log_exception
+from skycore.postbacks.event import differing_fields
 from skycore.postbacks.parser import read_postback
 from skycore.table import events, tokens
 
@@ -135,11 +136,16 @@ def _anchored(event: Event, days: int, deadline: float) -> Event:
 
 def _put_new(read: list[_Read], days: int) -> set[str]:
     distinct = {event.id: event for one in read for event in one.events}
-    seen = events.existing_ids(distinct.values())
+    first = events.first_copies(distinct.values())
     fresh: list[tuple[bytes, list[Event]]] = []
     for one in read:
-        new = [event for event in one.events if event.id not in seen]
-        seen.update(event.id for event in new)
+        new = []
+        for event in one.events:
+            if event.id in first:
+                _compare_copies(first[event.id], event)
+            else:
+                new.append(event)
+                first[event.id] = event
         if new:
             fresh.append((one.raw, new))
     not_put = events.put_all(fresh, days)
@@ -154,10 +160,19 @@ def _put_new(read: list[_Read], days: int) -> set[str]:
     return {one.queue_id for one in read if any(event.id in not_put for event in one.events)}
 
 
+def _compare_copies(first: Event, copy: Event) -> None:
+    """Count a repeat that differs in a field that is not compared: only its first copy is kept."""
+    names = differing_fields(first, copy)
+    if names:
+        metrics.count("DuplicatesThatDiffer")
+        log.warning("a repeat differs", extra={"event_id": first.id, "fields": names})
+
+
 def _measure(stored: Sequence[Event]) -> None:
     for event, number in Counter(one.event for one in stored).items():
         metrics.count("Postbacks", number, by=event)
         metrics.count("Unparsed", number if event == "unparsed" else 0)
         metrics.count("UnknownCodes", number if event == "unknown" else 0)
+    metrics.count("UnknownStatusWords", sum(one.has_unknown_status for one in stored))
     if any(one.status_step is not None for one in stored):
         metrics.record("Silence", 0)

@@ -8,6 +8,7 @@ that queued it may have died between row and queue.
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from skycore import timestamps
@@ -29,7 +30,9 @@ def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
     Ends at `deadline` (monotonic seconds); what is left waits for the next minute.
     """
     now = timestamps.now()
-    in_flight = messages.in_state(keys.state_partition("sending"), now)
+    in_flight = chain.from_iterable(
+        messages.in_state(partition, now) for partition in keys.state_partitions("sending")
+    )
     swept = {
         "unknown": _each(in_flight, lambda row: _mark(row, "unknown"), deadline),
         "expired": _each(

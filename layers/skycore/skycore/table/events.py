@@ -160,7 +160,7 @@ def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
         raw_key=None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}",
         number=keys.number_partition(number, event.received_at) if number else None,
         day=keys.day_partition(sk, event.received_at),
-        state=keys.state_partition(UNPARSED) if event.unparsed else None,
+        state=keys.state_partition(UNPARSED, sk) if event.unparsed else None,
         at=keys.index_sort_key("event", event.received_at),
         expires=expiry(event.received_at, days),
     )

@@ -112,7 +112,7 @@ def _state_of_new(status: str, pk: str, moment: datetime, deadline: str | None) 
     """Where the index by state lists a new row: in flight, or queued with a time to be sent by."""
     if status == "queued" and deadline:
         return keys.queued_partition(pk, moment, timestamps.from_text(deadline))
-    return keys.state_partition(status) if status == "sending" else None
+    return keys.state_partition(status, pk) if status == "sending" else None
 
 
 def step(status: str, moment: datetime) -> str:
@@ -269,7 +269,7 @@ def transition_if(
     actions: list[Action] = [
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
-        MessageRow.state.set(keys.state_partition(status))
+        MessageRow.state.set(keys.state_partition(status, keys.message_partition(message_id)))
         if status == "sending"
         else MessageRow.state.remove(),
         MessageRow.outbox.set(status)

@@ -69,7 +69,7 @@ def by_day(moment: datetime) -> PartitionRange:
 
 def unbounded(state: str) -> Callable[[datetime], PartitionRange]:
     """The one period of the index by state."""
-    partitions = (keys.state_partition(state),)
+    partitions = tuple(keys.state_partitions(state))
     return lambda _: PartitionRange(datetime(2000, 1, 1, tzinfo=UTC), partitions)
 
 

@@ -69,8 +69,8 @@ def timeline(row: MessageRow, told: Iterable[Event]) -> list[dict[str, Any]]:
     # Skycore's times may be whole seconds: no receipt is shown before its message was accepted.
     accepted = max((moment for moment, step in own if step == "accepted"), default="")
     for event in told:
-        # A campaign's recipients may share one tracking id.
-        if not row.to or event.subscriber_number in {None, row.to}:
+        # The recipients of one call may share a tracking id.
+        if not (row.to and row.parent) or event.subscriber_number in {None, row.to}:
             moment = max(timestamps.to_key(timestamps.from_text(event.time)), accepted)
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])
             steps.append((moment, rank, _timeline_entry(event)))

@@ -24,7 +24,7 @@ def arrive(*bodies: bytes) -> None:
 
 
 def test_a_timeline_names_carrier_and_handset(table):
-    Sender().finish()
+    Sender(parent="p1", shared=True).finish()
     moment = (NOW + timedelta(seconds=5)).isoformat()
     arrive(
         f"""<POSTBACK><ORIGIN>MMS_MT</ORIGIN><CODE>N102</CODE><TRACKINGID>T1</TRACKINGID>

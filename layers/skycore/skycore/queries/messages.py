@@ -24,7 +24,7 @@ def get_message(message_id: str) -> dict[str, Any]:
     row = messages.get(message_id) if len(message_id) <= MAX_ID_LENGTH else None
     if row is None:
         raise Problem("message_not_found", "there is no message with this id")
-    told = events.by_tracking_id(row.tracking_id) if row.tracking_id else []
+    told = events.of_message(row)
     view = {
         **serializers.message(row, timestamps.now()),
         "timeline": serializers.timeline(row, told),

@@ -73,23 +73,24 @@ def publish_retries(named: Sequence[tuple[str, str]], *, source: str, topic_arn:
     skipped.
     """
     failed: list[str] = []
-    wanted: list[tuple[str, Key, batches.Key]] = []
+    wanted: list[tuple[str, Key, list[batches.Key]]] = []
     for queue_id, body in named:
         try:
             name = json.loads(body)
-            wanted.append((queue_id, name, _key(name)))
+            wanted.append((queue_id, name, _possible_keys(name)))
         except Exception as error:  # noqa: BLE001 - one bad message must not fail the others
             log_exception("not read again", error)
             failed.append(queue_id)
     try:
-        items = batches.read_all(key for _, _, key in wanted)
+        items = batches.read_all(key for _, _, row_keys in wanted for key in row_keys)
     except Exception as error:  # noqa: BLE001 - all of them come again
         log_exception("rows not read", error)
         return failed + [queue_id for queue_id, _, _ in wanted]
     news: list[_StreamChange] = []
-    for queue_id, name, key in wanted:
-        if key in items:
-            news.append(_StreamChange(name, queue_id, _row(name, items[key])))
+    for queue_id, name, row_keys in wanted:
+        item = next((items[key] for key in row_keys if key in items), None)
+        if item is not None:
+            news.append(_StreamChange(name, queue_id, _row(name, item)))
         else:
             log.error("nothing of this name is in the table", extra={"wanted": name})
     return failed + [one.record_id for one in _publish(news, source, topic_arn)]
@@ -141,12 +142,12 @@ def _apply_and_build(
                 message_id=owner.message_id if owner else None, tracking_id=event.tracking_id
             )
             if owner is not None:
-                apply_receipt(owner.message_id, event)
+                apply_receipt(owner, event)
             record_opt_outs(event)
             return event_envelope(whole.get(event.id, stored), owners, source)
         case MessageRow() as row:
             bind_message(message_id=row.message_id, tracking_id=row.tracking_id)
-            apply_earlier_receipts(row, row.tracking_id)
+            apply_earlier_receipts(row)
             return step_envelope(row, cast("OwnStep", one.name["step"]), source)
     raise ValueError("a row that cannot be read")
 
@@ -166,13 +167,13 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
         yield _StreamChange(name, change["SequenceNumber"], _row(name, image, of_stream=True))
 
 
-def _key(name: Mapping[str, str]) -> batches.Key:
-    """Where the row of a name is. Raises an error for what is no name."""
+def _possible_keys(name: Mapping[str, str]) -> list[batches.Key]:
+    """Return the keys that the row of a name may have. Raises an error for what is not a name."""
     if "event_id" in name:
         if not keys.is_event_id(name["event_id"]):
             raise ValueError("no event has such an id")
-        return keys.event_key(name["event_id"])
-    return keys.message_partition(name["message_id"]), keys.MESSAGE
+        return keys.possible_event_keys(name["event_id"])
+    return [(keys.message_partition(name["message_id"]), keys.MESSAGE)]
 
 
 def _row(

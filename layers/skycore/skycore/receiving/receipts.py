@@ -12,29 +12,36 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from skycore.postbacks.event import Event
-    from skycore.table.messages import MessageRow
+    from skycore.table.messages import MessageRow, TrackingRow
 
 
-def apply_receipt(message_id: str, event: Event) -> None:
-    """Moves the message to the status that the event tells, if that ranks above what it has.
+def apply_receipt(owner: TrackingRow, event: Event) -> None:
+    """Move the owner's message to the status that the event reports, if that ranks above its own.
 
-    This also mends a row whose update to accepted was lost.
+    This also repairs a row whose update to accepted was lost.
     """
-    row = _move(message_id, event)
+    row = _move(owner.message_id, event, shared=owner.shared)
     if row is None:
         return
     if _accepted_at(row) is None:
-        # This receipt was quicker than our own note that Skycore accepted, which then is no news.
-        apply_earlier_receipts(row, event.tracking_id)
+        # This receipt was quicker than our own record that Skycore accepted the message.
+        apply_earlier_receipts(row)
     else:
         _measure(row, event)
 
 
-def apply_earlier_receipts(row: MessageRow, tracking_id: str | None) -> None:
-    """Applies receipts that came before anyone knew whose tracking id they carry."""
-    for event in events.by_tracking_id(tracking_id) if tracking_id else ():
-        if _move(row.message_id, event) is not None:
-            _measure(row, event)
+def apply_earlier_receipts(row: MessageRow) -> None:
+    """Apply receipts that came before their tracking id was known to be this message's."""
+    if row.to is None and row.parent is None:
+        return  # a campaign's message, which no receipt moves
+    received = [event for event in events.of_message(row) if event.status_step]
+    if not received:
+        return
+    owner = messages.messages_by_tracking_id([str(row.tracking_id)]).get(str(row.tracking_id))
+    for event in received:
+        moved = _move(row.message_id, event, shared=owner.shared if owner else None)
+        if moved is not None:
+            _measure(moved, event)
 
 
 def _measure(row: MessageRow, event: Event) -> None:
@@ -49,13 +56,18 @@ def _accepted_at(row: MessageRow) -> datetime | None:
     return timestamps.from_text(line.split(" ", 1)[0]) if line else None
 
 
-def _move(message_id: str, event: Event) -> MessageRow | None:
-    """The message's row as the event made it; None if the event changed nothing."""
+def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow | None:
+    """Return the message's row as the event made it; None if the event changed nothing."""
     step = event.status_step
     if step is None:
         return None
     return messages.apply_receipt(
-        message_id, step, event.subscriber_number, event.received_at, tracking_id=event.tracking_id
+        message_id,
+        step,
+        event.subscriber_number,
+        event.received_at,
+        tracking_id=event.tracking_id,
+        shared=shared,
     )
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from skycore import metrics, timestamps
 from skycore.aws import queues
 from skycore.chunks import chunked
+from skycore.client.report import campaign_tracking_id
 from skycore.logs import log, log_exception, mask_number
 from skycore.table import batches, keys, messages
 from skycore.table.models import expiry
@@ -42,7 +44,7 @@ class Outcome:
 
     `status` and `answer` (packed) are recorded in the message's row, `recipients` in rows of
     their own; an outcome has either or both. `action` and `fingerprint` are the parent's, for
-    those rows.
+    those rows. `shared`: the tracking ids that belong to several recipients.
     """
 
     message_id: str
@@ -57,6 +59,7 @@ class Outcome:
     recipients: tuple[dict[str, Any], ...] = ()
     action: str | None = None
     fingerprint: str | None = None
+    shared: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, row: MessageRow, **values: Any) -> Self:
@@ -92,6 +95,7 @@ class Outcome:
             recipients=tuple(values.get("children", ())),
             action=values.get("action"),
             fingerprint=values.get("fingerprint"),
+            shared=tuple(values.get("shared", ())),
         )
 
 
@@ -118,7 +122,11 @@ def record_accepted(
     if reply.recipients:
         body["recipients"] = describe_recipients(row.message_id, reply)
     outcome = Outcome.of(
-        row, status="accepted", tracking_id=tracking_id, answer=_pack_answer(201, body)
+        row,
+        status="accepted",
+        tracking_id=tracking_id,
+        answer=_pack_answer(201, body),
+        shared=_shared_ids(row, reply),
     )
     _apply_or_queue(outcome, repair_queue, days)
     record_recipients(row, reply, days=days, repair_queue=repair_queue, deadline=deadline)
@@ -135,6 +143,18 @@ def record_accepted(
         },
     )
     return body
+
+
+def _shared_ids(row: MessageRow, reply: Reply) -> tuple[str, ...]:
+    """Return the tracking ids of a message without a recipient of its own, such as a campaign's."""
+    if row.to is not None:
+        return ()
+    scheduled_id = _word(reply.fields.get("scheduled_id"))
+    found = (
+        _word(reply.fields.get("tracking_id")),
+        campaign_tracking_id(scheduled_id) if scheduled_id else None,
+    )
+    return tuple(tracking_id for tracking_id in found if tracking_id)
 
 
 def record_outcome(row: MessageRow, problem: Problem, *, days: int, repair_queue: str) -> None:
@@ -158,9 +178,15 @@ def record_recipients(
 
     Call it once the parent's own outcome is written. Never raises, as `record_accepted`.
     """
-    outcome = Outcome.of(parent, action=parent.action, fingerprint=parent.fingerprint)
-    unwritten: list[dict[str, Any]] = []
     recipients = describe_recipients(parent.message_id, reply)
+    counts = Counter(child["tracking_id"] for child in recipients if child["tracking_id"])
+    outcome = Outcome.of(
+        parent,
+        action=parent.action,
+        fingerprint=parent.fingerprint,
+        shared=tuple(tracking_id for tracking_id, count in counts.items() if count > 1),
+    )
+    unwritten: list[dict[str, Any]] = []
     for batch in batched(recipients, RECIPIENTS_BATCH_SIZE, strict=False):
         if not unwritten and time.monotonic() < deadline:
             try:
@@ -178,6 +204,7 @@ def apply_outcome(outcome: Outcome, days: int) -> None:
 
     Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
     """
+    messages.mark_shared(outcome.shared, moment=outcome.at, days=days)
     if outcome.status is not None:
         _apply_to_message(outcome, outcome.status, days)
     if outcome.recipients:
@@ -192,7 +219,12 @@ def _apply_to_message(outcome: Outcome, status: str, days: int) -> None:
     if outcome.tracking_id:
         # Before the row, so that a receipt finds its message even if the row's update is lost.
         messages.put_tracking_row(
-            outcome.tracking_id, message_id, outcome.client_reference, moment=moment, days=days
+            outcome.tracking_id,
+            message_id,
+            outcome.client_reference,
+            moment=moment,
+            days=days,
+            shared=outcome.tracking_id in outcome.shared,
         )
     moved = messages.transition(
         message_id, status, moment=moment, own=True, if_attempt=outcome.attempt, **attributes
@@ -274,6 +306,7 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
             kind="pointer",
             message_id=child["message_id"],
             client_reference=reference,
+            shared=child["tracking_id"] in outcome.shared,
             expires=expiry(moment, days),
         )
         for child in outcome.recipients

@@ -7,6 +7,7 @@ import json
 import zlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
@@ -14,7 +15,7 @@ from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 
 from skycore import timestamps
 from skycore.postbacks.event import Event
-from skycore.table import batches, keys
+from skycore.table import batches, keys, messages
 from skycore.table.models import Row, condition_failed, expiry
 
 if TYPE_CHECKING:
@@ -62,20 +63,41 @@ class StoredEvent:
 
 def existing_ids(events: Iterable[Event]) -> set[str]:
     """The ids of those events that are stored already."""
-    by_key = {keys.event_key(event.id): event.id for event in events}
+    by_key: dict[batches.Key, str] = {}
+    for event in events:
+        by_key[keys.event_key(event.id)] = event.id
+        if number := _number_of_receipt(event):
+            by_key[keys.shared_event_key(event.id, number)] = event.id
     return {by_key[key] for key in batches.read_all(by_key, ["kind"])}
+
+
+def _number_of_receipt(event: Event) -> str | None:
+    """Return the number by which the event is kept if recipients share its tracking id."""
+    return event.subscriber_number if event.tracking_id else None
+
+
+def _shared_tracking_ids(events: Iterable[Event]) -> set[str]:
+    """Return the tracking ids that belong to a campaign, or to several recipients of a call."""
+    receipts = [event for event in events if _number_of_receipt(event)]
+    # Until 2014 the receipts of a campaign said so themselves.
+    said = {str(event.tracking_id) for event in receipts if event.data.get("scheduled_id")}
+    return said | messages.shared_among({str(event.tracking_id) for event in receipts} - said)
 
 
 def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[str]:
     """Put new events, each with its raw body, to be kept for `days`.
 
-    Returns the ids of events that could not be put. A raw body is put before its events.
+    Returns the ids of events that could not be put. A raw body is put before its events. Events
+    of a tracking id that recipients share are spread over partitions by the recipients' numbers.
     """
+    shared_ids = _shared_tracking_ids(event for _, events in bodies for event in events)
     raw_rows: dict[str, RawRow] = {}
     rows: list[EventRow] = []
     for raw, events in bodies:
         for event in events:
-            row = _row(event, raw, days, shared=len(events) > 1)
+            number = _number_of_receipt(event) if event.tracking_id in shared_ids else None
+            key = keys.shared_event_key(event.id, number) if number else keys.event_key(event.id)
+            row = _row(event, raw, days, key=key, shared=len(events) > 1)
             rows.append(row)
             if row.raw_key and row.raw_key not in raw_rows:
                 raw_rows[row.raw_key] = RawRow(
@@ -98,7 +120,8 @@ def get(event_id: str) -> StoredEvent | None:
 
 def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
     """The events that exist among `event_ids`, with their raw bodies."""
-    return get_by_keys(keys.event_key(id_) for id_ in event_ids if keys.is_event_id(id_))
+    possible = (keys.possible_event_keys(id_) for id_ in event_ids if keys.is_event_id(id_))
+    return get_by_keys(key for id_keys in possible for key in id_keys)
 
 
 def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
@@ -109,13 +132,25 @@ def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
 
 def by_tracking_id(tracking_id: str) -> list[Event]:
     """The events with this tracking id, consistently read, at most 1,000, in no order."""
-    rows = EventRow.query(
-        keys.tracking_partition(tracking_id),
-        EventRow.sk.startswith("event#"),
-        consistent_read=True,
-        limit=MAX_EVENTS_PER_TRACKING_ID,
+    return _with_tracking_id(tracking_id, keys.shared_tracking_partitions(tracking_id))
+
+
+def of_message(row: messages.MessageRow) -> list[Event]:
+    """The events with the message's tracking id, as `by_tracking_id` returns them."""
+    if row.tracking_id is None:
+        return []
+    if row.to and not row.parent:  # it shares its tracking id with no other recipient
+        return _with_tracking_id(row.tracking_id, [keys.tracking_partition(row.tracking_id)])
+    return by_tracking_id(row.tracking_id)
+
+
+def _with_tracking_id(tracking_id: str, partitions: Iterable[str]) -> list[Event]:
+    of_this_id = EventRow.sk.startswith(keys.event_prefix(tracking_id))
+    rows = chain.from_iterable(
+        EventRow.query(pk, of_this_id, consistent_read=True, limit=MAX_EVENTS_PER_TRACKING_ID)
+        for pk in partitions
     )
-    return [_unpack(row.blob, row.sk)[0] for row in rows]
+    return [_unpack(row.blob, row.sk)[0] for row in islice(rows, MAX_EVENTS_PER_TRACKING_ID)]
 
 
 def from_item(item: Mapping[str, Any]) -> StoredEvent:
@@ -145,9 +180,9 @@ def mark_reparsed(event_id: str) -> None:
             raise
 
 
-def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
+def _row(event: Event, raw: bytes, days: int, *, key: batches.Key, shared: bool) -> EventRow:
     """Return an event's row; `raw_key` names the row of its raw body if that has its own."""
-    pk, sk = keys.event_key(event.id)
+    pk, sk = key
     line = _pack(event)
     blob = zlib.compress(line if shared else line + b"\n" + raw)
     alone = not shared and len(blob) <= MAX_BLOB_BYTES

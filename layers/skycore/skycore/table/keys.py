@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MESSAGE = "message"
+SHARED = "shared"
 EVENT = "event#"
 MAX_EVENT_ID_BYTES = (
     1_000  # bytes of an event's id in a sort key of at most 1,024; ours have up to 375

@@ -68,10 +68,14 @@ class MessageRow(Row):
 
 
 class TrackingRow(Row):
-    """From a tracking id to its message. Written before the message's row says accepted."""
+    """From a tracking id to its message. Written before the message's row says accepted.
+
+    `shared`: whether several recipients share the tracking id; None in rows of earlier releases.
+    """
 
     message_id = UnicodeAttribute()
     client_reference = UnicodeAttribute(null=True)
+    shared = BooleanAttribute(null=True)
 
 
 def pack(value: Any) -> bytes:
@@ -238,16 +242,23 @@ def apply_receipt(
     moment: datetime,
     *,
     tracking_id: str | None,
+    shared: bool | None,
 ) -> MessageRow | None:
     """Move a message to the `status` that a postback reports for `number`; return its row if moved.
 
-    The row gets the tracking id too, in case the update to accepted was lost. Campaigns share one
-    tracking id: a receipt for another number does not concern the message, and a message without
-    a number, which is a campaign's, stays as it is.
+    The row gets the tracking id too, in case the update to accepted was lost. A tracking id that
+    is not `shared` is the message's own, however the postback writes the number. A receipt of a
+    shared one moves the message to the same number; a campaign's message, which has no number,
+    stays as it is. An earlier release did not record `shared` (None): then only the recipients of
+    one call may share it.
     """
+    its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
+    if shared is False:
+        its_own = MessageRow.to.exists()
+    elif shared is None:
+        its_own |= MessageRow.to.exists() & MessageRow.parent.does_not_exist()
     # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
     one_of_several = MessageRow.to.does_not_exist() & MessageRow.parent.exists()
-    its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
     condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
     mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
     return transition_if(message_id, status, moment, condition, own=False, attributes=mended)
@@ -300,17 +311,44 @@ def record_accepted_after_receipt(
 
 
 def put_tracking_row(
-    tracking_id: str, message_id: str, client_reference: str | None, *, moment: datetime, days: int
+    tracking_id: str,
+    message_id: str,
+    client_reference: str | None,
+    *,
+    moment: datetime,
+    days: int,
+    shared: bool = False,
 ) -> None:
-    """Points a tracking id at its message."""
+    """Point a tracking id at its message; `shared` if several recipients share it."""
     TrackingRow(
         keys.tracking_partition(tracking_id),
         keys.MESSAGE,
         kind="pointer",
         message_id=message_id,
         client_reference=client_reference,
+        shared=shared,
         expires=expiry(moment, days),
     ).save()
+
+
+def mark_shared(tracking_ids: Iterable[str], *, moment: datetime, days: int) -> None:
+    """Record that several recipients share each of these tracking ids, for their events' keys.
+
+    A campaign's tracking id has this row and no TrackingRow. Raises PynamoDB's errors.
+    """
+    for tracking_id in tracking_ids:
+        Row(
+            keys.tracking_partition(tracking_id),
+            keys.SHARED,
+            kind="shared",
+            expires=expiry(moment, days),
+        ).save()
+
+
+def shared_among(tracking_ids: Iterable[str]) -> set[str]:
+    """Return those of the tracking ids that several recipients share."""
+    wanted = {(keys.tracking_partition(id_), keys.SHARED): id_ for id_ in tracking_ids}
+    return {wanted[key] for key in batches.read_all(wanted, ["kind"])}
 
 
 def messages_by_tracking_id(tracking_ids: Iterable[str]) -> dict[str, TrackingRow]:

@@ -12,6 +12,8 @@ from pynamodb.connection import Connection
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
+from skycore import timestamps
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -102,9 +104,18 @@ def use_table(table: str, region: str | None) -> None:
     Row.Meta.table_name, Row.Meta.region = table, region
 
 
+# Days that every row stays, whatever `days` says: the stream may bring it a day late, and a
+# message that names it may then wait 14 days in a retry queue and its dead-letter queue.
+MIN_DAYS = 16
+
+
 def expiry(moment: datetime, days: int) -> int:
-    """When a row of `moment` is past its `days`, in epoch seconds, for the table's time to live."""
-    return int((moment + timedelta(days=days)).timestamp())
+    """When a row of `moment` is past its `days`, in epoch seconds, for the table's time to live.
+
+    Not before a queue can no longer name the row, even if `moment` is long past.
+    """
+    kept = moment + timedelta(days=days)
+    return int(max(kept, timestamps.now() + timedelta(days=MIN_DAYS)).timestamp())
 
 
 def condition_failed(error: PynamoDBException) -> bool:

@@ -21,12 +21,11 @@ from skycore.client.errors import (
     SkycoreError,
 )
 from skycore.client.reply import Reply, read_reply
-from skycore.client.report import Report, read_report
+from skycore.client.report import Report, read_report, report_url
 from skycore.client.request import Credentials, request_query, request_xml
 from skycore.client.transport import exchange, mount_adapter, new_session
 from skycore.client.validation import prepare
 
-_SKYCORE = "skycore.com"
 _LARGEST_REPLY = 2 * 1024 * 1024  # bytes
 _LARGEST_REPORT = 64 * 1024 * 1024  # bytes
 _PAUSES = (0.1, 0.3)  # seconds before each of the two repeats of what was proven unsent
@@ -161,19 +160,15 @@ class SkycoreClient:
     ) -> Report:
         """Fetch and read the file that a reply of getSendingStatus links to (``report_link``).
 
-        The link must lead to the host of ``base_url`` or to skycore.com; no credentials are sent,
-        redirects are not followed, and at most 64 MiB are read. It raises ``InvalidRequest`` for
-        another link, ``NotSent`` without a connection, ``OutcomeUnknown`` for anything but a file.
+        The link must lead to the host of ``base_url``; no credentials are sent, redirects are not
+        followed, and at most 64 MiB are read. It raises ``InvalidRequest`` for another link,
+        ``NotSent`` without a connection, ``OutcomeUnknown`` for anything but a file.
         """
-        base, parts = urlsplit(self._base_url), urlsplit(link)
-        host = parts.hostname or ""
-        home = host in (base.hostname, _SKYCORE) or host.endswith(f".{_SKYCORE}")
-        if not home or parts.scheme not in ("https", base.scheme) or "@" in parts.netloc:
-            raise InvalidRequest([FieldError("link", "must be an absolute URL at Skycore")])
-        mount_adapter(self._session, f"{parts.scheme}://{parts.netloc}/")
+        url = report_url(link, self._base_url)
+        mount_adapter(self._session, url)
         limit = _FOREVER if deadline is None else deadline
         way = _Way("get", timeout or self._timeout, limit, _LARGEST_REPORT)
-        status, content = self._exchange("GET", link, None, way)
+        status, content = self._exchange("GET", url, None, way)
         if status != HTTPStatus.OK:
             raise OutcomeUnknown(f"HTTP {status}")
         return read_report(content)

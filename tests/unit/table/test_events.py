@@ -11,7 +11,7 @@ import pytest
 from skycore import timestamps
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, keys, messages
+from skycore.table import events, keys
 from tests.unit.table.fake_dynamodb import size_of
 
 CORPUS = Path(__file__).parents[2] / "contract" / "postbacks"
@@ -147,7 +147,7 @@ NUMBERS = [f"1774319{n:04}" for n in range(40)]
 
 
 def share(tracking_id: str) -> None:
-    messages.mark_shared([tracking_id], moment=ARRIVED, days=90)
+    events.mark_shared([tracking_id], moment=ARRIVED, days=90)
 
 
 def test_the_events_of_a_campaign_are_spread_over_partitions_and_found_by_their_ids(table):

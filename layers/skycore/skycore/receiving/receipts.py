@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skycore import metrics, timestamps
+from skycore.catalogue.statuses import RANKS
 from skycore.logs import log, log_exception, mask_number
 from skycore.table import events, messages, opt_outs
+from skycore.table.messages import MessageRow
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from skycore.postbacks.event import Event
-    from skycore.table.messages import MessageRow, TrackingRow
+    from skycore.table.messages import TrackingRow
 
 
 def apply_receipt(owner: TrackingRow, event: Event) -> None:
@@ -57,17 +59,27 @@ def _accepted_at(row: MessageRow) -> datetime | None:
 
 
 def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow | None:
-    """Return the message's row as the event made it; None if the event changed nothing."""
-    step = event.status_step
+    """Return the message's row as the event moved it; None if the event changed nothing.
+
+    The row gets the tracking id too, in case the update to accepted was lost. A tracking id that
+    is not `shared` is the message's own, however the postback writes the number. A receipt of a
+    shared one moves the message to the same number; a campaign's message, which has no number,
+    stays as it is. Earlier releases did not record `shared` (None): then only the recipients of
+    one call may share it.
+    """
+    step, number, tracking_id = event.status_step, event.subscriber_number, event.tracking_id
     if step is None:
         return None
-    return messages.apply_receipt(
-        message_id,
-        step,
-        event.subscriber_number,
-        event.received_at,
-        tracking_id=event.tracking_id,
-        shared=shared,
+    to, parent = MessageRow.to, MessageRow.parent
+    its_own = to.exists() if number is None or shared is False else to == number
+    if shared is None:
+        its_own |= to.exists() & parent.does_not_exist()
+    # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
+    its_own |= to.does_not_exist() & parent.exists()
+    condition = (MessageRow.rank < RANKS[step]) & its_own
+    repaired = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
+    return messages.transition_if(
+        message_id, step, event.received_at, condition, own=False, attributes=repaired
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
+from skycore.client.report import text_digest
 from skycore.problems import Problem
 from skycore.sending import idempotency
 from skycore.table import messages
@@ -39,6 +40,7 @@ def new_message(
     """
     if request is not None and len(request) > MAX_REQUEST_BYTES:
         raise Problem("too_large", f"a message is at most {MAX_REQUEST_BYTES} bytes, compressed")
+    text = draft.fields.get("text")
     return messages.new_row(
         message_id,
         status,
@@ -51,6 +53,7 @@ def new_message(
         sender=draft.sender,
         client_reference=draft.client_reference,
         fingerprint=idempotency.fingerprint(body),
+        content=text_digest(text) if isinstance(text, str) else None,
         request=request,
     )
 

@@ -16,7 +16,7 @@ from skycore.aws import queues
 from skycore.chunks import chunked
 from skycore.client.report import campaign_tracking_id
 from skycore.logs import log, log_exception, mask_number
-from skycore.table import batches, keys, messages
+from skycore.table import batches, events, keys, messages
 from skycore.table.models import expiry
 
 if TYPE_CHECKING:
@@ -121,12 +121,13 @@ def record_accepted(
     }
     if reply.recipients:
         body["recipients"] = describe_recipients(row.message_id, reply)
+    scheduled_id = _word(reply.fields.get("scheduled_id"))
     outcome = Outcome.of(
         row,
         status="accepted",
         tracking_id=tracking_id,
         answer=_pack_answer(201, body),
-        shared=_shared_ids(row, reply),
+        shared=(campaign_tracking_id(scheduled_id),) if scheduled_id else (),
     )
     _apply_or_queue(outcome, repair_queue, days)
     record_recipients(row, reply, days=days, repair_queue=repair_queue, deadline=deadline)
@@ -143,18 +144,6 @@ def record_accepted(
         },
     )
     return body
-
-
-def _shared_ids(row: MessageRow, reply: Reply) -> tuple[str, ...]:
-    """Return the tracking ids of a message without a recipient of its own, such as a campaign's."""
-    if row.to is not None:
-        return ()
-    scheduled_id = _word(reply.fields.get("scheduled_id"))
-    found = (
-        _word(reply.fields.get("tracking_id")),
-        campaign_tracking_id(scheduled_id) if scheduled_id else None,
-    )
-    return tuple(tracking_id for tracking_id in found if tracking_id)
 
 
 def record_outcome(row: MessageRow, problem: Problem, *, days: int, repair_queue: str) -> None:
@@ -204,7 +193,7 @@ def apply_outcome(outcome: Outcome, days: int) -> None:
 
     Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
     """
-    messages.mark_shared(outcome.shared, moment=outcome.at, days=days)
+    events.mark_shared(outcome.shared, moment=outcome.at, days=days)
     if outcome.status is not None:
         _apply_to_message(outcome, outcome.status, days)
     if outcome.recipients:

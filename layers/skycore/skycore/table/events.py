@@ -15,7 +15,7 @@ from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 
 from skycore import timestamps
 from skycore.postbacks.event import Event
-from skycore.table import batches, keys, messages
+from skycore.table import batches, keys
 from skycore.table.models import Row, condition_failed, expiry
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
+
+    from skycore.table.messages import MessageRow
 
 MAX_BLOB_BYTES = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
 MAX_SUBJECT_LENGTH = 256  # characters; no more of it is told
@@ -76,12 +78,32 @@ def _number_of_receipt(event: Event) -> str | None:
     return event.subscriber_number if event.tracking_id else None
 
 
+def mark_shared(tracking_ids: Iterable[str], *, moment: datetime, days: int) -> None:
+    """Record that several recipients share each of these tracking ids, for their events' keys.
+
+    A campaign's tracking id has this row and no TrackingRow. Raises PynamoDB's errors.
+    """
+    for tracking_id in tracking_ids:
+        Row(
+            keys.tracking_partition(tracking_id),
+            keys.SHARED,
+            kind="shared",
+            expires=expiry(moment, days),
+        ).save()
+
+
+def shared_among(tracking_ids: Iterable[str]) -> set[str]:
+    """Return those of the tracking ids that several recipients share."""
+    wanted = {(keys.tracking_partition(id_), keys.SHARED): id_ for id_ in tracking_ids}
+    return {wanted[key] for key in batches.read_all(wanted, ["kind"])}
+
+
 def _shared_tracking_ids(events: Iterable[Event]) -> set[str]:
     """Return the tracking ids that belong to a campaign, or to several recipients of a call."""
     receipts = [event for event in events if _number_of_receipt(event)]
     # Until 2014 the receipts of a campaign said so themselves.
     said = {str(event.tracking_id) for event in receipts if event.data.get("scheduled_id")}
-    return said | messages.shared_among({str(event.tracking_id) for event in receipts} - said)
+    return said | shared_among({str(event.tracking_id) for event in receipts} - said)
 
 
 def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[str]:
@@ -130,27 +152,32 @@ def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
     return {stored.event.id: stored for stored in found}
 
 
-def by_tracking_id(tracking_id: str) -> list[Event]:
-    """The events with this tracking id, consistently read, at most 1,000, in no order."""
-    return _with_tracking_id(tracking_id, keys.shared_tracking_partitions(tracking_id))
+def by_tracking_id(
+    tracking_id: str, *, limit: int | None = MAX_EVENTS_PER_TRACKING_ID
+) -> list[Event]:
+    """The events with this tracking id, consistently read, in no order; None for all of them."""
+    return _with_tracking_id(tracking_id, keys.shared_tracking_partitions(tracking_id), limit)
 
 
-def of_message(row: messages.MessageRow) -> list[Event]:
-    """The events with the message's tracking id, as `by_tracking_id` returns them."""
+def of_message(row: MessageRow) -> list[Event]:
+    """The events with the message's tracking id, at most 1,000, as `by_tracking_id`."""
     if row.tracking_id is None:
         return []
     if row.to and not row.parent:  # it shares its tracking id with no other recipient
-        return _with_tracking_id(row.tracking_id, [keys.tracking_partition(row.tracking_id)])
+        own = [keys.tracking_partition(row.tracking_id)]
+        return _with_tracking_id(row.tracking_id, own, MAX_EVENTS_PER_TRACKING_ID)
     return by_tracking_id(row.tracking_id)
 
 
-def _with_tracking_id(tracking_id: str, partitions: Iterable[str]) -> list[Event]:
+def _with_tracking_id(
+    tracking_id: str, partitions: Iterable[str], limit: int | None
+) -> list[Event]:
     of_this_id = EventRow.sk.startswith(keys.event_prefix(tracking_id))
     rows = chain.from_iterable(
-        EventRow.query(pk, of_this_id, consistent_read=True, limit=MAX_EVENTS_PER_TRACKING_ID)
-        for pk in partitions
+        EventRow.query(partition, of_this_id, consistent_read=True, limit=limit)
+        for partition in partitions
     )
-    return [_unpack(row.blob, row.sk)[0] for row in islice(rows, MAX_EVENTS_PER_TRACKING_ID)]
+    return [_unpack(row.blob, row.sk)[0] for row in islice(rows, limit)]
 
 
 def from_item(item: Mapping[str, Any]) -> StoredEvent:

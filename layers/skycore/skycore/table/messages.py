@@ -41,7 +41,10 @@ TRANSACTION_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
 
 
 class MessageRow(Row):
-    """One message. `outbox` is the last own step that is yet to be published."""
+    """One message. `outbox` is the last own step that is yet to be published.
+
+    `content` is a digest of an SMS's text, by which Skycore's report is joined to its message.
+    """
 
     message_id = UnicodeAttribute()
     status = UnicodeAttribute()
@@ -62,6 +65,7 @@ class MessageRow(Row):
     tries = NumberAttribute(default=0)
     not_before = UnicodeAttribute(null=True)
     confirmation = BooleanAttribute(null=True)
+    content = UnicodeAttribute(null=True)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
     answer = BinaryAttribute(null=True, legacy_encoding=False)
     request = BinaryAttribute(null=True, legacy_encoding=False)
@@ -235,35 +239,6 @@ def transition(
     return moved is not None
 
 
-def apply_receipt(
-    message_id: str,
-    status: str,
-    number: str | None,
-    moment: datetime,
-    *,
-    tracking_id: str | None,
-    shared: bool | None,
-) -> MessageRow | None:
-    """Move a message to the `status` that a postback reports for `number`; return its row if moved.
-
-    The row gets the tracking id too, in case the update to accepted was lost. A tracking id that
-    is not `shared` is the message's own, however the postback writes the number. A receipt of a
-    shared one moves the message to the same number; a campaign's message, which has no number,
-    stays as it is. An earlier release did not record `shared` (None): then only the recipients of
-    one call may share it.
-    """
-    its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
-    if shared is False:
-        its_own = MessageRow.to.exists()
-    elif shared is None:
-        its_own |= MessageRow.to.exists() & MessageRow.parent.does_not_exist()
-    # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
-    one_of_several = MessageRow.to.does_not_exist() & MessageRow.parent.exists()
-    condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
-    mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
-    return transition_if(message_id, status, moment, condition, own=False, attributes=mended)
-
-
 def transition_if(
     message_id: str,
     status: str,
@@ -329,26 +304,6 @@ def put_tracking_row(
         shared=shared,
         expires=expiry(moment, days),
     ).save()
-
-
-def mark_shared(tracking_ids: Iterable[str], *, moment: datetime, days: int) -> None:
-    """Record that several recipients share each of these tracking ids, for their events' keys.
-
-    A campaign's tracking id has this row and no TrackingRow. Raises PynamoDB's errors.
-    """
-    for tracking_id in tracking_ids:
-        Row(
-            keys.tracking_partition(tracking_id),
-            keys.SHARED,
-            kind="shared",
-            expires=expiry(moment, days),
-        ).save()
-
-
-def shared_among(tracking_ids: Iterable[str]) -> set[str]:
-    """Return those of the tracking ids that several recipients share."""
-    wanted = {(keys.tracking_partition(id_), keys.SHARED): id_ for id_ in tracking_ids}
-    return {wanted[key] for key in batches.read_all(wanted, ["kind"])}
 
 
 def messages_by_tracking_id(tracking_ids: Iterable[str]) -> dict[str, TrackingRow]:

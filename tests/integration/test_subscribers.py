@@ -225,7 +225,7 @@ from skycore.postbacks.event import unparsed_event
 from skycore.table import events
 body = {body!r}
 event = unparsed_event(body, datetime.now(UTC), "an older release did not know it")
-assert not events.put_all([(body, [event])], 90)
+assert not events.put_all([(body, [event])], 90, set())
 print(event.id)
 """
 

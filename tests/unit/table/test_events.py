@@ -27,7 +27,8 @@ WRITE_UNIT = 1024  # bytes
 def store(*bodies: bytes) -> list:
     """Stores each body's events; the events."""
     told = [(body, read_postback(body, ARRIVED)) for body in bodies]
-    assert events.put_all(told, 90) == set()
+    shared = events.shared_tracking_ids(event for _, one in told for event in one)
+    assert events.put_all(told, 90, shared) == set()
     return [event for _, one in told for event in one]
 
 
@@ -61,7 +62,7 @@ def test_every_row_leaves_after_its_days_but_not_while_a_queue_may_name_it(
     now = timestamps.now()
     arrived = now - timedelta(days=age)
     told = [(body, read_postback(body, arrived)) for body in BODIES.values()]
-    assert events.put_all(told, days) == set()
+    assert events.put_all(told, days, set()) == set()
     left = {int(item["expires"]["N"]) - int(now.timestamp()) for item in table.items.values()}
     assert all(0 <= seconds - expected * 86_400 < 60 for seconds in left)
 
@@ -154,7 +155,7 @@ def test_the_events_of_a_campaign_are_spread_over_partitions_and_found_by_their_
     share("T")
     stored = store(*receipts(*NUMBERS))
     assert len({item["pk"]["S"] for item in table.of_kind("event")}) == 8
-    assert events.existing_ids(stored) == {event.id for event in stored}
+    assert events.existing_ids(stored, {"T"}) == {event.id for event in stored}
     assert events.get_many(event.id for event in stored).keys() == {e.id for e in stored}
     assert {event.id for event in events.by_tracking_id("T")} == {e.id for e in stored}
 
@@ -162,7 +163,7 @@ def test_the_events_of_a_campaign_are_spread_over_partitions_and_found_by_their_
 def test_the_events_of_a_campaign_that_an_earlier_release_stored_are_found_beside_new_ones(table):
     old = store(*receipts(*NUMBERS[:20]))  # before its tracking id was known to be shared
     share("T")
-    assert events.existing_ids(old) == {event.id for event in old}
+    assert events.existing_ids(old, {"T"}) == {event.id for event in old}
     new = store(*receipts(*NUMBERS[20:]))
     both = {event.id for event in old + new}
     assert {event.id for event in events.by_tracking_id("T")} == both

@@ -342,8 +342,10 @@ def _event_of(one: _Joined) -> tuple[bytes, Event]:
 def _store(part: Iterable[tuple[bytes, Event]], days: int, *, write: bool) -> list[Event]:
     """Store those of the events that are not stored; return them."""
     distinct = {event.id: (body, event) for body, event in part}
-    known = events.existing_ids(event for _, event in distinct.values())
+    found = [event for _, event in distinct.values()]
+    shared = events.shared_tracking_ids(found)
+    known = events.existing_ids(found, shared)
     new = [pair for id_, pair in distinct.items() if id_ not in known]
-    if write and events.put_all([(body, [event]) for body, event in new], days):
+    if write and events.put_all([(body, [event]) for body, event in new], days, shared):
         raise TimeoutError("the table did not take every event; run it again")
     return [event for _, event in new]

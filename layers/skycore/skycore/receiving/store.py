@@ -96,14 +96,15 @@ def _anchored(event: Event, days: int, deadline: float) -> Event:
 
 def _put_new(read: list[_Read], days: int) -> set[str]:
     distinct = {event.id: event for one in read for event in one.events}
-    seen = events.existing_ids(distinct.values())
+    shared = events.shared_tracking_ids(distinct.values())
+    seen = events.existing_ids(distinct.values(), shared)
     fresh: list[tuple[bytes, list[Event]]] = []
     for one in read:
         new = [event for event in one.events if event.id not in seen]
         seen.update(event.id for event in new)
         if new:
             fresh.append((one.raw, new))
-    not_put = events.put_all(fresh, days)
+    not_put = events.put_all(fresh, days, shared)
     stored = sum(len(new) for _, new in fresh) - len(not_put)
     told = sum(len(one.events) for one in read)
     log.info(

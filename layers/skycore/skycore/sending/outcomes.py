@@ -44,7 +44,7 @@ class Outcome:
 
     `status` and `answer` (packed) are recorded in the message's row, `recipients` in rows of
     their own; an outcome has either or both. `action` and `fingerprint` are the parent's, for
-    those rows. `shared`: the tracking ids that belong to several recipients.
+    those rows. `shared`: a tracking id that has many recipients, as a campaign's.
     """
 
     message_id: str
@@ -59,7 +59,7 @@ class Outcome:
     recipients: tuple[dict[str, Any], ...] = ()
     action: str | None = None
     fingerprint: str | None = None
-    shared: tuple[str, ...] = ()
+    shared: str | None = None
 
     @classmethod
     def of(cls, row: MessageRow, **values: Any) -> Self:
@@ -95,7 +95,7 @@ class Outcome:
             recipients=tuple(values.get("children", ())),
             action=values.get("action"),
             fingerprint=values.get("fingerprint"),
-            shared=tuple(values.get("shared", ())),
+            shared=values.get("shared"),
         )
 
 
@@ -127,7 +127,7 @@ def record_accepted(
         status="accepted",
         tracking_id=tracking_id,
         answer=_pack_answer(201, body),
-        shared=(campaign_tracking_id(scheduled_id),) if scheduled_id else (),
+        shared=campaign_tracking_id(scheduled_id) if scheduled_id else None,
     )
     _apply_or_queue(outcome, repair_queue, days)
     record_recipients(row, reply, days=days, repair_queue=repair_queue, deadline=deadline)
@@ -167,15 +167,9 @@ def record_recipients(
 
     Call it once the parent's own outcome is written. Never raises, as `record_accepted`.
     """
-    recipients = describe_recipients(parent.message_id, reply)
-    counts = Counter(child["tracking_id"] for child in recipients if child["tracking_id"])
-    outcome = Outcome.of(
-        parent,
-        action=parent.action,
-        fingerprint=parent.fingerprint,
-        shared=tuple(tracking_id for tracking_id, count in counts.items() if count > 1),
-    )
+    outcome = Outcome.of(parent, action=parent.action, fingerprint=parent.fingerprint)
     unwritten: list[dict[str, Any]] = []
+    recipients = describe_recipients(parent.message_id, reply)
     for batch in batched(recipients, RECIPIENTS_BATCH_SIZE, strict=False):
         if not unwritten and time.monotonic() < deadline:
             try:
@@ -193,7 +187,8 @@ def apply_outcome(outcome: Outcome, days: int) -> None:
 
     Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
     """
-    events.mark_shared(outcome.shared, moment=outcome.at, days=days)
+    if outcome.shared is not None:
+        events.mark_shared([outcome.shared], moment=outcome.at, days=days)
     if outcome.status is not None:
         _apply_to_message(outcome, outcome.status, days)
     if outcome.recipients:
@@ -208,12 +203,7 @@ def _apply_to_message(outcome: Outcome, status: str, days: int) -> None:
     if outcome.tracking_id:
         # Before the row, so that a receipt finds its message even if the row's update is lost.
         messages.put_tracking_row(
-            outcome.tracking_id,
-            message_id,
-            outcome.client_reference,
-            moment=moment,
-            days=days,
-            shared=outcome.tracking_id in outcome.shared,
+            outcome.tracking_id, message_id, outcome.client_reference, moment=moment, days=days
         )
     moved = messages.transition(
         message_id, status, moment=moment, own=True, if_attempt=outcome.attempt, **attributes
@@ -288,6 +278,9 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
     if DynamoDB leaves rows unprocessed.
     """
     moment, reference = outcome.at, outcome.client_reference
+    counts = Counter(child["tracking_id"] for child in outcome.recipients)
+    shared = {tracking_id for tracking_id, count in counts.items() if tracking_id and count > 1}
+    events.mark_shared(shared, moment=moment, days=days)
     tracking_rows = {
         child["tracking_id"]: messages.TrackingRow(
             keys.tracking_partition(child["tracking_id"]),
@@ -295,7 +288,7 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
             kind="pointer",
             message_id=child["message_id"],
             client_reference=reference,
-            shared=child["tracking_id"] in outcome.shared,
+            shared=child["tracking_id"] in shared,
             expires=expiry(moment, days),
         )
         for child in outcome.recipients

@@ -19,7 +19,7 @@ from skycore.table import batches, keys
 from skycore.table.models import Row, condition_failed, expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
@@ -63,14 +63,20 @@ class StoredEvent:
     raw_key: str | None = None
 
 
-def existing_ids(events: Iterable[Event]) -> set[str]:
-    """The ids of those events that are stored already."""
+def existing_ids(events: Iterable[Event], shared: Collection[str]) -> set[str]:
+    """The ids of those events that are stored already; `shared` as from `shared_tracking_ids`."""
     by_key: dict[batches.Key, str] = {}
     for event in events:
         by_key[keys.event_key(event.id)] = event.id
-        if number := _number_of_receipt(event):
-            by_key[keys.shared_event_key(event.id, number)] = event.id
+        by_key[_event_key(event, shared)] = event.id
     return {by_key[key] for key in batches.read_all(by_key, ["kind"])}
+
+
+def _event_key(event: Event, shared: Collection[str]) -> batches.Key:
+    number = _number_of_receipt(event)
+    if number is None or event.tracking_id not in shared:
+        return keys.event_key(event.id)
+    return keys.shared_event_key(event.id, number)
 
 
 def _number_of_receipt(event: Event) -> str | None:
@@ -98,28 +104,27 @@ def shared_among(tracking_ids: Iterable[str]) -> set[str]:
     return {wanted[key] for key in batches.read_all(wanted, ["kind"])}
 
 
-def _shared_tracking_ids(events: Iterable[Event]) -> set[str]:
-    """Return the tracking ids that belong to a campaign, or to several recipients of a call."""
+def shared_tracking_ids(events: Iterable[Event]) -> set[str]:
+    """Return the events' tracking ids that a campaign's, or a call's, recipients share."""
     receipts = [event for event in events if _number_of_receipt(event)]
     # Until 2014 the receipts of a campaign said so themselves.
     said = {str(event.tracking_id) for event in receipts if event.data.get("scheduled_id")}
     return said | shared_among({str(event.tracking_id) for event in receipts} - said)
 
 
-def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[str]:
+def put_all(
+    bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int, shared: Collection[str]
+) -> set[str]:
     """Put new events, each with its raw body, to be kept for `days`.
 
     Returns the ids of events that could not be put. A raw body is put before its events. Events
-    of a tracking id that recipients share are spread over partitions by the recipients' numbers.
+    whose tracking id is `shared` are spread over partitions by their recipients' numbers.
     """
-    shared_ids = _shared_tracking_ids(event for _, events in bodies for event in events)
     raw_rows: dict[str, RawRow] = {}
     rows: list[EventRow] = []
     for raw, events in bodies:
         for event in events:
-            number = _number_of_receipt(event) if event.tracking_id in shared_ids else None
-            key = keys.shared_event_key(event.id, number) if number else keys.event_key(event.id)
-            row = _row(event, raw, days, key=key, shared=len(events) > 1)
+            row = _row(event, raw, days, key=_event_key(event, shared), alone=len(events) == 1)
             rows.append(row)
             if row.raw_key and row.raw_key not in raw_rows:
                 raw_rows[row.raw_key] = RawRow(
@@ -207,19 +212,19 @@ def mark_reparsed(event_id: str) -> None:
             raise
 
 
-def _row(event: Event, raw: bytes, days: int, *, key: batches.Key, shared: bool) -> EventRow:
+def _row(event: Event, raw: bytes, days: int, *, key: batches.Key, alone: bool) -> EventRow:
     """Return an event's row; `raw_key` names the row of its raw body if that has its own."""
     pk, sk = key
     line = _pack(event)
-    blob = zlib.compress(line if shared else line + b"\n" + raw)
-    alone = not shared and len(blob) <= MAX_BLOB_BYTES
+    whole = zlib.compress(line + b"\n" + raw) if alone else b""
+    together = alone and len(whole) <= MAX_BLOB_BYTES
     number = event.subscriber_number
     return EventRow(
         pk,
         sk,
         kind="event",
-        blob=blob if alone or shared else zlib.compress(line),
-        raw_key=None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}",
+        blob=whole if together else zlib.compress(line),
+        raw_key=None if together else f"raw#{hashlib.sha256(raw).hexdigest()}",
         number=keys.number_partition(number, event.received_at) if number else None,
         day=keys.day_partition(sk, event.received_at),
         state=keys.state_partition(UNPARSED, sk) if event.unparsed else None,

@@ -77,7 +77,7 @@ def publish_retries(named: Sequence[tuple[str, str]], *, source: str, topic_arn:
     for queue_id, body in named:
         try:
             name = json.loads(body)
-            wanted.append((queue_id, name, _possible_keys(name)))
+            wanted.append((queue_id, name, keys.named_rows(name)))
         except Exception as error:  # noqa: BLE001 - one bad message must not fail the others
             log_exception("not read again", error)
             failed.append(queue_id)
@@ -165,15 +165,6 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
         else:
             continue
         yield _StreamChange(name, change["SequenceNumber"], _row(name, image, of_stream=True))
-
-
-def _possible_keys(name: Mapping[str, str]) -> list[batches.Key]:
-    """Return the keys that the row of a name may have. Raises an error for what is not a name."""
-    if "event_id" in name:
-        if not keys.is_event_id(name["event_id"]):
-            raise ValueError("no event has such an id")
-        return keys.possible_event_keys(name["event_id"])
-    return [(keys.message_partition(name["message_id"]), keys.MESSAGE)]
 
 
 def _row(

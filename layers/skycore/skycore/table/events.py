@@ -152,8 +152,10 @@ def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
 
 
 def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
-    """The events that exist among `row_keys`, by their ids, with their raw bodies."""
-    found = with_raw([from_item(item) for item in batches.read_all(row_keys).values()])
+    """The events that exist among `row_keys`, in their order, by id, with their raw bodies."""
+    wanted = list(row_keys)
+    items = batches.read_all(wanted)
+    found = with_raw([from_item(items[key]) for key in wanted if key in items])
     return {stored.event.id: stored for stored in found}
 
 

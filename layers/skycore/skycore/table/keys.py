@@ -12,7 +12,7 @@ from skycore.postbacks.identity import event_id, tracking_key, tracking_key_of_e
 from skycore.timestamps import to_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
 MESSAGE = "message"
@@ -65,6 +65,18 @@ def possible_event_keys(event_id: str) -> list[tuple[str, str]]:
     if partition == sort:
         return [(partition, sort)]
     return [(partition, sort), *((one, sort) for one in _shards(partition, TRACKING_SHARDS))]
+
+
+def named_rows(name: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the keys that the row of a name in the retry queue may have.
+
+    A name is {"event_id"}, or {"message_id", "step"}. Raises an error for anything else.
+    """
+    if "event_id" in name:
+        if not is_event_id(name["event_id"]):
+            raise ValueError("no event has such an id")
+        return possible_event_keys(name["event_id"])
+    return [(message_partition(name["message_id"]), MESSAGE)]
 
 
 def shared_tracking_partitions(tracking_id: str) -> list[str]:

@@ -17,9 +17,9 @@ from skycore.client.report import read_report
 from skycore.logs import mask_number
 from skycore.problems import Problem
 from skycore.receiving.reconcile import reconcile
-from skycore.sending.call_action import fetch_report
 from skycore.sending.delivery import skycore_client
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.send import fetch_report
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

@@ -13,7 +13,7 @@ from ops.command import Command
 from ops.queues import QUEUES, depths, oldest_ages
 from ops.talk import Answer, table
 from skycore import serializers
-from skycore.table import events, keys, messages, pagination
+from skycore.table import events, messages, models, pagination
 from skycore.table.batches import READ_KEYS
 from skycore.table.limiter import Limiter
 from skycore.table.models import Row
@@ -122,7 +122,7 @@ def _rate(counts: Counter[str], pages: list[Any], minutes: int) -> dict[str, Any
 def _listed(state: str) -> int:
     rows = chain.from_iterable(
         Row.by_state.query(partition, limit=MOST_LISTED)
-        for partition in keys.state_partitions(state)
+        for partition in models.state_partitions(state)
     )
     return sum(1 for _ in islice(rows, MOST_LISTED))
 

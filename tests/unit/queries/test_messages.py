@@ -9,8 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from skycore.problems import Problem
-from skycore.queries.listings import MAX_RAW_BYTES, list_messages, list_unparsed
-from skycore.queries.messages import cancel, get_event, get_message
+from skycore.queries.messages import (
+    MAX_RAW_BYTES,
+    cancel,
+    get_event,
+    get_message,
+    list_messages,
+    list_unparsed,
+)
 from skycore.receiving.store import store
 from skycore.table import events, messages
 from tests.unit.receiving.test_publish import OTHER, TO, Sender, receipt
@@ -64,7 +70,7 @@ def test_a_limit_that_is_none_is_refused(table, limit):
 
 def test_the_receipt_that_came_first_is_a_possible_match(table):
     row = messages.new_row(
-        "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
+        "m9", "unknown", time=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
     )
     messages.create(row)
     arrive(*(receipt("N202", tracking_id=f"X{n:03}") for n in range(120)))
@@ -75,7 +81,7 @@ def test_the_receipt_that_came_first_is_a_possible_match(table):
 def test_of_very_many_receipts_the_earliest_are_looked_at(table, monkeypatch):
     monkeypatch.setattr("skycore.queries.messages.MAX_EVENTS", 5)
     row = messages.new_row(
-        "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
+        "m9", "unknown", time=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
     )
     messages.create(row)
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(9)))
@@ -121,7 +127,7 @@ def test_a_stretch_beyond_all_rows_costs_no_queries(table, since, until):
         messages.new_row(
             "m1",
             "accepted",
-            moment=NOW,
+            time=NOW,
             days=90,
             attempt="a",
             action="sendSMS",

@@ -66,7 +66,7 @@ def sent(
     row = messages.new_row(
         message_id,
         "sending",
-        moment=at,
+        time=at,
         days=90,
         attempt="a",
         fingerprint="f",
@@ -78,11 +78,11 @@ def sent(
     messages.create(row)
     answer = messages.pack({"status": 201, "body": {"mms_id": mms_id}})
     if tracking_id is None:
-        messages.transition(message_id, "unknown", moment=at, own=True)
+        messages.transition(message_id, "unknown", time=at, own=True)
         return
-    messages.put_tracking_row(tracking_id, message_id, None, moment=at, days=90)
+    messages.put_tracking_row(tracking_id, message_id, None, time=at, days=90)
     messages.transition(
-        message_id, "accepted", moment=at, own=True, tracking_id=tracking_id, answer=answer
+        message_id, "accepted", time=at, own=True, tracking_id=tracking_id, answer=answer
     )
 
 
@@ -121,7 +121,7 @@ class TestRowsWithoutATrackingId:
         assert (event.data["origin"], event.data["code"]) == ("MMS_MT", "N202")
 
     def test_a_campaign_is_found_by_the_id_of_its_batch(self):
-        events.mark_shared([campaign_tracking_id("12418")], moment=SENT, days=90)
+        events.mark_shared([campaign_tracking_id("12418")], time=SENT, days=90)
         batch = '<BATCH id="12418" from="60856" contentid="7" />'
         found = run(batch, mms(to=TO), mms(to=OTHER, id="3"), "</BATCH>", around="BATCHES")
         assert found.missing == ("skycore.mms_delivered",) * 2

@@ -11,7 +11,7 @@ from pynamodb.connection.base import Connection
 
 from skycore.postbacks import notification
 from skycore.postbacks.document import UnreadableError
-from skycore.queries.listings import list_unparsed
+from skycore.queries.messages import list_unparsed
 from skycore.receiving import republish
 from skycore.receiving.publish import publish
 from skycore.receiving.store import store
@@ -253,11 +253,9 @@ def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days,
     known = {"to": TO, "parent": None, "sender": "60856", "action": "sendSMS"}
     made = NOW - timedelta(days=days)
     messages.create(
-        messages.new_row(
-            "m1", "queued", moment=made, days=90, attempt="a", fingerprint="f", **known
-        )
+        messages.new_row("m1", "queued", time=made, days=90, attempt="a", fingerprint="f", **known)
     )
-    messages.transition("m1", "expired", moment=NOW, own=True)
+    messages.transition("m1", "expired", time=NOW, own=True)
     pages = republish.stored_names(NOW - timedelta(minutes=1), NOW, [])
     told = [type_ for page in pages for type_, _ in page]
     assert told == ["skycore.message_expired"] * steps

@@ -15,7 +15,7 @@ from skycore import timestamps
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.sending import outcomes
-from skycore.sending.new_messages import MAX_REQUEST_BYTES, new_message
+from skycore.sending.idempotency import MAX_REQUEST_BYTES, new_message
 from skycore.sending.outcomes import (
     Outcome,
     apply_outcome,
@@ -41,7 +41,7 @@ def row(notes):
     made = messages.new_row(
         "m1",
         "sending",
-        moment=timestamps.now(),
+        time=timestamps.now(),
         days=90,
         attempt="a1",
         action=ACTION,
@@ -163,7 +163,7 @@ def test_a_deadline_between_parts_writes_the_first_ones(row, notes, monkeypatch)
 def test_a_receipt_before_the_note_is_not_undone(row, notes):
     finish(row, reply(2), deadline=PAST)
     mend_all(notes)
-    messages.transition("m1-1", "delivered", moment=timestamps.now(), own=False)
+    messages.transition("m1-1", "delivered", time=timestamps.now(), own=False)
     mend_all(notes)
     assert found("m1-1").status == "delivered"
 

@@ -11,7 +11,7 @@ import pytest
 from skycore import timestamps
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, keys
+from skycore.table import events, models
 from tests.unit.table.fake_dynamodb import size_of
 
 CORPUS = Path(__file__).parents[2] / "contract" / "postbacks"
@@ -132,7 +132,7 @@ def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table):
     for tracking_id in ("SMS_1", "ä/#?%", "x" * 256, "x" * 257, "ü" * 300):
         body = f"<POSTBACK><CODE>N202</CODE><TRACKINGID>{tracking_id}</TRACKINGID></POSTBACK>"
         (event,) = store(body.encode())
-        assert len(keys.event_key(event.id)[1].encode()) <= 1024
+        assert len(models.event_key(event.id)[1].encode()) <= 1024
         stored = events.get(event.id)
         assert stored is not None
         assert stored.event.tracking_id == tracking_id
@@ -148,7 +148,7 @@ NUMBERS = [f"1774319{n:04}" for n in range(40)]
 
 
 def share(tracking_id: str) -> None:
-    events.mark_shared([tracking_id], moment=ARRIVED, days=90)
+    events.mark_shared([tracking_id], time=ARRIVED, days=90)
 
 
 def test_the_events_of_a_campaign_are_spread_over_partitions_and_found_by_their_ids(table):
@@ -173,7 +173,7 @@ def test_the_events_of_a_campaign_that_an_earlier_release_stored_are_found_besid
 def test_a_tracking_id_that_ends_as_a_shard_does_keeps_its_events_apart(table):
     share("T")
     (mine,) = store(*receipts(NUMBERS[0]))
-    shard = keys.shared_event_key(mine.id, NUMBERS[0])[0].removeprefix("tracking#")
+    shard = models.shared_event_key(mine.id, NUMBERS[0])[0].removeprefix("tracking#")
     (other,) = store(*receipts(NUMBERS[1], tracking_id=shard))
     assert [event.id for event in events.by_tracking_id(shard)] == [other.id]
     assert [event.id for event in events.by_tracking_id("T")] == [mine.id]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
-from skycore.table import keys, pagination
+from skycore.table import models, pagination
 from skycore.table.models import Row
 from skycore.table.pagination import Cursor, TimeRange
 from tests.unit.table.tables import new_table
@@ -39,15 +39,14 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 def put(pk: str, sk: str, moment: datetime, kind: str = "event") -> None:
     # Some rows as earlier releases wrote them, all in one partition of the index by state.
-    state = "state#unparsed" if sk.endswith("7") else keys.state_partition("unparsed", pk + sk)
+    state = "state#unparsed" if sk.endswith("7") else models.state_partition("unparsed", pk + sk)
     Row(
         pk,
         sk,
-        kind=kind,
-        number=keys.number_partition(NUMBER, moment),
-        day=keys.day_partition(sk, moment),
+        number=models.number_partition(NUMBER, moment),
+        day=models.day_partition(sk, moment),
         state=state,
-        at=keys.index_sort_key(kind, moment),
+        at=models.index_sort_key(kind, moment),
     ).save()
 
 
@@ -75,7 +74,7 @@ def test_each_row_once_newest_first(fresh, rows, limit, index):
         moment = NOW - timedelta(hours=hours)
         put(f"p{pk}-{hours}", f"s{sk}", moment)
         put(f"p{pk}-{hours}", f"m{sk}", moment, kind="message")
-        expected.add((keys.index_sort_key("event", moment), f"p{pk}-{hours}", f"s{sk}"))
+        expected.add((models.index_sort_key("event", moment), f"p{pk}-{hours}", f"s{sk}"))
     found = [key for page in all_pages(index, limit) for key in page]
     assert found == [(pk, sk) for _, pk, sk in sorted(expected, reverse=True)]
     span = TimeRange("event", NOW - timedelta(days=90), NOW, None)

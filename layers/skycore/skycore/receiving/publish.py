@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from skycore.aws import queues, topic
+from skycore.aws import queues
 from skycore.logs import bind_message, log, log_exception
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.receiving.receipts import apply_earlier_receipts, apply_receipt, record_opt_outs
 from skycore.serializers import event_envelope, owner_of, owners_of, step_envelope
-from skycore.table import batches, events, keys
+from skycore.table import batches, events, models
 from skycore.table.events import StoredEvent
 from skycore.table.messages import MessageRow
 
@@ -77,7 +77,7 @@ def publish_retries(named: Sequence[tuple[str, str]], *, source: str, topic_arn:
     for queue_id, body in named:
         try:
             name = json.loads(body)
-            wanted.append((queue_id, name, keys.named_rows(name)))
+            wanted.append((queue_id, name, models.named_rows(name)))
         except Exception as error:  # noqa: BLE001 - one bad message must not fail the others
             log_exception("not read again", error)
             failed.append(queue_id)
@@ -109,7 +109,7 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
     whole = {row.event.id: row for row in raw}
     ready: list[_StreamChange] = []
     left: list[_StreamChange] = []
-    pairs: list[topic.Message] = []
+    pairs: list[queues.Notification] = []
     for one in news:
         if time.monotonic() > deadline:
             left.append(one)
@@ -125,7 +125,7 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
             pairs.append((event_json(envelope), message_attributes(envelope)))
     bind_message()
     refused = (
-        topic.publish_many(topic_arn, pairs, seconds=PUBLISH_BUDGET_SECONDS) if pairs else set()
+        queues.publish_many(topic_arn, pairs, seconds=PUBLISH_BUDGET_SECONDS) if pairs else set()
     )
     log.info("events published", extra={"events": len(pairs) - len(refused)})
     return left + [ready[index] for index in sorted(refused)]
@@ -159,9 +159,9 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
         image = change.get("NewImage", {})
         kind, step = (image.get(name, {}).get("S") for name in ("kind", "news"))
         if record["eventName"] == "INSERT" and kind == "event":
-            name = {"event_id": keys.event_id_of(change["Keys"]["sk"]["S"])}
+            name = {"event_id": models.event_id_of(change["Keys"]["sk"]["S"])}
         elif step and image["news"] != change.get("OldImage", {}).get("news"):
-            name = {"message_id": keys.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
+            name = {"message_id": models.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
         else:
             continue
         yield _StreamChange(name, change["SequenceNumber"], _row(name, image, of_stream=True))

@@ -13,7 +13,7 @@ from skycore import timestamps
 from skycore.aws import queues
 from skycore.catalogue.statuses import OWN_STEPS
 from skycore.postbacks.parser import reparse
-from skycore.table import batches, events, keys, messages, pagination
+from skycore.table import batches, events, messages, models, pagination
 from skycore.table.models import Row, expiry
 from skycore.table.pagination import TimeRange
 
@@ -124,7 +124,7 @@ def keep_named_rows(names: Iterable[Name]) -> None:
     row_keys: list[batches.Key] = []
     for name in names:
         with contextlib.suppress(Exception):
-            row_keys += keys.named_rows(name)
+            row_keys += models.named_rows(name)
     until = expiry(timestamps.now(), 0)
     found = batches.read_all(row_keys, ["expires", "raw_key"])
     raw_keys = [(item["raw_key"]["S"], "raw") for item in found.values() if "raw_key" in item]

@@ -1,8 +1,8 @@
-"""Queued messages go to Skycore, each at most once however often the queue names it.
+"""Send queued messages to Skycore, each at most once however often the queue names it.
 
-A batch's messages take their slots from the limits together and go out side by side. What has no
-slot now is put back as a delayed copy before the original is deleted, so that waiting, even for a
-day's limit, never counts as a failed delivery of the queue.
+The messages of a batch acquire their slots together and are sent in parallel. A message without a
+slot is queued again as a delayed copy before SQS deletes the original, so that waiting, even for a
+day's limit, never counts as a failed delivery.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import metrics, serializers, timestamps
-from skycore.aws.queues import send as put_in_queue
+from skycore.aws import queues as sqs
 from skycore.catalogue.actions import find_action
 from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejection
 from skycore.problems import Problem
-from skycore.sending import opt_outs, outcomes
+from skycore.sending import outcomes
 from skycore.sending.delivery import check_time_left, deliver
-from skycore.sending.new_messages import new_attempt
+from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.sending.rate_limit import wait_until
-from skycore.sending.validation import Draft
+from skycore.sending.validation import Draft, check_opt_out
 from skycore.table import messages, queue_transitions
 from skycore.table.limits import Wait
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from skycore.sending.delivery import SendContext
     from skycore.table.messages import MessageRow
 
-MAX_DELAY_SECONDS = 900  # seconds, the most that SQS delays a message
-BACKOFF = (15, 60, 240, 900)  # seconds after each real try that failed; then the dead-letter queue
+MAX_DELAY_SECONDS = 900  # the longest delay of a message in SQS
+BACKOFF = (15, 60, 240, 900)  # seconds after each failed call; then the dead-letter queue
 MAX_TRIES = len(BACKOFF) + 1
-NOT_EARLY = timedelta(seconds=2)  # that a delayed copy may come before its time
+NOT_EARLY = timedelta(seconds=2)  # by which a delayed copy may arrive before its time
 
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """The send queue, and where messages go that failed too often."""
+    """URLs of the send queue and of its dead-letter queue."""
 
     send: str
     dead: str
@@ -51,7 +51,7 @@ class Queues:
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
-    """A message of the queue that is to be sent now."""
+    """A message that is to be sent now, and its id in the queue."""
 
     queue_id: str
     row: MessageRow
@@ -60,9 +60,9 @@ class _Queued:
 def dispatch(
     bodies: Mapping[str, str], *, context: SendContext, queues: Queues, deadline: float
 ) -> list[str]:
-    """Sends what the queue's messages (by queue id) name, before `deadline` (monotonic seconds).
+    """Send the messages that `bodies` (by queue id) name, before `deadline` (monotonic seconds).
 
-    Returns the queue ids that must come again because of a failure of ours.
+    Return the queue ids whose handling failed, for SQS to deliver again.
     """
     failed: list[str] = []
     ready: list[_Queued] = []
@@ -81,14 +81,14 @@ def dispatch(
     if ready:
         try:
             failed += _send_all(ready, context, queues, deadline)
-        except Exception as error:  # noqa: BLE001 - what is dealt with already stays so
+        except Exception as error:  # noqa: BLE001 - what is done already stays done
             log_exception("limits not read", error)
-            failed += [one.queue_id for one in ready]
+            failed += [queued.queue_id for queued in ready]
     return failed
 
 
 def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> MessageRow | None:
-    """The row of a message that is to be sent now; None if there is nothing to send now."""
+    """Return the row of a message that is to be sent now; None if there is nothing to send."""
     if "mend" in body:
         outcome = outcomes.Outcome.from_json(body["mend"])
         outcomes.apply_outcome(outcome, context.days)
@@ -96,11 +96,13 @@ def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> Mes
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
         if not body.get("set_aside"):
-            # dispatch died before the dead-letter queue had it, or this is one copy of two.
+            # dispatch ended before the dead-letter queue had it, or this is the second copy.
             _dead_letter(row.message_id, queues)
             return None
         if not queue_transitions.requeue_dead_letter(row, timestamps.now()):
-            row = messages.get(row.message_id)  # another copy, or a write whose answer was lost
+            row = messages.get(
+                row.message_id
+            )  # another copy did, or the answer to the write was lost
     if row is None or row.request is None or row.status != "queued":
         log.info("nothing to send", extra={"message_id": body["message_id"]})
         return None
@@ -109,7 +111,7 @@ def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> Mes
         return None
     early = timestamps.from_text(row.not_before) - timestamps.now() if row.not_before else NOT_EARLY
     if early > NOT_EARLY:
-        # Another copy of a message that waits after a failed try: it must not use up the tries.
+        # Another copy of a message that waits after a failed call: it must not use up its tries.
         _requeue(row, round(early.total_seconds()), queues)
         return None
     return row
@@ -123,62 +125,65 @@ def _send_all(
     wait = result.retry_after_s if isinstance(result, Wait) else 1
     with ThreadPoolExecutor(max_workers=len(ready)) as pool:
         futures = [
-            pool.submit(_guarded, _send_one, one, slot, context, queues, deadline)
-            for one, slot in zip(ready, slots, strict=False)
+            pool.submit(_guarded, _send_queued, queued, slot, context, queues, deadline)
+            for queued, slot in zip(ready, slots, strict=False)
         ]
         futures += [
-            pool.submit(_guarded, _wait_for_limits, one, wait, queues)
-            for one in ready[len(slots) :]
+            pool.submit(_guarded, _wait_for_limits, queued, wait, queues)
+            for queued in ready[len(slots) :]
         ]
     return [queue_id for future in futures if (queue_id := future.result()) is not None]
 
 
-def _guarded(work: Any, one: _Queued, *arguments: Any) -> str | None:
-    """None once the queue's message is dealt with; its id if it must come again."""
-    bind_message(message_id=one.row.message_id)
+def _guarded(work: Any, queued: _Queued, *arguments: Any) -> str | None:
+    """Do the work for a queued message; return its queue id if that failed, else None."""
+    bind_message(message_id=queued.row.message_id)
     try:
-        work(one, *arguments)
-    except Exception as error:  # noqa: BLE001 - the queue gives it again
-        log_exception("queued message not sent", error, message_id=one.row.message_id)
-        return one.queue_id
+        work(queued, *arguments)
+    except Exception as error:  # noqa: BLE001 - SQS delivers it again
+        log_exception("queued message not sent", error, message_id=queued.row.message_id)
+        return queued.queue_id
     return None
 
 
-def _wait_for_limits(one: _Queued, seconds: int, queues: Queues) -> None:
-    queue_transitions.mark_dispatched(one.row)
-    _requeue(one.row, seconds, queues)
+def _wait_for_limits(queued: _Queued, seconds: int, queues: Queues) -> None:
+    queue_transitions.mark_dispatched(queued.row)
+    _requeue(queued.row, seconds, queues)
 
 
 def _requeue(row: MessageRow, seconds: int, queues: Queues) -> None:
-    """A delayed copy, spread a little so that not all that wait come at once."""
+    """Queue a delayed copy; a random extra delay keeps copies from arriving all at once."""
     spread = random.uniform(0, min(60, 1 + seconds / 4))  # noqa: S311 - jitter, not a secret
     delay = min(MAX_DELAY_SECONDS, round(seconds + spread))
-    put_in_queue(queues.send, json.dumps({"message_id": row.message_id}), delay=delay)
+    sqs.send(queues.send, json.dumps({"message_id": row.message_id}), delay=delay)
 
 
-def _send_one(
-    one: _Queued, slot_ms: int, context: SendContext, queues: Queues, deadline: float
+def _send_queued(
+    queued: _Queued, slot_ms: int, context: SendContext, queues: Queues, deadline: float
 ) -> None:
-    """Sends one message at its slot. All that can be done before the slot is done before it."""
-    row = one.row
-    kept = messages.unpack(row.request or b"")
-    action = find_action(kept["action"])
+    """Send one message at its slot; everything else is done before the slot begins."""
+    row = queued.row
+    request = messages.unpack(row.request or b"")
+    action = find_action(request["action"])
     if action is None:
         raise LookupError("a queued message names an action that this release does not know")
     draft = Draft(
-        action, kept["fields"], row.client_reference, opt_out_confirmation=kept["confirmation"]
+        action,
+        request["fields"],
+        row.client_reference,
+        opt_out_confirmation=request["confirmation"],
     )
     try:
-        taken = None if row.confirmation else opt_outs.check(draft)
+        confirmed_at = None if row.confirmation else check_opt_out(draft)
     except Problem as problem:
         count_rejection(problem)
         outcomes.record_outcome(row, problem, days=context.days, repair_queue=context.repair_queue)
         return
-    if taken is not None:
+    if confirmed_at is not None:
         queue_transitions.mark_confirmation(row.message_id)
     check_time_left(deadline)
     if not queue_transitions.claim(row, new_attempt(), timestamps.now()):
-        return  # another copy has it, or it is late and sweep says so
+        return  # another copy claimed it, or it has expired and sweep marks it
     wait_until(slot_ms)
     slot = context.rate_limiter.slot(slot_ms, single=False)
     try:
@@ -190,25 +195,25 @@ def _send_one(
 
 
 def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> None:
-    """Puts a message back that provably was not sent; after five real tries, aside."""
-    tries, wait, real = int(row.tries), problem.retry_after or 1, problem.code != "rate_limited"
+    """Queue a message again that was not sent; after five failed calls, dead-letter it."""
+    tries, wait, called = int(row.tries), problem.retry_after or 1, problem.code != "rate_limited"
     code: str | None = row.code  # of the call before this one
-    why: str | None = row.detail
-    if real:
+    detail: str | None = row.detail
+    if called:
         tries += 1
         wait = BACKOFF[min(tries, len(BACKOFF)) - 1]
-        told = problem.members.get("skycore_code")
-        code = str(told) if told else None
+        skycore_code = problem.members.get("skycore_code")
+        code = str(skycore_code) if skycore_code else None
         calls = "1 call" if tries == 1 else f"{tries} calls"
-        why = f"{calls} failed and nothing was sent; the last: {problem.detail}"
+        detail = f"{calls} failed and nothing was sent; the last: {problem.detail}"
     if tries < MAX_TRIES:
         not_before = timestamps.now() + timedelta(seconds=wait)
         queue_transitions.requeue(
-            row, tries=tries, not_before=not_before, code=code, detail=why, keep_line=real
+            row, tries=tries, not_before=not_before, code=code, detail=detail, keep_line=called
         )
         _requeue(row, wait, queues)
         return
-    queue_transitions.dead_letter(row, code=code, detail=why)
+    queue_transitions.dead_letter(row, code=code, detail=detail)
     _dead_letter(row.message_id, queues)
     metrics.count("SetAside")
     log.error(
@@ -218,5 +223,5 @@ def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> 
 
 
 def _dead_letter(message_id: str, queues: Queues) -> None:
-    """Into the dead-letter queue. Whoever moves it back from there has it tried again."""
-    put_in_queue(queues.dead, json.dumps({"message_id": message_id, "set_aside": True}))
+    """Send the message to the dead-letter queue; redriving it from there queues it again."""
+    sqs.send(queues.dead, json.dumps({"message_id": message_id, "set_aside": True}))

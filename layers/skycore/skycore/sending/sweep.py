@@ -1,8 +1,8 @@
-"""Once a minute: no message stays `sending` or `queued` for ever.
+"""End messages that would stay `sending` or `queued` for ever; runs once a minute.
 
-Sends that died in flight become unknown, queued messages that are late expired. A message that
-was queued an hour ago and that dispatch has not seen goes into the send queue again: the call
-that queued it may have died between row and queue.
+A send whose function ended during the call becomes unknown, and a queued message expires after
+its deadline. A message that was queued an hour ago and that dispatch has not seen is queued
+again, because the call that wrote its row may have ended before the queue had it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from skycore.aws import queues
 from skycore.logs import log, log_exception
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.serializers import status_of
-from skycore.table import keys, messages, queue_transitions
+from skycore.table import messages, models, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
-    """Says of rows what they read as already, and queues lost ones again; how many of each.
+    """Mark overdue messages unknown or expired, queue lost ones again; return how many of each.
 
-    Ends at `deadline` (monotonic seconds); what is left waits for the next minute.
+    Stops at `deadline` (monotonic seconds); the next run does the rest.
     """
     now = timestamps.now()
     in_flight = chain.from_iterable(
-        messages.in_state(partition, now) for partition in keys.state_partitions("sending")
+        messages.in_state(partition, now) for partition in models.state_partitions("sending")
     )
     swept = {
         "unknown": _each(in_flight, lambda row: _mark(row, "unknown"), deadline),
@@ -47,15 +47,16 @@ def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
 
 
 def _each(rows: Iterable[MessageRow], work: Callable[[MessageRow], bool], deadline: float) -> int:
-    done = 0
+    """Do the work for each row until `deadline`; return how often it did something."""
+    count = 0
     for row in rows:
         if time.monotonic() > deadline:
             break
         try:
-            done += work(row)
+            count += work(row)
         except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
             log_exception("row not swept", error, message_id=row.message_id)
-    return done
+    return count
 
 
 def _mark(row: MessageRow, status: str) -> bool:
@@ -63,7 +64,7 @@ def _mark(row: MessageRow, status: str) -> bool:
 
 
 def _requeue(row: MessageRow, queue_url: str) -> bool:
-    """Once for each message: dispatch sends it once, however often the queue names it."""
+    """Queue a message again; dispatch sends it once, however often the queue names it."""
     if status_of(row, timestamps.now()) == "expired":
         mark_expired_or_unknown(row, "expired")
         return False

@@ -15,8 +15,8 @@ from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 
 from skycore import timestamps
 from skycore.postbacks.event import Event
-from skycore.table import batches, keys
-from skycore.table.models import Row, condition_failed, expiry
+from skycore.table import batches, models
+from skycore.table.models import StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ UNPARSED = "unparsed"
 TYPE_PREFIX = "skycore."
 
 
-class EventRow(Row):
+class EventRow(StoredRow, discriminator="event"):
     """One event. `blob` is zlib of a line of JSON (the event) and, mostly, the raw body.
 
     A raw body that several events share, or that is too long, has a row of its own, `raw_key`.
@@ -45,10 +45,14 @@ class EventRow(Row):
     raw_key = UnicodeAttribute(null=True)
 
 
-class RawRow(Row):
+class RawRow(StoredRow, discriminator="raw"):
     """A raw body that has a row of its own: zlib of its bytes."""
 
     blob = BinaryAttribute(legacy_encoding=False)
+
+
+class SharedRow(StoredRow, discriminator="shared"):
+    """That several recipients share a tracking id; a campaign's has this row and no TrackingRow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def existing_ids(events: Iterable[Event], shared: Collection[str]) -> set[str]:
     """The ids of those events that are stored already; `shared` as from `shared_tracking_ids`."""
     by_key: dict[batches.Key, str] = {}
     for event in events:
-        by_key[keys.event_key(event.id)] = event.id
+        by_key[models.event_key(event.id)] = event.id
         by_key[_event_key(event, shared)] = event.id
     return {by_key[key] for key in batches.read_all(by_key, ["kind"])}
 
@@ -75,8 +79,8 @@ def existing_ids(events: Iterable[Event], shared: Collection[str]) -> set[str]:
 def _event_key(event: Event, shared: Collection[str]) -> batches.Key:
     number = _number_of_receipt(event)
     if number is None or event.tracking_id not in shared:
-        return keys.event_key(event.id)
-    return keys.shared_event_key(event.id, number)
+        return models.event_key(event.id)
+    return models.shared_event_key(event.id, number)
 
 
 def _number_of_receipt(event: Event) -> str | None:
@@ -84,23 +88,20 @@ def _number_of_receipt(event: Event) -> str | None:
     return event.subscriber_number if event.tracking_id else None
 
 
-def mark_shared(tracking_ids: Iterable[str], *, moment: datetime, days: int) -> None:
-    """Record that several recipients share each of these tracking ids, for their events' keys.
+def mark_shared(tracking_ids: Iterable[str], *, time: datetime, days: int) -> None:
+    """Record that several recipients share each of these tracking ids, for their events' models.
 
     A campaign's tracking id has this row and no TrackingRow. Raises PynamoDB's errors.
     """
     for tracking_id in tracking_ids:
-        Row(
-            keys.tracking_partition(tracking_id),
-            keys.SHARED,
-            kind="shared",
-            expires=expiry(moment, days),
+        SharedRow(
+            models.tracking_partition(tracking_id), models.SHARED, expires=expiry(time, days)
         ).save()
 
 
 def shared_among(tracking_ids: Iterable[str]) -> set[str]:
     """Return those of the tracking ids that several recipients share."""
-    wanted = {(keys.tracking_partition(id_), keys.SHARED): id_ for id_ in tracking_ids}
+    wanted = {(models.tracking_partition(id_), models.SHARED): id_ for id_ in tracking_ids}
     return {wanted[key] for key in batches.read_all(wanted, ["kind"])}
 
 
@@ -130,14 +131,15 @@ def put_all(
                 raw_rows[row.raw_key] = RawRow(
                     row.raw_key,
                     "raw",
-                    kind="raw",
                     blob=zlib.compress(raw),
                     expires=expiry(event.received_at, days),
                 )
     failed_raw = {pk for pk, _ in batches.put_all(list(raw_rows.values()))}
     left_out = [row for row in rows if row.raw_key in failed_raw]
     failed = batches.put_all([row for row in rows if row.raw_key not in failed_raw])
-    return {keys.event_id_of(sk) for _, sk in failed} | {keys.event_id_of(r.sk) for r in left_out}
+    return {models.event_id_of(sk) for _, sk in failed} | {
+        models.event_id_of(r.sk) for r in left_out
+    }
 
 
 def get(event_id: str) -> StoredEvent | None:
@@ -147,7 +149,7 @@ def get(event_id: str) -> StoredEvent | None:
 
 def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
     """The events that exist among `event_ids`, with their raw bodies."""
-    possible = (keys.possible_event_keys(id_) for id_ in event_ids if keys.is_event_id(id_))
+    possible = (models.possible_event_keys(id_) for id_ in event_ids if models.is_event_id(id_))
     return get_by_keys(key for id_keys in possible for key in id_keys)
 
 
@@ -163,7 +165,7 @@ def by_tracking_id(
     tracking_id: str, *, limit: int | None = MAX_EVENTS_PER_TRACKING_ID
 ) -> list[Event]:
     """The events with this tracking id, consistently read, in no order; None for all of them."""
-    return _with_tracking_id(tracking_id, keys.shared_tracking_partitions(tracking_id), limit)
+    return _with_tracking_id(tracking_id, models.shared_tracking_partitions(tracking_id), limit)
 
 
 def of_message(row: MessageRow) -> list[Event]:
@@ -171,7 +173,7 @@ def of_message(row: MessageRow) -> list[Event]:
     if row.tracking_id is None:
         return []
     if row.to and not row.parent:  # it shares its tracking id with no other recipient
-        own = [keys.tracking_partition(row.tracking_id)]
+        own = [models.tracking_partition(row.tracking_id)]
         return _with_tracking_id(row.tracking_id, own, MAX_EVENTS_PER_TRACKING_ID)
     return by_tracking_id(row.tracking_id)
 
@@ -179,7 +181,7 @@ def of_message(row: MessageRow) -> list[Event]:
 def _with_tracking_id(
     tracking_id: str, partitions: Iterable[str], limit: int | None
 ) -> list[Event]:
-    of_this_id = EventRow.sk.startswith(keys.event_prefix(tracking_id))
+    of_this_id = EventRow.sk.startswith(models.event_prefix(tracking_id))
     rows = chain.from_iterable(
         EventRow.query(partition, of_this_id, consistent_read=True, limit=limit)
         for partition in partitions
@@ -208,7 +210,9 @@ def with_raw(found: Sequence[StoredEvent]) -> list[StoredEvent]:
 def mark_reparsed(event_id: str) -> None:
     """Takes an event off the list of unparsed ones; the row itself stays as it is."""
     try:
-        EventRow(*keys.event_key(event_id)).update([EventRow.state.remove()], EventRow.pk.exists())
+        EventRow(*models.event_key(event_id)).update(
+            [EventRow.state.remove()], EventRow.pk.exists()
+        )
     except UpdateError as error:
         if not condition_failed(error):
             raise
@@ -224,13 +228,12 @@ def _row(event: Event, raw: bytes, days: int, *, key: batches.Key, alone: bool) 
     return EventRow(
         pk,
         sk,
-        kind="event",
         blob=whole if together else zlib.compress(line),
         raw_key=None if together else f"raw#{hashlib.sha256(raw).hexdigest()}",
-        number=keys.number_partition(number, event.received_at) if number else None,
-        day=keys.day_partition(sk, event.received_at),
-        state=keys.state_partition(UNPARSED, sk) if event.unparsed else None,
-        at=keys.index_sort_key("event", event.received_at),
+        number=models.number_partition(number, event.received_at) if number else None,
+        day=models.day_partition(sk, event.received_at),
+        state=models.state_partition(UNPARSED, sk) if event.unparsed else None,
+        at=models.index_sort_key("event", event.received_at),
         expires=expiry(event.received_at, days),
     )
 
@@ -255,7 +258,7 @@ def _unpack(blob: bytes, sk: str) -> tuple[Event, bytes]:
     data = kept["data"]
     tracking_id = data.get("tracking_id")
     event = Event(
-        id=keys.event_id_of(sk),
+        id=models.event_id_of(sk),
         type=TYPE_PREFIX + data["event"],
         subject=kept.get("subject", tracking_id and tracking_id[:MAX_SUBJECT_LENGTH]),
         time=data.get("timestamp") or data["received_at"],
@@ -274,7 +277,7 @@ MAX_QUEUE_AGE = timedelta(days=14)  # of a postback in its queues: SQS keeps it 
 MAX_ATTEMPTS = 10  # of a conditional write; each lost one means that another copy was written
 
 
-class WindowRow(Row):
+class WindowRow(StoredRow, discriminator="window"):
     """The first arrivals of one content, all more than 30 minutes apart, oldest first."""
 
     first_seen = UnicodeAttribute()  # moments, a blank between them
@@ -298,7 +301,6 @@ def first_seen(event: Event, days: int) -> datetime:
         row = WindowRow(
             key,
             "window",
-            kind="window",
             first_seen=" ".join(map(timestamps.to_key, kept)),
             expires=expiry(firsts[-1], max(days, MAX_QUEUE_AGE.days + 1)),
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from skycore.serializers import Owners
 
 # Of the function's 28 seconds. The rest is for the last call of each, at its slowest, and for the
-# retry queue, which has what could not be told in time.
+# retry queue, which takes what could not be published in time.
 APPLY_BUDGET_SECONDS = 10.0  # moving statuses and noting opt-outs, one event after the other
 PUBLISH_BUDGET_SECONDS = 5.0
 RETRY_QUEUE_BUDGET_SECONDS = 6.0
@@ -117,10 +117,10 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
         try:
             envelope = _apply_and_build(one, whole, owners, source)
         except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
-            log_exception("not told", error)
+            log_exception("event not published", error)
             left.append(one)
         else:
-            log.debug("told", extra={"event": envelope["type"], "event_id": envelope["id"]})
+            log.debug("event built", extra={"event": envelope["type"], "event_id": envelope["id"]})
             ready.append(one)
             pairs.append((event_json(envelope), message_attributes(envelope)))
     bind_message()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from skycore.postbacks.event import Event
     from skycore.table.messages import MessageRow
 
-# What the report says: code and STATUS of the postback that would have reported it, by the way
-# that the message went. A fallback SMS has an SMS's codes under the origin of its MMS.
+# What the report says: code and STATUS of the postback that would have reported it. A fallback
+# SMS has an SMS's codes under the origin of its MMS.
 REPORT_STATES = {
     ("sms", "delivered"): ("N202", "Message Sent/Delivered"),
     ("sms", "opened"): ("N202", "Message Sent/Delivered"),
@@ -70,11 +70,10 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What became of the report's rows.
+    """What became of the report's rows; `complete` says whether it was read to its end.
 
     `missing`: the types of the events that no postback had reported. `known`: settled rows whose
-    status is known. `unsettled`: rows that report nothing final. `complete`: whether the report
-    was read to its end.
+    status is known. `unsettled`: rows that report nothing final.
     """
 
     rows: int
@@ -182,26 +181,17 @@ def _match(rows: Sequence[ReportRow], number: str) -> Iterator[tuple[ReportRow, 
     moments = {index: _readings(row) for index, row in enumerate(rows)}
     known = [moment for readings in moments.values() for moment in readings]
     candidates = _sent_to(number, min(known), max(known)) if known else []
-    # All of the file's times are of one zone: the one under which most rows fit a message.
+    # The file's times are all of one zone: the one under which most rows fit a message.
     fits = max(
         (
-            {
-                index: [
-                    message
-                    for message in candidates
-                    if readings
-                    and _same_content(rows[index], message)
-                    and _same_time(rows[index], readings[zone], message)
-                ]
-                for index, readings in moments.items()
-            }
+            {i: _fitting(rows[i], times[zone], candidates) for i, times in moments.items() if times}
             for zone in range(len(ZONES))
         ),
         key=lambda found: sum(map(bool, found.values())),
     )
     claims = Counter(message.message_id for found in fits.values() for message in found)
     for index, row in enumerate(rows):
-        found = fits[index]
+        found = fits.get(index, [])
         if not moments[index]:
             yield row, NO_TIME
         elif not found:
@@ -212,6 +202,11 @@ def _match(rows: Sequence[ReportRow], number: str) -> Iterator[tuple[ReportRow, 
             yield row, UNKNOWN_CALL
         else:
             yield row, found[0]
+
+
+def _fitting(row: ReportRow, time: datetime, messages_: list[MessageRow]) -> list[MessageRow]:
+    """Return the messages that a row whose first step was at `time` may be of."""
+    return [one for one in messages_ if _same_content(row, one) and _same_time(row, time, one)]
 
 
 def _sent_to(number: str, first: datetime, last: datetime) -> list[MessageRow]:
@@ -306,15 +301,14 @@ class _Reported:
 
 
 def _postback_of(row: ReportRow) -> tuple[str, str] | None:
-    """Return code and STATUS of the postback that a settled row stands for, otherwise None."""
+    """Return code and STATUS of a settled row's postback, otherwise None."""
     return REPORT_STATES.get(("sms" if row.fallback else row.kind, row.state or ""))
 
 
 def _event_of(one: _Joined) -> tuple[bytes, Event]:
-    """Return the postback that would have reported the row, and its event.
+    """Return the postback that would have reported the row, and its event, as of now.
 
-    The report's times may be of any zone, so the event's time is now; what was printed is in
-    `status_details`.
+    The report's times may be of any zone; what was printed is in `status_details`.
     """
     row = one.row
     code, status = _postback_of(row) or ("", "")
@@ -328,8 +322,7 @@ def _event_of(one: _Joined) -> tuple[bytes, Event]:
         "TO": one.to,
         "TRACKINGID": one.tracking_id,
         "MMSID": None if row.fallback else row.mms_id,
-        "STATUSDETAILS": f"from Skycore's report, {row.time or 'without a time'}"
-        + (f": {info}" if info else ""),
+        "STATUSDETAILS": f"from Skycore's report, {row.time or 'without a time'} {info or ''}",
     }
     elements = "".join(
         f"<{name}>{escape(value)}</{name}>" for name, value in values.items() if value

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
+from ops.output import Refused, Result, confirm, progress, table
 from ops.queues import depths
 from ops.stack import MINUTE, moment
-from ops.talk import Answer, Refused, confirm, note, table
 from skycore.client.errors import InvalidRequest, SkycoreError
 from skycore.client.report import read_report
 from skycore.logs import mask_number
@@ -49,18 +49,18 @@ The report costs one call of the account's limits, and Skycore gives only so man
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
-    """Well if the whole report was read and each of its final statuses is known. Raises Refused."""
-    _check_postbacks(stack, asked)
-    if not asked.dry_run:
-        confirm(stack, asked, "Store and publish what no postback reported?")
-    report = read_report(asked.file.read_bytes()) if asked.file else _fetch(stack, asked)
-    found = reconcile(report, days=stack.days, write=not asked.dry_run)
+def run(stack: Stack, args: Namespace) -> Result:
+    """OK if the whole report was read and each of its final statuses is known. Raises Refused."""
+    _check_postbacks(stack, args)
+    if not args.dry_run:
+        confirm(stack, args, "Store and publish what no postback reported?")
+    report = read_report(args.file.read_bytes()) if args.file else _fetch(stack, args)
+    found = reconcile(report, days=stack.days, write=not args.dry_run)
     types = Counter(found.missing)
     reasons = Counter(one.reason for one in found.unmatched)
     lines: list[Any] = [
         f"{found.rows} rows in the report{'' if found.complete else ', which was cut off'}",
-        f"{len(found.missing)} {'would become' if asked.dry_run else 'became'} events",
+        f"{len(found.missing)} {'would become' if args.dry_run else 'became'} events",
         *(f"  {number:>8}  {type_}" for type_, number in sorted(types.items())),
         f"{found.known} known already, {found.unsettled} without a final status",
         f"{len(found.unmatched)} could not be joined to a message",
@@ -73,7 +73,7 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     if len(unmatched) > SHOWN:
         lines.append(f"{len(unmatched) - SHOWN} more: --json lists all of them")
     data = {
-        "dry_run": asked.dry_run,
+        "dry_run": args.dry_run,
         "rows": found.rows,
         "complete": found.complete,
         "events": types,
@@ -81,7 +81,7 @@ def run(stack: Stack, asked: Namespace) -> Answer:
         "unsettled": found.unsettled,
         "unmatched": unmatched,
     }
-    return Answer(data, lines, well=found.complete and not unmatched)
+    return Result(data, lines, ok=found.complete and not unmatched)
 
 
 COLUMNS = ("kind", "section", "id", "group", "to", "state", "time", "reason")
@@ -107,7 +107,7 @@ def _printable(text: str | None) -> str | None:
     return text and "".join(filter(str.isprintable, text))[:MAX_SHOWN_LENGTH]
 
 
-def _check_postbacks(stack: Stack, asked: Namespace) -> None:
+def _check_postbacks(stack: Stack, args: Namespace) -> None:
     """Raise Refused while postbacks wait: the report would make other events of what they say."""
     counts = {
         logical_id: sum(depths(stack, logical_id).values())
@@ -117,20 +117,20 @@ def _check_postbacks(stack: Stack, asked: Namespace) -> None:
     if not waiting:
         return
     why = f"Postbacks wait ({', '.join(waiting)}). Redrive them first, or discard them"
-    if not asked.dry_run:
+    if not args.dry_run:
         raise Refused(f"{why}; otherwise they may be reported a second time, under another id.")
-    note(f"{why}.")
+    progress(f"{why}.")
 
 
-def _fetch(stack: Stack, asked: Namespace) -> Report:
+def _fetch(stack: Stack, args: Namespace) -> Report:
     """Return Skycore's report. Raises Refused."""
-    until = asked.until or datetime.now(UTC)
-    note(f"Skycore's report of {stack.name} from {asked.since:{MINUTE}} to {until:{MINUTE}}.")
+    until = args.until or datetime.now(UTC)
+    progress(f"Skycore's report of {stack.name} from {args.since:{MINUTE}} to {until:{MINUTE}}.")
     try:
         return fetch_report(
             skycore_client(stack.parameters["SkycoreUrl"], stack.id_of("ApiKey")),
             RateLimiter(stack.limits),
-            asked.since,
+            args.since,
             until,
             deadline=time.monotonic() + SECONDS,
         )

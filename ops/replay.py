@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ops import redact
 from ops.command import Command
+from ops.output import Refused, Result, UsageError, confirm, progress
 from ops.stack import MINUTE, moment
-from ops.talk import Answer, Refused, WrongUse, confirm, note
 from skycore.receiving import republish
 
 if TYPE_CHECKING:
@@ -31,24 +31,24 @@ subscriber of the topic gets them. Statuses move and opt-outs are recorded as th
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Does one or the other. Raises Refused."""
-    if asked.since:
-        return _republish(stack, asked)
-    if asked.until or asked.type:
-        raise WrongUse("--until and --type go with --since")
-    return _reread(stack, asked)
+    if args.since:
+        return _republish(stack, args)
+    if args.until or args.type:
+        raise UsageError("--until and --type go with --since")
+    return _reread(stack, args)
 
 
-def _reread(stack: Stack, asked: Namespace) -> Answer:
-    note(f"Reading the unparsed postbacks of {stack.name} again.")
-    if not asked.dry_run:
-        confirm(stack, asked, "Store and publish what is understood now?")
+def _reread(stack: Stack, args: Namespace) -> Result:
+    progress(f"Reading the unparsed postbacks of {stack.name} again.")
+    if not args.dry_run:
+        confirm(stack, args, "Store and publish what is understood now?")
     now: Counter[str] = Counter()
     read: list[dict[str, Any]] = []
     lines: list[str] = []
     known = 0
-    for one in republish.reread_unparsed(days=stack.days, write=not asked.dry_run):
+    for one in republish.reread_unparsed(days=stack.days, write=not args.dry_run):
         found = [*one.types, *([f"{one.known} known already"] if one.known else [])]
         words = ", ".join(found) or f"still unreadable: {redact.words(one.error)}"
         lines.append(f"  {one.received_at:%Y-%m-%d %H:%M:%S}Z  {one.event_id}  {words}")
@@ -63,46 +63,46 @@ def _reread(stack: Stack, asked: Namespace) -> Answer:
         now.update(one.types)
         known += one.known
     still = sum(not one["types"] and not one["known"] for one in read)
-    lines += _counted("would become events" if asked.dry_run else "became events", now)
+    lines += _counted("would become events" if args.dry_run else "became events", now)
     lines.append(f"{known} were known already; a copy of their postback had been read.")
     lines.append(f"{still} still unreadable; they stay listed (unparsed).")
     data = {
-        "dry_run": asked.dry_run,
+        "dry_run": args.dry_run,
         "read": read,
         "events": now,
         "known": known,
         "still_unreadable": still,
     }
-    return Answer(data, lines)
+    return Result(data, lines)
 
 
-def _republish(stack: Stack, asked: Namespace) -> Answer:
-    until = asked.until or datetime.now(UTC)
-    types = {name if "." in name else f"skycore.{name}" for name in asked.type}
+def _republish(stack: Stack, args: Namespace) -> Result:
+    until = args.until or datetime.now(UTC)
+    types = {name if "." in name else f"skycore.{name}" for name in args.type}
     found: Counter[str] = Counter()
-    for page in republish.stored_names(asked.since, until, types):
+    for page in republish.stored_names(args.since, until, types):
         found.update(type_ for type_, _ in page)
     lines = [
-        f"Events of {stack.name} that came from {asked.since:{MINUTE}} to {until:{MINUTE}},",
+        f"Events of {stack.name} that came from {args.since:{MINUTE}} to {until:{MINUTE}},",
         f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:",
         *_counted("found", found),
     ]
-    data = {"dry_run": asked.dry_run, "found": found, "queued": Counter[str]()}
-    if asked.dry_run or not found:
-        return Answer(data, lines)
+    data = {"dry_run": args.dry_run, "found": found, "queued": Counter[str]()}
+    if args.dry_run or not found:
+        return Result(data, lines)
     for line in lines:
-        note(line)
-    confirm(stack, asked, "Every subscriber gets them again, under the same ids. Publish?")
+        progress(line)
+    confirm(stack, args, "Every subscriber gets them again, under the same ids. Publish?")
     queued = data["queued"]
     try:
         for counts in republish.republish(
-            asked.since, until, types, retry_queue_url=stack.id_of("PublishRetryQueue")
+            args.since, until, types, retry_queue_url=stack.id_of("PublishRetryQueue")
         ):
             queued.update(counts)
     except RuntimeError as error:
         raise Refused(f"{queued.total()} or more queued, then: {error}") from None
     ending = "publish works through them; when the publish retry queue is empty, all is published."
-    return Answer(data, [*_counted("queued to be published again", queued), ending])
+    return Result(data, [*_counted("queued to be published again", queued), ending])
 
 
 def _counted(what: str, counts: Mapping[str, int]) -> list[str]:

@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from ops import dlq
 from ops.dead_letters import DeadLetters
-from ops.letters import tell
+from ops.describe import describe
 
 if TYPE_CHECKING:
-    from ops.talk import Answer
+    from ops.output import Result
 
 DEAD, HOME = "https://sqs/dead", "https://sqs/home"
 ATTRIBUTES = {
@@ -47,28 +47,26 @@ class Sqs:
             }
         )
 
-    def receive_message(self, **asked: Any) -> dict[str, Any]:
-        visible = [
-            one for one in self.queues[asked["QueueUrl"]] if self._id(one) not in self.hidden
-        ]
-        given = visible[: asked["MaxNumberOfMessages"]]
+    def receive_message(self, **args: Any) -> dict[str, Any]:
+        visible = [one for one in self.queues[args["QueueUrl"]] if self._id(one) not in self.hidden]
+        given = visible[: args["MaxNumberOfMessages"]]
         self.hidden |= {self._id(one) for one in given}
         return {"Messages": given} if given else {}
 
-    def send_message(self, **asked: Any) -> None:
-        if asked["MessageBody"] == "refused":
+    def send_message(self, **args: Any) -> None:
+        if args["MessageBody"] == "refused":
             raise RuntimeError("no")
-        if asked["MessageBody"] == "throttled":
+        if args["MessageBody"] == "throttled":
             raise ClientError({"Error": {"Code": "ThrottlingException"}}, "SendMessage")
         now = time.time() * 1000
-        self.put(asked["QueueUrl"], asked["MessageBody"], asked["MessageAttributes"], now)
+        self.put(args["QueueUrl"], args["MessageBody"], args["MessageAttributes"], now)
 
-    def delete_message(self, **asked: Any) -> None:
-        url, handle = asked["QueueUrl"], asked["ReceiptHandle"]
+    def delete_message(self, **args: Any) -> None:
+        url, handle = args["QueueUrl"], args["ReceiptHandle"]
         self.queues[url] = [one for one in self.queues[url] if self._id(one) != handle]
 
-    def change_message_visibility(self, **asked: Any) -> None:
-        self.hidden.discard(asked["ReceiptHandle"])
+    def change_message_visibility(self, **args: Any) -> None:
+        self.hidden.discard(args["ReceiptHandle"])
 
     @staticmethod
     def _id(message: dict[str, Any]) -> str:
@@ -160,22 +158,22 @@ EVENT = json.dumps({"id": "e", "type": "skycore.sms_received", "data": {"from": 
     ],
 )
 def test_a_letter_is_told_without_number_and_text(queue, letter, told):
-    shown = tell(queue, letter, show=False)
+    shown = describe(queue, letter, show=False)
     assert told.items() <= shown.items()
     assert "17743199144" not in json.dumps(shown)
     assert "a text" not in json.dumps(shown)
-    assert tell(queue, letter, show=True)["body"] == letter["Body"]
+    assert describe(queue, letter, show=True)["body"] == letter["Body"]
 
 
 def stack_of(sqs: Sqs, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A stack whose queues are these, whichever is asked for."""
+    """A stack whose queues are these, whichever is args for."""
     stack: Any = Namespace(ask=False, client=lambda _: sqs)
     stack.id_of = lambda logical_id: DEAD if "DeadLetter" in logical_id else HOME
     monkeypatch.setattr(dlq, "depths", lambda *_: {"waiting": len(sqs.queues[DEAD])})
     return stack
 
 
-def redriven(count: int, monkeypatch: pytest.MonkeyPatch) -> Answer:
+def redriven(count: int, monkeypatch: pytest.MonkeyPatch) -> Result:
     """The answer to a redrive of so many dead letters."""
     stack = stack_of(Sqs([f"{n:02}" for n in range(count)]), monkeypatch)
     return dlq.redrive(stack, Namespace(queue="postback", id=[], limit=None, yes=True))
@@ -192,7 +190,7 @@ def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch):
     sqs = Sqs(["a", "throttled", "b", "throttled"])
     stack = stack_of(sqs, monkeypatch)
     answer = dlq.redrive(stack, Namespace(queue="postback", id=[], limit=None, yes=True))
-    assert not answer.well
+    assert not answer.ok
     assert (answer.data["moved"], answer.data["failed"]) == (2, {"ThrottlingException": 2})
     assert answer.data["left"] == 2
     assert "2 not put back: ThrottlingException" in answer.shown
@@ -202,9 +200,9 @@ def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch):
 @pytest.mark.parametrize("act", [dlq.redrive, dlq.discard])
 def test_a_named_message_that_is_not_there_is_named_in_the_answer(monkeypatch, act):
     stack = stack_of(Sqs(["a"]), monkeypatch)
-    asked = Namespace(queue="postback", id=[f"{DEAD}0", "gone"], all=False, limit=None, yes=True)
-    answer = act(stack, asked)
-    assert not answer.well
+    args = Namespace(queue="postback", id=[f"{DEAD}0", "gone"], all=False, limit=None, yes=True)
+    answer = act(stack, args)
+    assert not answer.ok
     assert answer.data["not_found"] == ["gone"]
     assert "1 not found: gone" in answer.shown
     assert answer.data.get("moved", answer.data.get("deleted")) == 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops import reconcile
-from ops.talk import Refused
+from ops.output import Refused
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.report import read_report
 from skycore.receiving.reconcile import NOT_FOUND, Reconciled, Unmatched
@@ -57,7 +57,7 @@ def run(
 
 def test_each_row_of_the_report_is_counted(stack, monkeypatch):
     answer, lines = run(stack, monkeypatch, found())
-    assert answer.well
+    assert answer.ok
     assert lines == [
         "3 rows in the report",
         "1 became events",
@@ -71,7 +71,7 @@ def test_rows_that_could_not_be_joined_are_named_without_numbers_and_texts(stack
     (row,) = read_report(ROW.encode()).rows
     result = found(unmatched=(Unmatched(row, NOT_FOUND),))
     answer, lines = run(stack, monkeypatch, result)
-    assert not answer.well
+    assert not answer.ok
     assert "1 could not be joined to a message" in lines
     assert answer.data["unmatched"] == [
         {
@@ -90,7 +90,7 @@ def test_rows_that_could_not_be_joined_are_named_without_numbers_and_texts(stack
 
 def test_a_report_that_was_cut_off_is_not_well(stack, monkeypatch):
     answer, lines = run(stack, monkeypatch, found(complete=False))
-    assert not answer.well
+    assert not answer.ok
     assert lines[0] == "3 rows in the report, which was cut off"
 
 
@@ -101,7 +101,7 @@ def test_it_refuses_while_postbacks_wait_that_would_be_reported_a_second_time(
     stack.counts[queue] = 2
     with pytest.raises(Refused, match=f"2 in the {queue}"):
         run(stack, monkeypatch, found())
-    assert run(stack, monkeypatch, found(), dry_run=True)[0].well
+    assert run(stack, monkeypatch, found(), dry_run=True)[0].ok
 
 
 def test_a_link_to_another_host_is_refused_with_a_way_out(stack, monkeypatch):
@@ -120,5 +120,5 @@ def test_a_downloaded_report_is_read(stack, monkeypatch, tmp_path: Path):
     monkeypatch.setattr(
         reconcile, "reconcile", lambda report, **_: read.append(report) or found(rows=1)
     )
-    assert reconcile.run(stack, asked(file=file)).well
+    assert reconcile.run(stack, asked(file=file)).ok
     assert len(read[0].rows) == 1

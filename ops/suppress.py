@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
 from ops.output import Result, UsageError, confirm, progress, table
-from skycore.client.numbers import NumberError, parse_msisdn, parse_sender
 from skycore.logs import mask_number
+from skycore.phone_numbers import NumberError, parse_msisdn, parse_sender
 from skycore.table import opt_outs
 
 if TYPE_CHECKING:

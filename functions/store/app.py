@@ -20,7 +20,7 @@ class Settings:
     table_name: str
     event_retention_days: int
     postback_queue_url: str = ""  # the previous release's environment does not have it
-    default_region: str = "US"  # read by skycore.client.numbers
+    default_region: str = "US"  # read by skycore.phone_numbers
     stop_words: str = ""  # read by skycore.postbacks.opt_out_keywords
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.catalogue.fields import carrier_name
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
-from skycore.client.numbers import is_same_number
+from skycore.phone_numbers import is_same_number
 from skycore.postbacks.event import build_event, build_step_event
 from skycore.table import messages
 

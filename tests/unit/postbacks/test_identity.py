@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skycore.client.numbers import received_digits
+from skycore.phone_numbers import received_digits
 from skycore.postbacks.event import Event
 from skycore.postbacks.identity import event_id, tracking_key, tracking_key_of_event_id
 from skycore.postbacks.parser import read_postback

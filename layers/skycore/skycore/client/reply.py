@@ -9,7 +9,7 @@ from skycore.catalogue.actions import Action
 from skycore.catalogue.errors import find_error, problem_for
 from skycore.catalogue.fields import reply_field
 from skycore.client.errors import HTTP_PROBLEMS, HttpRefused, OutcomeUnknown, Refused, plain_code
-from skycore.client.numbers import is_same_number
+from skycore.phone_numbers import is_same_number
 from skycore.postbacks.document import Node, UnreadableError, as_utf8
 from skycore.postbacks.xml_document import read_markup
 

@@ -16,7 +16,7 @@ from skycore.catalogue.statuses import (
     has_unknown_status,
     status_step,
 )
-from skycore.client.numbers import canonical_number
+from skycore.phone_numbers import canonical_number
 from skycore.postbacks.cloudevent import envelope
 from skycore.postbacks.identity import compared, digest_of, event_id, identify
 from skycore.postbacks.notification import Fields

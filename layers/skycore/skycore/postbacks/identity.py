@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from hashlib import blake2b, sha256
 from typing import Any, NamedTuple
 
-from skycore.client.numbers import canonical_number, received_digits
+from skycore.phone_numbers import canonical_number, received_digits
 from skycore.timestamps import from_text, to_text, utc_timestamp
 
 _MAX_KEY_BYTES = 256

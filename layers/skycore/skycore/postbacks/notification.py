@@ -6,7 +6,7 @@ from typing import Any
 
 from skycore.catalogue.fields import PostbackField, fields_by_element, plain_name
 from skycore.catalogue.statuses import find_postback_code, origin_names
-from skycore.client.numbers import received_digits
+from skycore.phone_numbers import received_digits
 from skycore.postbacks.document import (
     MAX_NAME_CHARACTERS,
     Node,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
-from skycore.client.numbers import NumberError, equivalent_forms, parse_msisdn, parse_sender
+from skycore.phone_numbers import NumberError, equivalent_forms, parse_msisdn, parse_sender
 from skycore.problems import Problem, validation_problem
 from skycore.serializers import event_envelope, owners_of
 from skycore.table import events, messages, pagination, queue_transitions

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from skycore import metrics, timestamps
 from skycore.catalogue.statuses import RANKS
-from skycore.client.numbers import canonical_number, ending_of, received_forms
 from skycore.logs import log, log_exception, mask_number
+from skycore.phone_numbers import canonical_number, ending_of, received_forms
 from skycore.table import events, messages, opt_outs
 from skycore.table.messages import MessageRow
 

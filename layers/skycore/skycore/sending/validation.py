@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.catalogue.actions import Action, find_action
 from skycore.client.errors import FieldError, InvalidRequest
-from skycore.client.numbers import region_of
 from skycore.client.validation import field_names, prepare
+from skycore.phone_numbers import region_of
 from skycore.problems import Problem, validation_problem
 from skycore.sending.idempotency import SendResult
 from skycore.table import opt_outs

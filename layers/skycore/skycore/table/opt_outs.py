@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, UpdateError
 
-from skycore.client.numbers import canonical_form, equivalent_forms, received_digits, stored_forms
+from skycore.phone_numbers import canonical_form, equivalent_forms, received_digits, stored_forms
 from skycore.table import batches
 from skycore.table.models import StoredRow, condition_failed, error_code
 from skycore.timestamps import MAX_AHEAD, from_text, now, to_key

@@ -19,6 +19,8 @@ LONG = Storm(5_000, 500, 8, 30, 900, Faults(4711), poison=True, stream_behind=Tr
 LIMITS = "MaxCallsPerSecond=20 MaxCallsPerMinute=900"  # so that the limits' one item is fought for
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_a_short_storm(stack, capsys):
     left = weather(stack, SHORT)
     with capsys.disabled():

@@ -10,8 +10,7 @@ from tests.patience import until
 
 def reconcile(stack, *arguments: str) -> str:
     since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    given = ("--local", "--since", since, "--yes", *arguments)
-    return in_stack(stack, *given, module="ops.reconcile")
+    return in_stack(stack, "reconcile", "--local", "--since", since, "--yes", *arguments)
 
 
 def test_a_delivery_that_no_postback_told_is_learnt_once(stack, sms):

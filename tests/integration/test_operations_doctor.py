@@ -66,7 +66,7 @@ def test_each_line_says_what_holds_or_what_to_do(ops):
     assert " --parameter-overrides AlarmTopicArn=" in warning
 
 
-@pytest.mark.long  # tests/unit/ops/test_wrong_use.py
+@pytest.mark.long  # tests/unit/ops/test_usage_errors.py
 def test_an_unknown_check_is_wrong_use(ops):
     assert "no check nothing" in ops.run("doctor", "nothing", code=2).stderr
 

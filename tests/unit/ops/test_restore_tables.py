@@ -12,8 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from ops.output import Refused
 from ops.restore import restore_postbacks, restore_table
-from ops.stack import Refused  # type: ignore[attr-defined]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

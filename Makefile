@@ -34,7 +34,7 @@ TEST_PARTS := test-stack test-page test-in-process test-services types template-
 # Keeps the output of parallel targets apart. make 3.81 does not have it.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-IN_PROCESS := simulator/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py
+IN_PROCESS := simulator/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
 test-in-process: setup ## Run the tests without a stack, on every core
 	@$(BIN)/pytest -rs -n auto --dist worksteal $(IN_PROCESS)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ops.command import Command
 from ops.output import INTERRUPTED, Refused, Result, confirm, progress
+from skycore.client.request import unquote_secret
 from skycore.table.limiter import PAUSE_KNOWN_FOR_MS, Limiter
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def credentials(text: str, user: str | None = None) -> dict[str, str]:
 
     Raises Refused, without quoting it, for what cannot be either.
     """
-    text = text.strip()
+    text = text.strip().strip("\ufeff") if user else unquote_secret(text)
     if not text:
         raise Refused("Nothing was given. Nothing was changed.")
     if user:
@@ -103,15 +104,15 @@ def credentials(text: str, user: str | None = None) -> dict[str, str]:
         raise Refused('An object needs "api_key", or "user" and "password". Nothing was changed.')
     if key and not _KEY.fullmatch(key):
         raise Refused(
-            "This is no API key: a key has 4 to 128 letters and digits, without blanks. Copy it "
-            "again from Skycore's API Settings. Nothing was changed."
+            "This is not an API key: a key has 4 to 128 letters and digits, without spaces. Copy "
+            "it again from Skycore's API Settings. Nothing was changed."
         )
     if name and not _USER.fullmatch(name):
         raise Refused(
             "Not a valid user name: it must not be empty or contain spaces. Nothing was changed."
         )
     if password and (len(password) > _MOST_PASSWORD or not password.isprintable()):
-        raise Refused("This is no password: it has several lines, or over 256 characters.")
+        raise Refused("This is not a password: it has several lines, or over 256 characters.")
     return value
 
 
@@ -132,12 +133,12 @@ def _object(text: str) -> dict[str, str]:
 def _held() -> Iterator[None]:
     """Holds all calls of Skycore for as long as this lasts."""
     limiter, done = Limiter(), threading.Event()
-    until = [limiter.hold(HOLD_MS)]
+    until = [limiter.pause(HOLD_MS)]
 
     def renew() -> None:
         while not done.wait(RENEW_SECONDS):
             with contextlib.suppress(Exception):  # the next one may do it
-                until.append(limiter.hold(HOLD_MS))
+                until.append(limiter.pause(HOLD_MS))
 
     progress("Holding the calls of Skycore: queued messages wait, other sends are answered 429.")
     renewing = threading.Thread(target=renew, daemon=True)
@@ -149,7 +150,7 @@ def _held() -> Iterator[None]:
     finally:
         done.set()
         renewing.join()
-        limiter.let_go(until[-1])
+        limiter.resume(until[-1])
         progress(f"Calls go on, within {PAUSE_KNOWN_FOR_MS // 1000} seconds.")
 
 

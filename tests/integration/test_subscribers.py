@@ -212,10 +212,10 @@ def administrator(stack: Stack) -> dict[str, str]:
     }
 
 
-def in_stack(stack: Stack, *arguments: str) -> str:
-    """Run a command of the operator's tool; return what it prints."""
+def in_stack(stack: Stack, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+    """Run a command of the operator's tool, which ends with one of `codes`; return its output."""
     done = run_ops(administrator(stack), *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in codes, done.stdout + done.stderr
     return done.stdout
 
 
@@ -224,7 +224,7 @@ def kept_unread(stack: Stack, body: bytes) -> str:
     event = unparsed_event(body, datetime.now(UTC), "an older release did not know it")
     with as_operator(administrator(stack)):
         models.use_table(stack.description["table_name"], stack.description["region"])
-        assert not events.put_all([(body, [event])], 90)
+        assert not events.put_all([(body, [event])], 90, set())
     return event.id
 
 
@@ -267,6 +267,6 @@ def test_a_stretch_of_events_is_told_again_under_the_same_ids(stack):
     for id_ in first:
         del stack.events[id_]
     out = in_stack(stack, *stretch, "--type", "sms_sent", "--yes")
-    assert "3 published" in out
+    assert "3 queued to be published again" in out
     for id_ in first:
         stack.event(lambda event, id_=id_: event["id"] == id_)

@@ -21,11 +21,11 @@ MAY_IMPORT = {
     "metrics": {"logs", "problems"},
     "handler": {"logs", "metrics", "problems", "settings"},
     "http": {"handler", "problems"},
-    "client": {"catalogue"},
-    "postbacks": {"catalogue", "timestamps"},
+    "client": {"catalogue", "postbacks"},
+    "postbacks": {"catalogue", "client", "timestamps"},
     "aws": {"chunks", "logs", "timestamps"},
-    "table": {"catalogue", "chunks", "logs", "postbacks", "timestamps"},
-    "serializers": {"catalogue", "postbacks", "table", "timestamps"},
+    "table": {"catalogue", "chunks", "client", "logs", "postbacks", "timestamps"},
+    "serializers": {"catalogue", "client", "postbacks", "table", "timestamps"},
 }
 LOWER = {*MAY_IMPORT} - {"handler", "http"}
 MAY_IMPORT |= {"sending": LOWER, "receiving": LOWER, "queries": LOWER}
@@ -56,7 +56,7 @@ HOMES = {
     "phonenumbers": {"client"},
 }
 MOST_LINES = 350
-MOST_MODULES = 63
+MOST_MODULES = 65
 
 
 def imported(path: Path) -> set[str]:

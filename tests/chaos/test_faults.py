@@ -45,7 +45,7 @@ def nothing_is_lost(left: Aftermath, storm: Storm) -> None:
     stored = {id_: left.stored[id_] for id_ in left.expected.ids}
     assert stored == dict.fromkeys(left.expected.ids, 1)
     # What has no time of its own was stored once if it has one id.
-    assert all(len(left.subscriber.of_email[email]) == 1 for email in left.expected.emails)
+    assert all(len(left.subscriber.of_undated[one]) == 1 for one in left.expected.undated)
     assert not left.untold
     assert set(left.sent.values()) == {1}
     assert not left.lost

@@ -15,10 +15,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from pynamodb.connection.base import Connection
 
-from skycore.postbacks.parser import read_postback
-from skycore.timestamps import now
 from tests.chaos.faults import Faults
 from tests.chaos.load import bodies
+from tests.chaos.seen import Expected, content
 from tests.conftest import _app
 from tests.contract.in_process import InProcess, in_process, reaches_publish
 from tests.unit.table.fake_dynamodb import Crash
@@ -217,15 +216,14 @@ def test_nothing_is_lost_and_nothing_is_sent_twice(storm: Storm) -> None:
     assert len(posted) > POSTBACKS / 2
     assert len(promised) > SENDS / 2
     # Each event was stored once and published at least once.
-    expected = [event for body in posted for event in read_postback(body, now())]
-    dated = {event.id for event in expected if event.has_own_identity}
-    undated = {event.data["email"] for event in expected if not event.has_own_identity}
+    expected = Expected()
+    expected.add(posted)
     stored = Counter(row["sk"]["S"].removeprefix("event#") for row in rows(storm, "event"))
     published = storm.services.published
-    assert {id_: stored[id_] for id_ in dated} == dict.fromkeys(dated, 1)
-    assert dated <= {event["id"] for event in published}
-    emails = {event["id"]: event["data"]["email"] for event in published}
-    assert Counter(email for email in emails.values() if email) == Counter(undated)
+    assert {id_: stored[id_] for id_ in expected.ids} == dict.fromkeys(expected.ids, 1)
+    assert expected.ids <= {event["id"] for event in published}
+    undated = {event["id"]: content(event["data"]) for event in published}
+    assert Counter(filter(None, undated.values())) == Counter(expected.undated)
     # Skycore has each text once at most, and each that was promised unless it is unknown.
     outgoing = storm.stack.control("messages?direction=out&limit=20000")["messages"]
     texts = Counter(row["text"] for row in outgoing)

@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.conftest import LOCAL_DIR, Stack, until
 from tests.integration.operators import run_ops
+from tests.integration.test_rare_calls import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +118,7 @@ def test_lost_rows_come_back_and_nothing_is_sent_or_published_again(stack, copie
     # What waited then may have been sent since: only a person can know.
     path = f"/messages/{later['message_id']}"
     assert until(lambda: stack.get(path).json()["status"] == "unknown", PATIENCE)
+    sweep(stack)  # as the schedule does within a minute
     unknown = stack.event(
         lambda event: (
             event["type"] == "skycore.message_unknown"

@@ -34,13 +34,6 @@ TEST_PARTS := test-stack test-page test-in-process test-services types template-
 # Keeps the output of parallel targets apart. make 3.81 does not have it.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-IN_PROCESS := simulator/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
-test-in-process: setup ## Run the tests without a stack, on every core
-	@$(BIN)/pytest -rs -n auto --dist worksteal $(IN_PROCESS)
-
-test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
-	@$(BIN)/pytest -m "not long" tests/integration
-
 .PHONY: format lint types template-checks
 format: setup ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix .
@@ -61,6 +54,13 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
+
+IN_PROCESS := simulator/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
+test-in-process: setup ## Run the tests without a stack, on every core
+	@$(BIN)/pytest -rs -n auto --dist worksteal $(IN_PROCESS)
+
+test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
+	@$(BIN)/pytest -m "not long" tests/integration
 
 test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
 	@$(BIN)/pytest -m "not long" tests/build

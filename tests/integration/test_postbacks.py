@@ -18,7 +18,8 @@ KINDS = (
     "form-encoded-whole",  # a form
     "sms-mo-v2",  # JSON
     "encoding-utf-16-bom",  # bytes that are not UTF-8, which go as base64
-    "xml-two-documents",  # several notifications
+    "xml-two-documents",
+    "legacy-batch",  # several notifications, whose body has a row of its own
     "xml-unknown-code",
     "email-sub-n303",  # an event without a time of its own
     "unparsed-empty",

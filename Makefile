@@ -23,17 +23,16 @@ up: setup ## Bring the local stack up, or update it, and leave it running
 down: ## Stop the local stack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; fi
 
-.PHONY: test test-stack test-build test-long
-test: setup .venv-schemathesis/.ready zsh lint types template-checks ## Run everything that must pass before a merge; minutes
-	@$(BIN)/pytest -rs -n auto --dist worksteal simulator/tests tests/unit tests/contract tests/template
-	@echo "the deployed stack and the page, side by side; minutes"
-	@$(MAKE) --no-print-directory --jobs=2 $(OUTPUT_SYNC) test-stack test-page test-build test-services
+.PHONY: test test-in-process test-stack test-build test-long
+test: setup .venv-schemathesis/.ready zsh lint ## Run everything that must pass before a merge; minutes
+	@echo "side by side, each shown when it is done; minutes: $(TEST_PARTS)"
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 $(OUTPUT_SYNC) $(TEST_PARTS)
+
+# In the order in which they start, three at a time: two mostly wait for the stacks that they deploy.
+TEST_PARTS := test-stack test-page test-in-process test-services types template-checks test-build
 
 # Keeps the output of parallel targets apart. make 3.81 does not have it.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-
-test-stack: setup
-	@$(BIN)/pytest -m "not long" tests/integration tests/chaos
 
 .PHONY: format lint types template-checks
 format: setup ## Format the code and fix what ruff can fix
@@ -56,11 +55,18 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
 
+IN_PROCESS := simulator/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
+test-in-process: setup ## Run the tests without a stack, on every core
+	@$(BIN)/pytest -rs -n auto --dist worksteal $(IN_PROCESS)
+
+test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
+	@$(BIN)/pytest -m "not long" tests/integration
+
 test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
 	@$(BIN)/pytest -m "not long" tests/build
 
-test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours: chaos, soak, long limiter runs
-	@$(BIN)/pytest -m long --ignore tests/browser tests simulator/tests
+test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours, or PART=tests/chaos of them (CONTRIBUTING.md lists the parts)
+	@$(BIN)/pytest -m long --ignore tests/browser $(or $(PART),tests simulator/tests)
 
 .PHONY: test-services
 test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)

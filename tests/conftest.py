@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+TABLE_HELPERS = ("tests.unit.table.tables", "tests.unit.table.limit_table")
 LOCAL_EXAMPLES = 5  # of a property on DynamoDB Local, where a call takes milliseconds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,14 +67,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what cannot run on DynamoDB Local, all of it where that cannot run."""
+    """With --dynamodb-local, leave only tests that use a table; skip what cannot run there."""
     if not config.getoption("dynamodb_local"):
         return
+    without_table = [item for item in items if not _uses_table(item)]
+    config.hook.pytest_deselected(items=without_table)
+    items[:] = [item for item in items if item not in without_table]
     missing = None if os.environ.get("DYNAMODB_LOCAL_URL") else dynamodb_local.missing()
     for item in items:
         in_memory = item.get_closest_marker("in_memory")
         if reason := missing or (in_memory and in_memory.args[0]):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _uses_table(item: pytest.Item) -> bool:
+    """Return whether a test has a table: by the fixture `table` or a helper that makes tables.
+
+    The others would repeat what they do without --dynamodb-local.
+    """
+    if "unit" not in item.path.parts:
+        return True
+    module = item.getparent(pytest.Module)
+    names = vars(module.obj).values() if module else ()
+    helpers = any(getattr(value, "__module__", None) in TABLE_HELPERS for value in names)
+    return helpers or "table" in getattr(item, "fixturenames", ())
 
 
 @cache

@@ -14,6 +14,7 @@ from skycore_simulator.settings import Settings
 from skycore_simulator.testing import RunningSimulator
 
 KEY = "key0123456789abcdef0123456789abcd"
+PATIENCE_SECONDS = 240.0  # for what takes a moment on a quiet machine
 
 
 class Receiver:
@@ -87,7 +88,7 @@ class Skycore(RunningSimulator):
     def set(self, **settings: Any) -> None:
         self.control("PATCH", "settings", settings)
 
-    def post(self, xml: str, timeout: float = 5) -> requests.Response:
+    def post(self, xml: str, timeout: float = PATIENCE_SECONDS) -> requests.Response:
         return self.session.post(self.url, data={"xml": xml}, timeout=timeout)
 
     def call(self, action: str, transport: str = "form", **fields: Any) -> dict[str, Any]:
@@ -111,7 +112,7 @@ class Skycore(RunningSimulator):
 
     def settle(self) -> None:
         """Wait until no postback is pending."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE_SECONDS
         while self.simulator.postback_sender.pending:
             assert time.monotonic() < until
             time.sleep(0.005)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 import pytest
 import requests
 
-from simulator_harness import Skycore
+from simulator_harness import PATIENCE_SECONDS, Skycore
 from skycore_simulator.api_port import ApiPort
 from skycore_simulator.server import Server
 from skycore_simulator.simulator import Simulator
@@ -16,14 +16,16 @@ QUERY = "?action=sendsms&api_key=k&to=17743199144&from=60856&text=a"
 
 def asked(url: str, session: requests.Session | None = None) -> str:
     try:
-        return (session.get if session else requests.get)(url, timeout=5).text
+        return (session.get if session else requests.get)(url, timeout=PATIENCE_SECONDS).text
     except requests.ConnectionError:
         return "refused"
 
 
 def test_a_closed_api_port_refuses_connections_until_it_is_opened() -> None:
     def change(url: str, wanted: object) -> Awaitable[requests.Response]:
-        return asyncio.to_thread(requests.patch, url, json={"open": wanted}, timeout=5)
+        return asyncio.to_thread(
+            requests.patch, url, json={"open": wanted}, timeout=PATIENCE_SECONDS
+        )
 
     def ask(url: str, session: requests.Session | None = None) -> Awaitable[str]:
         return asyncio.to_thread(asked, url, session)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 import requests
 
 import skycore_simulator
-from simulator_harness import Receiver, Skycore
+from simulator_harness import PATIENCE_SECONDS, Receiver, Skycore
 from skycore_simulator.command_line import build_parser, main
 from skycore_simulator.settings import Settings
 
@@ -151,7 +150,7 @@ def test_events_as_they_happen(skycore: Skycore) -> None:
     def watch() -> None:
         with requests.Session() as session:
             session.trust_env = False
-            with session.get(url, stream=True, timeout=5) as answer:
+            with session.get(url, stream=True, timeout=PATIENCE_SECONDS) as answer:
                 ready.set()
                 for line in answer.iter_lines(chunk_size=1):
                     found.append(line.decode())
@@ -192,7 +191,7 @@ def run(*options: str) -> subprocess.Popen[str]:
 
 def test_the_program_starts_serves_and_stops(skycore: Skycore, receiver: Receiver) -> None:
     options = ["--port", "0", "--api-key", "k", "--postback-url", receiver.url]
-    with run(*options, "--postback-delay", "60", "--max-per-second", "1") as program:
+    with run(*options, "--postback-delay", "3600", "--max-per-second", "1") as program:
         assert program.stdout is not None
         line = program.stdout.readline()
         assert line.startswith("skycore simulator on http://127.0.0.1:")
@@ -201,15 +200,13 @@ def test_the_program_starts_serves_and_stops(skycore: Skycore, receiver: Receive
         replies = [skycore.session.get(url + query).text for _ in range(2)]
         assert "Success" in replies[0]
         assert "E106" in replies[1]
-        began = time.monotonic()
         program.send_signal(signal.SIGTERM)
-        assert program.wait(5) == 0
-        assert time.monotonic() - began < 2
+        assert program.wait(PATIENCE_SECONDS) == 0  # the postback that is due in an hour is dropped
 
 
 def test_a_taken_port_is_named(skycore: Skycore) -> None:
     with run("--port", str(skycore.server.port)) as program:
-        _, problem = program.communicate(timeout=10)
+        _, problem = program.communicate(timeout=PATIENCE_SECONDS)
     assert program.returncode == 1
     assert f"port {skycore.server.port}: it is in use; choose another with --port" in problem
 

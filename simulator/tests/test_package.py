@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 import skycore_simulator
+from simulator_harness import PATIENCE_SECONDS
 from skycore_simulator import __version__
 
 PACKAGE = Path(skycore_simulator.__file__).parent
@@ -103,6 +104,6 @@ def output(folder: Path, *command: str) -> str:
 
 
 def read(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
         text: str = answer.read().decode()
     return text

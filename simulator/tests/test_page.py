@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from simulator_harness import Skycore
+from simulator_harness import PATIENCE_SECONDS, Skycore
 from skycore_simulator.page.extension import PageExtension
 from skycore_simulator.page.routes import STATIC, TITLE
 
@@ -77,7 +77,7 @@ def test_a_reset_is_told(page: Skycore) -> None:
         assert next(lines) == b"event: open"
         page.call("sendSMS", TO="17743199144", **SMS)
         page.control("POST", "reset", {})
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE_SECONDS
         told = {}
         while "reset" not in told and time.monotonic() < until:
             line = next(lines)
@@ -97,7 +97,7 @@ def test_a_burst_is_told_in_few_notes(page: Skycore) -> None:
             page.call("sendSMS", TO="17743199144", **SMS)
         told: set[int] = set()
         notes = 0
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE_SECONDS
         while len(told) < 50 and time.monotonic() < until:
             line = next(lines)
             if line.startswith(b"data: {") and (note := json.loads(line[6:])):

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from simulator_harness import KEY, Skycore
+from simulator_harness import KEY, PATIENCE_SECONDS, Skycore
 
 TEXT = "Grüße & <b>more</b>\n☺"
 XML = f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -23,7 +23,7 @@ FORM = "application/x-www-form-urlencoded"
 def documented_form(url: str) -> bytes:
     """As the documentation says: a form with the variable xml."""
     request = urllib.request.Request(url, urlencode({"xml": XML}).encode(), method="POST")
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         body: bytes = answer.read()
     return body
 
@@ -54,7 +54,7 @@ def multipart_as_php_sends_it(url: str) -> bytes:
 def raw_as_ruby_sends_it(url: str) -> bytes:
     """A Ruby string body: the bare XML, labelled as the form that it is not."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=5)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE_SECONDS)
     connection.request(
         "POST", parts.path, XML, {"Content-Type": FORM, "Connection": "close", "Accept": "*/*"}
     )

@@ -60,9 +60,13 @@ def everything(page: Page, view: str) -> None:
         page.get_by_role("button", name="Send", exact=True).scroll_into_view_if_needed()
 
 
-@pytest.mark.parametrize("width, scheme", [(360, "dark"), (1000, "dark"), (1600, "light")])
-def test_nothing_hinders_anyone(filled, width: int, scheme: str) -> None:
-    page = filled(width, scheme)
+# One page is filled for all widths of a test: that takes longer than to look at it.
+def test_nothing_hinders_anyone(filled) -> None:
+    for width, scheme in ((360, "dark"), (1000, "dark"), (1600, "light")):
+        without_violations(filled(width, scheme))
+
+
+def without_violations(page: Page) -> None:
     for view in VIEWS:
         everything(page, view)
         found = Axe().run(page, options={"resultTypes": ["violations"]})
@@ -78,9 +82,12 @@ def test_nothing_hinders_anyone(filled, width: int, scheme: str) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
-@pytest.mark.parametrize("width", [360, 760, 1600])
-def test_nothing_is_cut_off_or_scrolls_sideways(filled, width: int) -> None:
-    page = filled(width, "light")
+def test_nothing_is_cut_off_or_scrolls_sideways(filled) -> None:
+    for width in (360, 760, 1600):
+        fits(filled(width, "light"), width)
+
+
+def fits(page: Page, width: int) -> None:
     for view in VIEWS:
         everything(page, view)
         assert page.evaluate("document.documentElement.scrollWidth") <= width

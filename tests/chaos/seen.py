@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import threading
@@ -38,7 +39,7 @@ class Subscriber(threading.Thread):
         self._url = stack.description["event_queue_url"]
         self._go_on = True
         self.got: Counter[str] = Counter()  # by id
-        self.of_email: defaultdict[str, set[str]] = defaultdict(set)  # ids of undated events
+        self.of_undated: defaultdict[str, set[str]] = defaultdict(set)  # ids by content
         self.steps: set[tuple[str, str]] = set()  # (message id, own step) that were told
 
     def run(self) -> None:
@@ -59,8 +60,8 @@ class Subscriber(threading.Thread):
     def _note(self, event: dict[str, Any]) -> None:
         data = event["data"]
         self.got[event["id"]] += 1
-        if data.get("email"):
-            self.of_email[data["email"]].add(event["id"])
+        if mark := content(data):
+            self.of_undated[mark].add(event["id"])
         if event["type"].startswith("skycore.message_"):
             self.steps.add((data["message_id"], event["type"].removeprefix("skycore.message_")))
 
@@ -81,12 +82,17 @@ def subscribed(stack: Stack) -> Iterator[Subscriber]:
         subscriber.stop()
 
 
+def content(data: dict[str, Any]) -> str | None:
+    """Return what tells an event of a test without a time of its own: its email or its bytes."""
+    return data.get("email") or data.get("raw")
+
+
 @dataclass(slots=True)
 class Expected:
-    """What acknowledged postbacks must have become: ids, and emails of what has no time."""
+    """What acknowledged postbacks must have become: ids, and contents of what has no time."""
 
     ids: set[str] = field(default_factory=set)
-    emails: set[str] = field(default_factory=set)
+    undated: set[str] = field(default_factory=set)
 
     def add(self, bodies: Iterable[bytes]) -> None:
         """More postbacks that were answered with 200."""
@@ -96,11 +102,12 @@ class Expected:
                 if event.has_own_identity:
                     self.ids.add(event.id)
                 else:
-                    self.emails.add(event.data["email"])
+                    raw = base64.b64encode(body).decode()
+                    self.undated.add(content(event.data) or raw)
 
     def missing(self, subscriber: Subscriber) -> set[str]:
         """What was not told yet."""
-        return (self.ids - subscriber.got.keys()) | (self.emails - subscriber.of_email.keys())
+        return (self.ids - subscriber.got.keys()) | (self.undated - subscriber.of_undated.keys())
 
 
 def rows(stack: Stack, kind: str) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ class Aftermath:
         twice = sum(count > 1 for count in self.sent.values())
         return (
             f"{self.faults}\n{self.answers}\n"
-            f"events       {len(self.expected.ids) + len(self.expected.emails)} expected, "
+            f"events       {len(self.expected.ids) + len(self.expected.undated)} expected, "
             f"{self.stored.total()} rows, {read.total()} read, {read.total() - len(read)} of them "
             f"again, {len(self.expected.missing(self.subscriber))} missing\n"
             f"messages     {len(self.sent)} at Skycore, {twice} of them twice, {len(self.lost)} "

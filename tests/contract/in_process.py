@@ -177,7 +177,7 @@ class InProcess:
             assert self.handle("store", {"Records": batch}) == {"batchItemFailures": []}
         changes = self.table.stream[self._streamed :]
         self._streamed = len(self.table.stream)
-        wanted = [change for change in changes if _reaches_publish(change)]
+        wanted = [change for change in changes if reaches_publish(change)]
         for start in range(0, len(wanted), 100):
             batch = wanted[start : start + 100]
             assert self.handle("publish", {"Records": batch}) == {"batchItemFailures": []}
@@ -209,7 +209,7 @@ def _route(method: str, path: str) -> tuple[str, dict[str, str], str]:
     raise LookupError(f"no route {method} {path}")
 
 
-def _reaches_publish(change: dict[str, Any]) -> bool:
+def reaches_publish(change: dict[str, Any]) -> bool:
     """As the filter of the stream's event source in template.yaml."""
     new = change["dynamodb"].get("NewImage", {})
     return (change["eventName"] == "INSERT" and new.get("kind") == {"S": "event"}) or "news" in new

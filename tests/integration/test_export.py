@@ -5,27 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
-import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.conftest import LOCAL_DIR, ROOT
+from tests.integration.conftest import LOCAL_DIR
+from tests.integration.operators import run_ops
 from tests.patience import until
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from subprocess import CompletedProcess
 
 LEAVING = "17743197766"
 
 
-def export(folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LOCAL_DIR": LOCAL_DIR}
-    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'layers' / 'skycore'}"
-    command = [sys.executable, "-m", "ops", "export", "--to", str(folder)]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+def export(folder: Path) -> CompletedProcess[str]:
+    return run_ops({**os.environ, "LOCAL_DIR": LOCAL_DIR}, "export", "--to", str(folder))
 
 
 def lines(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""The operator's tool, run as its user runs it, with the rights of the output OperatorPolicy."""
+"""The operator's tool, with the rights of the output OperatorPolicy: one case for each command.
+
+tests/unit/ops checks in process what a command says and refuses. What takes minutes, such as keys
+and tokens that change under load, is in make test-long.
+"""
 
 from __future__ import annotations
 
@@ -54,15 +58,8 @@ def test_status_shows_what_happens(stack, ops, sent):
 
 
 def looked(ops: Ops, *arguments: str) -> tuple[dict[str, Any], int]:
-    """A command's answer and its exit code, which depends on what other tests left behind."""
-    done = subprocess.run(
-        ops.command(*arguments, "--json"),
-        cwd=ROOT,
-        env=ops.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Return a command's answer and its exit code, which depends on what other tests left."""
+    done = ops.looked(*arguments, "--json")
     return json.loads(done.stdout), done.returncode
 
 
@@ -81,6 +78,7 @@ def test_a_message_is_found_and_its_story_told_without_number_or_text(stack, ops
     assert "no message" in ops.json("message", "nobody-s", code=1)["error"]
 
 
+@pytest.mark.long
 def test_a_failed_send_says_why(stack, ops, sms):
     refused = stack.post("/messages", {**sms, "to": "+1 999-000-0628"}).json()
     assert refused["code"] == "skycore_rejected"
@@ -90,6 +88,7 @@ def test_a_failed_send_says_why(stack, ops, sms):
     assert told["skycore_code_means"]
 
 
+@pytest.mark.long
 def test_the_events_of_a_tracking_id_that_belongs_to_no_message_are_shown(stack, ops):
     tracking_id = f"U01T{uuid.uuid4().hex[:12]}"
     stack.postback(receipt(tracking_id))
@@ -216,6 +215,7 @@ def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
     assert waiting(stack, dead) == 0
 
 
+@pytest.mark.long
 def test_a_dead_send_gets_new_tries_and_is_sent_once(stack, ops, sms):
     url, mark = stack.resource("SendDeadLetterQueue"), uuid.uuid4().hex
     stack.control("settings", {"error_for_action": {"sendSMS": "E107"}}, "PATCH")
@@ -273,6 +273,7 @@ def test_places_in_the_stream_are_explained_and_can_be_discarded(stack, ops):
     assert waiting(stack, url) == 0
 
 
+@pytest.mark.long
 def test_a_rotation_loses_no_postback_and_a_second_is_refused(stack, ops):
     old, mark = stack.description["postback_url"], uuid.uuid4().hex
     posted: list[tuple[str, int]] = []
@@ -306,6 +307,7 @@ def told_of(stack: Stack) -> set[str]:
     return {event["data"]["tracking_id"] for event in stack.events.values()}
 
 
+@pytest.mark.long
 def test_a_key_is_replaced_without_a_failed_send(stack, ops, sms):
     enough, answers = threading.Event(), []
 
@@ -368,12 +370,14 @@ def test_with_nobody_to_ask_nothing_is_changed(ops, arguments):
     assert not done.stdout
 
 
+@pytest.mark.long
 def test_a_key_that_is_none_is_refused_and_not_shown(ops):
     done = ops.run("--yes", "set-key", code=1, given="not a key")
     assert "Nothing was changed" in done.stderr
     assert "not a key" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_usage_error_is_explained_and_is_exit_code_2(ops):
     assert "invalid choice" in ops.run("dlq", "show", "nothing", code=2).stderr
 

@@ -1,4 +1,8 @@
-"""ops doctor on the deployed stack: it passes there, and finds each fault that is put into it."""
+"""ops doctor on the deployed stack: it passes there, and finds the faults that are put into it.
+
+tests/unit/ops/test_doctor_faults.py has a fault for every check, in process. Of the faults here,
+make test keeps one of a queue and one of the API; make test-long puts all of them in.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +53,7 @@ def test_the_stack_is_well_and_what_the_emulator_cannot_answer_is_not_ok(stack, 
     assert left_behind(stack) == []
 
 
+@pytest.mark.long
 def test_each_line_says_what_holds_or_what_to_do(ops):
     lines = ops.run("doctor", "--no-probe").stdout.splitlines()
     assert any(line.startswith("ok          api-key: ") for line in lines)
@@ -61,6 +66,7 @@ def test_each_line_says_what_holds_or_what_to_do(ops):
     assert " --parameter-overrides AlarmTopicArn=" in warning
 
 
+@pytest.mark.long  # tests/unit/ops/test_usage_errors.py
 def test_an_unknown_check_is_wrong_use(ops):
     assert "no check nothing" in ops.run("doctor", "nothing", code=2).stderr
 
@@ -367,7 +373,16 @@ FAULTS: dict[str, tuple[str, str, Callable[[Stack], Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("check", "words", "fault"), FAULTS.values(), ids=FAULTS)
+KEPT = {"visibility", "rate"}  # in make test
+
+
+@pytest.mark.parametrize(
+    ("check", "words", "fault"),
+    [
+        pytest.param(*fault, id=name, marks=() if name in KEPT else pytest.mark.long)
+        for name, fault in FAULTS.items()
+    ],
+)
 def test_a_fault_is_found_and_what_to_do_is_said(stack, ops, check, words, fault):
     with fault(stack):
         answer = ops.json("doctor", check, code=1)
@@ -377,6 +392,7 @@ def test_a_fault_is_found_and_what_to_do_is_said(stack, ops, check, words, fault
     assert API_KEY not in json.dumps(answer)
 
 
+@pytest.mark.long
 def test_without_the_faults_the_stack_is_well_again(ops):
     checks = {check for check, _, _ in FAULTS.values()}
     assert results(ops.json("doctor", *checks)) == dict.fromkeys(checks, "ok")
@@ -385,6 +401,7 @@ def test_without_the_faults_the_stack_is_well_again(ops):
 # --- Probes --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_probe_that_is_not_stored_is_found(stack, ops):
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
         answer = ops.json("doctor", "postback", *SHORT, code=1)
@@ -392,6 +409,7 @@ def test_a_probe_that_is_not_stored_is_found(stack, ops):
     assert left_behind(stack) == []
 
 
+@pytest.mark.long
 def test_a_probe_whose_subscription_is_gone_is_found(stack, ops):
     # The probe waits in the queue until the subscription is gone, and only then becomes an event.
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
@@ -418,6 +436,7 @@ def waiting_doctor(ops: Ops, *arguments: str) -> subprocess.Popen:
     return process
 
 
+@pytest.mark.long
 def test_a_key_that_skycore_refuses_is_found(stack, ops):
     stack.control("settings", {"api_key": "anewkey00000000000000000000000000"}, "PATCH")
     try:
@@ -428,12 +447,14 @@ def test_a_key_that_skycore_refuses_is_found(stack, ops):
     assert "set-key" in answer["checks"][0]["findings"][0]["fix"]
 
 
+@pytest.mark.long
 def test_without_a_key_no_call_is_made(stack, ops):
     with without_key(stack):
         answer = ops.json("doctor", "skycore", "api-key", code=1)
     assert results(answer) == {"skycore": "not_checked", "api-key": "problem"}
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_no_queue_and_no_subscription(stack, ops):
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
         process = waiting_doctor(ops)
@@ -484,6 +505,7 @@ def test_the_first_key_is_set_from_a_pipe(stack, ops):
         assert results(ops.json("doctor", "api-key")) == {"api-key": "ok"}
 
 
+@pytest.mark.long
 def test_the_first_key_is_set_at_a_terminal_that_does_not_show_it(stack, ops):
     with without_key(stack):
         with terminal(ops, "set-key", "--yes") as (process, screen):

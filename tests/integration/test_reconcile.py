@@ -11,9 +11,9 @@ from tests.patience import until
 
 def reconcile(stack, *arguments: str) -> str:
     since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    given = ("--local", "--since", since, "--yes", *arguments)
     # Messages of other tests have the same text and time: rows that fit several are left alone.
-    return in_stack(stack, *given, module="ops.reconcile", codes=(0, 1))
+    given = ("--local", "--since", since, "--yes", *arguments)
+    return in_stack(stack, "reconcile", *given, codes=(0, 1))
 
 
 def test_a_delivery_that_no_postback_reported_is_found_once_in_the_documented_report(stack, sms):

@@ -1,19 +1,22 @@
-"""`python -m ops restore`: rows of a copy come back, and nothing is sent or published again."""
+"""`python -m ops restore`: rows of a copy come back, and nothing is sent or published again.
+
+tests/unit/ops/test_restore_tables.py walks the cases in process; make test-long does so here, too.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
-import subprocess
-import sys
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, until
+from tests.integration.conftest import LOCAL_DIR, Stack, until
+from tests.integration.operators import run_ops
+from tests.integration.test_rare_calls import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,16 +29,7 @@ COPY = "skycore-restored"
 
 
 def ops(*arguments: str, code: int = 0) -> Any:
-    environment = {**os.environ, "LOCAL_DIR": LOCAL_DIR}
-    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'layers' / 'skycore'}"
-    done = subprocess.run(
-        [sys.executable, "-m", "ops", "--json", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_ops({**os.environ, "LOCAL_DIR": LOCAL_DIR}, "--json", *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
 
@@ -124,6 +118,7 @@ def test_lost_rows_come_back_and_nothing_is_sent_or_published_again(stack, copie
     # What waited then may have been sent since: only a person can know.
     path = f"/messages/{later['message_id']}"
     assert until(lambda: stack.get(path).json()["status"] == "unknown", PATIENCE)
+    sweep(stack)  # as the schedule does within a minute
     unknown = stack.event(
         lambda event: (
             event["type"] == "skycore.message_unknown"
@@ -141,6 +136,7 @@ def test_lost_rows_come_back_and_nothing_is_sent_or_published_again(stack, copie
     assert counts["message"]["restored"] == counts["event"]["restored"] == 0
 
 
+@pytest.mark.long
 def test_the_later_word_of_an_opt_out_counts(stack, sms, copied):
     number, body = copied["number"], copied["body"]
     time.sleep(1.1)  # Skycore's times are whole seconds, and a stop wins over a start of its second
@@ -154,6 +150,7 @@ def test_the_later_word_of_an_opt_out_counts(stack, sms, copied):
     assert not opted_out(stack, body)
 
 
+@pytest.mark.long
 def test_an_interrupted_run_is_completed_by_the_next(stack, copied):
     client, table = stack.admin("dynamodb"), stack.description["table_name"]
     event = next(row for row in copied["new"] if row["kind"]["S"] == "event")
@@ -163,6 +160,7 @@ def test_an_interrupted_run_is_completed_by_the_next(stack, copied):
     assert client.get_item(TableName=table, Key=key)["Item"] == event
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["own", "foreign"])
 def test_another_kind_of_table_is_refused(stack, name):
     client, table = stack.admin("dynamodb"), stack.description["table_name"]
@@ -177,6 +175,7 @@ def test_another_kind_of_table_is_refused(stack, name):
     assert "table of" in told["error"]
 
 
+@pytest.mark.long
 def test_postbacks_of_an_older_queue_are_stored(stack, sms):
     sqs = stack.admin("sqs")
     url = sqs.create_queue(QueueName="older")["QueueUrl"]

@@ -13,7 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from skycore.postbacks.event import unparsed_event
+from skycore.table import events, models
 from tests.integration.conftest import LOCAL_DIR, ROOT, Stack
+from tests.integration.operators import as_operator, run_ops
 from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
@@ -118,6 +123,7 @@ def sam(stack: Stack, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long  # tests/template/test_subscribers.py checks its template
 def test_the_example_reads_its_queue(stack):
     built = ROOT / LOCAL_DIR / "subscriber"
     topic = stack.description["event_topic_arn"]
@@ -191,15 +197,9 @@ def test_what_the_topic_refuses_waits_in_the_retry_queue_and_is_told(stack):
         sqs.set_queue_attributes(QueueUrl=url, Attributes=hidden["Attributes"])
 
 
-def in_stack(
-    stack: Stack,
-    *arguments: str,
-    module: str = "ops.replay",
-    source: str | None = None,
-    codes: tuple[int, ...] = (0,),
-) -> str:
-    """Run our code as an operator of the local stack; it ends with one of `codes`."""
-    environment = {
+def administrator(stack: Stack) -> dict[str, str]:
+    """Return the environment of the local stack's administrator."""
+    return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "LOCAL_DIR": LOCAL_DIR,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'skycore'}",
@@ -210,40 +210,34 @@ def in_stack(
         "AWS_REGION": stack.description["region"],
         "AWS_DEFAULT_REGION": stack.description["region"],
     }
-    command = ["-c", source] if source else ["-m", module, *arguments]
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+
+def in_stack(stack: Stack, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+    """Run a command of the operator's tool, which ends with one of `codes`; return its output."""
+    done = run_ops(administrator(stack), *arguments)
     assert done.returncode in codes, done.stdout + done.stderr
     return done.stdout
 
 
-KEPT_UNREAD = """
-from datetime import UTC, datetime
-from skycore.postbacks.event import unparsed_event
-from skycore.table import events
-body = {body!r}
-event = unparsed_event(body, datetime.now(UTC), "an older release did not know it")
-assert not events.put_all([(body, [event])], 90, set())
-print(event.id)
-"""
+def kept_unread(stack: Stack, body: bytes) -> str:
+    """Store a postback as a release that did not understand it; return its event's id."""
+    event = unparsed_event(body, datetime.now(UTC), "an older release did not know it")
+    with as_operator(administrator(stack)):
+        models.use_table(stack.description["table_name"], stack.description["region"])
+        assert not events.put_all([(body, [event])], 90, set())
+    return event.id
 
 
 def test_what_a_new_release_understands_is_told_as_a_new_event(stack):
     mark = uuid.uuid4().hex
-    old = in_stack(stack, source=KEPT_UNREAD.format(body=receipt(mark))).strip()
+    old = kept_unread(stack, receipt(mark))
     assert until(
         lambda: old in [e["event_id"] for e in stack.get("/postbacks/unparsed").json()["events"]]
     )
-    dry = in_stack(stack, "--local", "--dry-run")
+    dry = in_stack(stack, "replay", "--local", "--dry-run")
     assert f"{old}  skycore.sms_delivered" in dry
     assert "1 would become" in dry
-    told = in_stack(stack, "--local", "--yes")
+    told = in_stack(stack, "replay", "--local", "--yes")
     assert f"{old}  skycore.sms_delivered" in told
     event = stack.event(lambda event: event["data"]["tracking_id"] == mark)
     assert event["replaces"] == old
@@ -253,7 +247,7 @@ def test_what_a_new_release_understands_is_told_as_a_new_event(stack):
         )
     )
     assert stack.get(f"/postbacks/{old}").json()["type"] == "skycore.unparsed"
-    assert old not in in_stack(stack, "--stack", stack.description["stack_name"], "--yes")
+    assert old not in in_stack(stack, "replay", "--stack", stack.description["stack_name"], "--yes")
 
 
 def test_a_stretch_of_events_is_told_again_under_the_same_ids(stack):
@@ -266,7 +260,8 @@ def test_a_stretch_of_events_is_told_again_under_the_same_ids(stack):
         stack.event(lambda event, n=n: event["data"]["tracking_id"] == f"{mark}-{n}")["id"]
         for n in range(3)
     }
-    stretch = ["--local", "--since", since.isoformat(), "--until", datetime.now(UTC).isoformat()]
+    until_now = ["--since", since.isoformat(), "--until", datetime.now(UTC).isoformat()]
+    stretch = ["replay", "--local", *until_now]
     dry = in_stack(stack, *stretch, "--type", "sms_sent", "--dry-run")
     assert re.search(r"3\s+skycore.sms_sent", dry)
     for id_ in first:

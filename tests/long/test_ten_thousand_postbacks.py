@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from skycore.postbacks.parser import read_postback
+from tests.chaos.seen import Expected, content
 from tests.patience import until
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def body(number: int) -> bytes:
 
 
 def keys_of(event: dict[str, Any]) -> str:
-    """What tells one event from another: its id, or its content where the id has a time in it."""
-    return event["data"]["email"] or event["id"]
+    """Return what tells an event from others: its content if its id has a time in it, or its id."""
+    return content(event["data"]) or str(event["id"])
 
 
 class Reader(threading.Thread):
@@ -111,12 +112,10 @@ def test_every_distinct_notification_is_kept_once_and_told(stack, capsys):
     posts = distinct + chance.choices(distinct, k=REPEATS)
     chance.shuffle(posts)
     now = datetime.now(UTC)
-    expected: set[str] = set()
-    undated = 0
-    for one in distinct:
-        for event in read_postback(one, now):
-            expected.add(event.id if event.has_own_identity else event.data["email"])
-            undated += not event.has_own_identity
+    posted_ones = Expected()
+    posted_ones.add(distinct)
+    dated, undated = posted_ones.ids, len(posted_ones.undated)
+    expected = dated | posted_ones.undated
     unreadable = sum(event.unparsed for one in distinct for event in read_postback(one, now))
 
     reader = Reader(stack)
@@ -134,7 +133,6 @@ def test_every_distinct_notification_is_kept_once_and_told(stack, capsys):
     reader.join()
 
     rows = stored(stack)
-    dated = {id_ for id_ in expected if "@" not in id_}
     again = sum(count - 1 for key, count in reader.got.items() if key in expected)
     counts = (
         f"\nposted {len(posts)} in {posted:.0f} s ({len(posts) / posted:.0f}/s): {dict(answers)}"

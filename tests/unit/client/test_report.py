@@ -97,10 +97,10 @@ HOSTILE = (b"<A ", b'<A b="', b"<TEXT>", b"<BATCH/>", b"<!--", b"<A b='", b"&", 
 
 
 def test_hostile_files_take_linear_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for piece in (*HOSTILE, *(piece + b">" for piece in HOSTILE)):
         read_report(b"<RESPONSE><A " + piece * (200_000 // len(piece)))
-    assert time.perf_counter() - began < 10  # quadratic would be minutes
+    assert time.process_time() - began < 10  # quadratic would be minutes
 
 
 @pytest.mark.parametrize(

@@ -131,16 +131,17 @@ def fixed_work() -> float:
 def test_time_is_bounded(name: str, now: datetime) -> None:
     body = BODIES[name]
     for _ in range(TRIES):  # another process may take the caches from one of them
-        before, start = fixed_work(), time.process_time()
+        start = time.process_time()
         events = read_postback(body, now)
         for event in events[:100]:
             text = event_json(build_event(event, source="urn:x", raw=body))
             assert len(text.encode()) < 192 * 1024
         used = time.process_time() - start
-        slowness = max(1.0, before / FIXED_WORK_SECONDS, fixed_work() / FIXED_WORK_SECONDS)
-        if used < MAX_SECONDS * slowness:
+        # The fixed work itself takes a while, so it is done only where the bound is not kept.
+        if used < MAX_SECONDS or used < MAX_SECONDS * fixed_work() / FIXED_WORK_SECONDS:
             break
-    assert used < MAX_SECONDS * slowness
+    else:
+        pytest.fail(f"{used:.2f} s")
     assert not events[0].data.get("error", "").startswith(FAULT)
 
 

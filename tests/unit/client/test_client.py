@@ -323,34 +323,6 @@ def test_certificates_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(loaded) == 1
 
 
-REPORT_LINKS = {
-    "http://127.0.0.1:9/report.xml": True,
-    "https://secure.skycore.com/r": True,
-    "https://skycore.com:443/r": True,
-    "https://secure.skycore.com:22/r": False,
-    "http://secure.skycore.com/r": False,
-    "http://127.0.0.1:10/report.xml": False,
-    "http://127.0.0.2\\.skycore.com/report.xml": False,
-    "https://evil.example\\x.skycore.com:1/": False,
-    "https://evil.example\uff0f.skycore.com/": False,
-    "https://skycore.com@evil.example/": False,
-    "https://evil.example/?.skycore.com": False,
-    "https://evilskycore.com/": False,
-    "https://[": False,
-    "https://sky core.com/": False,
-    "report.xml": False,
-    "": False,
-}
-
-
-@pytest.mark.parametrize("link", REPORT_LINKS, ids=repr)
-def test_a_report_is_fetched_from_skycore_only(link: str) -> None:
-    with SkycoreClient("http://127.0.0.1:9/index.php", OLD) as client:
-        allowed = NotSent if REPORT_LINKS[link] else InvalidRequest
-        with pytest.raises(allowed):
-            client.fetch_report(link, deadline=time.monotonic() + 0.01, timeout=(0.01, 0.01))
-
-
 @pytest.mark.parametrize("url", ["", "skycore.com", "ftp://skycore.com/", "https://", "/a"])
 def test_base_url_must_be_absolute(url: str) -> None:
     with pytest.raises(ValueError, match="absolute"):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
+from skycore.client import client as client_module
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import InvalidRequest, OutcomeUnknown
 from skycore.client.reply import Reply
@@ -263,11 +264,17 @@ def test_a_path_is_fetched_from_the_endpoints_host() -> None:
         *("http:/127.0.0.1:9/", "http:127.0.0.1:9", "http:///127.0.0.1:9/", "http://"),
         *("http://2130706433:9/", "http://0x7f000001:9/", "http://[::1]:9/", "http://localhost:9/"),
         *("http://evil.example:9/\r\nHost: 127.0.0.1", "\x00http://127.0.0.1:9/"),
+        *(
+            "https://secure.skycore.com/r",
+            "http://secure.skycore.com/r",
+            "https://evilskycore.com/",
+        ),
+        *("https://skycore.com@evil.example/", "https://evil.example/?.skycore.com"),
     ],
 )
 def test_other_links_are_not_fetched(link: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client = SkycoreClient("http://127.0.0.1:9/", Credentials(api_key="k"))
-    monkeypatch.setattr(client, "_exchange", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(client_module, "exchange", lambda *_, **__: pytest.fail("fetched"))
     with client, pytest.raises(InvalidRequest):
         client.fetch_report(link)
 

@@ -165,7 +165,7 @@ def test_a_receipt_is_of_the_one_message_with_its_tracking_id_however_to_is_writ
     tell(table)
     assert status() == "delivered"
     assert [step["event"] for step in get_message("m1")["timeline"]][-1] == (
-        "sms_delivered" if parent is None or to == "1774319XXXX" or not to else "message_accepted"
+        "message_accepted" if parent and to == OTHER else "sms_delivered"
     )
 
 

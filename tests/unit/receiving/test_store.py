@@ -268,7 +268,7 @@ def first_release(body: bytes, minutes: float = 0) -> str:
     ((_, _, arrival),) = arrived(body, minutes=minutes)
     (event,) = read_postback(body, arrival)
     assert event.earlier_id is not None
-    assert events.put_all([(body, [replace(event, id=event.earlier_id)])], 90) == set()
+    assert events.put_all([(body, [replace(event, id=event.earlier_id)])], 90, set()) == set()
     return event.earlier_id
 
 

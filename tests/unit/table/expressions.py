@@ -226,6 +226,10 @@ class _Parser:
             self.next()
             text, start = self.arguments()
             return lambda context: _plain(text(context), "").startswith(_plain(start(context)))
+        if token == "contains":
+            self.next()
+            text, part = self.arguments()
+            return lambda context: _plain(part(context)) in _plain(text(context), "")
         left = self.operand()
         if self.peek() == "BETWEEN":
             self.next()

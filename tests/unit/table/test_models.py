@@ -15,6 +15,7 @@ KINDS = {
     events.WindowRow: "window",
     events.SharedRow: "shared",
     opt_outs.OptOutRow: "opt_out",
+    opt_outs.SenderRow: "sender",
     tokens.TokenRow: "token",
 }
 

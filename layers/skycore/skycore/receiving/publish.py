@@ -109,7 +109,7 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
     whole = {row.event.id: row for row in raw}
     ready: list[_StreamChange] = []
     left: list[_StreamChange] = []
-    pairs: list[queues.Notification] = []
+    pairs: list[queues.TopicMessage] = []
     for one in news:
         if time.monotonic() > deadline:
             left.append(one)

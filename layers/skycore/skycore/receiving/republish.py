@@ -142,7 +142,7 @@ def _replace(stored: StoredEvent, found: Sequence[Event], days: int, *, write: b
     anchored = {}
     for event in found:
         if write and not event.has_own_identity:
-            event = event.with_first_seen(events.first_seen(event, days))  # noqa: PLW2901 - the same one
+            event = event.with_first_seen(events.claim_first_arrival(event, days))  # noqa: PLW2901 - the same one
         anchored[event.id] = replace(event, replaces=stored.event.id)
     shared = events.shared_tracking_ids(anchored.values())
     known = events.first_copies(anchored.values(), shared)

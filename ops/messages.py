@@ -85,17 +85,17 @@ def _why(message_id: str) -> dict[str, Any]:
     if row is None:
         return {}
     code = find_error(row.code) if row.code else None
-    found: dict[str, Any] = {
+    details: dict[str, Any] = {
         "why": redact.words(row.detail),
         "skycore_code_means": code.meaning if code else None,
     }
     if row.status == "queued":
-        found |= {
+        details |= {
             "failed_tries": int(row.tries),
             "not_before": row.not_before,
             "send_by": row.deadline,
         }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in details.items() if value is not None}
 
 
 def _event(stack: Stack, args: Namespace) -> Result:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from skycore.catalogue.statuses import (
     UNPARSED,
-    Outcome,
+    EventOutcome,
     PostbackCode,
     Step,
     event_meaning,
@@ -149,7 +149,7 @@ def build_step_event(
     client_reference: str | None,
     code: str | None,
     time: datetime,
-    outcome: Outcome | None,
+    outcome: EventOutcome | None,
     terminal: bool,
     status_details: str | None = None,
 ) -> dict[str, Any]:

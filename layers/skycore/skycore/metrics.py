@@ -138,6 +138,7 @@ REJECTION_CLASSES = {
     "skycore_account": "account",  # the owner of the Skycore account
     "rate_limited": "limits",  # nobody, as long as it is short
     "skycore_unreachable": "unreachable",  # Skycore, or the network
+    "not_ready": "unreachable",  # a service of this stack: its table, limiter or secret
     "not_queued": "unreachable",  # SQS
 }
 

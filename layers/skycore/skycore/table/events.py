@@ -282,7 +282,7 @@ def _unpack(blob: bytes, sk: str) -> tuple[Event, bytes]:
         tracking_id=tracking_id,
         subscriber_number=kept.get("counterpart"),
         received_at=received_at,
-        has_own_identity=True,  # or anchored, before it was stored: its id stands
+        has_own_identity=True,  # or got an arrival id before it was stored: its id is final
         replaces=kept.get("replaces"),
     )
     return event, raw

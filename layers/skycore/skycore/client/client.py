@@ -70,7 +70,7 @@ class SkycoreClient:
         base_url: str,
         credentials: Credentials | CredentialSource,
         *,
-        connect_timeout: float = 5.0,
+        connect_timeout: float = 3.0,
         read_timeout: float = 15.0,
         session: requests.Session | None = None,
         default_region: str = "US",

@@ -48,8 +48,8 @@ def media_url(text: str) -> str:
     if "@" in parts.netloc:
         raise MediaUrlError(f"{_FORM} without a user or password")
     own = urlsplit(os.environ.get("SKYCORE_URL", ""))
-    if own.netloc and own[:2] == parts[:2]:
-        return text  # a Skycore in a local network fetches from itself
+    if own.hostname and (own.scheme, own.hostname) == (parts.scheme, parts.hostname):
+        return text  # a Skycore in a local network fetches from itself, from any of its ports
     public_host = _address(host) if ":" in host else _public_name(host)
     if text.isascii():
         return text

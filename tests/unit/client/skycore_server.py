@@ -11,12 +11,24 @@ Behaviour = Callable[[socket.socket, bytes], None]
 
 
 @dataclass
+class Accepting:
+    """A port that is listened on, and how many connections were accepted."""
+
+    port: int
+    connections: int = 0
+
+
+@dataclass
 class Server:
-    """``requests`` are the bytes of each request; ``connections`` counts how many were accepted."""
+    """``requests`` are the bytes of each request."""
 
     url: str
+    accepted: Accepting = field(default_factory=lambda: Accepting(0))
     requests: list[bytes] = field(default_factory=list)
-    connections: int = 0
+
+    @property
+    def connections(self) -> int:
+        return self.accepted.connections
 
     @property
     def bodies(self) -> list[bytes]:
@@ -45,19 +57,14 @@ def in_turn(*behaviours: Behaviour) -> Behaviour:
 
 
 @contextmanager
-def serve(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """Run a server with this behaviour for each request."""
+def accepting(behave: Callable[[socket.socket], None]) -> Iterator[Accepting]:
+    """Listen on a free port; each connection is handled in a thread of its own."""
     listener = socket.create_server(("127.0.0.1", 0))
-    scheme = "https" if tls else "http"
-    server = Server(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/index.php")
-    stopping = threading.Event()
+    accepted = Accepting(listener.getsockname()[1])
 
-    def talk(connection: socket.socket) -> None:
+    def guarded(connection: socket.socket) -> None:
         try:
-            with connection if tls is None else tls.wrap_socket(connection, True) as stream:
-                while not stopping.is_set() and (request := _read_request(stream)):
-                    server.requests.append(request)
-                    behaviour(stream, request)
+            behave(connection)
         except (OSError, ValueError):
             connection.close()  # the client has gone
 
@@ -67,18 +74,37 @@ def serve(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[S
                 connection, _ = listener.accept()
             except OSError:
                 return
-            server.connections += 1
-            threading.Thread(target=talk, args=(connection,), daemon=True).start()
+            accepted.connections += 1
+            threading.Thread(target=guarded, args=(connection,), daemon=True).start()
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     try:
-        yield server
+        yield accepted
     finally:
-        stopping.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(5)
+
+
+@contextmanager
+def serve(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Run a server with this behaviour for each request."""
+    requests: list[bytes] = []
+    stopping = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        with connection if tls is None else tls.wrap_socket(connection, True) as stream:
+            while not stopping.is_set() and (request := _read_request(stream)):
+                requests.append(request)
+                behaviour(stream, request)
+
+    with accepting(talk) as accepted:
+        scheme = "https" if tls else "http"
+        try:
+            yield Server(f"{scheme}://127.0.0.1:{accepted.port}/index.php", accepted, requests)
+        finally:
+            stopping.set()
 
 
 def _read_request(connection: socket.socket) -> bytes:

@@ -6,7 +6,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
@@ -19,7 +18,7 @@ from skycore.client.connections import Bounds
 from skycore.client.errors import HttpRefused, NotSent, OutcomeUnknown
 from skycore.client.request import Credentials
 from skycore.client.transport import exchange, mount_adapter, new_session
-from tests.unit.client.skycore_server import Behaviour, Server, answer, in_turn, serve
+from tests.unit.client.skycore_server import Behaviour, Server, accepting, answer, in_turn, serve
 
 KEY = Credentials(api_key="k")
 SMS = {"from": "60856", "text": "Hello"}
@@ -335,8 +334,8 @@ def test_a_tls_handshake_that_trickles_ends_with_the_time_to_connect() -> None:
                 connection.sendall(b"\x16")
                 time.sleep(0.02)
 
-    with accepting(trickle) as port:
-        took = elapsed(f"https://127.0.0.1:{port}/", connect=0.2, within=0.25)
+    with accepting(trickle) as accepted:
+        took = elapsed(f"https://127.0.0.1:{accepted.port}/", connect=0.2, within=0.25)
     assert took < 0.6
 
 
@@ -351,38 +350,11 @@ def test_a_server_without_tls_is_sent_nothing(first: bytes) -> None:
             received.append(connection.recv(65536))
             connection.sendall(first)
 
-    with accepting(refuse) as port:
-        elapsed(f"https://127.0.0.1:{port}/", "TLS handshake failed", connect=2.0, within=2.0)
+    with accepting(refuse) as accepted:
+        elapsed(
+            f"https://127.0.0.1:{accepted.port}/", "TLS handshake failed", connect=2.0, within=2.0
+        )
     assert b"<REQUEST>" not in b"".join(received)
-
-
-@contextmanager
-def accepting(behave: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A listener that hands each of its connections to a thread."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def guarded(connection: socket.socket) -> None:
-        try:
-            behave(connection)
-        except OSError:
-            connection.close()  # the client has gone
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=guarded, args=(connection,), daemon=True).start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)
 
 
 # The leave to write is asked for last.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import select
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import boto3
 from ops.__main__ import main
 from skycore.table import models
 from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, until
+from tests.terminal import at_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -148,20 +148,6 @@ class Screen:
 
 @contextmanager
 def terminal(ops: Ops, *arguments: str) -> Iterator[tuple[subprocess.Popen, Screen]]:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        ops.command(*arguments),
-        cwd=ROOT,
-        env=ops.environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    try:
-        yield process, Screen(ours)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+    command = ops.command(*arguments)
+    with at_terminal(command, cwd=ROOT, environment=ops.environment) as (process, descriptor):
+        yield process, Screen(descriptor)

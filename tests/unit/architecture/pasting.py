@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import select
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
+
+from tests.terminal import at_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,23 +105,9 @@ def paste(
 ) -> Pasted:
     """Type the block into the shell at once, as a terminal does with what is pasted."""
     environment = folder_with_stand_ins(folder)
-    ours, its = pty.openpty()
-    running = subprocess.Popen(
-        [sys.executable, "-c", TAKE_TERMINAL, *shell],
-        cwd=folder,
-        env=environment,
-        stdin=its,
-        stdout=its,
-        stderr=its,
-        start_new_session=True,
-    )
-    os.close(its)
-    try:
-        return _typed(ours, block, helpers, folder, patience)
-    finally:
-        running.kill()
-        running.wait()
-        os.close(ours)
+    command = [sys.executable, "-c", TAKE_TERMINAL, *shell]
+    with at_terminal(command, cwd=folder, environment=environment) as (_, terminal):
+        return _typed(terminal, block, helpers, folder, patience)
 
 
 def _typed(terminal: int, block: str, helpers: str, folder: Path, patience: float) -> Pasted:

@@ -65,7 +65,7 @@ test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
 test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
 	@$(BIN)/pytest -m "not long" tests/build
 
-test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours, or PART=tests/chaos of them (CONTRIBUTING.md lists the parts)
+test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours; PART=tests/chaos runs only those (CONTRIBUTING.md lists the parts)
 	@$(BIN)/pytest -m long --ignore tests/browser $(or $(PART),tests simulator/tests)
 
 .PHONY: test-services

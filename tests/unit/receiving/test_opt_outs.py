@@ -103,6 +103,12 @@ def test_credible_times_decide_over_arrival(table):
     assert stopped() == {SENDER}
 
 
+def test_a_start_never_counts_later_than_it_arrived(table):
+    text("START", NOW, NOW + timedelta(seconds=110))
+    text("STOP", NOW + MINUTE, NOW + MINUTE)
+    assert stopped() == {SENDER}
+
+
 CLOCKS = st.one_of(
     st.none(),
     st.integers(-40, 5).map(lambda minutes: minutes * MINUTE),

@@ -139,11 +139,15 @@ def _record_stop(event: Event, number: str, sender: str | None) -> None:
 
 
 def _record_start(event: Event, number: str, sender: str) -> None:
-    """Note a start: at its credible time, else so early that no stop is lost to a wrong clock."""
+    """Note a start: at its credible time, else so early that no stop is lost to a wrong clock.
+
+    It never counts later than it arrived.
+    """
     moment = event.credible_at
     if moment is None:
         earliest = event.received_at - timestamps.MAX_BEHIND
         moment = min(event.stated_at or earliest, earliest)
+    moment = min(moment, event.received_at)
     if opt_outs.record_opt_in(number, sender, moment):
         code = event.data.get("code")
         log.info("opted in", extra={"number": mask_number(number), "code": code})

@@ -30,7 +30,7 @@ _NARROW = str.maketrans("\uff0b" + "".join(map(chr, range(0xFF10, 0xFF1A))), "+0
 _FLOAT = re.compile(r"(\+?[0-9]+)\.0+")
 _FRACTION = re.compile(r"\+?[0-9]{7,}\.[0-9]{1,2}")
 _NATIONAL_MEXICAN = re.compile("(?:01|044|045)([0-9]{10})")  # phonenumbers forgot these prefixes
-_SHORTEST_ENDING = 7  # digits of a national form that identify a number well enough
+SHORTEST_ENDING = 7  # digits of a national form that identify a number well enough
 
 # One line in two forms: as some networks write it, and as it is compared.
 _EQUIVALENTS = (
@@ -213,7 +213,7 @@ def received_forms(text: str | None) -> list[str]:
 def ending_of(digits: str) -> str:
     """Return what a national form of any country has in common with the international one."""
     ending = digits.lstrip("0")
-    return ending if len(ending) >= _SHORTEST_ENDING else digits
+    return ending if len(ending) >= SHORTEST_ENDING else digits
 
 
 def is_same_number(digits: str, written: str | None) -> bool:

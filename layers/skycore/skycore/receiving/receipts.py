@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from skycore import metrics, timestamps
 from skycore.catalogue.statuses import RANKS
 from skycore.logs import log, log_exception, mask_number
-from skycore.phone_numbers import canonical_number, ending_of, received_forms
+from skycore.phone_numbers import SHORTEST_ENDING, canonical_number, ending_of, received_forms
 from skycore.table import events, messages, opt_outs
 from skycore.table.messages import MessageRow
 
@@ -64,20 +64,23 @@ def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow |
 
     The row gets the tracking id too, in case the update to accepted was lost. A tracking id that
     is not `shared` is the message's own, however the postback writes the number. A receipt of a
-    shared one moves the message to the same number; a campaign's message, which has no number,
-    stays as it is. Earlier releases did not record `shared` (None): then only the recipients of
-    one call may share it.
+    shared one moves the message to the same number, and nothing if its number cannot be read; a
+    campaign's message, which has no number, stays as it is. Earlier releases did not record
+    `shared` (None): then only the recipients of one call may share it.
     """
     step, tracking_id = event.status_step, event.tracking_id
     if step is None:
         return None
     to, parent = MessageRow.to, MessageRow.parent
     its_own = to.exists()
-    forms = received_forms(event.data.get("to"))
-    if forms and shared is not False:
-        its_own = to.is_in(*forms) | to.contains(ending_of(forms[-1]))
-        if shared is None:
-            its_own |= to.exists() & parent.does_not_exist()
+    if shared is not False:
+        forms = received_forms(event.data.get("to"))
+        ending = ending_of(forms[-1]) if forms else ""
+        if len(ending) >= SHORTEST_ENDING:
+            same_number = to.is_in(*forms) | to.contains(ending)
+            its_own = same_number if shared else same_number | (its_own & parent.does_not_exist())
+        elif shared:
+            return None
     # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
     its_own |= to.does_not_exist() & parent.exists()
     condition = (MessageRow.rank < RANKS[step]) & its_own

@@ -285,12 +285,12 @@ def _extra(event: Event) -> dict[str, str]:
 
 def _opt_out(code: PostbackCode | None, values: dict[str, Any]) -> OptOut | None:
     """Whether the person who wrote to us wants more messages, none, or perhaps none."""
-    text = values.get("text") or values.get("keyword")
+    text, keyword = values.get("text"), values.get("keyword")
     match code.kind if code is not None else None:
         case "sms_mo":
-            return opt_out_of(text)
+            return opt_out_of(text or keyword)
         case "mms_mo":
-            return opt_out_of_mms(text, values.get("subject"))
+            return opt_out_of_mms(text, values.get("subject"), keyword)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from skycore import metrics, timestamps
@@ -94,7 +95,8 @@ def record_opt_outs(event: Event) -> None:
     """Note what an event says about its number's opt-out; safe to repeat, in any order.
 
     N301 and N302 concern a sender only if the person asked for it (SOURCE MO or WEB): any other
-    source put the number on one campaign or took it off. What the table can never hold is logged
+    source put the number on one campaign or took it off. A stop counts for every shortcode that its
+    SHORTCODE may list. What the table can never hold is logged
     and passed over, because the event must be published all the same; raises the table's other
     errors.
     """
@@ -102,17 +104,30 @@ def record_opt_outs(event: Event) -> None:
     code = data.get("code")
     if not number:
         return
-    shortcode = _sender(data.get("shortcode"))
-    by_person = str(data.get("source") or "").strip().upper() in {"MO", "WEB"}
+    source = str(data.get("source") or "").strip().upper()
     try:
         if code in {"N211", "N401"}:
             _record_words(event, number, _sender(data.get("to")))
-        elif code == "N302" and by_person:
-            _record_stop(event, number, shortcode)
-        elif code == "N301" and by_person and shortcode:
-            _record_start(event, number, shortcode)
+        elif code == "N302" and _BY_PERSON & set(_NO_WORD.split(source)):
+            for sender in _shortcodes(data.get("shortcode")):
+                _record_stop(event, number, sender)
+        elif code == "N301" and source in _BY_PERSON and data.get("shortcode"):
+            _record_start(event, number, str(_sender(data["shortcode"])))
     except ValueError as error:
         log_exception("opt-out not noted", error, event_id=event.id)
+
+
+_BY_PERSON = {"MO", "WEB"}
+_NO_WORD = re.compile(r"[\W_]+")
+
+
+def _shortcodes(written: str | None) -> set[str | None]:
+    """Return the senders that the SHORTCODE of an opt-out names; None stands for all senders."""
+    if not written:
+        return {None}
+    listed = (part for part in re.split(r"[,;|/\s]+", written) if part)
+    numbers = {canonical_number(one) for one in (written, *listed)} - {None}
+    return numbers or {written if opt_outs.is_sender(written) else None}
 
 
 def _sender(written: str | None) -> str | None:

@@ -140,7 +140,8 @@ def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table):
 
 
 def receipts(*numbers: str, tracking_id: str = "T") -> list[bytes]:
-    body = "<POSTBACK><CODE>N102</CODE><TRACKINGID>{}</TRACKINGID><TO>{}</TO></POSTBACK>"
+    of = "<ORIGIN>MMS_MT</ORIGIN><CODE>N102</CODE><TRACKINGID>{}</TRACKINGID><TO>{}</TO>"
+    body = f"<POSTBACK>{of}</POSTBACK>"
     return [body.format(tracking_id, number).encode() for number in numbers]
 
 

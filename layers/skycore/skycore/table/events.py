@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 MAX_BLOB_BYTES = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
 MAX_SUBJECT_LENGTH = 256  # characters; no more of it is told
-MAX_EVENTS_PER_TRACKING_ID = (
-    1_000  # events read for one tracking id; a campaign's may have any number
-)
+MAX_EVENTS_PER_TRACKING_ID = 1_000  # read at once; a campaign's may have any number
 UNPARSED = "unparsed"
 TYPE_PREFIX = "skycore."
 

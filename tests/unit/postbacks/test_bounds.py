@@ -52,6 +52,20 @@ BODIES = {
     + b"".join(b' xmlns:a%d="u%d"' % (number, number) for number in range(10_000))
     + b"></POSTBACK>",
     "comments": fill(TEXT, "a<!---->", END),
+    "marks in two orders": fill(TEXT + "a" + "\u0301" * 65_000 + "\u0316" * 65_000, " ", END),
+    "marks in turns": fill(TEXT + "a", "\u0316\u0301", END),
+    "characters that are many letters": fill(TEXT, "\ufdfa", END),
+    "words of characters that are many words": fill(TEXT, "\ufdfa ", END),
+    "characters with two marks": fill(TEXT, "\u0390 ", END),
+    "words that all differ": fill(
+        TEXT + " ".join(chr(0x4E00 + number % 20_000) for number in range(64_000)), " ", END
+    ),
+    "subject and text of many words": fill(
+        "<POSTBACK><SUBJECT>" + "\ufdfa " * 32_000 + "</SUBJECT><TEXT>",
+        "\ufdfa ",
+        "</TEXT><CODE>N401</CODE></POSTBACK>",
+    ),
+    "one stop word": fill(TEXT, "STOP", END),
     "CDATA": fill(TEXT, "<![CDATA[a]]>", END),
     "CDATA left open": fill(TEXT, "<![CDATA["),
     "comments left open": fill(TEXT, "<!--"),

@@ -6,6 +6,7 @@ MAX_MEMORY bytes.
 """
 
 import gzip
+import json
 import random
 import socket
 import sys
@@ -66,6 +67,33 @@ BODIES = {
         "</TEXT><CODE>N401</CODE></POSTBACK>",
     ),
     "one stop word": fill(TEXT, "STOP", END),
+    "numbers in a BODY in a BODY": (
+        "<POSTBACK><CODE>N211</CODE><BODY><BODY>"
+        + "".join(f"<FROM>{number}</FROM>" for number in range(12_000_000_000, 12_000_010_000))
+        + "</BODY></BODY></POSTBACK>"
+    ).encode(),
+    "numbers in a JSON body in a body": json.dumps(
+        {
+            "code": "N211",
+            "body": {"body": {"from": [str(2_000_000_000 + n) for n in range(17_000)]}},
+        }
+    ).encode(),
+    "one number often": fill("<POSTBACK><CODE>N211</CODE>", "<TO>12000000000</TO>", "</POSTBACK>"),
+    "other recipients": fill('{"code":"N401"', ',"copy-to":"1"', "}"),
+    "times that are not fields": fill(
+        "<POSTBACK><CODE>N303</CODE>",
+        "<NOTIFICATION_CREATED>2019-03-08T14:22:05-05:00</NOTIFICATION_CREATED>",
+        "</POSTBACK>",
+    ),
+    "notifications of different numbers": (
+        "<POSTBACK>"
+        + "".join(
+            f"<NOTIFICATION><CODE>N302</CODE><MOBILE>{2_000_000_001 + n}</MOBILE>"
+            f"<TO>{12_000_000_000 + n}</TO><FROM>{13_000_000_000 + n}</FROM></NOTIFICATION>"
+            for n in range(MAX_NOTIFICATIONS)
+        )
+        + "</POSTBACK>"
+    ).encode(),
     "CDATA": fill(TEXT, "<![CDATA[a]]>", END),
     "CDATA left open": fill(TEXT, "<![CDATA["),
     "comments left open": fill(TEXT, "<!--"),

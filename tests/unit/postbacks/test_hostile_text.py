@@ -192,6 +192,9 @@ RECEIPT = "<POSTBACK><CODE>N202</CODE><TO>{0}</TO><TRACKINGID>T{0}</TRACKINGID><
         '{"code": "N202", "to": "1"}\n{"code": "N202", "to": "2"}',
         '{"notifications": [{"code": "N303", "email": "a@b"}, {"code": "N303", "email": "c@d"}]}',
         '{"code": "N202", "to": ["1", "2"]}',
+        "<POSTBACK><CODE>N202</CODE><BODY><TO>1</TO><BODY><TO>2</TO></BODY></BODY></POSTBACK>",
+        "<POSTBACK><CODE>N202</CODE><BODY><BODY><TO>1</TO><TO>2</TO></BODY></BODY></POSTBACK>",
+        '{"code": "N202", "body": {"body": {"body": {"to": ["1", "2"]}}}}',
     ],
 )
 def test_a_body_on_several_people_where_one_is_documented(read: Read, body: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from skycore.phone_numbers import received_digits
 from skycore.postbacks.event import Event
-from skycore.postbacks.identity import event_id, tracking_key, tracking_key_of_event_id
+from skycore.postbacks.identity import event_id, identify, tracking_key, tracking_key_of_event_id
 from skycore.postbacks.parser import read_postback
 
 Read = Callable[[str | bytes], Event]
@@ -154,6 +154,16 @@ def test_one_notification_in_two_forms(fields, changes) -> None:
 )
 def test_two_notifications(fields, changes) -> None:
     assert event(fields).id != event(fields, **changes).id
+
+
+def test_long_lists_are_compared_without_reading_each_entry(monkeypatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("skycore.postbacks.identity.utc_timestamp", read.append)
+    monkeypatch.setattr("skycore.postbacks.identity.canonical_number", read.append)
+    times, numbers = ["2019-03-08T14:22:05Z"] * 1_000, ["17743199144"] * 1_000
+    extra = {"notification_created": times, "from": numbers, "received": times}
+    assert identify("", None, None, {"code": "N999"}, extra).digest
+    assert read == []
 
 
 def test_two_devices_of_one_pass_are_two_events(read: Read) -> None:

@@ -131,10 +131,11 @@ def compared(name: str, value: Any) -> str:
     """Return a value as it is compared.
 
     Numbers in their canonical form, times as instants in whole seconds, a person's words without
-    the space around them, other text without its line breaks.
+    the space around them, other text without its line breaks. Lists, which may be long, are
+    compared as text.
     """
     if isinstance(value, list):
-        return "\x1e".join(compared(name, entry) for entry in value)
+        return "\x1e".join(" ".join(entry.split()) for entry in value)
     if name in _NUMBERS and (number := canonical_number(value)):
         return number
     if name in DATE_EXTRA_FIELDS and (time := utc_timestamp(value)):

@@ -21,7 +21,7 @@ from skycore.postbacks.document import (
 )
 from skycore.postbacks.event import Event, event_from_fields, unparsed_event
 from skycore.postbacks.json_document import read_json
-from skycore.postbacks.notification import Fields, notifications
+from skycore.postbacks.notification import Fields, notifications, read_elements
 from skycore.postbacks.xml_document import read_xml
 
 FAULT = "a fault of ours in reading it: "
@@ -131,8 +131,7 @@ def _refuse_repeats(notification: Node) -> None:
 
     Beside a person's text it must not even repeat its value.
     """
-    elements = list(notification.children)
-    elements += [field for node in elements if node.plain == "BODY" for field in node.children]
+    elements = read_elements(notification)
     by_person = any(node.plain in WRITTEN_BY_PEOPLE for node in elements)
     values: dict[str, str] = {}
     for node in elements:

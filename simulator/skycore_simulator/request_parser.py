@@ -175,7 +175,7 @@ def _slide(element: ET.Element) -> dict[str, Any]:
         name = part.tag.upper()
         value = part.text or ""
         if name in MEDIA:
-            value = next((inner.text or "" for inner in part), value).strip()
+            value = next((inner.text or "" for inner in part), value.strip())
         if name in slide and name != "DURATION":
             slide.setdefault("REPEATED", []).append(name)
         slide[name] = value

@@ -266,7 +266,8 @@ def test_memory_is_bounded(name: str, now: datetime) -> None:
 
 
 def listed(*codes: str) -> bytes:
-    return ("[" + ",".join(f'{{"code": "{code}", "mms-id": "1"}}' for code in codes) + "]").encode()
+    each = "<NOTIFICATION><CODE>{}</CODE><MMSID>1</MMSID></NOTIFICATION>"
+    return f"<POSTBACK>{''.join(map(each.format, codes))}</POSTBACK>".encode()
 
 
 def test_more_notifications_than_a_body_has_are_one_unparsed_event(now: datetime) -> None:

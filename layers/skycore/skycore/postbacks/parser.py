@@ -9,6 +9,7 @@ from html import unescape
 from urllib.parse import unquote_to_bytes
 
 from skycore.catalogue.fields import fields_by_element, plain_name
+from skycore.catalogue.statuses import find_postback_code
 from skycore.postbacks.document import (
     MAX_BODY_BYTES,
     MAX_FORM_FIELDS,
@@ -20,6 +21,7 @@ from skycore.postbacks.document import (
     as_utf8,
 )
 from skycore.postbacks.event import Event, event_from_fields, unparsed_event
+from skycore.postbacks.identity import INBOUND_KINDS
 from skycore.postbacks.json_document import read_json
 from skycore.postbacks.notification import Fields, notifications, read_elements
 from skycore.postbacks.xml_document import read_xml
@@ -162,19 +164,27 @@ def _refuse_texts_outside(roots: list[Node], found: list[Node]) -> None:
 def _refuse_mixed_people(roots: list[Node], found: list[Node], results: list[Result]) -> None:
     """Raise UnreadableError if a body reports on several people where Skycore reports on one.
 
-    Skycore documents one notification in a body, and POSTBACKs of several NOTIFICATIONs. In any
-    other form, and in that one if its NOTIFICATIONs have no ids of their own, a text that Skycore
-    did not escape could have made the notifications. So all must be about the same person.
+    Skycore documents one notification, and POSTBACKs of several NOTIFICATIONs. In any other form
+    all must be readable and about one person. Beside a person's text, which may have made the
+    others, all must be inbound messages of that person; of several only in the form of 2011.
     """
-    people = {_person(result) for result in results if isinstance(result, Event)}
+    events = [result for result in results if isinstance(result, Event)]
+    if not events:
+        return
+    unreadable = len(events) < len(results)
     with_text = any(node.plain in WRITTEN_BY_PEOPLE for root in roots for node in root.walk())
     reported = {id(node) for node in found}
     nested = any(id(inner) in reported for node in found for inner in node.walk() if inner != node)
     if len(roots) > 1 or roots[0].is_json or nested:
-        if with_text or len(people) > 1:
+        if with_text or unreadable or len({_person(event) for event in events}) > 1:
             raise UnreadableError("several notifications in a form that Skycore does not document")
-    elif with_text and len(people) > 1 and not _have_ids(found):
-        raise UnreadableError("texts and reports on several people in one body")
+    elif with_text:
+        codes = [find_postback_code(event.data["code"]) for event in events]
+        inbound = all(code is not None and code.kind in INBOUND_KINDS for code in codes)
+        senders = {event.subscriber_number or event.data.get("from") for event in events}
+        one_person = len(senders) == 1 or _has_form_of_2011(found)
+        if unreadable or not inbound or not one_person:
+            raise UnreadableError("texts and reports on several people in one body")
 
 
 def _person(event: Event) -> str | None:
@@ -183,12 +193,14 @@ def _person(event: Event) -> str | None:
     return event.subscriber_number or data.get("email") or data.get("mobile") or data.get("to")
 
 
-def _have_ids(found: list[Node]) -> bool:
-    """Return whether each NOTIFICATION has an id of its own."""
-    ids = [
-        text for node in found for name, text in node.attributes.items() if plain_name(name) == "ID"
-    ]
-    return len(ids) == len(set(ids)) == len(found)
+def _has_form_of_2011(found: list[Node]) -> bool:
+    """Return whether each NOTIFICATION has an id of its own, and only ORIGIN, CODE and BODY."""
+    ids: set[str] = set()
+    for node in found:
+        ids |= {text for name, text in node.attributes.items() if plain_name(name) == "ID"}
+        if sorted(child.plain for child in node.children) != ["BODY", "CODE", "ORIGIN"]:
+            return False
+    return len(ids) == len(found)
 
 
 # --- What is around the document --------------------------------------------------------------

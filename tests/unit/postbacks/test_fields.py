@@ -105,7 +105,7 @@ DELIVERED = "<NOTIFICATION><CODE>N202</CODE></NOTIFICATION>"
         ("<NOTIFICATION><ORIGIN>SMS_MT</ORIGIN><BODY><CODE>N201</CODE></BODY></NOTIFICATION>",
          ["N201"]),
         ('{"postback": {"code": "N201"}}', ["N201"]),
-        ('[{"code": "N201"}, {"code": "N202"}, {"code": "N201"}]', ["N201", "N202"]),
+        ('[{"code": "N201"}, {"code": "N202"}, {"code": "N201"}]', ["N201", "N202", "N201"]),
     ],
 )  # fmt: skip
 def test_notifications_in_a_body(now: datetime, body: str, codes: list[str]) -> None:

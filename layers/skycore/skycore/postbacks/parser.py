@@ -34,7 +34,7 @@ def read_postback(body: bytes, received_at: datetime) -> list[Event]:
     """Return the events of a request body, at least one, whatever the bytes are.
 
     A body, or the notifications in it, that cannot be read are one unparsed event; nothing is
-    raised. Repeats inside the body are returned once. `received_at` is the time of arrival.
+    raised. Repeats inside the body are returned too. `received_at` is the time of arrival.
     """
     try:
         return _events(body, received_at)
@@ -70,10 +70,7 @@ def _events(body: bytes, received_at: datetime) -> list[Event]:
     results = _parse_notifications(body, received_at)
     if not any(isinstance(result, Event) for result in results):
         raise UnreadableError(f"none of {len(results)} notifications can be read: {results[0]}")
-    events: dict[str, Event] = {}
-    for event in _merge_unreadable(body, received_at, results, set(range(1, len(results) + 1))):
-        events.setdefault(event.id, event)
-    return list(events.values())
+    return _merge_unreadable(body, received_at, results, set(range(1, len(results) + 1)))
 
 
 def _parse_notifications(body: bytes, received_at: datetime) -> list[Result]:

@@ -179,15 +179,14 @@ def _refuse_mixed_people(roots: list[Node], found: list[Node], results: list[Res
         codes = [find_postback_code(event.data["code"]) for event in events]
         inbound = all(code is not None and code.kind in INBOUND_KINDS for code in codes)
         senders = {event.subscriber_number or event.data.get("from") for event in events}
-        one_person = len(senders) == 1 or _has_form_of_2011(found)
-        if unreadable or not inbound or not one_person:
+        if unreadable or not inbound or (len(senders) > 1 and not _has_form_of_2011(found)):
             raise UnreadableError("texts and reports on several people in one body")
 
 
 def _person(event: Event) -> str | None:
     """Return the number or address of the person that the event is about, if it names one."""
-    data = event.data
-    return event.subscriber_number or data.get("email") or data.get("mobile") or data.get("to")
+    names = ("email", "mobile", "to")
+    return event.subscriber_number or next(filter(None, map(event.data.get, names)), None)
 
 
 def _has_form_of_2011(found: list[Node]) -> bool:
@@ -225,8 +224,8 @@ def read_body(body: bytes) -> list[Node]:
     if len(body) > MAX_BODY_BYTES:
         raise UnreadableError(f"longer than {MAX_BODY_BYTES} bytes")
     for _ in range(MAX_LAYERS):
-        if body.startswith(b"\x1f\x8b"):
-            body = _decompressed(body)
+        if body.lstrip(b"\r\n").startswith(b"\x1f\x8b"):
+            body = _decompressed(body.lstrip(b"\r\n"))
             continue
         if body.lstrip().startswith(b"--"):  # its parts may differ in encoding
             body = _document_field(_parts(body.strip()))
@@ -316,17 +315,20 @@ def _parts(body: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _decompressed(body: bytes) -> bytes:
-    """Return the content of a gzip body, of which no more is made than a body may have."""
-    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)  # gzip only
-    try:
-        content = stream.decompress(body, MAX_BODY_BYTES + 1)
-    except zlib.error:
-        raise UnreadableError("gzip that cannot be read") from None
-    if len(content) > MAX_BODY_BYTES:
-        raise UnreadableError(f"longer than {MAX_BODY_BYTES} bytes")
-    if not stream.eof or stream.unused_data.strip(b"\0"):
-        raise UnreadableError("gzip that breaks off or has several parts")
-    return content
+    """Return the content of a gzip body, no more than a body may have."""
+    content = b""
+    for _ in range(MAX_FORM_FIELDS):  # parts, of which one may follow another
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)  # gzip only
+        try:
+            content += stream.decompress(body, MAX_BODY_BYTES + 1)
+        except zlib.error:
+            raise UnreadableError("gzip that cannot be read") from None
+        if len(content) > MAX_BODY_BYTES:
+            raise UnreadableError(f"longer than {MAX_BODY_BYTES} bytes")
+        body = stream.unused_data.lstrip(b"\0\r\n")
+        if stream.eof and not body:
+            return content
+    raise UnreadableError("gzip that breaks off or has too many parts")
 
 
 def _refuse_fields(names: Iterable[bytes]) -> None:

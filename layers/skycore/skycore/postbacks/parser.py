@@ -95,10 +95,7 @@ def _parse_notifications(body: bytes, received_at: datetime) -> list[Result]:
 def _merge_unreadable(
     body: bytes, received_at: datetime, results: list[Result], wanted: set[int]
 ) -> list[Event]:
-    """Return the wanted notifications' events, and one unparsed event for all without one.
-
-    One, because each takes the whole body to wherever events go.
-    """
+    """Return the wanted notifications' events, and one unparsed event for all without one."""
     events: list[Event] = []
     unreadable: list[str] = []
     for number, result in enumerate(results, 1):
@@ -110,7 +107,7 @@ def _merge_unreadable(
         if not unreadable:
             first, why = len(events), result
         unreadable.append(str(number))
-    if unreadable:
+    if unreadable:  # one event, because each takes the whole body to wherever events go
         several = "s" if len(unreadable) > 1 else ""
         place = f"notification{several} {', '.join(unreadable)} of {len(results)}: {why}"
         events.insert(first, unparsed_event(body + place.encode(), received_at, place))

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "metrics": {"logs", "problems"},
     "handler": {"logs", "metrics", "settings"},
     "http": {"logs", "problems"},
-    "client": {"catalogue"},
+    "client": {"catalogue", "postbacks"},
     "postbacks": {"catalogue", "timestamps"},
     "aws": {"chunks", "logs", "timestamps"},
     "table": {"catalogue", "chunks", "logs", "postbacks", "timestamps"},

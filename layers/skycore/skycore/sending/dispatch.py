@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,11 @@ from skycore.aws import queues as sqs
 from skycore.catalogue.actions import find_action
 from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejection
-from skycore.problems import Problem
+from skycore.problems import RETRY_AFTER, Problem
 from skycore.sending import outcomes
-from skycore.sending.delivery import check_time_left, deliver
+from skycore.sending.delivery import FINAL_PROBLEMS, check_time_left, deliver, get_ready
 from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
-from skycore.sending.rate_limit import wait_until
 from skycore.sending.validation import Draft, check_opt_out
 from skycore.table import messages, queue_transitions
 from skycore.table.limits import Wait
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 MAX_DELAY_SECONDS = 900  # the longest delay of a message in SQS
 BACKOFF = (15, 60, 240, 900)  # seconds after each failed call; then the dead-letter queue
+_NO_TRY = frozenset({"rate_limited", "not_ready"})  # problems that are not the message's
 MAX_TRIES = len(BACKOFF) + 1
 NOT_EARLY = timedelta(seconds=2)  # by which a delayed copy may arrive before its time
 
@@ -120,19 +120,49 @@ def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> Mes
 def _send_all(
     ready: Sequence[_Queued], context: SendContext, queues: Queues, deadline: float
 ) -> list[str]:
+    """Send what gets a slot now, and queue the rest again. Return the queue ids that failed."""
+    not_ready = None
+    try:
+        get_ready(context.skycore, deadline)
+    except Problem as problem:
+        not_ready = problem
+    with ThreadPoolExecutor(max_workers=len(ready)) as pool:
+        if not_ready is not None:  # no message can be sent, so none takes a slot
+            futures = [
+                pool.submit(_guarded, _postpone, queued, not_ready, queues) for queued in ready
+            ]
+        else:
+            futures = _submit_all(pool, ready, context, queues, deadline)
+    return [queue_id for future in futures if (queue_id := future.result()) is not None]
+
+
+def _submit_all(
+    pool: ThreadPoolExecutor,
+    ready: Sequence[_Queued],
+    context: SendContext,
+    queues: Queues,
+    deadline: float,
+) -> list[Future[str | None]]:
     result = context.rate_limiter.acquire_batch(len(ready))
     slots = () if isinstance(result, Wait) else result
     wait = result.retry_after_s if isinstance(result, Wait) else 1
-    with ThreadPoolExecutor(max_workers=len(ready)) as pool:
-        futures = [
+    return [
+        *(
             pool.submit(_guarded, _send_queued, queued, slot, context, queues, deadline)
             for queued, slot in zip(ready, slots, strict=False)
-        ]
-        futures += [
+        ),
+        *(
             pool.submit(_guarded, _wait_for_limits, queued, wait, queues)
             for queued in ready[len(slots) :]
-        ]
-    return [queue_id for future in futures if (queue_id := future.result()) is not None]
+        ),
+    ]
+
+
+def _postpone(queued: _Queued, problem: Problem, queues: Queues) -> None:
+    """Queue a message again, for a problem that every call would have now."""
+    if queue_transitions.claim(queued.row, new_attempt(), timestamps.now()):
+        count_rejection(problem)
+        _retry_or_dead_letter(queued.row, problem, queues)
 
 
 def _guarded(work: Any, queued: _Queued, *arguments: Any) -> str | None:
@@ -161,7 +191,7 @@ def _requeue(row: MessageRow, seconds: int, queues: Queues) -> None:
 def _send_queued(
     queued: _Queued, slot_ms: int, context: SendContext, queues: Queues, deadline: float
 ) -> None:
-    """Send one message at its slot; everything else is done before the slot begins."""
+    """Send one message at its slot; everything else, connecting too, is done before."""
     row = queued.row
     request = messages.unpack(row.request or b"")
     action = find_action(request["action"])
@@ -184,19 +214,22 @@ def _send_queued(
     check_time_left(deadline)
     if not queue_transitions.claim(row, new_attempt(), timestamps.now()):
         return  # another copy claimed it, or it has expired and sweep marks it
-    wait_until(slot_ms)
     slot = context.rate_limiter.slot(slot_ms, single=False)
     try:
         deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         count_rejection(problem)
-        if problem.code in {"skycore_unreachable", "skycore_account", "rate_limited"}:
+        if problem.code not in FINAL_PROBLEMS:
             _retry_or_dead_letter(row, problem, queues)
 
 
 def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> None:
     """Queue a message again that was not sent; after five failed calls, dead-letter it."""
-    tries, wait, called = int(row.tries), problem.retry_after or 1, problem.code != "rate_limited"
+    tries, wait, called = (
+        int(row.tries),
+        problem.retry_after or RETRY_AFTER,
+        problem.code not in _NO_TRY,
+    )
     code: str | None = row.code  # of the call before this one
     detail: str | None = row.detail
     if called:

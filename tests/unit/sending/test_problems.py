@@ -20,6 +20,7 @@ from skycore.client.errors import (
 )
 from skycore.problems import RETRY_AFTER, TITLES, Problem
 from skycore.sending import delivery, rate_limit, send
+from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import call_action, enqueue
@@ -166,6 +167,38 @@ def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(line, sk
     monkeypatch.setattr(messages, "delete_unsent", out)
     with pytest.raises(Problem, match="skycore_unreachable"):
         post(line)
+
+
+# A batch's template
+
+TEMPLATE = {"from": "60856", "text": "Hello"}
+
+
+def batch(template: dict[str, Any], *recipients: dict[str, Any]) -> Any:
+    body = {"template": template, "recipients": [*recipients]}
+    return enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=RULES)
+
+
+@pytest.mark.parametrize("fields", [1, 20, 90, 100_000])
+def test_a_template_with_unknown_fields_is_refused_once(fields):
+    template = {**TEMPLATE, **{f"x{n}": "y" * 1_000 for n in range(fields)}}
+    with pytest.raises(Problem, match="invalid_request") as caught:
+        batch(template, *[{"to": f"+1774319{n:04}"} for n in range(1_000)])
+    errors = caught.value.body()["errors"]
+    assert len(errors) == (1 if fields > 90 else min(fields, 20))
+    assert all(error["field"].startswith("template") for error in errors)
+
+
+def test_a_template_may_have_fields_of_the_actions_that_recipients_choose(queue):
+    own = {"action": "sendSavedMMS", "mms_id": "1", "text": None}
+    result = batch({**TEMPLATE, "custom_subject": "s"}, {"to": "+17743190001", **own})
+    assert result.body["messages"][0]["errors"][0]["field"] == "text"
+
+
+def test_a_message_names_twenty_bad_fields_at_most(line):
+    with pytest.raises(Problem) as caught:
+        post(line, **{f"x{n}": n for n in range(50)}, dry_run=1, expires_at=2)
+    assert len(caught.value.body()["errors"]) == 20
 
 
 # The slot

@@ -143,6 +143,18 @@ _GROUPS = ("slides", "custom_text", "pass_data", "data")
 _MULTIPART = "allow_multipart"
 
 
+def field_names(action: Action) -> set[str]:
+    """Return the names of all fields that a request of this action may have."""
+    names = {
+        name for parameter in action.parameters for name in (parameter.name, *parameter.aliases)
+    }
+    return names | ({_MULTIPART} if _takes_multipart(action) else set())
+
+
+def _takes_multipart(action: Action) -> bool:
+    return any(parameter.kind == "sms_text" for parameter in action.parameters)
+
+
 def prepare(
     action: Action,
     fields: Mapping[str, Any],
@@ -160,15 +172,13 @@ def prepare(
     """
     errors: list[FieldError] = []
     multipart = fields.get(_MULTIPART, False)
-    takes_multipart = any(parameter.kind == "sms_text" for parameter in action.parameters)
-    if takes_multipart and not isinstance(multipart, bool):
+    if _takes_multipart(action) and not isinstance(multipart, bool):
         errors.append(FieldError(_MULTIPART, "must be true or false"))
     rules = RequestRules(default_region, allow_multipart=multipart is True)
-    known = {_MULTIPART} if takes_multipart else set()
+    known = field_names(action)
     prepared = {}
     for parameter in action.parameters:
         names = [name for name in (parameter.name, *parameter.aliases) if name in fields]
-        known.update(names)
         if len(names) > 1:
             errors.append(
                 FieldError(

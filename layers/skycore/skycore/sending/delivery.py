@@ -142,9 +142,7 @@ def get_ready(skycore: SkycoreClient, deadline: float) -> None:
     except (CredentialsMissing, NotReady) as error:
         problem = _own_problem(error, None)
         _log(None, problem, error.reason, None)
-    else:
-        return
-    raise problem
+        raise problem from None
 
 
 @contextmanager

@@ -200,7 +200,7 @@ def call_action(
     fields = dict(body)
     transport: Literal["post", "get"] = fields.pop("transport", "post")
     if transport not in ("post", "get") or (transport == "get" and action.effect != "read"):
-        detail = "post, or get for an action that only reads"
+        detail = "must be post, or get for an action that only reads"
         raise validation_problem([FieldError("transport", detail)])
     try:
         prepared = prepare(action, fields, default_region=policy.region)

@@ -7,6 +7,7 @@ import string
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from skycore import timestamps
 from skycore.sending import batch, idempotency
@@ -37,45 +38,79 @@ def in_queue(outside) -> set[str]:
     return {json.loads(body)["message_id"] for body in outside.queued}
 
 
-def test_rows_that_are_not_written_are_told_and_the_others_go_on(outside, table):
-    table.unprocessed = lambda operation, _: 1 if operation == "BatchWriteItem" else 0
-    results = post([sms(n) for n in range(30)])
-    assert [n for n, word in enumerate(words(results)) if word == "not_queued"] == [24, 29]
-    assert in_queue(outside) == {one["message_id"] for one in results if "message_id" in one}
-    assert len(outside.queued) == len(table.of_kind("message")) == 28
-
-
-def test_what_was_written_before_the_table_went_out_goes_on(outside, table):
+def test_what_was_written_before_the_table_failed_goes_on(outside, table):
     def out_later(_: int, operation: str, __: Any) -> None:
-        if operation == "BatchWriteItem" and table.calls[operation] >= 1:
+        if operation == "TransactWriteItems" and table.calls[operation] >= 1:
             raise error("InternalServerError", operation)
 
     table.before = out_later
-    results = post([sms(n) for n in range(60)])
-    assert words(results) == ["queued"] * 25 + ["not_queued"] * 35
-    assert len(outside.queued) == 25
+    results = post([sms(n) for n in range(250)])
+    assert words(results) == ["queued"] * 100 + ["not_ready"] * 150
+    assert len(outside.queued) == 100
 
 
-def test_what_is_told_as_not_queued_is_not_in_the_table(outside, table, monkeypatch):
-    put = table._BatchWriteItem
+def late(table, monkeypatch) -> list[Any]:
+    """Let every write of new rows fail without an answer; return the writes, which may land."""
+    writes: list[Any] = []
+    for operation in ("TransactWriteItems", "PutItem"):
+        real = getattr(table, f"_{operation}")
 
-    def no_answer(request: Any) -> None:
-        put(request)
-        raise error("InternalServerError", "BatchWriteItem")
+        def no_answer(request: Any, real: Any = real, operation: str = operation) -> Any:
+            item = request.get("Item")
+            if item and item["status"]["S"] == "released":
+                return real(request)
+            writes.append(lambda: real(request))
+            raise error("InternalServerError", operation)
 
-    monkeypatch.setattr(table, "_BatchWriteItem", no_answer)
-    assert words(post([sms(n) for n in range(30)])) == ["not_queued"] * 30
-    assert table.of_kind("message") == []
+        monkeypatch.setattr(table, f"_{operation}", no_answer)
+    return writes
 
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_write_that_lands_after_not_ready_was_answered_sends_nothing(
+    outside, table, monkeypatch, key
+):
+    with monkeypatch.context() as patched:
+        writes = late(table, patched)
+        assert words(post([sms(n) for n in range(3)], key)) == ["not_ready"] * 3
+    for write in writes:
+        with pytest.raises(ClientError):
+            write()
+    assert messages.get_many(table.items) == {}
+    assert outside.queued == []
+
+
+def test_a_row_that_may_be_in_the_table_is_not_told_as_not_sent(outside, table):
     def out(_: int, operation: str, __: Any) -> None:
-        if operation == "DeleteItem":
+        if operation in {"TransactWriteItems", "PutItem"}:
             raise error("InternalServerError", operation)
 
     table.before = out
-    told = words(post([sms(n) for n in range(30)]))
-    assert told == ["gateway_failure"] * 25 + ["not_queued"] * 5
-    assert len(table.of_kind("message")) == 25
-    assert outside.queued == []
+    assert words(post([sms(n) for n in range(3)])) == ["not_ready"] * 3
+    assert [json.loads(body)["mend"]["status"] for body in outside.queued] == ["released"] * 3
+    outside.queue_is_out = True
+    assert words(post([sms(n) for n in range(3)])) == ["gateway_failure"] * 3
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_write_that_lands_twice_leaves_the_message_as_it_is(outside, table, monkeypatch, key):
+    writes: list[Any] = []
+    real = table._TransactWriteItems
+
+    def twice(request: Any) -> Any:
+        writes.append(lambda: real(request))
+        return real(request)
+
+    monkeypatch.setattr(table, "_TransactWriteItems", twice)
+    (result,) = post([sms(1)], key)
+    assert messages.transition(
+        result["message_id"], "accepted", time=timestamps.now(), own=True, tracking_id="T"
+    )
+    with pytest.raises(ClientError):
+        writes[0]()
+    row = messages.get(result["message_id"])
+    assert row is not None
+    assert row.status == "accepted"
 
 
 def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):

@@ -14,11 +14,11 @@ from skycore import metrics, timestamps
 from skycore.aws import queues
 from skycore.chunks import chunked
 from skycore.logs import log, log_exception, mask_number
-from skycore.table import batches, messages, models
+from skycore.table import batches, messages, models, opt_outs, queue_transitions
 from skycore.table.models import expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from skycore.client.reply import Reply
@@ -42,7 +42,8 @@ class Outcome:
 
     `status` and `answer` (packed) are recorded in the message's row, `recipients` in rows of
     their own; an outcome has either or both. `action` and `fingerprint` are the parent's, for
-    those rows.
+    those rows. The last three are of attempts that sent nothing: the values of `requeue`, whether
+    the message is dead-lettered, and the opt-out confirmation to release (number, sender, time).
     """
 
     message_id: str
@@ -57,6 +58,9 @@ class Outcome:
     recipients: tuple[dict[str, Any], ...] = ()
     action: str | None = None
     fingerprint: str | None = None
+    requeue: dict[str, Any] | None = None
+    dead_letter: bool = False
+    confirmation: tuple[str, str | None, str] | None = None
 
     @classmethod
     def of(cls, row: MessageRow, **values: Any) -> Self:
@@ -73,26 +77,20 @@ class Outcome:
             values["answer"] = base64.b64encode(answer).decode()
         if recipients:
             values["children"] = recipients
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return the outcome that `to_json` wrote, in this release or an earlier one."""
-        answer = values.get("answer")
-        return cls(
-            message_id=values["message_id"],
-            attempt=values["attempt"],
-            client_reference=values.get("client_reference"),
-            at=timestamps.from_text(values["at"]),
-            status=values.get("status"),
-            tracking_id=values.get("tracking_id"),
-            code=values.get("code"),
-            detail=values.get("detail"),
-            answer=None if answer is None else base64.b64decode(answer),
-            recipients=tuple(values.get("children", ())),
-            action=values.get("action"),
-            fingerprint=values.get("fingerprint"),
-        )
+        known = {field.name: values.get(field.name, field.default) for field in fields(cls)}
+        known["client_reference"] = values.get("client_reference")
+        known["at"] = timestamps.from_text(values["at"])
+        known["recipients"] = tuple(values.get("children", ()))
+        if "answer" in values:
+            known["answer"] = base64.b64decode(values["answer"])
+        if "confirmation" in values:
+            known["confirmation"] = tuple(values["confirmation"])
+        return cls(**known)
 
 
 def record_accepted(
@@ -151,6 +149,30 @@ def record_outcome(row: MessageRow, problem: Problem, *, days: int, repair_queue
     _apply_or_queue(outcome, repair_queue, days)
 
 
+def record_requeued(row: MessageRow, *, repair_queue: str, **values: Any) -> bool:
+    """Requeue a message that was not sent, with the `values` of `queue_transitions.requeue`.
+
+    Return False if that failed: the outcome is in the repair queue, and the message waits from when
+    dispatch applies it. Never raises, as `record_accepted`.
+    """
+    try:
+        queue_transitions.requeue(row, **values)
+    except Exception as error:  # noqa: BLE001 - that nothing was sent must not be lost
+        log_exception("outcome not written", error, message_id=row.message_id)
+        values["not_before"] = timestamps.to_key(values["not_before"])
+        queue_outcomes([Outcome.of(row, status="queued", requeue=values)], repair_queue)
+        return False
+    return True
+
+
+def record_dead_letter(
+    row: MessageRow, *, repair_queue: str, days: int, code: str | None, detail: str | None
+) -> bool:
+    """Mark a message `rejected` after its last call; return and fail as `record_requeued` does."""
+    outcome = Outcome.of(row, status="rejected", dead_letter=True, code=code, detail=detail)
+    return _apply_or_queue(outcome, repair_queue, days)
+
+
 def record_recipients(
     parent: MessageRow, reply: Reply, *, days: int, repair_queue: str, deadline: float = math.inf
 ) -> None:
@@ -171,19 +193,49 @@ def record_recipients(
             except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
                 log_exception("recipients not written", error, message_id=parent.message_id)
         unwritten += batch
-    for part in split_recipients(unwritten):
-        _queue(replace(outcome, recipients=tuple(part)), repair_queue)
+    parts = chunked(
+        unwritten, lambda one: len(json.dumps(one)) + 2, most_bytes=MAX_RECIPIENTS_BYTES
+    )
+    queue_outcomes([replace(outcome, recipients=tuple(part)) for part in parts], repair_queue)
 
 
 def apply_outcome(outcome: Outcome, days: int) -> None:
     """Write an outcome to the message's row and its recipients' rows. Safe to repeat.
 
-    Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
+    It applies to its own attempt only. Raises PynamoDB's errors, and TimeoutError if DynamoDB
+    leaves rows unprocessed.
     """
-    if outcome.status is not None:
+    if outcome.requeue is not None:
+        _requeue(outcome, outcome.requeue)
+    elif outcome.dead_letter:
+        why = {"code": outcome.code, "detail": outcome.detail}
+        queue_transitions.dead_letter(outcome.message_id, outcome.attempt, **why)
+    elif outcome.status == messages.RELEASED:
+        release_key(outcome)
+    elif outcome.status is not None:
         _apply_to_message(outcome, outcome.status, days)
     if outcome.recipients:
         _write_recipients(outcome, days)
+
+
+def _requeue(outcome: Outcome, values: Mapping[str, Any]) -> None:
+    row = messages.get(outcome.message_id)
+    if row is not None and row.attempt == outcome.attempt:
+        not_before = timestamps.from_text(values["not_before"])
+        # The row's steps are not those that the caller of `record_requeued` knew: add a line.
+        queue_transitions.requeue(row, **{**values, "not_before": not_before, "keep_line": True})
+
+
+def release_key(outcome: Outcome) -> bool:
+    """Free the key of a message that was not sent, and its confirmation of an opt-out.
+
+    Return False if another attempt has the message. Raises PynamoDB's errors.
+    """
+    released = messages.release(outcome.message_id, outcome.attempt)
+    if released and outcome.confirmation is not None:
+        number, sender, confirmed_at = outcome.confirmation
+        opt_outs.release_confirmation(number, sender, timestamps.from_text(confirmed_at))
+    return released
 
 
 def _apply_to_message(outcome: Outcome, status: str, days: int) -> None:
@@ -217,25 +269,29 @@ def _pack_answer(status: int, body: Mapping[str, Any]) -> bytes:
     return packed
 
 
-def _apply_or_queue(outcome: Outcome, repair_queue: str, days: int) -> None:
+def _apply_or_queue(outcome: Outcome, repair_queue: str, days: int) -> bool:
     try:
         apply_outcome(outcome, days)
     except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
         log_exception("outcome not written", error, message_id=outcome.message_id)
-        _queue(outcome, repair_queue)
+        queue_outcomes([outcome], repair_queue)
+        return False
+    return True
 
 
-def _queue(outcome: Outcome, repair_queue: str) -> None:
-    message_id = outcome.message_id
+def queue_outcomes(outcomes: Sequence[Outcome], repair_queue: str) -> set[str]:
+    """Queue outcomes to be applied later; return the ids of messages whose outcome is lost."""
+    # The key "mend" is older than the name: messages of the previous release have it.
+    bodies = [json.dumps({"mend": outcome.to_json()}) for outcome in outcomes]
+    unqueued = set(range(len(outcomes)))
     try:
-        # The key "mend" is older than the name: messages of the previous release have it.
-        body = json.dumps({"mend": outcome.to_json()})
-        unqueued = queues.send_many(repair_queue, [body], delay=5)
+        unqueued = queues.send_many(repair_queue, bodies, delay=5)
     except Exception as error:  # noqa: BLE001 - only a receipt or a person can repair it now
-        log_exception("outcome lost", error, message_id=message_id)
-    else:
-        if unqueued:
-            log.error("outcome lost", extra={"message_id": message_id})
+        log_exception("outcomes not queued", error)
+    lost = {outcomes[number].message_id for number in unqueued}
+    for message_id in lost:
+        log.error("outcome lost", extra={"message_id": message_id})
+    return lost
 
 
 def describe_recipients(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
@@ -253,15 +309,6 @@ def describe_recipients(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
             child["skycore_code"] = code
         children.append(child)
     return children
-
-
-def split_recipients(children: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the recipients in parts that fit into a queue message."""
-
-    def size(child: dict[str, Any]) -> int:
-        return len(json.dumps(child)) + 2
-
-    return chunked(children, size, most_bytes=MAX_RECIPIENTS_BYTES)
 
 
 def _write_recipients(outcome: Outcome, days: int) -> None:
@@ -320,7 +367,8 @@ def mark_expired_or_unknown(row: MessageRow, status: str) -> bool:
         own=True,
         if_attempt=row.attempt,
         if_status=row.status,
-        request=None,
+        # A recorded outcome may still prove that an unknown message was not sent.
+        **({} if status == "unknown" else {"request": None}),
         detail=REASONS[status],
     )
     metrics.count(status.capitalize(), moved)  # Unknown, or Expired

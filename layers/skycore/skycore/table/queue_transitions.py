@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
 
+MAX_CLAIMS = 3  # tries to claim a message that is taken over meanwhile
 LOOK_BACK_HOURS = 6  # for which sweep may be down without missing an overdue message
 
 
@@ -34,16 +35,29 @@ def claim(row: MessageRow, attempt: str, time: datetime) -> bool:
     """Move a queued message to `sending` for this attempt; return whether that succeeded.
 
     It fails if another attempt has claimed the message or its deadline has passed. A repeated
-    write whose first answer was lost recognises its own `attempt`.
+    write whose first answer was lost recognises its own `attempt`; one that reaches the table late,
+    after the message was requeued, does not hold, because it names the attempt before it.
     """
-    condition = (MessageRow.status == "queued") & _not_late(time)
     claimed = {"attempt": attempt, "code": None, "detail": None}  # drop why the last call failed
-    if not messages.transition_if(
-        row.message_id, "sending", time, condition, own=True, attributes=claimed
-    ):
+    for _ in range(MAX_CLAIMS):
+        condition = (MessageRow.status == "queued") & (MessageRow.attempt == row.attempt)
+        if messages.transition_if(
+            row.message_id,
+            "sending",
+            time,
+            condition & _not_late(time),
+            own=True,
+            attributes=claimed,
+        ):
+            break
         stored = messages.get(row.message_id)
-        if stored is None or stored.status != "sending" or stored.attempt != attempt:
+        if stored is not None and stored.status == "sending" and stored.attempt == attempt:
+            break
+        if stored is None or stored.status != "queued" or stored.attempt == row.attempt:
             return False
+        row.attempt = stored.attempt  # a repeat of the request took the message over
+    else:
+        return False
     row.attempt, row.status = attempt, "sending"
     return True
 
@@ -75,23 +89,24 @@ def requeue(
         add_line if keep_line else steps[len(row.steps)].remove(),
         _list_by_deadline(row),
     ]
-    condition = (MessageRow.status == "sending") & (MessageRow.attempt == row.attempt)
+    # Sweep may have marked the message unknown by the time that a recorded outcome is applied.
+    unsent = (MessageRow.status == "sending") | (MessageRow.status == "unknown")
+    condition = unsent & (MessageRow.attempt == row.attempt) & MessageRow.request.exists()
     return messages.update(row.message_id, actions, condition) is not None
 
 
-def dead_letter(row: MessageRow, **attributes: Any) -> bool:
+def dead_letter(message_id: str, attempt: str, **attributes: Any) -> bool:
     """Mark a message `rejected` after its last call failed without sending it.
 
     The row keeps its request, so that an operator can queue the message again. `attributes` say
     why it failed.
     """
     return messages.transition(
-        row.message_id,
+        message_id,
         "rejected",
         time=timestamps.now(),
         own=True,
-        if_attempt=row.attempt,
-        if_status="sending",
+        if_attempt=attempt,
         **attributes,
     )
 

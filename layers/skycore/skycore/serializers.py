@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from skycore.catalogue.statuses import OwnStep
+    from skycore.client.reply import Reply
     from skycore.postbacks.event import Event
     from skycore.table.events import StoredEvent
     from skycore.table.messages import MessageRow, TrackingRow
 
 # A row that is `sending` for longer than the function's timeout (28 s): its call was interrupted.
 IN_FLIGHT = timedelta(seconds=30)
+MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 
 
 def status_of(row: MessageRow, now: datetime) -> str:
@@ -57,6 +59,28 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
     if row.parent:
         view["parent"] = row.parent
     return view
+
+
+def recipients(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
+    """Return what the caller reads about each recipient that Skycore returned."""
+    described = []
+    for number, recipient in enumerate(reply.recipients, start=1):
+        child = {
+            "message_id": f"{parent_id}-{number}",
+            "status": recipient["outcome"],
+            "to": _word(recipient.get("to")),
+            "from": _word(recipient.get("from")),
+            "tracking_id": _word(recipient.get("tracking_id")),
+        }
+        if code := _word(recipient.get("error_code")):
+            child["skycore_code"] = code
+        described.append(child)
+    return described
+
+
+def _word(value: Any) -> str | None:
+    """Return a text that fits into a key; None for any other value."""
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_LENGTH else None
 
 
 def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:

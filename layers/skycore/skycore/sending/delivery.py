@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MIN_CALL_SECONDS = 10.0  # before the deadline, within which no call to Skycore starts
 BLOCKED_CODE = "E114"
-_NOT_READY = "a service that this stack needs failed before the call; nothing was sent"
+_NOT_READY = "a service that this stack needs failed before the call; this request sent nothing"
 
 # Problems that a repeat gets again: Skycore refused the message, or may have it. Any other problem
 # proves that nothing was sent.

@@ -161,7 +161,7 @@ def _submit_all(
 
 def _postpone(queued: _Queued, problem: Problem, context: SendContext, queues: Queues) -> None:
     """Queue a message again, for a problem that every call would have now."""
-    if queue_transitions.claim(queued.row, new_attempt(), timestamps.now()):
+    if _claim(queued.row, context):
         count_rejection(problem)
         _retry_or_dead_letter(queued.row, problem, context, queues)
 
@@ -213,7 +213,7 @@ def _send_queued(
     if confirmed_at is not None:
         queue_transitions.mark_confirmation(row.message_id)
     check_time_left(deadline)
-    if not queue_transitions.claim(row, new_attempt(), timestamps.now()):
+    if not _claim(row, context):
         return  # another copy claimed it, or it has expired and sweep marks it
     slot = context.rate_limiter.slot(slot_ms, single=False)
     try:
@@ -222,6 +222,19 @@ def _send_queued(
         count_rejection(problem)
         if problem.code not in FINAL_PROBLEMS:
             _retry_or_dead_letter(row, problem, context, queues)
+
+
+def _claim(row: MessageRow, context: SendContext) -> bool:
+    """Claim a message; if the table gives no answer, requeue it, in case the claim is stored."""
+    attempt = new_attempt()
+    try:
+        return queue_transitions.claim(row, attempt, timestamps.now())
+    except Exception:
+        row.attempt = attempt
+        before = {"tries": int(row.tries), "code": row.code, "detail": row.detail}
+        now = timestamps.now()
+        outcomes.record_requeued(row, repair_queue=context.repair_queue, not_before=now, **before)
+        raise
 
 
 def _retry_or_dead_letter(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Self
 
-from skycore import metrics, timestamps
+from skycore import metrics, serializers, timestamps
 from skycore.aws import queues
 from skycore.chunks import chunked
 from skycore.logs import log, log_exception, mask_number
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 180_000  # of a compressed answer, which also fits into a queue message as base64
 MAX_RECIPIENTS_BYTES = 200_000  # of recipients in a queue message; with the rest under 256 KiB
-MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 RECIPIENTS_BATCH_SIZE = 100  # recipients' rows that are written together
 
 REASONS = {
@@ -98,9 +97,8 @@ def record_accepted(
 ) -> dict[str, Any]:
     """Record that Skycore accepted the message; return the body of the 201.
 
-    Never raises: Skycore has the message, and the caller must hear so. An outcome that cannot be
-    written goes to the repair queue, and dispatch applies it later. So do the rows of recipients
-    that are not written by `deadline` (monotonic seconds).
+    Never raises: the caller must hear it. An outcome that cannot be written goes to the repair
+    queue for dispatch to apply, and so do recipients not written by `deadline` (monotonic seconds).
     """
     tracking_id = reply.fields.get("tracking_id")
     body = {name: value for name, value in reply.fields.items() if name != "status"} | {
@@ -114,7 +112,7 @@ def record_accepted(
         "created_at": timestamps.to_text(timestamps.from_text(row.created_at)),
     }
     if reply.recipients:
-        body["recipients"] = describe_recipients(row.message_id, reply)
+        body["recipients"] = serializers.recipients(row.message_id, reply)
     outcome = Outcome.of(
         row, status="accepted", tracking_id=tracking_id, answer=_pack_answer(201, body)
     )
@@ -123,15 +121,8 @@ def record_accepted(
     metrics.count("Accepted")
     if row.to and tracking_id:  # what has neither, such as a campaign's start, has no receipt
         metrics.record("Silence", 1)
-    log.info(
-        "message accepted",
-        extra={
-            "message_id": row.message_id,
-            "tracking_id": tracking_id,
-            "action": row.action,
-            "to": mask_number(row.to),
-        },
-    )
+    known = {"message_id": row.message_id, "tracking_id": tracking_id, "action": row.action}
+    log.info("message accepted", extra={**known, "to": mask_number(row.to)})
     return body
 
 
@@ -184,7 +175,7 @@ def record_recipients(
         return
     outcome = Outcome.of(parent, action=parent.action, fingerprint=parent.fingerprint)
     unwritten: list[dict[str, Any]] = []
-    recipients = describe_recipients(parent.message_id, reply)
+    recipients = serializers.recipients(parent.message_id, reply)
     for batch in batched(recipients, RECIPIENTS_BATCH_SIZE, strict=False):
         if not unwritten and time.monotonic() < deadline:
             try:
@@ -286,29 +277,12 @@ def queue_outcomes(outcomes: Sequence[Outcome], repair_queue: str) -> set[str]:
     unqueued = set(range(len(outcomes)))
     try:
         unqueued = queues.send_many(repair_queue, bodies, delay=5)
-    except Exception as error:  # noqa: BLE001 - only a receipt or a person can repair it now
+    except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
         log_exception("outcomes not queued", error)
     lost = {outcomes[number].message_id for number in unqueued}
-    for message_id in lost:
+    for message_id in lost:  # only a receipt or a person can repair it now
         log.error("outcome lost", extra={"message_id": message_id})
     return lost
-
-
-def describe_recipients(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
-    """Return what the caller reads about each recipient that Skycore returned."""
-    children = []
-    for number, recipient in enumerate(reply.recipients, start=1):
-        child = {
-            "message_id": f"{parent_id}-{number}",
-            "status": recipient["outcome"],
-            "to": _word(recipient.get("to")),
-            "from": _word(recipient.get("from")),
-            "tracking_id": _word(recipient.get("tracking_id")),
-        }
-        if code := _word(recipient.get("error_code")):
-            child["skycore_code"] = code
-        children.append(child)
-    return children
 
 
 def _write_recipients(outcome: Outcome, days: int) -> None:
@@ -351,11 +325,6 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
         for child in outcome.recipients
     ]
     messages.create_many(rows)
-
-
-def _word(value: Any) -> str | None:
-    """Return a text that fits into a key; None for any other value."""
-    return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_LENGTH else None
 
 
 def mark_expired_or_unknown(row: MessageRow, status: str) -> bool:

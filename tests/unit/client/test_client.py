@@ -89,7 +89,7 @@ def test_bad_calls_send_nothing() -> None:
         with pytest.raises(InvalidRequest):
             client.call("sendSMS", {**SMS, "to": "60856"})
     client = SkycoreClient(server.url, Credentials(user="u"))
-    with client, pytest.raises(CredentialsMissing, match="set an API key"):
+    with client, pytest.raises(CredentialsMissing, match="no Skycore API key"):
         client.call("sendSMS", SMS)
     assert server.connections == 0
 
@@ -288,11 +288,15 @@ def test_ready_says_what_is_missing_before_any_connection() -> None:
     assert server.connections == 0
 
 
-def test_ready_connects_for_the_call_that_follows() -> None:
+def test_ready_connects_for_the_call_that_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ConnectionRefusedError
+
     with serve(SENT) as server, SkycoreClient(server.url, OLD) as client:
         client.ready()
         client.ready()
-        assert (server.connections, server.requests) == (1, [])
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        assert server.requests == []
         client.call("sendSMS", SMS)
     assert server.connections == 1
 

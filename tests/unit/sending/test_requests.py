@@ -110,6 +110,7 @@ class Account:
 
 @pytest.fixture
 def account(app, table, monkeypatch):
+    from skycore import settings
     from skycore.aws import clients
     from skycore.client import client as api
     from skycore.client.transport import Answer
@@ -147,8 +148,7 @@ def account(app, table, monkeypatch):
         monkeypatch.setattr(clients, name, Client)
     monkeypatch.setattr(api, "exchange", exchange)
     monkeypatch.setattr(api, "connect_ahead", lambda *_: None)
-    apps = [app(verb) for verb in VERBS]
-    cached = [one.settings for one in apps] + [apps[0].secret]
+    cached = [settings._load, app(VERBS[0]).secret]
     cached += [delivery.send_settings, delivery.send_context, delivery.skycore_client]
     for one in cached:
         one.cache_clear()

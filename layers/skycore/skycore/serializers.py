@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from skycore.catalogue.statuses import OwnStep
-    from skycore.client.reply import Reply
     from skycore.postbacks.event import Event
     from skycore.table.events import StoredEvent
     from skycore.table.messages import MessageRow, TrackingRow
@@ -61,10 +60,10 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
     return view
 
 
-def recipients(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
+def recipients(parent_id: str, named: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what the caller reads about each recipient that Skycore returned."""
     described = []
-    for number, recipient in enumerate(reply.recipients, start=1):
+    for number, recipient in enumerate(named, start=1):
         child = {
             "message_id": f"{parent_id}-{number}",
             "status": recipient["outcome"],

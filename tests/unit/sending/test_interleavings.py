@@ -71,7 +71,7 @@ def with_deleted_rows(patch) -> None:
             return messages.get(message_id) is None
         return True
 
-    patch.setattr(messages, "release", delete)
+    patch.setattr(queue_transitions, "release", delete)
 
 
 def with_batch_writes(patch) -> None:

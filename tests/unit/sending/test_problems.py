@@ -24,7 +24,7 @@ from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import call_action, enqueue
-from skycore.table import messages
+from skycore.table import messages, queue_transitions
 from skycore.table.limits import Limits
 from tests.unit.sending.test_sending import (
     QUEUES,
@@ -142,7 +142,7 @@ def test_a_message_that_the_table_did_not_take_is_not_ready_to_be_queued(monkeyp
 
 def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(outside, monkeypatch):
     monkeypatch.setattr(messages, "create", out)
-    monkeypatch.setattr(messages, "release", out)
+    monkeypatch.setattr(queue_transitions, "release", out)
     with pytest.raises(Problem, match="not_ready"):  # dispatch releases it
         enqueue(SMS, caller="arn", key=None, queue_url="send", policy=RULES)
     outside.queue_is_out = True
@@ -168,7 +168,7 @@ def test_queued_messages_take_no_slot_while_nothing_can_be_sent(
 
 def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(line, skycore, monkeypatch):
     skycore.outcome = HttpRefused(413)
-    monkeypatch.setattr(messages, "release", out)
+    monkeypatch.setattr(queue_transitions, "release", out)
     with pytest.raises(Problem, match="skycore_unreachable"):
         post(line)
 

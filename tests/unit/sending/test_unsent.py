@@ -137,7 +137,7 @@ def test_the_caller_hears_the_problem_though_its_key_is_not_free_yet(
     skycore.outcome = outcome
     monkeypatch.setattr(RateLimiter, "report_result", lambda *_: None)  # it would pause calls
     with monkeypatch.context() as patched:
-        refuse(patched, "release", of=messages)
+        refuse(patched, "release")
         with pytest.raises(Problem) as caught:
             post(line, key="k")
     assert caught.value.code == code

@@ -14,9 +14,9 @@ from skycore.logs import log_exception
 from skycore.metrics import count_rejection
 from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
-from skycore.sending.delivery import before_the_call
 from skycore.sending.idempotency import (
     SendResult,
+    before_the_call,
     check_idempotency_key,
     queued_row,
     take_over_or_replay,

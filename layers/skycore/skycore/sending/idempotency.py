@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,7 @@ from skycore.sending.outcomes import Outcome, queue_outcomes, release_key
 from skycore.table import messages, queue_transitions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from skycore.sending.validation import Draft
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MAX_REQUEST_BYTES = 350_000  # of a compressed request; a row of DynamoDB holds 400 KiB in all
 MAX_QUEUED = timedelta(days=14)  # without expires_at; SQS keeps a message no longer
 MAX_EXTRA_DAYS = 3650  # that a row outlives its queue's retention for an `expires_at` far ahead
+NOT_READY = "a service that this stack needs failed before the call; this request sent nothing"
 KEY = re.compile(r"[\x20-\x7e]{1,255}")  # an Idempotency-Key: printable ASCII
 
 
@@ -165,6 +167,18 @@ def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
     """Return whether `existing` is the same request as `row` and is still queued."""
     same = existing.fingerprint == row.fingerprint
     return same and serializers.status_of(existing, timestamps.now()) == "queued"
+
+
+@contextmanager
+def before_the_call() -> Iterator[None]:
+    """Raise Problem not_ready for any failure of our own table, limiter or secret in here."""
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, no call was made
+        log_exception("not ready to send", error)
+        raise Problem("not_ready", NOT_READY) from None
 
 
 def take_over_or_replay(existing: MessageRow, row: MessageRow) -> tuple[SendResult, bool]:

@@ -112,7 +112,7 @@ def record_accepted(
         "created_at": timestamps.to_text(timestamps.from_text(row.created_at)),
     }
     if reply.recipients:
-        body["recipients"] = serializers.recipients(row.message_id, reply)
+        body["recipients"] = serializers.recipients(row.message_id, reply.recipients)
     outcome = Outcome.of(
         row, status="accepted", tracking_id=tracking_id, answer=_pack_answer(201, body)
     )
@@ -175,7 +175,7 @@ def record_recipients(
         return
     outcome = Outcome.of(parent, action=parent.action, fingerprint=parent.fingerprint)
     unwritten: list[dict[str, Any]] = []
-    recipients = serializers.recipients(parent.message_id, reply)
+    recipients = serializers.recipients(parent.message_id, reply.recipients)
     for batch in batched(recipients, RECIPIENTS_BATCH_SIZE, strict=False):
         if not unwritten and time.monotonic() < deadline:
             try:
@@ -222,7 +222,7 @@ def release_key(outcome: Outcome) -> bool:
 
     Return False if another attempt has the message. Raises PynamoDB's errors.
     """
-    released = messages.release(outcome.message_id, outcome.attempt)
+    released = queue_transitions.release(outcome.message_id, outcome.attempt)
     if released and outcome.confirmation is not None:
         number, sender, confirmed_at = outcome.confirmation
         opt_outs.release_confirmation(number, sender, timestamps.from_text(confirmed_at))

@@ -15,7 +15,6 @@ from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
 from skycore.sending.delivery import (
     FINAL_PROBLEMS,
-    before_the_call,
     call_skycore,
     check_time_left,
     deliver,
@@ -23,6 +22,7 @@ from skycore.sending.delivery import (
 )
 from skycore.sending.idempotency import (
     SendResult,
+    before_the_call,
     check_idempotency_key,
     new_message,
     queued_row,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pynamodb.attributes import (
     BinaryAttribute,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pynamodb.expressions.update import Action
 
 RELEASED = "released"  # the status of a tombstone; no caller sees it
-RELEASED_RANK = 99  # above every status, so that no outcome or receipt moves a tombstone
-TOMBSTONE_DAYS = 1  # a repeat of a write is seconds late at most
 MAX_CREATES = 3  # tries to write a row whose id becomes free meanwhile
 
 
@@ -116,8 +114,8 @@ def step(status: str, time: datetime) -> str:
 def create(row: MessageRow) -> MessageRow | None:
     """Write a new row; return None, or the row that already has its id.
 
-    Expired and released rows count as gone. A repeated put whose first answer was lost recognises
-    its own `attempt` and counts as written. Raises PynamoDB's errors and TimeoutError.
+    A repeated put whose first answer was lost recognises its own `attempt` and counts as written.
+    Raises PynamoDB's errors and TimeoutError.
     """
     for _ in range(MAX_CREATES):
         try:
@@ -134,23 +132,18 @@ def create(row: MessageRow) -> MessageRow | None:
 
 
 def _is_free(row: MessageRow) -> Condition:
-    """Return the condition that no message has the row's id now.
-
-    Its time is part of the request: a put that lands after its own row's release does not hold.
-    """
+    """Return the condition that no message has the row's id now; false after its own release."""
     now = timestamps.now()
     released = (MessageRow.status == RELEASED) & (MessageRow.attempt != row.attempt)
     released &= MessageRow.created_at <= timestamps.to_key(now)
     expired = MessageRow.expires < int(now.timestamp())
-    free: Condition = MessageRow.pk.does_not_exist() | expired | released
-    return free
+    return cast("Condition", MessageRow.pk.does_not_exist() | expired | released)
 
 
 def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
     """Write many new rows; return the rows that already have their ids, by message id.
 
-    A transaction writes up to a hundred rows; if an id is taken, they are written one by one, as
-    by `create`, whose errors this raises with some of the rows written.
+    A transaction writes up to a hundred rows; if an id is taken, `create` writes them one by one.
     """
     existing: dict[str, MessageRow] = {}
     for part in batches.chunk_rows(rows, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
@@ -167,7 +160,7 @@ def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
 def get_existing(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
     """Return the rows stored under the keys of these new ones, by message id, unless gone."""
     stored = get_many((row.pk, row.sk) for row in rows).values()
-    return {row.message_id: row for row in stored if not _is_expired(row)}
+    return {row.message_id: row for row in stored}
 
 
 def get(message_id: str) -> MessageRow | None:
@@ -178,50 +171,20 @@ def get(message_id: str) -> MessageRow | None:
         )
     except DoesNotExist:
         return None
-    return None if row.status == RELEASED or _is_expired(row) else row
+    return None if _is_gone(row) else row
 
 
-def _is_expired(row: MessageRow) -> bool:
-    """Return whether a row's time is up; DynamoDB's time to live deletes it later."""
-    return row.expires is not None and row.expires < int(timestamps.now().timestamp())
+def _is_gone(row: MessageRow) -> bool:
+    """Return whether a row was released, or has expired and DynamoDB is yet to delete it."""
+    expired = row.expires is not None and row.expires < int(timestamps.now().timestamp())
+    return expired or row.status == RELEASED
 
 
 def get_many(row_keys: Iterable[batches.Key]) -> dict[batches.Key, MessageRow]:
-    """Return the rows that exist among `row_keys` and were not released."""
+    """Return the rows that exist among `row_keys`, unless they are gone."""
     items = batches.read_all(row_keys)
     rows = {key: MessageRow.from_raw_data(item) for key, item in items.items()}
-    return {key: row for key, row in rows.items() if row.status != RELEASED}
-
-
-def release(message_id: str, attempt: str) -> bool:
-    """Free the id, and so the idempotency key, of a message that was not sent.
-
-    Return True if no message has the id now; False if another attempt, such as dispatch's, has it.
-    Leaves a tombstone: if the row were deleted, a late repeat of the put that wrote it would write
-    it again.
-    """
-    time = timestamps.now()
-    tombstone = MessageRow(
-        models.message_partition(message_id),
-        models.MESSAGE,
-        message_id=message_id,
-        status=RELEASED,
-        rank=RELEASED_RANK,
-        attempt=attempt,
-        action="",
-        fingerprint="",
-        created_at=timestamps.to_key(time),
-        steps=[],
-        expires=expiry(time, TOMBSTONE_DAYS),
-    )
-    unsent = (MessageRow.attempt == attempt) & (MessageRow.rank <= RANKS["unknown"])
-    try:
-        tombstone.save(MessageRow.pk.does_not_exist() | unsent)
-    except PutError as error:
-        if not condition_failed(error):
-            raise
-        return get(message_id) is None  # a repeated put whose first answer was lost
-    return True
+    return {key: row for key, row in rows.items() if not _is_gone(row)}
 
 
 def transition(

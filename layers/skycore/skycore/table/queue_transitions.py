@@ -1,4 +1,4 @@
-"""Claim, requeue, dead-letter, cancel and find queued messages.
+"""Claim, requeue, release, dead-letter, cancel and find queued messages.
 
 Every queued message has a `deadline`, after which it is not sent. The index by state lists it
 among those that dispatch has not seen, and once dispatch has, by the hour of its deadline.
@@ -10,10 +10,13 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from pynamodb.exceptions import PutError
+
 from skycore import timestamps
 from skycore.catalogue.statuses import RANKS
 from skycore.table import messages, models
 from skycore.table.messages import MessageRow
+from skycore.table.models import condition_failed, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
 
+RELEASED_RANK = 99  # above every status, so that no outcome or receipt moves a tombstone
+TOMBSTONE_DAYS = 1  # a repeat of a write is seconds late at most
 MAX_CLAIMS = 3  # tries to claim a message that is taken over meanwhile
 LOOK_BACK_HOURS = 6  # for which sweep may be down without missing an overdue message
 
@@ -93,6 +98,36 @@ def requeue(
     unsent = (MessageRow.status == "sending") | (MessageRow.status == "unknown")
     condition = unsent & (MessageRow.attempt == row.attempt) & MessageRow.request.exists()
     return messages.update(row.message_id, actions, condition) is not None
+
+
+def release(message_id: str, attempt: str) -> bool:
+    """Free the id, and so the idempotency key, of a message that was not sent.
+
+    Return True if no message has the id now; False if another attempt, such as dispatch's, has it.
+    Leaves a tombstone: after a delete, a late repeat of the put would write the row again.
+    """
+    time = timestamps.now()
+    tombstone = MessageRow(
+        models.message_partition(message_id),
+        models.MESSAGE,
+        message_id=message_id,
+        status=messages.RELEASED,
+        rank=RELEASED_RANK,
+        attempt=attempt,
+        action="",
+        fingerprint="",
+        created_at=timestamps.to_key(time),
+        steps=[],
+        expires=expiry(time, TOMBSTONE_DAYS),
+    )
+    unsent = (MessageRow.attempt == attempt) & (MessageRow.rank <= RANKS["unknown"])
+    try:
+        tombstone.save(MessageRow.pk.does_not_exist() | unsent)
+    except PutError as error:
+        if not condition_failed(error):
+            raise
+        return messages.get(message_id) is None  # a repeated put whose first answer was lost
+    return True
 
 
 def dead_letter(message_id: str, attempt: str, **attributes: Any) -> bool:

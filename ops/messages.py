@@ -12,7 +12,7 @@ from ops.stack import moment
 from skycore import serializers, timestamps
 from skycore.catalogue.errors import find_error
 from skycore.catalogue.statuses import RANKS
-from skycore.client.numbers import NumberError, parse_msisdn
+from skycore.phone_numbers import NumberError, parse_msisdn
 from skycore.problems import Problem
 from skycore.queries.messages import get_event, get_message
 from skycore.serializers import event_envelope, owners_of

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.catalogue.fields import carrier_name
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
+from skycore.phone_numbers import is_same_number
 from skycore.postbacks.event import build_event, build_step_event
 from skycore.table import messages
 
@@ -67,17 +68,17 @@ def recipients(parent_id: str, named: Iterable[Mapping[str, Any]]) -> list[dict[
         child = {
             "message_id": f"{parent_id}-{number}",
             "status": recipient["outcome"],
-            "to": _word(recipient.get("to")),
-            "from": _word(recipient.get("from")),
-            "tracking_id": _word(recipient.get("tracking_id")),
+            "to": short_text(recipient.get("to")),
+            "from": short_text(recipient.get("from")),
+            "tracking_id": short_text(recipient.get("tracking_id")),
         }
-        if code := _word(recipient.get("error_code")):
+        if code := short_text(recipient.get("error_code")):
             child["skycore_code"] = code
         described.append(child)
     return described
 
 
-def _word(value: Any) -> str | None:
+def short_text(value: Any) -> str | None:
     """Return a text that fits into a key; None for any other value."""
     return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_LENGTH else None
 
@@ -92,9 +93,10 @@ def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
     # Skycore's times may be whole seconds: no receipt is shown before its message was accepted.
     accepted = max((time for time, step in own if step == "accepted"), default="")
     for event in events:
-        # A campaign's recipients may share one tracking id.
-        if not row.to or event.subscriber_number in {None, row.to}:
-            time = max(timestamps.to_key(timestamps.from_text(event.time)), accepted)
+        # The recipients of one call may share a tracking id.
+        if not (row.to and row.parent) or is_same_number(row.to, event.data.get("to")):
+            happened = event.credible_at or event.received_at
+            time = max(timestamps.to_key(happened), accepted)
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])
             steps.append((time, rank, _timeline_entry(event)))
     return [step for _, _, step in sorted(steps, key=lambda step: step[:2])]

@@ -299,7 +299,7 @@ UNKNOWN = {
     "closed twice": WHOLE.encode() + b"</RESPONSE>",
     "closed before it is opened": b"</RESPONSE><RESPONSE>",
     "in a comment": b"<!-- " + WHOLE.encode() + b" -->",
-    "half a gzip": gzip.compress(WHOLE.encode())[:-9],
+    "half a gzip": gzip.compress(WHOLE.encode(), mtime=0)[:-9],
     "no gzip": b"\x1f\x8b" + WHOLE.encode(),
     "a gzip bomb": gzip.compress(b" " * (MAX_REPLY_BYTES + 1)),
     "a gzip bomb in gzip": gzip.compress(gzip.compress(b" " * (MAX_REPLY_BYTES + 1))),
@@ -390,7 +390,8 @@ def test_an_http_error_with_a_success_or_an_unreadable_document_is_unknown(
         read_reply(action_named("sendSMS"), status, f"{body} ".encode())
 
 
-NOW = datetime.now(UTC)
+def _http_date(ahead: timedelta) -> str:
+    return format_datetime(datetime.now(UTC) + ahead, usegmt=True)
 
 
 @pytest.mark.parametrize(
@@ -403,9 +404,12 @@ NOW = datetime.now(UTC)
         ("0", 1, 1),
         ("86400", MAX_RETRY_AFTER, MAX_RETRY_AFTER),
         ("9" * 5000, MAX_RETRY_AFTER, MAX_RETRY_AFTER),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 1, 91),
-        (format_datetime(NOW - timedelta(days=1), usegmt=True), 1, 1),
-        (format_datetime(NOW + timedelta(days=9), usegmt=True), MAX_RETRY_AFTER, MAX_RETRY_AFTER),
+        # With ids: each test process must collect the same tests.
+        pytest.param(_http_date(timedelta(seconds=90)), 1, 91, id="a date soon"),
+        pytest.param(_http_date(timedelta(days=-1)), 1, 1, id="a past date"),
+        pytest.param(
+            _http_date(timedelta(days=9)), MAX_RETRY_AFTER, MAX_RETRY_AFTER, id="a far date"
+        ),
         ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_RETRY_AFTER, MAX_RETRY_AFTER),
         ("Sun, 99 Foo 2026 99:99:99 GMT", None, None),
         ("-5", None, None),
@@ -508,8 +512,8 @@ def test_no_part_of_a_reply_is_a_reply(length: int) -> None:
         ("declared UTF-16", b"<?xml version='1.0' encoding='utf-16'?>" + WHOLE.encode()),
         ("declared ISO-8859-15", b"<?xml version='1.0' encoding='ISO-8859-15'?>" + WHOLE.encode()),
         ("declared as nothing known", b"<?xml encoding='rot13'?>" + WHOLE.encode()),
-        ("gzip", gzip.compress(WHOLE.encode())),
-        ("gzip in gzip", gzip.compress(gzip.compress(WHOLE.encode()))),
+        ("gzip", gzip.compress(WHOLE.encode(), mtime=0)),
+        ("gzip in gzip", gzip.compress(gzip.compress(WHOLE.encode(), mtime=0), mtime=0)),
         ("zlib", zlib.compress(WHOLE.encode())),
         ("a PHP notice before", b"<br />\n<b>Notice</b>: x & y in <b>a.php</b>\n" + WHOLE.encode()),
         ("a PHP notice after", WHOLE.encode() + b"\n<br />\n<b>Warning</b>: <?php"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from skycore.catalogue.actions import Parameter
 from skycore.client.media import MediaUrlError, media_url
-from skycore.client.numbers import (
+from skycore.phone_numbers import (
     NumberError,
     parse_msisdn,
     parse_sender,

@@ -5,36 +5,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skycore import metrics, timestamps
+from skycore.catalogue.statuses import RANKS
 from skycore.logs import log, log_exception, mask_number
+from skycore.phone_numbers import canonical_number, ending_of, received_forms
 from skycore.table import events, messages, opt_outs
+from skycore.table.messages import MessageRow
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from skycore.postbacks.event import Event
-    from skycore.table.messages import MessageRow
+    from skycore.table.messages import TrackingRow
 
 
-def apply_receipt(message_id: str, event: Event) -> None:
-    """Moves the message to the status that the event tells, if that ranks above what it has.
+def apply_receipt(owner: TrackingRow, event: Event) -> None:
+    """Move the owner's message to the status that the event reports, if that ranks above its own.
 
-    This also mends a row whose update to accepted was lost.
+    This also repairs a row whose update to accepted was lost.
     """
-    row = _move(message_id, event)
+    row = _move(owner.message_id, event, shared=owner.shared)
     if row is None:
         return
     if _accepted_at(row) is None:
-        # This receipt was quicker than our own note that Skycore accepted, which then is no news.
-        apply_earlier_receipts(row, event.tracking_id)
+        # This receipt was quicker than our own record that Skycore accepted the message.
+        apply_earlier_receipts(row)
     else:
         _measure(row, event)
 
 
-def apply_earlier_receipts(row: MessageRow, tracking_id: str | None) -> None:
-    """Applies receipts that came before anyone knew whose tracking id they carry."""
-    for event in events.by_tracking_id(tracking_id) if tracking_id else ():
-        if _move(row.message_id, event) is not None:
-            _measure(row, event)
+def apply_earlier_receipts(row: MessageRow) -> None:
+    """Apply receipts that came before their tracking id was known to be this message's."""
+    if row.to is None and row.parent is None:
+        return  # a campaign's message, which no receipt moves
+    received = [event for event in events.of_message(row) if event.status_step]
+    if not received:
+        return
+    owner = messages.messages_by_tracking_id([str(row.tracking_id)]).get(str(row.tracking_id))
+    for event in received:
+        moved = _move(row.message_id, event, shared=owner.shared if owner else None)
+        if moved is not None:
+            _measure(moved, event)
 
 
 def _measure(row: MessageRow, event: Event) -> None:
@@ -49,41 +59,91 @@ def _accepted_at(row: MessageRow) -> datetime | None:
     return timestamps.from_text(line.split(" ", 1)[0]) if line else None
 
 
-def _move(message_id: str, event: Event) -> MessageRow | None:
-    """The message's row as the event made it; None if the event changed nothing."""
-    step = event.status_step
+def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow | None:
+    """Return the message's row as the event moved it; None if the event changed nothing.
+
+    The row gets the tracking id too, in case the update to accepted was lost. A tracking id that
+    is not `shared` is the message's own, however the postback writes the number. A receipt of a
+    shared one moves the message to the same number; a campaign's message, which has no number,
+    stays as it is. Earlier releases did not record `shared` (None): then only the recipients of
+    one call may share it.
+    """
+    step, tracking_id = event.status_step, event.tracking_id
     if step is None:
         return None
-    return messages.apply_receipt(
-        message_id, step, event.subscriber_number, event.received_at, tracking_id=event.tracking_id
+    to, parent = MessageRow.to, MessageRow.parent
+    its_own = to.exists()
+    forms = received_forms(event.data.get("to"))
+    if forms and shared is not False:
+        its_own = to.is_in(*forms) | to.contains(ending_of(forms[-1]))
+        if shared is None:
+            its_own |= to.exists() & parent.does_not_exist()
+    # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
+    its_own |= to.does_not_exist() & parent.exists()
+    condition = (MessageRow.rank < RANKS[step]) & its_own
+    repaired = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
+    return messages.transition_if(
+        message_id, step, event.received_at, condition, own=False, attributes=repaired
     )
 
 
 def record_opt_outs(event: Event) -> None:
-    """Notes what an event says about its number's wishes; safe to repeat, in any order.
+    """Note what an event says about its number's opt-out; safe to repeat, in any order.
 
-    N302 concerns a sender only when the person asked for it (SOURCE MO): any other source took
-    the number off one campaign. N301 lifts. What the table can never hold is logged and passed
-    over, because the event must be told all the same; raises the table's other errors.
+    N301 and N302 concern a sender only if the person asked for it (SOURCE MO or WEB): any other
+    source put the number on one campaign or took it off. What the table can never hold is logged
+    and passed over, because the event must be published all the same; raises the table's other
+    errors.
     """
-    data, moment = event.data, timestamps.from_text(event.time)
-    code, number = data.get("code"), event.subscriber_number
+    data, number = event.data, event.subscriber_number
+    code = data.get("code")
     if not number:
         return
-    sender: str | None
-    wish: str | None
-    if code in {"N211", "N401"}:
-        sender, wish = data.get("to"), data.get("opt_out")
-    elif code == "N302" and str(data.get("source") or "").strip().upper() == "MO":
-        sender, wish = data.get("shortcode"), "stop"
-    elif code == "N301":
-        sender, wish = data.get("shortcode"), "start"
-    else:
-        return
+    shortcode = _sender(data.get("shortcode"))
+    by_person = str(data.get("source") or "").strip().upper() in {"MO", "WEB"}
     try:
-        if wish == "stop" and opt_outs.record_opt_out(number, sender, moment, str(code)):
-            log.info("opted out", extra={"number": mask_number(number), "code": code})
-        if wish == "start" and opt_outs.record_opt_in(number, sender, moment):
-            log.info("opted in", extra={"number": mask_number(number), "code": code})
+        if code in {"N211", "N401"}:
+            _record_words(event, number, _sender(data.get("to")))
+        elif code == "N302" and by_person:
+            _record_stop(event, number, shortcode)
+        elif code == "N301" and by_person and shortcode:
+            _record_start(event, number, shortcode)
     except ValueError as error:
         log_exception("opt-out not noted", error, event_id=event.id)
+
+
+def _sender(written: str | None) -> str | None:
+    """Return a sender as opt-outs are kept: a number's canonical form, or a name."""
+    return canonical_number(written) or written
+
+
+def _record_words(event: Event, number: str, sender: str | None) -> None:
+    """Note what a person wrote to a sender.
+
+    A stop to a number that this stack never sent from answers a message whose sender was
+    replaced on the way, so it counts for all senders.
+    """
+    match event.data.get("opt_out"):
+        case "stop":
+            known = sender is not None and opt_outs.is_sender(sender)
+            _record_stop(event, number, sender if known else None)
+        case "start" if sender is not None:
+            _record_start(event, number, sender)
+
+
+def _record_stop(event: Event, number: str, sender: str | None) -> None:
+    """Note a stop: at its credible time, else at its arrival."""
+    code, moment = str(event.data.get("code")), event.credible_at or event.received_at
+    if opt_outs.record_opt_out(number, sender, moment, code):
+        log.info("opted out", extra={"number": mask_number(number), "code": code})
+
+
+def _record_start(event: Event, number: str, sender: str) -> None:
+    """Note a start: at its credible time, else so early that no stop is lost to a wrong clock."""
+    moment = event.credible_at
+    if moment is None:
+        earliest = event.received_at - timestamps.MAX_BEHIND
+        moment = min(event.stated_at or earliest, earliest)
+    if opt_outs.record_opt_in(number, sender, moment):
+        code = event.data.get("code")
+        log.info("opted in", extra={"number": mask_number(number), "code": code})

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Self
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 from skycore import metrics, serializers, timestamps
 from skycore.aws import queues
 from skycore.chunks import chunked
+from skycore.client.report import campaign_tracking_id
 from skycore.logs import log, log_exception, mask_number
-from skycore.table import batches, messages, models, opt_outs, queue_transitions
+from skycore.table import batches, events, messages, models, opt_outs, queue_transitions
 from skycore.table.models import expiry
 
 if TYPE_CHECKING:
@@ -41,8 +43,9 @@ class Outcome:
 
     `status` and `answer` (packed) are recorded in the message's row, `recipients` in rows of
     their own; an outcome has either or both. `action` and `fingerprint` are the parent's, for
-    those rows. The last three are of attempts that sent nothing: the values of `requeue`, whether
-    the message is dead-lettered, and the opt-out confirmation to release (number, sender, time).
+    those rows. `shared`: a tracking id that has many recipients, as a campaign's. The last three
+    are of attempts that sent nothing: the values of `requeue`, whether the message is
+    dead-lettered, and the opt-out confirmation to release (number, sender, time).
     """
 
     message_id: str
@@ -57,6 +60,7 @@ class Outcome:
     recipients: tuple[dict[str, Any], ...] = ()
     action: str | None = None
     fingerprint: str | None = None
+    shared: str | None = None
     requeue: dict[str, Any] | None = None
     dead_letter: bool = False
     confirmation: tuple[str, str | None, str] | None = None
@@ -113,8 +117,13 @@ def record_accepted(
     }
     if reply.recipients:
         body["recipients"] = serializers.recipients(row.message_id, reply.recipients)
+    scheduled_id = serializers.short_text(reply.fields.get("scheduled_id"))
     outcome = Outcome.of(
-        row, status="accepted", tracking_id=tracking_id, answer=_pack_answer(201, body)
+        row,
+        status="accepted",
+        tracking_id=tracking_id,
+        answer=_pack_answer(201, body),
+        shared=campaign_tracking_id(scheduled_id) if scheduled_id else None,
     )
     _apply_or_queue(outcome, repair_queue, days)
     record_recipients(row, reply, days=days, repair_queue=repair_queue, deadline=deadline)
@@ -143,8 +152,7 @@ def record_outcome(row: MessageRow, problem: Problem, *, days: int, repair_queue
 def record_requeued(row: MessageRow, *, repair_queue: str, **values: Any) -> bool:
     """Requeue a message that was not sent, with the `values` of `queue_transitions.requeue`.
 
-    Return False if that failed: the outcome is in the repair queue, and the message waits from when
-    dispatch applies it. Never raises, as `record_accepted`.
+    Return False if only the repair queue has the outcome. Never raises, as `record_accepted`.
     """
     try:
         queue_transitions.requeue(row, **values)
@@ -196,25 +204,19 @@ def apply_outcome(outcome: Outcome, days: int) -> None:
     It applies to its own attempt only. Raises PynamoDB's errors, and TimeoutError if DynamoDB
     leaves rows unprocessed.
     """
+    if outcome.shared is not None:
+        events.mark_shared([outcome.shared], time=outcome.at, days=days)
     if outcome.requeue is not None:
-        _requeue(outcome, outcome.requeue)
+        queue_transitions.requeue_recorded(outcome.message_id, outcome.attempt, outcome.requeue)
     elif outcome.dead_letter:
-        why = {"code": outcome.code, "detail": outcome.detail}
-        queue_transitions.dead_letter(outcome.message_id, outcome.attempt, **why)
+        code, detail = outcome.code, outcome.detail
+        queue_transitions.dead_letter(outcome.message_id, outcome.attempt, code=code, detail=detail)
     elif outcome.status == messages.RELEASED:
         release_key(outcome)
     elif outcome.status is not None:
         _apply_to_message(outcome, outcome.status, days)
     if outcome.recipients:
         _write_recipients(outcome, days)
-
-
-def _requeue(outcome: Outcome, values: Mapping[str, Any]) -> None:
-    row = messages.get(outcome.message_id)
-    if row is not None and row.attempt == outcome.attempt:
-        not_before = timestamps.from_text(values["not_before"])
-        # The row's steps are not those that the caller of `record_requeued` knew: add a line.
-        queue_transitions.requeue(row, **{**values, "not_before": not_before, "keep_line": True})
 
 
 def release_key(outcome: Outcome) -> bool:
@@ -292,12 +294,16 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
     if DynamoDB leaves rows unprocessed.
     """
     reference = outcome.client_reference
+    counts = Counter(child["tracking_id"] for child in outcome.recipients)
+    shared = {tracking_id for tracking_id, count in counts.items() if tracking_id and count > 1}
+    events.mark_shared(shared, time=outcome.at, days=days)
     tracking_rows = {
         child["tracking_id"]: messages.TrackingRow(
             models.tracking_partition(child["tracking_id"]),
             models.MESSAGE,
             message_id=child["message_id"],
             client_reference=reference,
+            shared=child["tracking_id"] in shared,
             expires=expiry(outcome.at, days),
         )
         for child in outcome.recipients

@@ -8,6 +8,7 @@ again, because the call that wrote its row may have ended before the queue had i
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from skycore import timestamps
@@ -29,7 +30,9 @@ def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
     Stops at `deadline` (monotonic seconds); the next run does the rest.
     """
     now = timestamps.now()
-    in_flight = messages.in_state(models.state_partition("sending"), now)
+    in_flight = chain.from_iterable(
+        messages.in_state(partition, now) for partition in models.state_partitions("sending")
+    )
     swept = {
         "unknown": _each(in_flight, lambda row: _mark(row, "unknown"), deadline),
         "expired": _each(

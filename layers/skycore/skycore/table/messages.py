@@ -33,7 +33,10 @@ MAX_CREATES = 3  # tries to write a row whose id becomes free meanwhile
 
 
 class MessageRow(StoredRow, discriminator="message"):
-    """One message. `outbox` is the last own step that is yet to be published."""
+    """One message. `outbox` is the last own step that is yet to be published.
+
+    `content` is a digest of an SMS's text, by which Skycore's report is joined to its message.
+    """
 
     message_id = UnicodeAttribute()
     status = UnicodeAttribute()
@@ -54,16 +57,21 @@ class MessageRow(StoredRow, discriminator="message"):
     tries = NumberAttribute(default=0)
     not_before = UnicodeAttribute(null=True)
     confirmation = BooleanAttribute(null=True)
+    content = UnicodeAttribute(null=True)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
     answer = BinaryAttribute(null=True, legacy_encoding=False)
     request = BinaryAttribute(null=True, legacy_encoding=False)
 
 
 class TrackingRow(StoredRow, discriminator="pointer"):
-    """From a tracking id to its message. Written before the message's row says accepted."""
+    """From a tracking id to its message. Written before the message's row says accepted.
+
+    `shared`: whether several recipients share the tracking id; None in rows of earlier releases.
+    """
 
     message_id = UnicodeAttribute()
     client_reference = UnicodeAttribute(null=True)
+    shared = BooleanAttribute(null=True)
 
 
 def pack(value: Any) -> bytes:
@@ -103,7 +111,7 @@ def _state_of_new(status: str, pk: str, time: datetime, deadline: str | None) ->
     """Return a new row's partition in the index by state: sending, or queued with a deadline."""
     if status == "queued" and deadline:
         return models.queued_partition(pk, time, timestamps.from_text(deadline))
-    return models.state_partition(status) if status == "sending" else None
+    return models.state_partition(status, pk) if status == "sending" else None
 
 
 def step(status: str, time: datetime) -> str:
@@ -212,28 +220,6 @@ def transition(
     return moved is not None
 
 
-def apply_receipt(
-    message_id: str,
-    status: str,
-    number: str | None,
-    time: datetime,
-    *,
-    tracking_id: str | None,
-) -> MessageRow | None:
-    """Move a message to the `status` that a postback reports for `number`; return its row if moved.
-
-    The row gets the tracking id too, in case the update to accepted was lost. Campaigns share one
-    tracking id: a receipt for another number does not concern the message, and a message without
-    a number, which is a campaign's, stays as it is.
-    """
-    # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
-    one_of_several = MessageRow.to.does_not_exist() & MessageRow.parent.exists()
-    its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
-    condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
-    mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
-    return transition_if(message_id, status, time, condition, own=False, attributes=mended)
-
-
 def transition_if(
     message_id: str,
     status: str,
@@ -250,7 +236,7 @@ def transition_if(
     actions: list[Action] = [
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
-        MessageRow.state.set(models.state_partition(status))
+        MessageRow.state.set(models.state_partition(status, models.message_partition(message_id)))
         if status == "sending"
         else MessageRow.state.remove(),
         MessageRow.outbox.set(status)
@@ -281,14 +267,21 @@ def record_accepted_after_receipt(
 
 
 def put_tracking_row(
-    tracking_id: str, message_id: str, client_reference: str | None, *, time: datetime, days: int
+    tracking_id: str,
+    message_id: str,
+    client_reference: str | None,
+    *,
+    time: datetime,
+    days: int,
+    shared: bool = False,
 ) -> None:
-    """Point a tracking id at its message."""
+    """Point a tracking id at its message; `shared` if several recipients share it."""
     TrackingRow(
         models.tracking_partition(tracking_id),
         models.MESSAGE,
         message_id=message_id,
         client_reference=client_reference,
+        shared=shared,
         expires=expiry(time, days),
     ).save()
 

@@ -19,7 +19,7 @@ from skycore.table.messages import MessageRow
 from skycore.table.models import condition_failed, expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
@@ -98,6 +98,15 @@ def requeue(
     unsent = (MessageRow.status == "sending") | (MessageRow.status == "unknown")
     condition = unsent & (MessageRow.attempt == row.attempt) & MessageRow.request.exists()
     return messages.update(row.message_id, actions, condition) is not None
+
+
+def requeue_recorded(message_id: str, attempt: str, values: Mapping[str, Any]) -> None:
+    """Requeue a message as `requeue` would have done with these values, recorded as JSON."""
+    row = messages.get(message_id)
+    if row is not None and row.attempt == attempt:
+        not_before = timestamps.from_text(values["not_before"])
+        # Its steps are not those that the recorder knew, so none is removed: a line is added.
+        requeue(row, **{**values, "not_before": not_before, "keep_line": True})
 
 
 def release(message_id: str, attempt: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.client.numbers import (
+from skycore.phone_numbers import (
     NumberError,
     canonical_form,
     canonical_number,

@@ -117,7 +117,9 @@ def record_accepted(
     }
     if reply.recipients:
         body["recipients"] = serializers.recipients(row.message_id, reply.recipients)
-    scheduled_id = serializers.short_text(reply.fields.get("scheduled_id"))
+    scheduled_id: Any = reply.fields.get("scheduled_id")
+    if scheduled_id:
+        scheduled_id = serializers.short_text(scheduled_id)
     outcome = Outcome.of(
         row,
         status="accepted",
@@ -175,9 +177,9 @@ def record_dead_letter(
 def record_recipients(
     parent: MessageRow, reply: Reply, *, days: int, repair_queue: str, deadline: float = math.inf
 ) -> None:
-    """Write a row for each recipient that Skycore returned, if there are several.
+    """Write a row for each of several recipients, once the parent's own outcome is written.
 
-    Call it once the parent's own outcome is written. Never raises, as `record_accepted`.
+    Never raises, as `record_accepted`.
     """
     if not reply.recipients:
         return

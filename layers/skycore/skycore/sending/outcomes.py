@@ -117,9 +117,8 @@ def record_accepted(
     }
     if reply.recipients:
         body["recipients"] = serializers.recipients(row.message_id, reply.recipients)
-    scheduled_id: Any = reply.fields.get("scheduled_id")
-    if scheduled_id:
-        scheduled_id = serializers.short_text(scheduled_id)
+    named = reply.fields.get("scheduled_id")
+    scheduled_id = serializers.short_text(named) if named else None
     outcome = Outcome.of(
         row,
         status="accepted",
@@ -177,10 +176,7 @@ def record_dead_letter(
 def record_recipients(
     parent: MessageRow, reply: Reply, *, days: int, repair_queue: str, deadline: float = math.inf
 ) -> None:
-    """Write a row for each of several recipients, once the parent's own outcome is written.
-
-    Never raises, as `record_accepted`.
-    """
+    """Write rows of several recipients, after their parent's outcome. Never raises."""
     if not reply.recipients:
         return
     outcome = Outcome.of(parent, action=parent.action, fingerprint=parent.fingerprint)

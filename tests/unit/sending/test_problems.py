@@ -22,7 +22,7 @@ from skycore.problems import RETRY_AFTER, TITLES, Problem
 from skycore.sending import delivery, rate_limit, send
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import dispatch
-from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.send import call_action, enqueue
 from skycore.table import messages, queue_transitions
 from skycore.table.limits import Limits
@@ -235,14 +235,14 @@ class Slot:
 )
 def test_each_request_has_a_slot_of_its_own_that_has_not_passed(in_time, requests, reacquired):
     slot = Slot(*in_time)
-    turn = delivery._Turn(slot)  # type: ignore[arg-type]
+    turn = Turn(slot)  # type: ignore[arg-type]
     for _ in range(requests):
         turn.take()
     assert (slot.reacquired, slot.in_time) == (reacquired, [])
 
 
 def test_a_slot_that_passes_again_is_not_used():
-    turn = delivery._Turn(Slot(False, False))  # type: ignore[arg-type]
+    turn = Turn(Slot(False, False))  # type: ignore[arg-type]
     with pytest.raises(Problem, match="rate_limited"):
         turn.take()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +24,7 @@ from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
 from skycore.sending import outcomes
 from skycore.sending.idempotency import NOT_READY
-from skycore.sending.rate_limit import RateLimiter, wait_until
+from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.validation import SendPolicy
 from skycore.settings import load
 from skycore.table import opt_outs
@@ -63,7 +63,7 @@ def call_skycore(
     Problem: skycore_unreachable, skycore_rejected, rate_limited, skycore_account, not_ready or
     outcome_unknown. With a `message_id`, the problem names it.
     """
-    turn = _Turn(slot)
+    turn = Turn(slot)
     try:
         return skycore.call(
             action,
@@ -103,32 +103,6 @@ def call_skycore(
             metrics.record("SkycoreSeconds", time.monotonic() - turn.began)
     _log(action.name, problem, reason, message_id)
     raise problem
-
-
-@dataclass(slots=True)
-class _Turn:
-    """The slot of a call, made sure of immediately before each of its requests is written."""
-
-    slot: Slot
-    began: float | None = field(default_factory=time.monotonic)
-    used: bool = False
-
-    def take(self) -> None:
-        """Wait for the slot. Raises Problem rate_limited if there is none any more."""
-        if self.slot.at_ms is not None:
-            wait_until(self.slot.at_ms)
-        if self.used or not self._in_time():
-            self.slot.reacquire()
-            self.slot.check()
-        self.used = True
-        self.began = time.monotonic()
-
-    def _in_time(self) -> bool:
-        try:
-            self.slot.check()
-        except Problem:
-            return False  # connecting took too long
-        return True
 
 
 def get_ready(skycore: SkycoreClient, deadline: float) -> None:

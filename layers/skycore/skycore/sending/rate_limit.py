@@ -47,6 +47,32 @@ class Slot:
 
 
 @dataclass(slots=True)
+class Turn:
+    """The slot of a call, made sure of immediately before each of its requests is written."""
+
+    slot: Slot
+    began: float | None = field(default_factory=time.monotonic)
+    used: bool = False
+
+    def take(self) -> None:
+        """Wait for the slot. Raises Problem rate_limited if there is none any more."""
+        if self.slot.at_ms is not None:
+            wait_until(self.slot.at_ms)
+        if self.used or not self._in_time():
+            self.slot.reacquire()
+            self.slot.check()
+        self.used = True
+        self.began = time.monotonic()
+
+    def _in_time(self) -> bool:
+        try:
+            self.slot.check()
+        except Problem:
+            return False  # connecting took too long
+        return True
+
+
+@dataclass(slots=True)
 class RateLimiter:
     """Acquires slots for the calls of one process, and reports their results."""
 

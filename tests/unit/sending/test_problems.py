@@ -24,7 +24,7 @@ from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.send import call_action, enqueue
-from skycore.table import messages
+from skycore.table import messages, queue_transitions
 from skycore.table.limits import Limits
 from tests.unit.sending.test_sending import (
     QUEUES,
@@ -140,11 +140,15 @@ def test_a_message_that_the_table_did_not_take_is_not_ready_to_be_queued(monkeyp
     assert queue == []
 
 
-def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(monkeypatch):
+def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(outside, monkeypatch):
     monkeypatch.setattr(messages, "create", out)
-    monkeypatch.setattr(messages, "delete_unsent", out)
-    with pytest.raises(ClientError):
+    monkeypatch.setattr(queue_transitions, "release", out)
+    with pytest.raises(Problem, match="not_ready"):  # dispatch releases it
         enqueue(SMS, caller="arn", key=None, queue_url="send", policy=RULES)
+    outside.queue_is_out = True
+    with pytest.raises(Problem, match="gateway_failure") as caught:
+        enqueue(SMS, caller="arn", key=None, queue_url="send", policy=RULES)
+    assert "may be sent" in caught.value.detail
 
 
 @pytest.mark.parametrize("error", [NotReady("credentials not read"), CredentialsMissing("no key")])
@@ -164,7 +168,7 @@ def test_queued_messages_take_no_slot_while_nothing_can_be_sent(
 
 def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(line, skycore, monkeypatch):
     skycore.outcome = HttpRefused(413)
-    monkeypatch.setattr(messages, "delete_unsent", out)
+    monkeypatch.setattr(queue_transitions, "release", out)
     with pytest.raises(Problem, match="skycore_unreachable"):
         post(line)
 

@@ -92,7 +92,7 @@ def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> Mes
     if "mend" in body:
         outcome = outcomes.Outcome.from_json(body["mend"])
         outcomes.apply_outcome(outcome, context.days)
-        return None
+        body = {"message_id": outcome.message_id}  # it may wait again, or be dead-lettered
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
         if not body.get("set_aside"):
@@ -129,7 +129,8 @@ def _send_all(
     with ThreadPoolExecutor(max_workers=len(ready)) as pool:
         if not_ready is not None:  # no message can be sent, so none takes a slot
             futures = [
-                pool.submit(_guarded, _postpone, queued, not_ready, queues) for queued in ready
+                pool.submit(_guarded, _postpone, queued, not_ready, context, queues)
+                for queued in ready
             ]
         else:
             futures = _submit_all(pool, ready, context, queues, deadline)
@@ -158,11 +159,11 @@ def _submit_all(
     ]
 
 
-def _postpone(queued: _Queued, problem: Problem, queues: Queues) -> None:
+def _postpone(queued: _Queued, problem: Problem, context: SendContext, queues: Queues) -> None:
     """Queue a message again, for a problem that every call would have now."""
-    if queue_transitions.claim(queued.row, new_attempt(), timestamps.now()):
+    if _claim(queued.row, context):
         count_rejection(problem)
-        _retry_or_dead_letter(queued.row, problem, queues)
+        _retry_or_dead_letter(queued.row, problem, context, queues)
 
 
 def _guarded(work: Any, queued: _Queued, *arguments: Any) -> str | None:
@@ -212,7 +213,7 @@ def _send_queued(
     if confirmed_at is not None:
         queue_transitions.mark_confirmation(row.message_id)
     check_time_left(deadline)
-    if not queue_transitions.claim(row, new_attempt(), timestamps.now()):
+    if not _claim(row, context):
         return  # another copy claimed it, or it has expired and sweep marks it
     slot = context.rate_limiter.slot(slot_ms, single=False)
     try:
@@ -220,10 +221,25 @@ def _send_queued(
     except Problem as problem:
         count_rejection(problem)
         if problem.code not in FINAL_PROBLEMS:
-            _retry_or_dead_letter(row, problem, queues)
+            _retry_or_dead_letter(row, problem, context, queues)
 
 
-def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> None:
+def _claim(row: MessageRow, context: SendContext) -> bool:
+    """Claim a message; if the table gives no answer, requeue it, in case the claim is stored."""
+    attempt = new_attempt()
+    try:
+        return queue_transitions.claim(row, attempt, timestamps.now())
+    except Exception:
+        row.attempt = attempt
+        before = {"tries": int(row.tries), "code": row.code, "detail": row.detail}
+        now = timestamps.now()
+        outcomes.record_requeued(row, repair_queue=context.repair_queue, not_before=now, **before)
+        raise
+
+
+def _retry_or_dead_letter(
+    row: MessageRow, problem: Problem, context: SendContext, queues: Queues
+) -> None:
     """Queue a message again that was not sent; after five failed calls, dead-letter it."""
     tries, wait, called = (
         int(row.tries),
@@ -241,13 +257,23 @@ def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> 
         detail = f"{calls} failed and nothing was sent; the last: {problem.detail}"
     if tries < MAX_TRIES:
         not_before = timestamps.now() + timedelta(seconds=wait)
-        queue_transitions.requeue(
-            row, tries=tries, not_before=not_before, code=code, detail=detail, keep_line=called
+        requeued = outcomes.record_requeued(
+            row,
+            repair_queue=context.repair_queue,
+            tries=tries,
+            not_before=not_before,
+            code=code,
+            detail=detail,
+            keep_line=called,
         )
-        _requeue(row, wait, queues)
+        if requeued:
+            _requeue(row, wait, queues)
         return
-    queue_transitions.dead_letter(row, code=code, detail=detail)
-    _dead_letter(row.message_id, queues)
+    why = {"code": code, "detail": detail}
+    if outcomes.record_dead_letter(
+        row, repair_queue=context.repair_queue, days=context.days, **why
+    ):
+        _dead_letter(row.message_id, queues)
     metrics.count("SetAside")
     log.error(
         "queued message set aside",

@@ -103,3 +103,20 @@ def undispatched_partitions() -> Iterator[str]:
 def waiting_partition(deadline: datetime) -> str:
     """Queued messages by the hour in which it will be too late to send them."""
     return f"state#queued#{deadline.astimezone(UTC):%Y-%m-%dT%H}"
+
+
+PARKED_SHARDS = 16
+
+
+def parked_partition(row_key: str, due: datetime) -> str:
+    """Return where the index by state lists a message that is parked until `due`."""
+    return f"{_parked(due)}#{zlib.crc32(row_key.encode()) % PARKED_SHARDS}"
+
+
+def parked_partitions(due: datetime) -> list[str]:
+    """Return all shards of the messages that are due in the minute of `due`."""
+    return [f"{_parked(due)}#{shard}" for shard in range(PARKED_SHARDS)]
+
+
+def _parked(due: datetime) -> str:
+    return f"state#parked#{due.astimezone(UTC):%Y-%m-%dT%H:%M}"

@@ -1,0 +1,101 @@
+"""Parked messages: those due in more than 15 minutes, and those that wait for a pause to end.
+
+The index by state lists a parked message under the minute in which it is due. `sweep` puts the
+messages of due minutes into the send queue. It stores the oldest minute that it has not finished,
+so a message is found however long `sweep` was down.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from pynamodb.attributes import UnicodeAttribute
+from pynamodb.exceptions import DoesNotExist, TransactWriteError
+from pynamodb.transactions import TransactWrite
+
+from skycore import timestamps
+from skycore.table import batches, keys, messages
+from skycore.table.messages import MessageRow
+from skycore.table.models import Row, connection, error_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from pynamodb.expressions.update import Action
+
+SETTLED_AFTER = timedelta(minutes=3)  # a due minute gets no more rows, and the index shows them all
+
+
+def park(row: MessageRow, due: datetime, *, not_before: datetime | None = None) -> bool:
+    """Park a queued message until `due`, or until it is too late to send it.
+
+    It is not sent before `not_before`; without one, `due` is when to look at it again. Returns
+    whether it is parked: False if the message is no longer queued.
+    """
+    now = timestamps.now()
+    if row.deadline is not None:
+        due = min(due, timestamps.from_text(row.deadline))
+    row.state = keys.parked_partition(row.pk, max(due, now))
+    actions: list[Action] = [MessageRow.state.set(row.state)]
+    if not_before is not None:
+        row.not_before = timestamps.to_key(not_before)
+        actions.append(MessageRow.not_before.set(row.not_before))
+    return messages.update(row.message_id, actions, MessageRow.status == "queued") is not None
+
+
+def parked(partition: str) -> Iterator[list[MessageRow]]:
+    """Yield the messages parked in a partition, up to a hundred at a time."""
+    found = Row.by_state.query(partition)
+    for part in batched(((row.pk, row.sk) for row in found), batches.READ_KEYS, strict=False):
+        rows = messages.get_many(part).values()
+        yield [row for row in rows if row.state == partition]
+
+
+def mark_released(rows: Sequence[MessageRow]) -> None:
+    """Note that the send queue has these parked messages, at most a hundred.
+
+    Those that something else has moved meanwhile stay as they are.
+    """
+    try:
+        with TransactWrite(connection=connection()) as transaction:
+            for row in rows:
+                transaction.update(
+                    row, actions=[_by_deadline(row)], condition=MessageRow.state == row.state
+                )
+    except TransactWriteError as error:
+        if error_code(error) != "TransactionCanceledException":
+            raise
+        for row in rows:
+            messages.update(row.message_id, [_by_deadline(row)], MessageRow.state == row.state)
+
+
+def _by_deadline(row: MessageRow) -> Action:
+    if row.deadline is None:
+        return MessageRow.state.remove()
+    return MessageRow.state.set(keys.waiting_partition(timestamps.from_text(row.deadline)))
+
+
+class ProgressRow(Row):
+    """What `sweep` has not finished: the oldest minute and hour that may still list rows."""
+
+    parked = UnicodeAttribute(null=True)
+    overdue = UnicodeAttribute(null=True)
+
+
+KEY = "sweep"  # both keys of the item
+
+
+def progress() -> ProgressRow:
+    """Return what `sweep` stored. Raises PynamoDB's errors."""
+    try:
+        return ProgressRow.get(KEY, KEY, consistent_read=True)
+    except DoesNotExist:
+        return ProgressRow(KEY, KEY)
+
+
+def save_progress(name: str, oldest: datetime) -> None:
+    """Store the oldest minute (`parked`) or hour (`overdue`) that is not finished."""
+    ProgressRow(KEY, KEY).update([getattr(ProgressRow, name).set(timestamps.to_key(oldest))])

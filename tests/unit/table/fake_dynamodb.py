@@ -93,18 +93,22 @@ class FakeDynamoDB(Hooked):
 
     def _UpdateItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         key = _key(request["Key"])
-        self._check("UpdateItem", request, self.items.get(key))
-        old = self.items.get(key, request["Key"])
-        item = copy.deepcopy(old)
-        for verb, clause in _clauses(request["UpdateExpression"]):
-            for part in _split(clause):
-                self._apply(verb, part, request, old, item)
         before = self.items.get(key)
+        self._check("UpdateItem", request, before)
+        item = self._updated(request)
         self._write(item, "UpdateItem")
         told = {"ALL_OLD": before, "ALL_NEW": item, "NONE": None}[
             request.get("ReturnValues", "NONE")
         ]
         return {"Attributes": copy.deepcopy(told)} if told else {}
+
+    def _updated(self, request: dict[str, Any]) -> Item:
+        old = self.items.get(_key(request["Key"]), request["Key"])
+        item = copy.deepcopy(old)
+        for verb, clause in _clauses(request["UpdateExpression"]):
+            for part in _split(clause):
+                self._apply(verb, part, request, old, item)
+        return item
 
     def _DeleteItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         key = _key(request["Key"])
@@ -167,30 +171,35 @@ class FakeDynamoDB(Hooked):
         return {"UnprocessedItems": {table: requests[len(items) - later :]} if later else {}}
 
     def _TransactWriteItems(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        puts = [entry["Put"] for entry in request["TransactItems"]]
-        self._batch_limits("TransactWriteItems", [_key(put["Item"]) for put in puts], 100)
-        if sum(size_of(put["Item"]) for put in puts) > 4_000_000:
+        writes = [write for entry in request["TransactItems"] for write in entry.values()]
+        keys = [_key(write.get("Item") or write["Key"]) for write in writes]
+        self._batch_limits("TransactWriteItems", keys, 100)
+        items = [write.get("Item") or self._updated(write) for write in writes]
+        if sum(size_of(item) for item in items) > 4_000_000:
             raise error("ValidationException", "TransactWriteItems")
         reasons = []
-        for put in puts:
-            held = _holds(put["ConditionExpression"], put, self.items.get(_key(put["Item"]), {}))
+        for key, write in zip(keys, writes, strict=True):
+            held = _holds(write["ConditionExpression"], write, self.items.get(key, {}))
             reasons.append({"Code": "None" if held else "ConditionalCheckFailed"})
         if any(reason["Code"] != "None" for reason in reasons):
             cancelled = error("TransactionCanceledException", "TransactWriteItems")
             cancelled.response["CancellationReasons"] = reasons  # type: ignore[typeddict-unknown-key]
             raise cancelled
-        for put in puts:
-            self._write(put["Item"], "TransactWriteItems")
+        for item in items:
+            self._write(item, "TransactWriteItems")
         return {}
 
     def _Query(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         index = request.get("IndexName")
         descending = request.get("ScanIndexForward") is False
         sort = "at" if index else "sk"
+        hashed = INDEXES[index] if index else "pk"
+        wanted = _partition(request, hashed)
         rows = [
             item
             for item in self.items.values()
-            if (not index or (INDEXES[index] in item and "at" in item))
+            if item.get(hashed) == wanted
+            and sort in item
             and _holds(request["KeyConditionExpression"], request, item)
         ]
         # An index gives rows of one moment in no order that means anything.
@@ -278,6 +287,15 @@ def _image(item: Item) -> Item:
 
 def _key(item: Item) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
+
+
+def _partition(request: dict[str, Any], hashed: str) -> dict[str, Any]:
+    """The value of the hash key in a query's condition, by which most items are ruled out."""
+    for name, value in re.findall(r"(#\w+) = (:\w+)", request["KeyConditionExpression"]):
+        if request["ExpressionAttributeNames"][name] == hashed:
+            found: dict[str, Any] = request["ExpressionAttributeValues"][value]
+            return found
+    raise error("ValidationException", "Query")
 
 
 def _clauses(expression: str) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -123,7 +124,7 @@ def probe_times(pause: Pause, hours: int, cause: str = "E104") -> list[int]:
 
 def test_probes_come_every_minute_and_back_off_to_fifteen():
     times = probe_times(after(failed()), 4)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert times[0] == 1
     assert gaps[:45] == [1] * 45
     assert sorted(gaps) == gaps

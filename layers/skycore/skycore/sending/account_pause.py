@@ -107,7 +107,16 @@ class AccountPause:
 
         return self._change(scope, rule) and claimed
 
-    def report(self, action: Action, problem: Problem | None, row: MessageRow | None = None) -> bool:
+    def claim_probe(self) -> bool:
+        """Claim the probe of a pause after unknown outcomes; False if none is due."""
+        self._read(consistent=True)
+        pause = self._seen.of(ACCOUNT)
+        due = pause.paused and pause.cause == UNKNOWN_OUTCOMES
+        return due and self.claim(ACCOUNT, is_send=False)
+
+    def report(
+        self, action: Action, problem: Problem | None, row: MessageRow | None = None
+    ) -> bool:
         """Report what a call met; `row` is the queued message that was called for, if one was.
 
         Returns whether a failure is the message's own, and so counts as one of its tries. Never

@@ -49,8 +49,10 @@ def call_action(
         )
     except Problem as problem:
         context.rate_limiter.report_result(problem)
+        context.pause.report(action, problem)
         raise
     context.rate_limiter.report_result(None)
+    context.pause.report(action, None)
     return reply.fields
 
 

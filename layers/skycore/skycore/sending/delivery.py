@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from skycore.client.request import Credentials
 from skycore.logs import log, log_exception, redact_secret
 from skycore.problems import Problem
 from skycore.sending import opt_outs, outcomes
+from skycore.sending.account_pause import AccountPause, cause_of
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.validation import SendPolicy
 from skycore.settings import load
@@ -68,14 +69,17 @@ def call_skycore(
         )
     except NotSent as error:
         problem = Problem("skycore_unreachable", "no connection to Skycore was made", **known)
+        problem.cause = cause_of(error)
         _log(action, problem, error.reason, message_id)
     except CredentialsMissing as error:
         called = False
         detail = "no Skycore API key is set; run python -m ops --stack NAME set-key"
         problem = Problem("skycore_account", detail, **known)
+        problem.cause = cause_of(error)
         _log(action, problem, str(error), message_id)
     except Refused as error:
         problem = _refusal(error, known)
+        problem.cause = cause_of(error)
         _log(action, problem, error.code, message_id)
     except OutcomeUnknown as error:
         # The reason is one of our own phrases or an HTTP status: it quotes nothing of the call.
@@ -85,6 +89,7 @@ def call_skycore(
             retryable=action.effect == "read",
             **known,
         )
+        problem.cause = cause_of(error)
         _log(action, problem, error.reason, message_id)
     finally:
         if called:
@@ -129,6 +134,7 @@ class SendContext:
     rate_limiter: RateLimiter
     repair_queue: str
     days: int
+    pause: AccountPause = field(default_factory=AccountPause)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Queued messages go to Skycore, each at most once however often the queue names it.
+"""Send queued messages to Skycore, each at most once however often the queue names it.
 
-A batch's messages take their slots from the limits together and go out side by side. What has no
-slot now is put back as a delayed copy before the original is deleted, so that waiting, even for a
-day's limit, never counts as a failed delivery of the queue.
+A batch's messages take their slots from the limits together and go out side by side. A message
+that has to wait does so as a delayed copy, or parked in the table if it is for long or while the
+account is paused. Waiting never counts as a failed delivery of the queue.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skycore import metrics, serializers, timestamps
@@ -21,16 +22,18 @@ from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejection
 from skycore.problems import Problem
 from skycore.sending import opt_outs, outcomes
-from skycore.sending.delivery import check_time_left, deliver
+from skycore.sending.account_pause import ACTION_CODES, describe
+from skycore.sending.delivery import call_skycore, check_time_left, deliver
 from skycore.sending.new_messages import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.sending.rate_limit import wait_until
 from skycore.sending.validation import Draft
-from skycore.table import messages, queue_transitions
+from skycore.table import messages, parking, queue_transitions
 from skycore.table.limits import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from skycore.sending.delivery import SendContext
     from skycore.table.messages import MessageRow
@@ -39,6 +42,9 @@ MAX_DELAY_SECONDS = 900  # seconds, the most that SQS delays a message
 BACKOFF = (15, 60, 240, 900)  # seconds after each real try that failed; then the dead-letter queue
 MAX_TRIES = len(BACKOFF) + 1
 NOT_EARLY = timedelta(seconds=2)  # that a delayed copy may come before its time
+SOON_SECONDS = 15  # until a message asks again while calls go one at a time
+LAST_SECONDS = 60  # that a message which failed lets others go first
+PROBE_ACTION = "getMmsIds"  # reads, and needs no fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ def dispatch(
     for queue_id, body in bodies.items():
         try:
             check_time_left(deadline)
-            row = _ready(json.loads(body), context, queues)
+            row = _ready(json.loads(body), context, queues, deadline)
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             log_exception("queued message not read", error)
             failed.append(queue_id)
@@ -87,11 +93,16 @@ def dispatch(
     return failed
 
 
-def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> MessageRow | None:
+def _ready(
+    body: Mapping[str, Any], context: SendContext, queues: Queues, deadline: float
+) -> MessageRow | None:
     """The row of a message that is to be sent now; None if there is nothing to send now."""
     if "mend" in body:
         outcome = outcomes.Outcome.from_json(body["mend"])
         outcomes.apply_outcome(outcome, context.days)
+        return None
+    if "probe" in body:
+        _probe(context, deadline)
         return None
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
@@ -107,10 +118,9 @@ def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> Mes
     if serializers.status_of(row, timestamps.now()) == "expired":
         mark_expired_or_unknown(row, "expired")
         return None
-    early = timestamps.from_text(row.not_before) - timestamps.now() if row.not_before else NOT_EARLY
-    if early > NOT_EARLY:
+    if row.not_before and timestamps.from_text(row.not_before) - timestamps.now() > NOT_EARLY:
         # Another copy of a message that waits after a failed try: it must not use up the tries.
-        _requeue(row, round(early.total_seconds()), queues)
+        _wait(row, timestamps.from_text(row.not_before), queues)
         return None
     return row
 
@@ -118,49 +128,65 @@ def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> Mes
 def _send_all(
     ready: Sequence[_Queued], context: SendContext, queues: Queues, deadline: float
 ) -> list[str]:
-    result = context.rate_limiter.acquire_batch(len(ready))
-    slots = () if isinstance(result, Wait) else result
-    wait = result.retry_after_s if isinstance(result, Wait) else 1
+    admitted = context.pause.admit([one.row for one in ready])
+    go = [one for one in ready if admitted[one.row.message_id] == "send"]
+    slots, seconds = _slots(len(go), context)
+    slot_of = dict(zip((one.row.message_id for one in go), slots, strict=False))
+    now = timestamps.now()
+    waits = {
+        "send": now + timedelta(seconds=seconds),
+        "soon": now + timedelta(seconds=SOON_SECONDS),
+        "park": now + parking.PAUSED_FOR,
+    }
+    futures = []
     with ThreadPoolExecutor(max_workers=len(ready)) as pool:
-        futures = [
-            pool.submit(_guarded, _send_one, one, slot, context, queues, deadline)
-            for one, slot in zip(ready, slots, strict=False)
-        ]
-        futures += [
-            pool.submit(_guarded, _wait_for_limits, one, wait, queues)
-            for one in ready[len(slots) :]
-        ]
+        for one in ready:
+            id_ = one.row.message_id
+            work: Callable[[], None] = partial(_wait, one.row, waits[admitted[id_]], queues)
+            if id_ in slot_of:
+                work = partial(_send_one, one.row, slot_of[id_], context, queues, deadline)
+            futures.append(pool.submit(_guarded, one, work))
     return [queue_id for future in futures if (queue_id := future.result()) is not None]
 
 
-def _guarded(work: Any, one: _Queued, *arguments: Any) -> str | None:
+def _slots(count: int, context: SendContext) -> tuple[Sequence[int], int]:
+    """Up to `count` slots of the limits, and the seconds to wait for more."""
+    if not count:
+        return (), 0
+    result = context.rate_limiter.acquire_batch(count)
+    return ((), result.retry_after_s) if isinstance(result, Wait) else (result, 1)
+
+
+def _guarded(one: _Queued, work: Callable[[], None]) -> str | None:
     """None once the queue's message is dealt with; its id if it must come again."""
     bind_message(message_id=one.row.message_id)
     try:
-        work(one, *arguments)
+        work()
     except Exception as error:  # noqa: BLE001 - the queue gives it again
         log_exception("queued message not sent", error, message_id=one.row.message_id)
         return one.queue_id
     return None
 
 
-def _wait_for_limits(one: _Queued, seconds: int, queues: Queues) -> None:
-    queue_transitions.mark_dispatched(one.row)
-    _requeue(one.row, seconds, queues)
+def _wait(row: MessageRow, until: datetime, queues: Queues) -> None:
+    """Let a queued message wait: as a delayed copy if that is soon over, else parked.
 
-
-def _requeue(row: MessageRow, seconds: int, queues: Queues) -> None:
-    """A delayed copy, spread a little so that not all that wait come at once."""
+    Delayed copies are spread a little, so that not all that wait come at once.
+    """
+    seconds = (until - timestamps.now()).total_seconds()
+    if seconds > MAX_DELAY_SECONDS:
+        parking.park(row, until)
+        return
+    queue_transitions.mark_dispatched(row)
     spread = random.uniform(0, min(60, 1 + seconds / 4))  # noqa: S311 - jitter, not a secret
-    delay = min(MAX_DELAY_SECONDS, round(seconds + spread))
-    put_in_queue(queues.send, json.dumps({"message_id": row.message_id}), delay=delay)
+    delay = min(MAX_DELAY_SECONDS, max(0, round(seconds + spread)))
+    put_in_queue(queues.send, queue_transitions.queue_body(row), delay=delay)
 
 
 def _send_one(
-    one: _Queued, slot_ms: int, context: SendContext, queues: Queues, deadline: float
+    row: MessageRow, slot_ms: int, context: SendContext, queues: Queues, deadline: float
 ) -> None:
     """Sends one message at its slot. All that can be done before the slot is done before it."""
-    row = one.row
     kept = messages.unpack(row.request or b"")
     action = find_action(kept["action"])
     if action is None:
@@ -185,8 +211,52 @@ def _send_one(
         deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         count_rejection(problem)
+        own = context.pause.report(action, problem, row)
         if problem.code in {"skycore_unreachable", "skycore_account", "rate_limited"}:
-            _retry_or_dead_letter(row, problem, queues)
+            if problem.cause is not None and not own:
+                _let_others_go_first(row, problem, problem.cause, context, queues)
+            else:
+                _retry_or_dead_letter(row, problem, queues)
+    else:
+        context.pause.report(action, None, row)
+
+
+def _let_others_go_first(
+    row: MessageRow, problem: Problem, cause: str, context: SendContext, queues: Queues
+) -> None:
+    """Requeue a message whose call says that no message can be sent now. It is no try of its own.
+
+    If others succeed and the message fails in the same way again, that is one.
+    """
+    now = timestamps.now()
+    code = problem.members.get("skycore_code")
+    queue_transitions.requeue(
+        row,
+        tries=int(row.tries),
+        not_before=now,
+        code=str(code) if code else None,
+        detail=f"nothing was sent, and queued messages wait: {describe(cause)}",
+        keep_line=False,
+        failed_for=cause,
+    )
+    paused = context.pause.is_paused(row.action)
+    _wait(row, now + (parking.PAUSED_FOR if paused else timedelta(seconds=LAST_SECONDS)), queues)
+
+
+def _probe(context: SendContext, deadline: float) -> None:
+    """Ask Skycore for something that sends nothing, to see whether it answers again."""
+    action = find_action(PROBE_ACTION)
+    if action is None or not context.pause.claim_probe():
+        return
+    problem: Problem | None = None
+    try:
+        slot = context.rate_limiter.acquire()
+        call_skycore(context.skycore, action, {}, slot=slot, deadline=deadline)
+    except Problem as error:
+        problem = error
+    if problem is not None and problem.cause in ACTION_CODES:
+        problem = None  # this action is forbidden, but Skycore answered
+    context.pause.report(action, problem)
 
 
 def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> None:
@@ -204,9 +274,15 @@ def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> 
     if tries < MAX_TRIES:
         not_before = timestamps.now() + timedelta(seconds=wait)
         queue_transitions.requeue(
-            row, tries=tries, not_before=not_before, code=code, detail=why, keep_line=real
+            row,
+            tries=tries,
+            not_before=not_before,
+            code=code,
+            detail=why,
+            keep_line=real,
+            failed_for=problem.cause,
         )
-        _requeue(row, wait, queues)
+        _wait(row, not_before, queues)
         return
     queue_transitions.dead_letter(row, code=code, detail=why)
     _dead_letter(row.message_id, queues)

@@ -63,12 +63,15 @@ def send(
         _free(row, draft, taken)  # whatever happened, no call was made
         raise
     try:
-        return SendResult(201, deliver(row, draft, context=context, slot=slot, deadline=deadline))
+        accepted = deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
+        context.pause.report(draft.action, problem)
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
             _free(row, draft, taken)
         raise
+    context.pause.report(draft.action, None)
+    return SendResult(201, accepted)
 
 
 def _free(row: MessageRow, draft: Draft, taken: datetime | None) -> None:

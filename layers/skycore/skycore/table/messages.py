@@ -61,6 +61,8 @@ class MessageRow(Row):
     fingerprint = UnicodeAttribute()
     tries = NumberAttribute(default=0)
     not_before = UnicodeAttribute(null=True)
+    failed_for = UnicodeAttribute(null=True)  # why it failed and waits for others to go first
+    failed_at = UnicodeAttribute(null=True)
     confirmation = BooleanAttribute(null=True)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
     answer = BinaryAttribute(null=True, legacy_encoding=False)

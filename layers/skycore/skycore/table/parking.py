@@ -19,6 +19,7 @@ from skycore import timestamps
 from skycore.table import batches, keys, messages
 from skycore.table.messages import MessageRow
 from skycore.table.models import Row, connection, error_code
+from skycore.table.queue_transitions import list_by_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.update import Action
 
+PAUSED_FOR = timedelta(hours=1)  # after which a message that waits for a pause is looked at again
 SETTLED_AFTER = timedelta(minutes=3)  # a due minute gets no more rows, and the index shows them all
 
 
@@ -38,12 +40,15 @@ def park(row: MessageRow, due: datetime, *, not_before: datetime | None = None) 
     now = timestamps.now()
     if row.deadline is not None:
         due = min(due, timestamps.from_text(row.deadline))
-    row.state = keys.parked_partition(row.pk, max(due, now))
-    actions: list[Action] = [MessageRow.state.set(row.state)]
+    state = keys.parked_partition(row.pk, max(due, now))
+    actions: list[Action] = [MessageRow.state.set(state)]
     if not_before is not None:
         row.not_before = timestamps.to_key(not_before)
         actions.append(MessageRow.not_before.set(row.not_before))
-    return messages.update(row.message_id, actions, MessageRow.status == "queued") is not None
+    if messages.update(row.message_id, actions, MessageRow.status == "queued") is None:
+        return False
+    row.state = state
+    return True
 
 
 def parked(partition: str) -> Iterator[list[MessageRow]]:
@@ -63,19 +68,13 @@ def mark_released(rows: Sequence[MessageRow]) -> None:
         with TransactWrite(connection=connection()) as transaction:
             for row in rows:
                 transaction.update(
-                    row, actions=[_by_deadline(row)], condition=MessageRow.state == row.state
+                    row, actions=[list_by_deadline(row)], condition=MessageRow.state == row.state
                 )
     except TransactWriteError as error:
         if error_code(error) != "TransactionCanceledException":
             raise
         for row in rows:
-            messages.update(row.message_id, [_by_deadline(row)], MessageRow.state == row.state)
-
-
-def _by_deadline(row: MessageRow) -> Action:
-    if row.deadline is None:
-        return MessageRow.state.remove()
-    return MessageRow.state.set(keys.waiting_partition(timestamps.from_text(row.deadline)))
+            messages.update(row.message_id, [list_by_deadline(row)], MessageRow.state == row.state)
 
 
 class ProgressRow(Row):
@@ -88,14 +87,18 @@ class ProgressRow(Row):
 KEY = "sweep"  # both keys of the item
 
 
-def progress() -> ProgressRow:
-    """Return what `sweep` stored. Raises PynamoDB's errors."""
+def oldest(name: str) -> datetime | None:
+    """Return the oldest minute (`parked`) or hour (`overdue`) that is not finished.
+
+    None if nothing is stored yet. Raises PynamoDB's errors.
+    """
     try:
-        return ProgressRow.get(KEY, KEY, consistent_read=True)
+        text = getattr(ProgressRow.get(KEY, KEY, consistent_read=True), name)
     except DoesNotExist:
-        return ProgressRow(KEY, KEY)
+        return None
+    return timestamps.from_text(text) if text else None
 
 
-def save_progress(name: str, oldest: datetime) -> None:
-    """Store the oldest minute (`parked`) or hour (`overdue`) that is not finished."""
-    ProgressRow(KEY, KEY).update([getattr(ProgressRow, name).set(timestamps.to_key(oldest))])
+def save_oldest(name: str, moment: datetime) -> None:
+    """Store what `oldest` returns from now on. Raises PynamoDB's errors."""
+    ProgressRow(KEY, KEY).update([getattr(ProgressRow, name).set(timestamps.to_key(moment))])

@@ -187,7 +187,7 @@ def _ended(pause: Pause, now: int) -> Pause:
 
 def _seconds_to_probe(probes: int) -> int:
     doublings = min(10, max(0, probes - FREQUENT_PROBES))
-    return min(MAX_PROBE_SECONDS, PROBE_SECONDS * 2**doublings)
+    return min(MAX_PROBE_SECONDS, PROBE_SECONDS << doublings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,5 +248,6 @@ def _to_json(pause: Pause) -> dict[str, Any]:
 
 
 def _from_json(values: Mapping[str, Any]) -> Pause:
-    known = {name: value for name, value in values.items() if name in Pause.__slots__}
-    return Pause(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
+    known: dict[str, Any] = {name: values[name] for name in values if name in Pause.__slots__}
+    lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+    return Pause(**known | lists)

@@ -7,7 +7,6 @@ first among those that dispatch has not seen, then by the hour of that time.
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
-
-LOOK_BACK_HOURS = 6  # that sweep may have been down without leaving late messages behind
 
 
 def queue_body(row: MessageRow) -> str:
@@ -56,12 +53,14 @@ def requeue(
     code: str | None,
     detail: str | None,
     keep_line: bool = True,
+    failed_for: str | None = None,
 ) -> bool:
     """Undoes the step from queued to sending, once it is proved that nothing was sent.
 
     `tries` counts the calls that failed so far, `code` and `detail` say why; no copy is sent
     `not_before`. Without `keep_line`, for a call that a limit refused, the timeline forgets the
-    step: a message may wait for long.
+    step: a message may wait for long. `failed_for` is the cause of a failure that concerns all
+    messages, as the account pause names it.
     """
     steps = MessageRow.steps
     again = steps.set(steps.append([messages.step("queued", timestamps.now())]))
@@ -73,10 +72,16 @@ def requeue(
         MessageRow.code.set(code) if code else MessageRow.code.remove(),
         MessageRow.detail.set(detail) if detail else MessageRow.detail.remove(),
         again if keep_line else steps[len(row.steps)].remove(),
-        _list_by_deadline(row),
+        list_by_deadline(row),
     ]
+    if failed_for is not None:
+        failed_at = timestamps.to_key(timestamps.now())
+        actions += [MessageRow.failed_for.set(failed_for), MessageRow.failed_at.set(failed_at)]
     condition = (MessageRow.status == "sending") & (MessageRow.attempt == row.attempt)
-    return messages.update(row.message_id, actions, condition) is not None
+    requeued = messages.update(row.message_id, actions, condition)
+    if requeued is not None:
+        row.status, row.state = requeued.status, requeued.state
+    return requeued is not None
 
 
 def dead_letter(row: MessageRow, **attributes: Any) -> bool:
@@ -103,7 +108,7 @@ def requeue_dead_letter(row: MessageRow, moment: datetime) -> bool:
         MessageRow.rank.set(RANKS["queued"]),
         MessageRow.tries.set(0),
         MessageRow.steps.set(MessageRow.steps.append([again])),
-        _list_by_deadline(row),
+        list_by_deadline(row),
         MessageRow.not_before.remove(),
         MessageRow.outbox.remove(),
         MessageRow.code.remove(),
@@ -135,9 +140,9 @@ def take_over(message_id: str, attempt: str) -> bool:
 
 def mark_dispatched(row: MessageRow) -> None:
     """Notes that the queue has the message, if that is not known yet."""
-    if row.state in set(keys.undispatched_partitions()):
+    if row.deadline is not None and row.state != _by_deadline(row):
         still = (MessageRow.status == "queued") & (MessageRow.state == row.state)
-        messages.update(row.message_id, [_list_by_deadline(row)], still)
+        messages.update(row.message_id, [list_by_deadline(row)], still)
 
 
 def cancel(message_id: str, moment: datetime) -> bool:
@@ -154,13 +159,6 @@ def cancel(message_id: str, moment: datetime) -> bool:
     return row is not None and row.steps[-1] == messages.step("cancelled", moment)
 
 
-def overdue(now: datetime) -> Iterator[MessageRow]:
-    """Queued messages that had to be sent in this hour or the last few; some still may be."""
-    for hours in range(LOOK_BACK_HOURS + 1):
-        partition = keys.waiting_partition(now - timedelta(hours=hours))
-        yield from messages.in_state(partition, now)
-
-
 def undispatched(now: datetime) -> Iterator[MessageRow]:
     """Messages queued so long ago that dispatch should have seen them, and has not."""
     for partition in keys.undispatched_partitions():
@@ -173,7 +171,11 @@ def _not_late(moment: datetime) -> Condition:
     return in_time
 
 
-def _list_by_deadline(row: MessageRow) -> Action:
+def _by_deadline(row: MessageRow) -> str:
+    return keys.waiting_partition(timestamps.from_text(row.deadline))
+
+
+def list_by_deadline(row: MessageRow) -> Action:
     if row.deadline is None:
         return MessageRow.state.remove()
-    return MessageRow.state.set(keys.waiting_partition(timestamps.from_text(row.deadline)))
+    return MessageRow.state.set(_by_deadline(row))

@@ -14,8 +14,7 @@ from pynamodb.connection.base import Connection
 from bench import artefact
 from bench.many_rows import NUMBER, SENDER, UNKNOWN, ManyRows, tracking_id
 from bench.table import Row, interleaved
-from skycore.queries.listings import list_messages, list_unparsed
-from skycore.queries.messages import get_event, get_message
+from skycore.queries.messages import get_event, get_message, list_messages, list_unparsed
 from skycore.table import limiter
 from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
 from tests.unit.table.limit_table import SlowTable
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bench.artefact import Artefact
-    from skycore.queries.listings import Query
+    from skycore.queries.messages import Query
 
 BATCHES = (1, 10, 100, 1000)
 ROWS = (1_000, 10_000, 100_000, 1_000_000)

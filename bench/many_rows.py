@@ -17,11 +17,11 @@ from typing import Any
 
 from skycore import timestamps
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, keys, messages
+from skycore.table import events, messages, models
 
 DAYS = 20
 NUMBER, SENDER = "17743199144", "60856"
-SHARDS = keys.DAY_SHARDS
+SHARDS = models.DAY_SHARDS
 UNKNOWN = "unknown"  # goes before the number of a message whose outcome nobody knows
 RECEIPT = (
     "<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><FROM>60856</FROM><TO>17743199144</TO>"
@@ -68,14 +68,14 @@ class ManyRows:
 
     def event_id(self, row: int) -> str:
         """The id of a row's receipt."""
-        return keys.event_id_of(self._receipt(row)["sk"]["S"])
+        return models.event_id_of(self._receipt(row)["sk"]["S"])
 
     def _receipt(self, row: int) -> Item:
         body = RECEIPT.format(tracking_id(row)).encode()
         (event,) = read_postback(body, self._moment(row))
         item = events._row(event, body, 90, shared=False).serialize()  # noqa: SLF001 - as put
         pk, sk = item["pk"]["S"], item["sk"]["S"]
-        self._receipts[pk, sk] = self._receipts[pk, keys.MESSAGE] = row
+        self._receipts[pk, sk] = self._receipts[pk, models.MESSAGE] = row
         return item
 
     def _row(self, key: Item) -> int:
@@ -88,12 +88,12 @@ class ManyRows:
     def _read(self, key: Item) -> Item:
         self.read["rows"] += 1
         row = self._row(key)
-        if key["sk"]["S"].startswith(keys.EVENT):
+        if key["sk"]["S"].startswith(models.EVENT):
             return self._receipt(row)
         if not key["pk"]["S"].startswith("tracking#"):
             return self._message(row, key["pk"]["S"].partition("#")[2])
         made = messages.TrackingRow(
-            *(key[name]["S"] for name in ("pk", "sk")), message_id=f"{row:08}", kind="pointer"
+            *(key[name]["S"] for name in ("pk", "sk")), message_id=f"{row:08}"
         )
         item: Item = made.serialize()
         return item
@@ -110,7 +110,7 @@ class ManyRows:
         partition, *bounds = (value["S"] for value in _values(request))
         if partition.startswith("tracking#"):
             self.read["rows"] += 1
-            item = self._receipt(self._receipts[partition, keys.MESSAGE])
+            item = self._receipt(self._receipts[partition, models.MESSAGE])
             return {"Items": [item], "Count": 1, "ScannedCount": 1}
         low, high = bounds
         kind = low.partition("#")[0]
@@ -137,8 +137,8 @@ class ManyRows:
             item = self._receipt(row)
             key = {name: item[name] for name in ("pk", "sk")}
         else:
-            key = {"pk": {"S": f"message#{row:08}"}, "sk": {"S": keys.MESSAGE}}
-        return key | {"at": {"S": keys.index_sort_key(kind, self._moment(row))}}
+            key = {"pk": {"S": f"message#{row:08}"}, "sk": {"S": models.MESSAGE}}
+        return key | {"at": {"S": models.index_sort_key(kind, self._moment(row))}}
 
     def _message(self, row: int, message_id: str) -> Item:
         made = messages.new_row(

@@ -13,9 +13,9 @@ from ops.talk import Answer, Refused, confirm, note
 from skycore.client.errors import SkycoreError
 from skycore.problems import Problem
 from skycore.receiving.reconcile import reconcile
-from skycore.sending.call_action import fetch_report
 from skycore.sending.delivery import skycore_client
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.send import fetch_report
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

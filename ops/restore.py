@@ -12,7 +12,7 @@ from ops.command import Command
 from ops.dead_letters import DeadLetters
 from ops.talk import Answer, Refused, confirm, note, table
 from skycore.catalogue.statuses import RANKS
-from skycore.table import keys
+from skycore.table import models
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -96,7 +96,7 @@ def history(item: Item) -> Item:
         # As a send that died on its way, which `sweep` finds and settles as unknown.
         row["status"] = {"S": "sending"}
         row["rank"] = {"N": str(RANKS["sending"])}
-        row["state"] = {"S": keys.state_partition("sending")}
+        row["state"] = {"S": models.state_partition("sending")}
     return row
 
 

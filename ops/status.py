@@ -13,7 +13,7 @@ from ops.command import Command
 from ops.queues import QUEUES, depths, oldest_ages
 from ops.talk import Answer, table
 from skycore import serializers
-from skycore.table import events, keys, messages, pagination
+from skycore.table import events, messages, models, pagination
 from skycore.table.batches import READ_KEYS
 from skycore.table.limiter import Limiter
 from skycore.table.models import Row
@@ -120,7 +120,7 @@ def _rate(counts: Counter[str], pages: list[Any], minutes: int) -> dict[str, Any
 
 
 def _listed(state: str) -> int:
-    return sum(1 for _ in Row.by_state.query(keys.state_partition(state), limit=MOST_LISTED))
+    return sum(1 for _ in Row.by_state.query(models.state_partition(state), limit=MOST_LISTED))
 
 
 def _allowance(stack: Stack) -> dict[str, dict[str, int]]:

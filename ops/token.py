@@ -14,7 +14,7 @@ from ops.stack import local_stack_changed
 from ops.talk import Answer, Refused, confirm, note
 from skycore.aws.secrets import fingerprint
 from skycore.receiving.ack import REFRESH_SECONDS
-from skycore.table.tokens import WRITTEN_EVERY, last_used
+from skycore.table.tokens import WRITE_INTERVAL, last_used
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LENGTH = 48  # characters, as the template's own; over 280 bits
 CHARACTERS = string.ascii_letters + string.digits  # it stands in a URL
 STILL_USED = timedelta(hours=24)  # since its last use a token counts as in use
-_NOTED_MINUTES = round(WRITTEN_EVERY.total_seconds() / 60)
+_NOTED_MINUTES = round(WRITE_INTERVAL.total_seconds() / 60)
 URL = """\
 Prints the address that Skycore posts to, which is a secret: who knows it can make up postbacks.
 Paste it into Skycore's API Settings. It reads only. On stderr it tells when the address was last

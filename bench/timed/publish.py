@@ -9,7 +9,7 @@ from clock import measure
 from receipts import receipt
 
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, keys
+from skycore.table import events, models
 
 SIZE = 10
 arrived = datetime.now(UTC)
@@ -33,7 +33,7 @@ def record(number: int) -> dict[str, Any]:
 
 
 def keys_of(event_id: str) -> tuple[dict[str, str], dict[str, str]]:
-    pk, sk = keys.event_key(event_id)
+    pk, sk = models.event_key(event_id)
     return {"S": pk}, {"S": sk}
 
 

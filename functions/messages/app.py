@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skycore.handler import lambda_handler
 from skycore.http import Answer, answer, serve
 from skycore.queries import messages
-from skycore.queries.listings import list_messages, list_unparsed
+from skycore.queries.messages import list_messages, list_unparsed
 from skycore.settings import load
 
 if TYPE_CHECKING:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from skycore.handler import lambda_handler
 from skycore.http import Answer, answer, serve
-from skycore.sending.call_action import call_action
 from skycore.sending.delivery import SendSettings as Settings
 from skycore.sending.delivery import send_context
 from skycore.sending.delivery import send_settings as settings
-from skycore.sending.enqueue import enqueue
-from skycore.sending.send import send
+from skycore.sending.send import call_action, enqueue, send
 
 if TYPE_CHECKING:
     from skycore.http import Request

@@ -19,7 +19,7 @@ from skycore.catalogue.statuses import RANKS
 from skycore.client.errors import InvalidRequest
 from skycore.client.validation import prepare
 from skycore.problems import TITLES, Problem
-from skycore.queries import listings
+from skycore.queries import messages
 from skycore.sending import batch, validation
 from skycore.sending.validation import SendPolicy
 from tests.template.conftest import Template
@@ -121,11 +121,11 @@ def test_every_reply_code_is_told(document):
 def test_numbers_are_those_of_the_code(document):
     assert routes.MOST_IN_BATCH == batch.MAX_MESSAGES
     assert (routes.USUAL_IN_PAGE, routes.MOST_IN_PAGE) == (
-        listings.DEFAULT_LIMIT,
-        listings.MAX_LIMIT,
+        messages.DEFAULT_LIMIT,
+        messages.MAX_LIMIT,
     )
     parameters = document["paths"]["/messages"]["get"]["parameters"]
-    assert [row["name"] for row in parameters] == [*listings.FILTERS, *listings.PAGING]
+    assert [row["name"] for row in parameters] == [*messages.FILTERS, *messages.PAGING]
     assert document["components"]["schemas"]["MessageStatus"]["enum"] == list(RANKS)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from skycore.catalogue.postback_codes import all_postback_codes
+from skycore.catalogue.statuses import all_postback_codes
 from skycore.postbacks.cloudevent import DATA_SCHEMA, data_names, event_json, message_attributes
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
 from skycore.catalogue.statuses import RANKS
-from skycore.table import keys
+from skycore.table import models
 from skycore.table.messages import pack, step
 from tests.integration.test_sending import number, sent_texts, status
 from tests.patience import until
@@ -38,7 +38,7 @@ def copy_from_yesterday(
         "status": {"S": status_then},
         "rank": {"N": str(RANKS[status_then])},
         "state": {"S": listed},
-        "at": {"S": keys.index_sort_key("message", then)},
+        "at": {"S": models.index_sort_key("message", then)},
         "created_at": {"S": timestamps.to_key(then)},
         "steps": {"L": [{"S": step(status_then, then)}]},
         **changed,
@@ -57,7 +57,7 @@ def sweep(stack: Stack) -> None:
 
 def test_sweep_writes_down_that_a_call_died(stack, sms):
     sent = stack.post("/messages", {**sms, "to": number()}).json()
-    in_flight = keys.state_partition("sending")
+    in_flight = models.state_partition("sending")
     lost = copy_from_yesterday(stack, sent["message_id"], "sending", in_flight)
     assert status(stack, lost) == "unknown"
     sweep(stack)
@@ -75,7 +75,7 @@ def test_sweep_queues_again_what_the_queue_never_had(stack, sms):
         stack,
         queued["message_id"],
         "queued",
-        next(keys.undispatched_partitions()),
+        next(models.undispatched_partitions()),
         deadline={"S": deadline},
         request={"B": pack({"action": "sendSMS", "fields": fields, "confirmation": False})},
     )

@@ -17,7 +17,7 @@ import pytest
 
 from local import simulator_process
 from skycore import metrics
-from skycore.catalogue.postback_codes import all_postback_codes
+from skycore.catalogue.statuses import all_postback_codes
 from skycore.metrics import REJECTION_CLASSES
 from tests.integration.conftest import LOCAL_DIR, ROOT, Stack
 from tests.integration.needles import forms, number_forms, search

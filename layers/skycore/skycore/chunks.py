@@ -1,4 +1,4 @@
-"""Cutting many entries into the calls that a service takes."""
+"""Split many entries into the calls that a service accepts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ if TYPE_CHECKING:
 def chunked[T](
     entries: Iterable[T], size: Callable[[T], int], *, most: int | None = None, most_bytes: int
 ) -> Iterator[list[T]]:
-    """Parts, in order, of at most so many entries and bytes; what is larger goes alone."""
-    part: list[T] = []
+    """Yield the entries in order, in chunks of at most `most` entries and `most_bytes` bytes.
+
+    `size` returns an entry's bytes. An entry over `most_bytes` is a chunk of its own.
+    """
+    chunk: list[T] = []
     total = 0
     for entry in entries:
         length = size(entry)
-        if part and (len(part) == most or total + length > most_bytes):
-            yield part
-            part, total = [], 0
-        part.append(entry)
+        if chunk and (len(chunk) == most or total + length > most_bytes):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(entry)
         total += length
-    if part:
-        yield part
+    if chunk:
+        yield chunk

@@ -1,4 +1,4 @@
-"""Messages and events in the forms that callers and subscribers read."""
+"""Write messages and events in the forms that callers and subscribers read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
-from skycore.catalogue.carriers import carrier_name
+from skycore.catalogue.fields import carrier_name
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
 from skycore.postbacks.event import build_event, build_step_event
 from skycore.table import messages
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from skycore.table.events import StoredEvent
     from skycore.table.messages import MessageRow, TrackingRow
 
-# A row that says sending for longer than the function's timeout (28 s) is of a call that died.
+# A row that is `sending` for longer than the function's timeout (28 s): its call was interrupted.
 IN_FLIGHT = timedelta(seconds=30)
 
 
 def status_of(row: MessageRow, now: datetime) -> str:
-    """The row's status: at once unknown where a send died in flight, expired where it is late."""
+    """Return the row's status; unknown or expired also before sweep has marked the row so."""
     if row.status == "sending" and now - _last_step(row) > IN_FLIGHT:
         return "unknown"
     if row.status == "queued" and row.deadline and timestamps.from_text(row.deadline) <= now:
@@ -34,12 +34,12 @@ def status_of(row: MessageRow, now: datetime) -> str:
 
 
 def was_queued(row: MessageRow) -> bool:
-    """Whether the message was answered before it was sent."""
+    """Return whether the message was queued, and so answered before it was sent."""
     return bool(row.steps[0].endswith(" queued"))
 
 
 def message(row: MessageRow, now: datetime) -> dict[str, Any]:
-    """What a message is, without its timeline."""
+    """Return a message without its timeline."""
     view = {
         "message_id": row.message_id,
         "status": status_of(row, now),
@@ -48,7 +48,7 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
         "to": row.to,
         "from": row.sender,
         "client_reference": row.client_reference,
-        "created_at": _moment(row.created_at),
+        "created_at": _time_text(row.created_at),
     }
     if row.code:
         view["skycore_code"] = row.code
@@ -59,21 +59,21 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
     return view
 
 
-def timeline(row: MessageRow, told: Iterable[Event]) -> list[dict[str, Any]]:
-    """Every step in order: our own, and what the postbacks for this recipient said."""
+def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
+    """Return every step in order: our own, and those that postbacks for this recipient report."""
     own = [line.split(" ", 1) for line in row.steps]
     steps = [
-        (moment, RANKS[step], {"time": _moment(moment), "event": f"message_{step}", "status": step})
-        for moment, step in own
+        (time, RANKS[step], {"time": _time_text(time), "event": f"message_{step}", "status": step})
+        for time, step in own
     ]
     # Skycore's times may be whole seconds: no receipt is shown before its message was accepted.
-    accepted = max((moment for moment, step in own if step == "accepted"), default="")
-    for event in told:
+    accepted = max((time for time, step in own if step == "accepted"), default="")
+    for event in events:
         # A campaign's recipients may share one tracking id.
         if not row.to or event.subscriber_number in {None, row.to}:
-            moment = max(timestamps.to_key(timestamps.from_text(event.time)), accepted)
+            time = max(timestamps.to_key(timestamps.from_text(event.time)), accepted)
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])
-            steps.append((moment, rank, _timeline_entry(event)))
+            steps.append((time, rank, _timeline_entry(event)))
     return [step for _, _, step in sorted(steps, key=lambda step: step[:2])]
 
 
@@ -97,7 +97,7 @@ def _last_step(row: MessageRow) -> datetime:
     return timestamps.from_text(row.steps[-1].split(" ", 1)[0])
 
 
-def _moment(key: str) -> str:
+def _time_text(key: str) -> str:
     return timestamps.to_text(timestamps.from_text(key))
 
 
@@ -105,19 +105,19 @@ type Owners = Mapping[str, TrackingRow]
 
 
 def owners_of(events: Iterable[Event]) -> Owners:
-    """The messages that events belong to, by tracking id, where they are known."""
+    """Return the messages that the events belong to, by tracking id, where there are any."""
     return messages.messages_by_tracking_id(
         {event.tracking_id for event in events if event.tracking_id}
     )
 
 
 def owner_of(event: Event, owners: Owners) -> TrackingRow | None:
-    """The message that one event belongs to."""
+    """Return the message that the event belongs to, if any."""
     return owners.get(event.tracking_id or "")
 
 
 def event_envelope(stored: StoredEvent, owners: Owners, source: str) -> dict[str, Any]:
-    """The CloudEvent of a stored event; an unparsed one brings its raw body."""
+    """Return the CloudEvent of a stored event; an unparsed one has its raw body."""
     owner = owner_of(stored.event, owners)
     return build_event(
         stored.event,
@@ -129,12 +129,12 @@ def event_envelope(stored: StoredEvent, owners: Owners, source: str) -> dict[str
 
 
 def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]:
-    """The CloudEvent of a message's own step, at the time of its line in the timeline.
+    """Return the CloudEvent of a step of ours, at the time that the message's timeline gives it.
 
-    Raises LookupError for a step that the message did not take.
+    Raises LookupError if the message did not take the step.
     """
     outcome, terminal = OWN_STEPS[step]
-    moments = dict(reversed(line.split(" ", 1)) for line in row.steps)
+    times = dict(reversed(line.split(" ", 1)) for line in row.steps)
     return build_step_event(
         step,
         source=source,
@@ -144,7 +144,7 @@ def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]
         sender=row.sender,
         client_reference=row.client_reference,
         code=row.code,
-        time=timestamps.from_text(moments[step]),
+        time=timestamps.from_text(times[step]),
         outcome=outcome,
         terminal=terminal,
         status_details=row.detail,

@@ -1,4 +1,4 @@
-"""Times as the contract writes them: UTC, RFC 3339, `Z`."""
+"""Read and write times: UTC, RFC 3339, with `Z`."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skycore.catalogue.carriers import _names, carrier_name
+from skycore.catalogue.fields import _carrier_names, carrier_name
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_unknown(spid: str) -> None:
 
 
 def test_every_row() -> None:
-    assert len(_names()) == 629
-    for spid, name in _names().items():
+    assert len(_carrier_names()) == 629
+    for spid, name in _carrier_names().items():
         assert carrier_name(spid) == name
         assert carrier_name(spid.lstrip("0")) is not None

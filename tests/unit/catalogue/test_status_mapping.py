@@ -1,7 +1,11 @@
 import pytest
 
-from skycore.catalogue.postback_codes import all_postback_codes, find_postback_code
-from skycore.catalogue.statuses import event_meaning, status_step
+from skycore.catalogue.statuses import (
+    all_postback_codes,
+    event_meaning,
+    find_postback_code,
+    status_step,
+)
 
 
 @pytest.mark.parametrize("code", all_postback_codes(), ids=lambda code: code.code)

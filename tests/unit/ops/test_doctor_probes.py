@@ -12,10 +12,11 @@ from ops.doctor.command import outcome
 from skycore.catalogue.actions import find_action
 from skycore.catalogue.errors import all_errors
 from skycore.problems import Problem
-from skycore.sending import batch, opt_outs
+from skycore.sending import batch
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.send import send
 from skycore.sending.validation import SendPolicy
+from skycore.table import opt_outs
 from tests.unit.ops.deployments import FakeStack, queue_url
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Forbidden:
 @pytest.mark.parametrize("countries", ["", "44"])
 def test_the_probes_are_dry_runs_for_the_functions_too(stack, monkeypatch, countries):
     policy: Any = SendPolicy.of("DE", countries, 90)
-    monkeypatch.setattr(opt_outs.opt_outs, "opted_out", lambda _: set())
+    monkeypatch.setattr(opt_outs, "opted_out", lambda _: set())
     monkeypatch.setattr(batch, "opted_out", lambda _: set())
     written: list[Any] = []
     monkeypatch.setattr(batch.batches, "put_all", lambda rows: written.extend(rows) or set())

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skycore.catalogue.fields import all_postback_fields
-from skycore.catalogue.postback_codes import all_postback_codes
+from skycore.catalogue.statuses import all_postback_codes
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import FAULT, read_postback

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from skycore import catalogue
 from skycore.catalogue.fields import all_postback_fields, fields_by_element, plain_name
-from skycore.catalogue.postback_codes import (
+from skycore.catalogue.statuses import (
     all_postback_codes,
     find_postback_code,
     origin_names,

@@ -9,8 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from skycore.problems import Problem
-from skycore.queries.listings import MAX_RAW_BYTES, list_messages, list_unparsed
-from skycore.queries.messages import cancel, get_event, get_message
+from skycore.queries.messages import (
+    MAX_RAW_BYTES,
+    cancel,
+    get_event,
+    get_message,
+    list_messages,
+    list_unparsed,
+)
 from skycore.receiving.store import store
 from skycore.table import events, messages
 from tests.unit.receiving.test_publish import OTHER, TO, Sender, receipt

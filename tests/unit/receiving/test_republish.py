@@ -11,7 +11,7 @@ from pynamodb.connection.base import Connection
 
 from skycore.postbacks import notification
 from skycore.postbacks.document import UnreadableError
-from skycore.queries.listings import list_unparsed
+from skycore.queries.messages import list_unparsed
 from skycore.receiving import republish
 from skycore.receiving.publish import publish
 from skycore.receiving.store import store

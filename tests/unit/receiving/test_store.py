@@ -265,7 +265,7 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
 
 
 def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch):
-    monkeypatch.setattr(tokens, "_written", {})
+    monkeypatch.setattr(tokens, "_last_written", {})
     for n in range(20):
         used = {"0123456789ab": START + timedelta(seconds=n)}
         assert store(arrived(receipt(n)), days=90, used=used) == []
@@ -275,7 +275,7 @@ def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch)
 
 @pytest.mark.parametrize("code", ["InternalServerError", "AccessDeniedException"])
 def test_a_use_that_cannot_be_noted_fails_no_postback(table, monkeypatch, code):
-    monkeypatch.setattr(tokens, "_written", {})
+    monkeypatch.setattr(tokens, "_last_written", {})
 
     def refuse(_number: int, operation: str, _request: object) -> None:
         if operation == "PutItem":
@@ -288,7 +288,7 @@ def test_a_use_that_cannot_be_noted_fails_no_postback(table, monkeypatch, code):
 
 
 def test_a_use_is_not_noted_for_what_was_not_stored(table, monkeypatch):
-    monkeypatch.setattr(tokens, "_written", {})
+    monkeypatch.setattr(tokens, "_last_written", {})
 
     def refuse(_number: int, operation: str, _request: object) -> None:
         if operation == "BatchWriteItem":

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from skycore.client.errors import CredentialsMissing, NotSent, OutcomeUnknown, Refused
-from skycore.problems import Problem
-from skycore.table import messages, parking, pauses
+from skycore.table import pauses
 from tests.unit.sending.waiting_world import BATCH, World, row, status
 
 IN_MINUTES = 45

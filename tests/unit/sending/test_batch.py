@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from skycore import timestamps
-from skycore.sending import batch, new_messages
+from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
 from skycore.table import batches, messages, queue_transitions
@@ -91,7 +91,7 @@ def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):
 
 
 def test_a_message_that_fits_into_no_row_is_refused_alone(outside, table, monkeypatch):
-    monkeypatch.setattr(new_messages, "MAX_REQUEST_BYTES", 150)
+    monkeypatch.setattr(idempotency, "MAX_REQUEST_BYTES", 150)
     results = post(
         [
             sms(1),
@@ -119,10 +119,10 @@ def test_a_row_past_its_expiry_does_not_count(table):
 
 @pytest.mark.parametrize("most_items, most_bytes", [(3, 10**9), (100, 3000), (1, 1)])
 def test_parts_are_of_legal_size_and_in_order(most_items, most_bytes):
-    rows = [messages.Row(f"r{n}", "row", kind="ä" * 250 * (n % 4)) for n in range(40)]
+    rows = [messages.Row(f"r{n}", "row", state="ä" * 250 * (n % 4)) for n in range(40)]
     parts = list(batches.chunk_rows(rows, most_items, most_bytes))
     assert [row for part in parts for row in part] == rows
     for part in parts:
-        size = sum(len(str(row.serialize()["kind"]["S"]).encode()) for row in part)
+        size = sum(len(str(row.serialize()["state"]["S"]).encode()) for row in part)
         assert len(part) <= most_items
         assert len(part) == 1 or size <= most_bytes

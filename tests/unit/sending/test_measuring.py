@@ -17,8 +17,8 @@ from skycore.receiving.store import store
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.delivery import SendContext
 from skycore.sending.dispatch import MAX_TRIES, Queues, dispatch
-from skycore.sending.enqueue import enqueue
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.send import enqueue
 from skycore.sending.sweep import sweep
 from skycore.table import messages, opt_outs
 from skycore.table.limits import Limits

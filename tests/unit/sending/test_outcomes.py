@@ -14,7 +14,7 @@ from skycore import timestamps
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.sending import outcomes
-from skycore.sending.new_messages import MAX_REQUEST_BYTES, new_message
+from skycore.sending.idempotency import MAX_REQUEST_BYTES, new_message
 from skycore.sending.outcomes import (
     Outcome,
     apply_outcome,

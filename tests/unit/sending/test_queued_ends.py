@@ -16,11 +16,11 @@ from skycore.queries.messages import cancel, get_message
 from skycore.sending import dispatch as dispatching
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
-from skycore.sending.enqueue import enqueue
-from skycore.sending.new_messages import MAX_QUEUED
+from skycore.sending.idempotency import MAX_QUEUED
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.send import enqueue
 from skycore.sending.validation import SendPolicy
-from skycore.table import keys, messages
+from skycore.table import messages, models
 from skycore.table.limits import Wait
 from tests.unit.sending.test_sending import (
     QUEUES,
@@ -278,12 +278,12 @@ def test_sweep_reads_no_row_that_need_not_be_looked_at(table, clock):
 
 def test_every_queued_row_is_listed_where_sweep_looks(line, skycore, queue, clock):
     message_id = queued()
-    assert found(message_id).state in set(keys.undispatched_partitions())
+    assert found(message_id).state in set(models.undispatched_partitions())
     skycore.outcome = NotSent("refused")
     deliver(line, message_id)
     row = found(message_id)
     assert row.deadline is not None
-    assert row.state == keys.waiting_partition(timestamps.from_text(row.deadline))
+    assert row.state == models.waiting_partition(timestamps.from_text(row.deadline))
 
 
 def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line):

@@ -16,9 +16,8 @@ from skycore.problems import Problem
 from skycore.queries.messages import cancel
 from skycore.sending.delivery import SendContext
 from skycore.sending.dispatch import Queues, dispatch
-from skycore.sending.enqueue import enqueue
 from skycore.sending.rate_limit import RateLimiter
-from skycore.sending.send import send
+from skycore.sending.send import enqueue, send
 from skycore.sending.sweep import sweep
 from skycore.sending.validation import SendPolicy
 from skycore.table import messages, opt_outs

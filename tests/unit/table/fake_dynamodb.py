@@ -11,7 +11,7 @@ import copy
 import re
 import zlib
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -215,8 +215,9 @@ class FakeDynamoDB(Hooked):
             page = [{name: row[name] for name in row if name in names} for row in page]
         more = first + len(page) < len(rows)
         last = {name: page[-1][name] for name in ("pk", "sk")} if more else None
-        found = copy.deepcopy(page)
-        return {"Items": found, "Count": len(found), "ScannedCount": len(found)} | (
+        kept = request.get("FilterExpression")  # of the page, so of what an index projects
+        found = copy.deepcopy([row for row in page if not kept or _holds(kept, request, row)])
+        return {"Items": found, "Count": len(found), "ScannedCount": len(page)} | (
             {"LastEvaluatedKey": last} if last else {}
         )
 
@@ -336,20 +337,23 @@ def _and(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool, 
     return held, tokens
 
 
+def _operand(token: str, *, request: dict[str, Any], item: Item) -> Any:
+    name, _, position = token.rstrip("]").partition("[")
+    if token.startswith("#"):
+        field = item.get(request["ExpressionAttributeNames"][name])
+    else:
+        field = request["ExpressionAttributeValues"][token]
+    if field and position:
+        field = dict(enumerate(field["L"])).get(int(position))
+    if field is None:
+        return None
+    ((kind, held),) = field.items()
+    return float(held) if kind == "N" else held
+
+
 def _term(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool, list[str]]:
     names = request.get("ExpressionAttributeNames", {})
-    values = request.get("ExpressionAttributeValues", {})
-
-    def operand(token: str) -> Any:
-        name, _, position = token.rstrip("]").partition("[")
-        field = item.get(names[name]) if token.startswith("#") else values[token]
-        if field and position:
-            field = dict(enumerate(field["L"])).get(int(position))
-        if field is None:
-            return None
-        ((kind, held),) = field.items()
-        return float(held) if kind == "N" else held
-
+    operand = partial(_operand, request=request, item=item)
     if tokens[0] == "(":
         held, rest = _or(tokens[1:], request, item)
         assert rest[0] == ")"
@@ -366,6 +370,9 @@ def _term(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool,
     if tokens[1] == "BETWEEN":
         low, high = operand(tokens[2]), operand(tokens[4])
         return left is not None and low <= left <= high, tokens[5:]
+    if tokens[1] == "IN":
+        end = tokens.index(")")
+        return left in [operand(token) for token in tokens[3:end:2]], tokens[end + 1 :]
     right = operand(tokens[2])
     if left is None or right is None:
         return False, tokens[3:]

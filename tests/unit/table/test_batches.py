@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from skycore.table import batches
+from skycore.table.messages import TrackingRow
 from skycore.table.models import Row
 
 
 def rows(count: int) -> list[Row]:
-    return [Row(f"row#{n}", "row", kind="row") for n in range(count)]
+    return [Row(f"row#{n}", "row") for n in range(count)]
 
 
 def key(n: int) -> batches.Key:
@@ -44,12 +45,12 @@ def test_keys_that_are_never_read_are_an_error(table):
 
 
 def test_a_row_that_the_table_refuses_does_not_keep_others_out(table):
-    bad = Row("x" * 3000, "row", kind="row")
+    bad = Row("x" * 3000, "row")
     assert batches.put_all([*rows(24), bad]) == {("x" * 3000, "row")}
     assert len(table.items) == 24
 
 
 def test_large_rows_share_a_call_only_as_far_as_it_takes_them(table):
-    large = [Row(f"row#{n}", "row", kind="x" * 390_000) for n in range(60)]
+    large = [TrackingRow(f"row#{n}", "row", message_id="x" * 390_000) for n in range(60)]
     assert batches.put_all(large) == set()
     assert len(table.items) == 60

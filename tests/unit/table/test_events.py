@@ -10,7 +10,7 @@ import pytest
 
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, keys
+from skycore.table import events, models
 from tests.unit.table.fake_dynamodb import size_of
 
 CORPUS = Path(__file__).parents[2] / "contract" / "postbacks"
@@ -120,7 +120,7 @@ def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table):
     for tracking_id in ("SMS_1", "ä/#?%", "x" * 256, "x" * 257, "ü" * 300):
         body = f"<POSTBACK><CODE>N202</CODE><TRACKINGID>{tracking_id}</TRACKINGID></POSTBACK>"
         (event,) = store(body.encode())
-        assert len(keys.event_key(event.id)[1].encode()) <= 1024
+        assert len(models.event_key(event.id)[1].encode()) <= 1024
         stored = events.get(event.id)
         assert stored is not None
         assert stored.event.tracking_id == tracking_id

@@ -6,7 +6,7 @@ import pytest
 from pynamodb.exceptions import TransactWriteError
 
 from skycore import timestamps
-from skycore.table import messages
+from skycore.table import batches, messages
 from tests.unit.table.fake_dynamodb import error
 
 
@@ -60,7 +60,7 @@ def test_one_that_is_written_meanwhile_costs_its_hundred_single_writes(table):
 def test_a_repeat_of_a_write_whose_answer_was_lost_counts_as_written(table):
     mine = rows(30)
     messages.create_many(mine)
-    assert messages._create_together(mine) is False
+    assert batches.put_all_new(mine) is False
     assert [messages.create(one) for one in mine] == [None] * 30
 
 

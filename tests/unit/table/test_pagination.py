@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
-from skycore.table import keys, pagination
+from skycore.table import models, pagination
 from skycore.table.models import Row
 from skycore.table.pagination import Cursor, TimeRange
 from tests.unit.table.tables import new_table
@@ -41,11 +41,10 @@ def put(pk: str, sk: str, moment: datetime, kind: str = "event") -> None:
     Row(
         pk,
         sk,
-        kind=kind,
-        number=keys.number_partition(NUMBER, moment),
-        day=keys.day_partition(sk, moment),
+        number=models.number_partition(NUMBER, moment),
+        day=models.day_partition(sk, moment),
         state="state#unparsed",
-        at=keys.index_sort_key(kind, moment),
+        at=models.index_sort_key(kind, moment),
     ).save()
 
 
@@ -73,7 +72,7 @@ def test_each_row_once_newest_first(fresh, rows, limit, index):
         moment = NOW - timedelta(hours=hours)
         put(f"p{pk}-{hours}", f"s{sk}", moment)
         put(f"p{pk}-{hours}", f"m{sk}", moment, kind="message")
-        expected.add((keys.index_sort_key("event", moment), f"p{pk}-{hours}", f"s{sk}"))
+        expected.add((models.index_sort_key("event", moment), f"p{pk}-{hours}", f"s{sk}"))
     found = [key for page in all_pages(index, limit) for key in page]
     assert found == [(pk, sk) for _, pk, sk in sorted(expected, reverse=True)]
     span = TimeRange("event", NOW - timedelta(days=90), NOW, None)

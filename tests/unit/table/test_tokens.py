@@ -8,7 +8,7 @@ import pytest
 
 from skycore.aws.secrets import fingerprint
 from skycore.table import tokens
-from skycore.table.tokens import WRITTEN_EVERY, last_used, mark_used
+from skycore.table.tokens import WRITE_INTERVAL, last_used, mark_used
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TOKEN = "wPq4oT9xKz2bV7nR"
@@ -16,7 +16,7 @@ TOKEN = "wPq4oT9xKz2bV7nR"
 
 @pytest.fixture(autouse=True)
 def a_new_process(monkeypatch, table):
-    monkeypatch.setattr(tokens, "_written", {})
+    monkeypatch.setattr(tokens, "_last_written", {})
 
 
 def test_a_fingerprint_is_twelve_digits_of_the_tokens_hash():
@@ -43,13 +43,13 @@ def test_a_write_every_ten_minutes_whatever_comes(table):
     for second in range(0, 1200, 5):
         mark_used(fingerprint(TOKEN), NOON + timedelta(seconds=second))
     assert table.calls["PutItem"] == 2
-    assert last_used(fingerprint(TOKEN)) == NOON + WRITTEN_EVERY
+    assert last_used(fingerprint(TOKEN)) == NOON + WRITE_INTERVAL
     mark_used(fingerprint("another"), NOON)
     assert table.calls["PutItem"] == 3
 
 
 def test_an_old_postback_does_not_make_its_token_newer_or_older(table, monkeypatch):
     mark_used(fingerprint(TOKEN), NOON)
-    monkeypatch.setattr(tokens, "_written", {})
+    monkeypatch.setattr(tokens, "_last_written", {})
     assert not mark_used(fingerprint(TOKEN), NOON - timedelta(days=3))
     assert last_used(fingerprint(TOKEN)) == NOON

@@ -1,4 +1,4 @@
-"""SQS: sending one message or many, with partial failures read."""
+"""Send to SQS queues and the SNS topic, one message or many; read partial failures."""
 
 from __future__ import annotations
 
@@ -19,19 +19,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
-BATCH_BYTES = 900_000  # of bodies in a call; SQS takes 1 MiB with the attributes
-MAX_ATTEMPTS = 5  # tries of an entry: where each call in five fails, one in 3,000 is left over
+MAX_ENTRIES = 10  # in a call, the most that either service takes
 SECONDS = 10.0  # for many messages; the functions have 28
+QUEUE_BATCH_BYTES = 900_000  # of bodies in a call; SQS takes 1 MiB with the attributes
+QUEUE_ATTEMPTS = 5  # of an entry: where each call in five fails, one in 3,000 is left over
+TOPIC_BATCH_BYTES = 250_000  # of a call; SNS takes 256 KiB with the attributes
+TOPIC_ATTEMPTS = 2  # of an entry; what is left has a retry queue
+UNSAFE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in a body of SQS
+
+type Notification = tuple[str, Mapping[str, str]]  # body and attributes
 
 
 def send(
     queue_url: str, body: str, *, attributes: Mapping[str, str] | None = None, delay: int = 0
 ) -> None:
-    """Sends one message, to be seen after `delay` seconds (0 to 900).
+    """Send one message, which consumers see after `delay` seconds (0 to 900).
 
-    Raises botocore's ClientError or BotoCoreError if SQS does not have it.
+    Raises botocore's ClientError or BotoCoreError if SQS did not accept it.
     """
     clients.sqs().send_message(
         QueueUrl=queue_url,
@@ -47,12 +54,11 @@ def send(
 def send_many(
     queue_url: str, bodies: Sequence[str], *, delay: int | None = None, seconds: float = SECONDS
 ) -> set[int]:
-    """Sends many messages; returns the indexes of those that SQS does not have.
+    """Send many messages; return the indexes of those that SQS did not accept.
 
-    They are to be seen after `delay` seconds; None: after the queue's own.
-
-    Each that SQS refuses, or that a call without an answer held, is tried again, up to five times
-    in all and until `seconds` have passed.
+    Consumers see them after `delay` seconds; None: after the queue's own delay. A message that SQS
+    refuses, or whose call got no answer, is sent again, up to five times in all and until
+    `seconds` have passed.
     """
 
     def send_batch(indexes: list[int]) -> set[int]:
@@ -70,10 +76,55 @@ def send_many(
         return {int(entry["Id"]) for entry in answer.get("Successful", [])}
 
     sizes = [len(body.encode()) for body in bodies]
-    return send_in_batches(sizes, BATCH_BYTES, send_batch, rounds=MAX_ATTEMPTS, seconds=seconds)
+    return send_in_batches(
+        sizes, QUEUE_BATCH_BYTES, send_batch, rounds=QUEUE_ATTEMPTS, seconds=seconds
+    )
 
 
-MAX_ENTRIES = 10  # in a call, the most that either service takes
+def publish_many(
+    topic_arn: str, messages: Sequence[Notification], *, seconds: float = SECONDS
+) -> set[int]:
+    """Publish (body, attributes) pairs; return the indexes of those that SNS did not accept.
+
+    A notification that SNS refuses is sent once more. A call that fails as a whole is the last
+    one, and no call starts once `seconds` have passed: while SNS fails or is slow, the caller
+    needs the time to store the rest.
+    """
+    unpublished = set(range(len(messages)))
+
+    def publish_batch(indexes: list[int]) -> set[int]:
+        entries: list[PublishBatchRequestEntryTypeDef] = [
+            {
+                "Id": str(index),
+                "Message": messages[index][0],
+                "MessageAttributes": {
+                    name: {"DataType": "String", "StringValue": value}
+                    for name, value in messages[index][1].items()
+                },
+            }
+            for index in indexes
+        ]
+        answer = clients.sns().publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
+        accepted = {int(entry["Id"]) for entry in answer.get("Successful", [])}
+        unpublished.difference_update(accepted)
+        return accepted
+
+    try:
+        sizes = [_size(message) for message in messages]
+        send_in_batches(
+            sizes, TOPIC_BATCH_BYTES, publish_batch, rounds=TOPIC_ATTEMPTS, seconds=seconds
+        )
+    except (BotoCoreError, ClientError) as error:
+        log_exception("publishing failed", error, left=len(unpublished))
+    return unpublished
+
+
+def _size(message: Notification) -> int:
+    """Return the bytes that SNS counts: the body, and each attribute's name, type and value."""
+    body, attributes = message
+    return len(body.encode()) + sum(
+        len(k) + len("String") + len(v.encode()) for k, v in attributes.items()
+    )
 
 
 def send_in_batches(
@@ -84,38 +135,35 @@ def send_in_batches(
     rounds: int,
     seconds: float,
 ) -> set[int]:
-    """Sends all entries, and again those that were refused; returns those left over.
+    """Send all entries, and again those that were refused; return the indexes never accepted.
 
-    `send` takes the indexes of one call and returns those that the service took. An entry is tried
-    `rounds` times at most, with a growing random pause before each round, and no call begins once
-    `seconds` have passed: what waits for the caller's own end has to be kept elsewhere.
+    `send` gets the indexes of one call and returns those that the service accepted. Each entry is
+    sent at most `rounds` times, with a growing random pause before each further round. No call
+    starts once `seconds` have passed, so that the caller can still store the rest elsewhere.
     """
     end = time.monotonic() + seconds
-    left = set(range(len(sizes)))
+    unsent = set(range(len(sizes)))
     for number in range(rounds):
-        if number and left:
+        if number and unsent:
             back_off(number)
         for batch in list(
-            chunked(sorted(left), sizes.__getitem__, most=MAX_ENTRIES, most_bytes=most_bytes)
+            chunked(sorted(unsent), sizes.__getitem__, most=MAX_ENTRIES, most_bytes=most_bytes)
         ):
             if time.monotonic() >= end:
-                return left
-            left -= send(batch)
-    return left
+                return unsent
+            unsent -= send(batch)
+    return unsent
 
 
 def back_off(number: int) -> None:
-    """Waits before the `number`th repetition, 0.8 seconds at most before the fourth."""
+    """Wait before the `number`th repetition: at most 0.8 seconds before the fourth."""
     time.sleep(random.uniform(0, 0.05 * 2**number))  # noqa: S311 - jitter, not a secret
 
 
-UNSAFE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
 def send_postback(queue_url: str, body: bytes, received_at: datetime, *, token: str) -> None:
-    """Puts a raw postback into the queue, with the fingerprint of the token that it came by.
+    """Queue a raw postback, with the fingerprint of the `token` in the URL that it was posted to.
 
-    Raises botocore's errors if SQS does not have it.
+    Raises botocore's errors if SQS did not accept it.
     """
     text, encoding = encode(body)
     attributes = {
@@ -127,7 +175,7 @@ def send_postback(queue_url: str, body: bytes, received_at: datetime, *, token: 
 
 
 def encode(body: bytes) -> tuple[str, str]:
-    """A body as SQS carries it, and the name of how: `text`, `base64`, or `empty`."""
+    """Return a body as SQS carries it, and its encoding: `text`, `base64` or `empty`."""
     if not body:
         return "(empty)", "empty"
     try:
@@ -138,15 +186,15 @@ def encode(body: bytes) -> tuple[str, str]:
 
 
 def read_record(record: Mapping[str, Any]) -> tuple[bytes, datetime]:
-    """The raw postback and its arrival in a record of an SQS event.
+    """Return the raw postback in a record of an SQS event, and when it was received.
 
-    A message that `ack` did not write (put there by hand) is its text, arrived when SQS got it.
+    For a message without attributes, sent by hand: its text, and the time at which SQS got it.
     """
     attributes = record.get("messageAttributes", {})
     encoding = attributes.get("encoding", {}).get("stringValue", "text")
-    stamp = attributes.get("received_at", {}).get("stringValue")
-    if stamp:
-        received_at = timestamps.from_text(stamp)
+    received = attributes.get("received_at", {}).get("stringValue")
+    if received:
+        received_at = timestamps.from_text(received)
     else:
         received_at = timestamps.from_epoch_ms(int(record["attributes"]["SentTimestamp"]))
     text: str = record["body"]
@@ -156,7 +204,7 @@ def read_record(record: Mapping[str, Any]) -> tuple[bytes, datetime]:
 
 
 def token_of(record: Mapping[str, Any]) -> str | None:
-    """The fingerprint of the token that a postback came by; None if it was put there by hand."""
+    """Return the fingerprint of a postback's token; None for a message that was sent by hand."""
     attributes = record.get("messageAttributes", {})
     token: str | None = attributes.get("token", {}).get("stringValue")
     return token

@@ -22,7 +22,7 @@ class ErrorCode:
 
     @property
     def retryable(self) -> bool:
-        """Whether the same call may succeed when it is repeated later."""
+        """Return whether the same call may succeed when it is repeated later."""
         return self.retry != "no"
 
 
@@ -55,25 +55,25 @@ _OUTCOME_UNKNOWN = "E503"  # unspecified fault: a send may have gone out
 
 
 def find_error(code: str) -> ErrorCode | None:
-    """The reply code, in any letter case; None for one that is not documented."""
+    """Return the reply code, in any letter case; None for one that is not documented."""
     return _by_code().get(code.strip().upper())
 
 
 def all_errors() -> tuple[ErrorCode, ...]:
-    """All documented reply codes, in order."""
+    """Return all documented reply codes, in order."""
     return tuple(_by_code().values())
 
 
 def problem_for(code: str, *, effect: str) -> ProblemKind:
-    """How a reply code is told over HTTP, for an action of this ``effect``.
+    """Return the HTTP problem of a reply code, for an action of this ``effect``.
 
-    An unknown code is a refusal that is not worth repeating.
+    An undocumented code is a refusal that is not worth repeating.
     """
     key = code.strip().upper()
     if key == _OUTCOME_UNKNOWN:
         return ProblemKind(504, "outcome_unknown", retryable=effect == "read")
-    if known := _PROBLEMS.get(key):
-        return known
+    if problem := _PROBLEMS.get(key):
+        return problem
     error = find_error(key)
     return ProblemKind(422, "skycore_rejected", retryable=error is not None and error.retryable)
 

@@ -1,4 +1,4 @@
-"""A message's statuses and how they follow one another.
+"""Postback codes, a message's statuses, and how statuses follow one another.
 
 A status moves by rank only, in a conditional write, so that any order and any repetition of
 reports gives the same end: a delivery beats a failure beats an expiry. `unknown` stands below
@@ -7,11 +7,15 @@ reports gives the same end: a delivery beats a failure beats an expiry. `unknown
 
 from __future__ import annotations
 
+import csv
 import re
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
 
-from skycore.catalogue.postback_codes import Outcome, PostbackCode, Step, find_postback_code
-
+type Outcome = Literal["success", "failure", "info"]
+type Step = Literal["sent", "delivered", "failed", "expired"]
 type OwnStep = Literal["accepted", "rejected", "unknown", "expired", "cancelled"]
 
 RANKS: dict[str, int] = {
@@ -40,6 +44,60 @@ OWN_STEPS: dict[OwnStep, tuple[Outcome, bool]] = {
 def rank(status: str) -> int:
     """How far along `status` is. Raises KeyError for a word that is no status."""
     return RANKS[status]
+
+
+@dataclass(frozen=True, slots=True)
+class PostbackCode:
+    """One code.
+
+    `terminal`: nothing more follows for what it is about; device discovery is never terminal,
+    because the real MMS follows. `step`: what it means for the message's status, if anything.
+    `kind`: codes of one kind are identified by the same fields.
+    """
+
+    code: str
+    origins: tuple[str, ...]
+    event: str
+    meaning: str
+    terminal: bool
+    outcome: Outcome
+    kind: str
+    step: Step | None
+
+
+@cache
+def _by_code() -> dict[str, PostbackCode]:
+    path = Path(__file__).with_name("postback_codes.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            row["code"]: PostbackCode(
+                code=row["code"],
+                origins=tuple(row["origins"].split("|")),
+                event=row["event"],
+                meaning=row["meaning"],
+                terminal=row["terminal"] == "yes",
+                outcome=cast("Outcome", row["outcome"]),
+                kind=row["kind"],
+                step=cast("Step", row["step"]) if row["step"] else None,
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def all_postback_codes() -> tuple[PostbackCode, ...]:
+    """Every documented code."""
+    return tuple(_by_code().values())
+
+
+def find_postback_code(code: str) -> PostbackCode | None:
+    """The code as documented (`N202`, upper case), None for one that is not."""
+    return _by_code().get(code)
+
+
+@cache
+def origin_names() -> dict[str, str]:
+    """Documented origins by their upper-case spelling (`WALLET` is written `wallet`)."""
+    return {name.upper(): name for code in all_postback_codes() for name in code.origins}
 
 
 UNKNOWN = "unknown"

@@ -5,8 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from skycore.catalogue.postback_codes import Outcome, PostbackCode, Step, find_postback_code
-from skycore.catalogue.statuses import UNPARSED, event_meaning, status_step
+from skycore.catalogue.statuses import (
+    UNPARSED,
+    Outcome,
+    PostbackCode,
+    Step,
+    event_meaning,
+    find_postback_code,
+    status_step,
+)
 from skycore.postbacks.cloudevent import envelope
 from skycore.postbacks.identity import digest_of, digits, event_id, identify
 from skycore.postbacks.notification import Fields

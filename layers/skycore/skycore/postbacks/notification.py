@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from skycore.catalogue.fields import PostbackField, fields_by_element, plain_name
-from skycore.catalogue.postback_codes import find_postback_code, origin_names
+from skycore.catalogue.statuses import find_postback_code, origin_names
 from skycore.postbacks.document import (
     MAX_NAME_CHARACTERS,
     Node,

@@ -1,1 +1,1 @@
-"""Reading: messages with their timelines, listings, and one event with its raw body."""
+"""Reading: messages with their timelines, lists of them, and one event with its raw body."""

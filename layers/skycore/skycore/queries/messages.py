@@ -1,33 +1,50 @@
-"""One message with its timeline, one event with its raw body; and cancelling a queued message."""
+"""Read one message or event, or a page of them, and cancel a queued message."""
 
 from __future__ import annotations
 
 import base64
-from datetime import timedelta
+import json
+from dataclasses import astuple, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import serializers, timestamps
-from skycore.problems import Problem
+from skycore.client.errors import FieldError
+from skycore.client.numbers import NumberError, parse_msisdn, parse_sender
+from skycore.problems import Problem, validation_problem
 from skycore.serializers import event_envelope, owners_of
 from skycore.table import events, messages, pagination, queue_transitions
-from skycore.table.models import Row
-from skycore.table.pagination import TimeRange
+from skycore.table.models import Row, event_id_of, index_sort_key
+from skycore.table.pagination import Cursor, TimeRange
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from skycore.table.events import StoredEvent
     from skycore.table.messages import MessageRow
 
 MAX_ID_LENGTH = 256  # characters of a message's id; a longer one may not fit into a key
+LOOK_AHEAD = timedelta(hours=24)  # after the call; a later receipt is of another message
+MAX_EVENTS = 500  # of the number that are read for a possible match, earliest first
+FILTERS = ("tracking_id", "to", "from")
+PAGING = ("since", "until", "limit", "cursor")
+DEFAULT_LIMIT, MAX_LIMIT = 50, 100  # rows of a page
+MAX_RAW_BYTES = 3_000_000  # of a page of unparsed postbacks; a function answers at most 6 MB
+LATE_DELETION = timedelta(days=2)  # rows leave the table this long after they expire
+MAX_ROWS_READ = 500  # for a page of `from`, which has no index of its own
+
+type Query = Mapping[str, Sequence[str]]
 
 
 def get_message(message_id: str) -> dict[str, Any]:
-    """The message, its status and its timeline. Raises Problem message_not_found."""
+    """Return the message, its status and its timeline. Raises Problem message_not_found."""
     row = messages.get(message_id) if len(message_id) <= MAX_ID_LENGTH else None
     if row is None:
         raise Problem("message_not_found", "there is no message with this id")
-    told = events.by_tracking_id(row.tracking_id) if row.tracking_id else []
+    reported = events.by_tracking_id(row.tracking_id) if row.tracking_id else []
     view = {
         **serializers.message(row, timestamps.now()),
-        "timeline": serializers.timeline(row, told),
+        "timeline": serializers.timeline(row, reported),
     }
     if view["status"] == "unknown":
         view["possible_match"] = possible_matches(row)
@@ -35,9 +52,9 @@ def get_message(message_id: str) -> dict[str, Any]:
 
 
 def cancel(message_id: str) -> dict[str, Any]:
-    """Cancels a message that is still queued.
+    """Cancel a message that is still queued, and return it.
 
-    Raises Problem: message_not_found, or not_cancellable once it has left the queue.
+    Raises Problem message_not_found, or not_cancellable once it has left the queue.
     """
     get_message(message_id)
     if not queue_transitions.cancel(message_id, timestamps.now()):
@@ -46,7 +63,7 @@ def cancel(message_id: str) -> dict[str, Any]:
 
 
 def get_event(event_id: str, *, source: str) -> dict[str, Any]:
-    """One event as subscribers got it, with the postback's whole raw body as base64.
+    """Return an event as subscribers get it, with the postback's raw body in base64.
 
     Raises Problem event_not_found.
     """
@@ -57,19 +74,15 @@ def get_event(event_id: str, *, source: str) -> dict[str, Any]:
     return {**envelope, "raw": base64.b64encode(stored.raw).decode()}
 
 
-LOOK_AHEAD = timedelta(hours=24)  # after the call; a receipt that is later tells nothing
-MAX_EVENTS = 500  # events of the number that are looked at, the earliest
-
-
 def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
-    """Receipts to the message's number, after its call, whose tracking id nobody owns."""
+    """Return receipts for the message's number after its call whose tracking id is no message's."""
     if not row.to:
         return []
     called = timestamps.from_text(row.created_at)
     span = TimeRange("event", called, called + LOOK_AHEAD, None)
     keys = pagination.earliest(Row.by_number, pagination.by_month(row.to), span, MAX_EVENTS)
-    told = [stored.event for stored in events.get_by_keys(keys).values()]
-    receipts = [event for event in told if event.status_step and event.tracking_id]
+    stored = events.get_by_keys(keys).values()
+    receipts = [item.event for item in stored if item.event.status_step and item.event.tracking_id]
     owned = messages.messages_by_tracking_id({str(event.tracking_id) for event in receipts})
     return [
         {
@@ -81,3 +94,171 @@ def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
         for event in sorted(receipts, key=lambda event: event.received_at)
         if event.tracking_id not in owned
     ]
+
+
+def list_messages(query: Query, *, region: str, days: int) -> dict[str, Any]:
+    """Return a page of messages by tracking_id, to or from. Raises Problem invalid_request."""
+    parameters = _ListQuery(query, FILTERS, days=days)
+    if sum(name in parameters.values for name in FILTERS) != 1:
+        parameters.add_error("tracking_id, to, from", "give exactly one of them")
+    number = parameters.number("to", parse_msisdn, region)
+    sender = parameters.number("from", parse_sender, region)
+    span, limit = parameters.span("message"), parameters.limit()
+    parameters.check()
+    if number:
+        keys, cursor = pagination.query_page(
+            Row.by_number, pagination.by_month(number), span, limit
+        )
+        rows = messages.get_many(keys)
+        return _page([rows[key] for key in keys if key in rows], cursor)
+    if sender:
+        return _page(*_by_sender(sender, span, limit))
+    owners = messages.messages_by_tracking_id([parameters.values["tracking_id"]]).values()
+    owned = (messages.get(owner.message_id) for owner in owners)
+    return _page([row for row in owned if row is not None], None)
+
+
+def list_unparsed(query: Query, *, days: int) -> dict[str, Any]:
+    """Return a page of events whose postback could not be read. Raises Problem invalid_request."""
+    parameters = _ListQuery(query, (), days=days)
+    span, limit = parameters.span("event"), parameters.limit()
+    parameters.check()
+    keys, cursor = pagination.query_page(
+        Row.by_state, pagination.unbounded(events.UNPARSED), span, limit
+    )
+    stored_events = events.get_by_keys(keys)
+    page: list[dict[str, Any]] = []
+    size = 0
+    last: Cursor | None = None
+    for pk, sk in keys:
+        stored = stored_events.get(event_id_of(sk))
+        if stored is None:
+            continue
+        size += len(stored.raw)
+        if page and size > MAX_RAW_BYTES:
+            cursor = last
+            break
+        page.append(_unparsed(stored))
+        last = Cursor(index_sort_key("event", stored.event.received_at), pk, sk)
+    return {"events": page, "cursor": _cursor_text(cursor)}
+
+
+def _unparsed(stored: StoredEvent) -> dict[str, Any]:
+    return {
+        "event_id": stored.event.id,
+        "received_at": timestamps.to_text(stored.event.received_at),
+        "error": stored.event.data.get("error"),
+        "raw": base64.b64encode(stored.raw).decode(),
+    }
+
+
+def _by_sender(sender: str, span: TimeRange, limit: int) -> tuple[list[MessageRow], Cursor | None]:
+    matching: list[MessageRow] = []
+    cursor, rows_read = span.cursor, 0
+    while rows_read < MAX_ROWS_READ:
+        rest = replace(span, cursor=cursor)
+        keys, next_cursor = pagination.query_page(Row.by_day, pagination.by_day, rest, MAX_LIMIT)
+        rows = messages.get_many(keys)
+        for key in keys:
+            row = rows.get(key)
+            if row is not None and row.sender == sender:
+                if len(matching) == limit:
+                    return matching, cursor
+                matching.append(row)
+                cursor = Cursor(str(row.at), row.pk, row.sk)
+        cursor, rows_read = next_cursor, rows_read + len(keys)
+        if cursor is None or len(keys) < MAX_LIMIT:
+            break
+    return matching, cursor
+
+
+def _page(rows: Sequence[MessageRow], cursor: Cursor | None) -> dict[str, Any]:
+    now = timestamps.now()
+    return {
+        "messages": [serializers.message(row, now) for row in rows],
+        "cursor": _cursor_text(cursor),
+    }
+
+
+class _ListQuery:
+    """A query string's values, and every error in them."""
+
+    def __init__(self, query: Query, filters: Sequence[str], *, days: int) -> None:
+        self.values = {name: values[-1] for name, values in query.items() if values}
+        self.errors: list[FieldError] = []
+        self.days = days
+        for name in sorted(set(self.values) - {*filters, *PAGING}):
+            self.add_error(name, "is no parameter of this route")
+
+    def add_error(self, name: str, detail: str) -> None:
+        self.errors.append(FieldError(name, detail))
+
+    def check(self) -> None:
+        if self.errors:
+            raise validation_problem(self.errors)
+
+    def number(self, name: str, parse: Any, region: str) -> str | None:
+        text = self.values.get(name)
+        if text is None:
+            return None
+        if text.startswith(" "):  # a plus sign that the caller did not percent-encode
+            text = "+" + text.strip()
+        try:
+            digits: str = parse(text, default_region=region)
+        except NumberError as error:
+            self.add_error(name, str(error))
+            return None
+        return digits
+
+    def limit(self) -> int:
+        text = self.values.get("limit", str(DEFAULT_LIMIT))
+        if len(text) <= 3 and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_LIMIT:
+            return int(text)
+        self.add_error("limit", f"a whole number from 1 to {MAX_LIMIT}")
+        return DEFAULT_LIMIT
+
+    def span(self, kind: str) -> TimeRange:
+        now = timestamps.now()
+        oldest = now - timedelta(days=self.days)
+        # There are no rows before and after; a query for each month of it would be in vain.
+        since = max(self._time("since", oldest), oldest - LATE_DELETION)
+        until = min(self._time("until", now), now + timedelta(days=1))
+        return TimeRange(kind, since, until, self._cursor(kind))
+
+    def _time(self, name: str, default: datetime) -> datetime:
+        text = self.values.get(name)
+        if text is None:
+            return default
+        try:
+            time = datetime.fromisoformat(text.replace(" ", "+"))
+            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            self.add_error(name, "a time such as 2026-11-22T10:41:15Z")
+            return default
+
+    def _cursor(self, kind: str) -> Cursor | None:
+        text = self.values.get("cursor")
+        if text is None:
+            return None
+        cursor = _read_cursor(text, kind)
+        if cursor is None:
+            self.add_error("cursor", "the cursor of the page before, as it was")
+        return cursor
+
+
+def _read_cursor(text: str, kind: str) -> Cursor | None:
+    """Return the cursor in a text; None if it is none of a page of this kind of row."""
+    try:
+        cursor = Cursor(*json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+        row_kind, _, time = cursor.at.partition("#")
+        timestamps.from_text(time)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return None
+    return cursor if row_kind == kind and isinstance(cursor.pk + cursor.sk, str) else None
+
+
+def _cursor_text(cursor: Cursor | None) -> str | None:
+    if cursor is None:
+        return None
+    text = json.dumps(astuple(cursor), separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

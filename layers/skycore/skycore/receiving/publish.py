@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from skycore.aws import queues, topic
+from skycore.aws import queues
 from skycore.logs import bind_message, log, log_exception
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.receiving.receipts import apply_earlier_receipts, apply_receipt, record_opt_outs
 from skycore.serializers import event_envelope, owner_of, owners_of, step_envelope
-from skycore.table import batches, events, keys
+from skycore.table import batches, events, models
 from skycore.table.events import StoredEvent
 from skycore.table.messages import MessageRow
 
@@ -108,7 +108,7 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
     whole = {row.event.id: row for row in raw}
     ready: list[_StreamChange] = []
     left: list[_StreamChange] = []
-    pairs: list[topic.Message] = []
+    pairs: list[queues.Notification] = []
     for one in news:
         if time.monotonic() > deadline:
             left.append(one)
@@ -124,7 +124,7 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
             pairs.append((event_json(envelope), message_attributes(envelope)))
     bind_message()
     refused = (
-        topic.publish_many(topic_arn, pairs, seconds=PUBLISH_BUDGET_SECONDS) if pairs else set()
+        queues.publish_many(topic_arn, pairs, seconds=PUBLISH_BUDGET_SECONDS) if pairs else set()
     )
     log.info("events published", extra={"events": len(pairs) - len(refused)})
     return left + [ready[index] for index in sorted(refused)]
@@ -158,9 +158,9 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
         image = change.get("NewImage", {})
         kind, step = (image.get(name, {}).get("S") for name in ("kind", "news"))
         if record["eventName"] == "INSERT" and kind == "event":
-            name = {"event_id": keys.event_id_of(change["Keys"]["sk"]["S"])}
+            name = {"event_id": models.event_id_of(change["Keys"]["sk"]["S"])}
         elif step and image["news"] != change.get("OldImage", {}).get("news"):
-            name = {"message_id": keys.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
+            name = {"message_id": models.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
         else:
             continue
         yield _StreamChange(name, change["SequenceNumber"], _row(name, image, of_stream=True))
@@ -169,10 +169,10 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
 def _key(name: Mapping[str, str]) -> batches.Key:
     """Where the row of a name is. Raises an error for what is no name."""
     if "event_id" in name:
-        if not keys.is_event_id(name["event_id"]):
+        if not models.is_event_id(name["event_id"]):
             raise ValueError("no event has such an id")
-        return keys.event_key(name["event_id"])
-    return keys.message_partition(name["message_id"]), keys.MESSAGE
+        return models.event_key(name["event_id"])
+    return models.message_partition(name["message_id"]), models.MESSAGE
 
 
 def _row(

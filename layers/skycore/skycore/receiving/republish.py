@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from skycore import timestamps
-from skycore.aws import topic
+from skycore.aws import queues
 from skycore.catalogue.statuses import OWN_STEPS
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.postbacks.parser import reparse
@@ -67,7 +67,7 @@ def republish(
     """
     for envelopes in iter_events(since, until, types, source=source):
         pairs = [(event_json(envelope), message_attributes(envelope)) for envelope in envelopes]
-        if topic.publish_many(topic_arn, pairs):
+        if queues.publish_many(topic_arn, pairs):
             raise RuntimeError("the topic refuses events; nothing is lost, run it again")
         yield count_by_type(envelopes)
 

@@ -1,4 +1,4 @@
-"""One call to Skycore: what it needs, and what its outcome means."""
+"""Call Skycore for a message, and turn its answer into an outcome or a problem."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from skycore import metrics
+from skycore import metrics, timestamps
 from skycore.aws.secrets import Secret
 from skycore.catalogue.errors import find_error
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import CredentialsMissing, NotSent, OutcomeUnknown, Refused
 from skycore.client.request import Credentials
-from skycore.logs import log, log_exception, redact_secret
+from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
-from skycore.sending import opt_outs, outcomes
+from skycore.sending import outcomes
 from skycore.sending.account_pause import AccountPause, cause_of
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.validation import SendPolicy
 from skycore.settings import load
+from skycore.table import opt_outs
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from skycore.sending.validation import Draft
     from skycore.table.messages import MessageRow
 
-MIN_CALL_SECONDS = 10.0  # that a call of Skycore must have left
+MIN_CALL_SECONDS = 10.0  # before the deadline, within which no call to Skycore starts
+BLOCKED_CODE = "E114"
 
-
-# Answers that stand: the message may be, or will never be, at Skycore. Any other problem proves
-# that nothing was sent.
+# Problems that a repeat gets again: Skycore refused the message, or may have it. Any other problem
+# proves that nothing was sent.
 FINAL_PROBLEMS = frozenset({"skycore_rejected", "outcome_unknown"})
 
 
@@ -50,12 +51,12 @@ def call_skycore(
     message_id: str | None = None,
     transport: Literal["post", "get"] = "post",
 ) -> Reply:
-    """Skycore's reply to prepared `fields`, got before `deadline` (monotonic seconds).
+    """Return Skycore's reply to prepared `fields`, received before `deadline` (monotonic seconds).
 
     Raises Problem: skycore_unreachable, skycore_rejected, rate_limited, skycore_account or
-    outcome_unknown.
+    outcome_unknown. With a `message_id`, the problem names it.
     """
-    known: dict[str, Any] = {"message_id": message_id}
+    members: dict[str, Any] = {"message_id": message_id}
     began, called = time.monotonic(), True
     try:
         return skycore.call(
@@ -68,17 +69,17 @@ def call_skycore(
             again=slot.reacquire,
         )
     except NotSent as error:
-        problem = Problem("skycore_unreachable", "no connection to Skycore was made", **known)
+        problem = Problem("skycore_unreachable", "no connection to Skycore was made", **members)
         problem.cause = cause_of(error)
         _log(action, problem, error.reason, message_id)
     except CredentialsMissing as error:
         called = False
         detail = "no Skycore API key is set; run python -m ops --stack NAME set-key"
-        problem = Problem("skycore_account", detail, **known)
+        problem = Problem("skycore_account", detail, **members)
         problem.cause = cause_of(error)
         _log(action, problem, str(error), message_id)
     except Refused as error:
-        problem = _refusal(error, known)
+        problem = _refusal(error, message_id)
         problem.cause = cause_of(error)
         _log(action, problem, error.code, message_id)
     except OutcomeUnknown as error:
@@ -87,7 +88,7 @@ def call_skycore(
             "outcome_unknown",
             f"Skycore gave no clear answer ({error.reason}); it may have taken the request",
             retryable=action.effect == "read",
-            **known,
+            **members,
         )
         problem.cause = cause_of(error)
         _log(action, problem, error.reason, message_id)
@@ -98,19 +99,20 @@ def call_skycore(
     raise problem
 
 
-def _refusal(error: Refused, known: Mapping[str, Any]) -> Problem:
-    known_code = find_error(error.code)
-    meaning = known_code.meaning if known_code else "Skycore refused the request"
-    kept = known["message_id"] is not None and error.problem.code in FINAL_PROBLEMS
-    if kept and error.problem.retryable:
-        meaning += "; a later try, under a new Idempotency-Key, may succeed"
+def _refusal(error: Refused, message_id: str | None) -> Problem:
+    """Return the problem of an error code in Skycore's reply."""
+    error_code = find_error(error.code)
+    detail = error_code.meaning if error_code else "Skycore refused the request"
+    final = message_id is not None and error.problem.code in FINAL_PROBLEMS
+    if final and error.problem.retryable:
+        detail += "; a later try, under a new Idempotency-Key, may succeed"
     return Problem(
         error.problem.code,
-        meaning,
+        detail,
         retryable=error.problem.retryable,
         retry_after=error.retry_after,
         skycore_code=error.code or None,
-        **known,
+        message_id=message_id,
     )
 
 
@@ -128,7 +130,10 @@ def _log(action: Action, problem: Problem, reason: str, message_id: str | None) 
 
 @dataclass(frozen=True, slots=True)
 class SendContext:
-    """What a call needs: the client, the account's limits, and the queue for outcomes to repair."""
+    """What a send needs: the client, the rate limiter, and the queue for outcomes to repair.
+
+    `days` is how long rows are kept.
+    """
 
     skycore: SkycoreClient
     rate_limiter: RateLimiter
@@ -154,7 +159,7 @@ class SendSettings:
     priority_share: int
 
     def policy(self) -> SendPolicy:
-        """What the stack says of any message."""
+        """Return the stack's policy for every message."""
         return SendPolicy.of(
             self.default_region, self.allowed_country_codes, self.event_retention_days
         )
@@ -162,31 +167,31 @@ class SendSettings:
 
 @cache
 def send_settings() -> SendSettings:
-    """The environment, read once. Raises SettingsError that lists what is missing."""
+    """Return the environment, read once. Raises SettingsError."""
     return load(SendSettings)
 
 
 @cache
 def send_context() -> SendContext:
-    """The way to Skycore, made once per process: kept connections, one limiter."""
-    known = send_settings()
+    """Return the context of this process, made once: kept connections, one rate limiter."""
+    settings = send_settings()
     limits = Limits(
-        known.max_calls_per_second,
-        known.max_calls_per_minute,
-        known.max_calls_per_day,
-        known.priority_share,
+        settings.max_calls_per_second,
+        settings.max_calls_per_minute,
+        settings.max_calls_per_day,
+        settings.priority_share,
     )
     return SendContext(
-        skycore=skycore_client(known.skycore_url, known.api_key_secret),
+        skycore=skycore_client(settings.skycore_url, settings.api_key_secret),
         rate_limiter=RateLimiter(limits),
-        repair_queue=known.send_queue_url,
-        days=known.event_retention_days,
+        repair_queue=settings.send_queue_url,
+        days=settings.event_retention_days,
     )
 
 
 @cache
 def skycore_client(url: str, secret_name: str) -> SkycoreClient:
-    """A client with kept connections; a refused key is read from the secret afresh."""
+    """Return a client that keeps its connections and reads a refused API key again."""
     secret = Secret(secret_name)
 
     def credentials(refresh: bool) -> Credentials:
@@ -194,14 +199,14 @@ def skycore_client(url: str, secret_name: str) -> SkycoreClient:
             values = secret.values(not_older_than=0) if refresh else secret.values()
             return _credentials(next(values, ""))
         except Exception as error:
-            log_exception("Skycore key not read", error)  # the client tells only that
+            log_exception("Skycore key not read", error)  # the client raises without the cause
             raise
 
     return SkycoreClient(url, credentials)
 
 
 def _credentials(text: str) -> Credentials:
-    """Credentials from a secret's text: a JSON object, or the bare API key."""
+    """Return the credentials in a secret's text: a JSON object, or the API key alone."""
     text = text.strip()
     if not text.startswith("{"):
         return Credentials(api_key=text or None)
@@ -209,17 +214,17 @@ def _credentials(text: str) -> Credentials:
         value = json.loads(text)
     except ValueError:
         return Credentials()
-    known = {name: str(value[name]) for name in ("api_key", "user", "password") if value.get(name)}
-    credentials = Credentials(**known)
-    redact_secret(*known.values(), *credentials.elements.values())
+    parts = {name: str(value[name]) for name in ("api_key", "user", "password") if value.get(name)}
+    credentials = Credentials(**parts)
+    redact_secret(*parts.values(), *credentials.elements.values())
     return credentials
 
 
 def check_time_left(deadline: float) -> None:
     """Raise Problem skycore_unreachable if too little time is left before `deadline` for a call.
 
-    If the table was slow, Skycore's answer would come too late to be read. Then nothing is sent,
-    which is better than an unknown outcome.
+    After a slow table, the function would end before Skycore answers. Sending nothing is better
+    than an unknown outcome.
     """
     if time.monotonic() > deadline - MIN_CALL_SECONDS:
         raise Problem("skycore_unreachable", "no time was left for the call; nothing was sent")
@@ -230,10 +235,9 @@ def deliver(
 ) -> dict[str, Any]:
     """Call Skycore for a row in `sending` and record the outcome; return the body of the 201.
 
-    No call starts once `slot` has grown too old for the limits: that is rate_limited.
-
-    Raises Problem. One that stands (KEPT) is in the row; for any other the row is as it was, for
-    the caller to free or to put back.
+    Raises Problem. One of FINAL_PROBLEMS is recorded in the row. For any other the row is
+    unchanged, for the caller to delete or to requeue; a `slot` that passed before the call is
+    rate_limited.
     """
     try:
         reply = call_skycore(
@@ -246,35 +250,47 @@ def deliver(
         )
     except Problem as problem:
         context.rate_limiter.report_result(problem)
-        if problem.members.get("skycore_code") == opt_outs.BLOCKED_CODE and draft.to:
-            opt_outs.record_blocked(draft.to)
+        if problem.members.get("skycore_code") == BLOCKED_CODE and draft.to:
+            _record_blocked(draft.to)
         if problem.code in FINAL_PROBLEMS:
             outcomes.record_outcome(
                 row, problem, days=context.days, repair_queue=context.repair_queue
             )
         raise
     context.rate_limiter.report_result(None)
-    for one in reply.recipients:
-        if one.get("error_code") == opt_outs.BLOCKED_CODE and one.get("to"):
-            opt_outs.record_blocked(str(one["to"]))
-    known: dict[str, Any] = {"days": context.days, "repair_queue": context.repair_queue}
-    none_taken = _none_taken(reply, row.message_id)
-    if none_taken is not None:
-        outcomes.record_outcome(row, none_taken, **known)
-        outcomes.record_recipients(row, reply, **known, deadline=deadline)
-        raise none_taken
-    return outcomes.record_accepted(row, reply, **known, deadline=deadline)
+    for recipient in reply.recipients:
+        if recipient.get("error_code") == BLOCKED_CODE and recipient.get("to"):
+            _record_blocked(str(recipient["to"]))
+    recording: dict[str, Any] = {"days": context.days, "repair_queue": context.repair_queue}
+    all_refused = _all_refused(reply, row.message_id)
+    if all_refused is not None:
+        outcomes.record_outcome(row, all_refused, **recording)
+        outcomes.record_recipients(row, reply, **recording, deadline=deadline)
+        raise all_refused
+    return outcomes.record_accepted(row, reply, **recording, deadline=deadline)
 
 
-def _none_taken(reply: Reply, message_id: str) -> Problem | None:
-    """The problem of a reply that tells several recipients and accepted none for certain."""
+def _record_blocked(number: str) -> None:
+    """Record that Skycore refuses a number for every sender (E114).
+
+    Never raises: the outcome of the call must not be lost, and Skycore would refuse again.
+    """
+    try:
+        opt_outs.record_opt_out(number, None, timestamps.now(), BLOCKED_CODE)
+    except Exception as error:  # noqa: BLE001 - see above
+        log_exception("opt-out not noted", error, number=mask_number(number))
+
+
+def _all_refused(reply: Reply, message_id: str) -> Problem | None:
+    """Return the problem of a reply that lists recipients and says of none that it was accepted."""
     recipients = reply.recipients
-    outcomes = {one["outcome"] for one in recipients}
-    if not recipients or "accepted" in outcomes:
+    results = {recipient["outcome"] for recipient in recipients}
+    if not recipients or "accepted" in results:
         return None
-    if "unknown" in outcomes:
+    if "unknown" in results:
         detail = "Skycore's answer does not say of every recipient that it was refused"
         return Problem("outcome_unknown", detail, message_id=message_id)
-    code = next((one["error_code"] for one in recipients if one.get("error_code")), None)
+    codes = (recipient.get("error_code") for recipient in recipients)
+    code = next(filter(None, codes), None)
     detail = "Skycore refused every recipient"
     return Problem("skycore_rejected", detail, skycore_code=code, message_id=message_id)

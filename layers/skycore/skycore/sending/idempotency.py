@@ -1,4 +1,4 @@
-"""Idempotency: keys, ids and fingerprints, and the result that a repeat gets."""
+"""A message's row as the record of its request: its id, the new row, and what a repeat gets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import serializers, timestamps
@@ -16,34 +17,103 @@ from skycore.table import messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
+    from skycore.sending.validation import Draft
     from skycore.table.messages import MessageRow
 
-
-KEY = re.compile(r"[\x20-\x7e]{1,255}")
+MAX_REQUEST_BYTES = 350_000  # of a compressed request; a row of DynamoDB holds 400 KiB in all
+MAX_QUEUED = timedelta(days=14)  # without expires_at; SQS keeps a message no longer
+MAX_EXTRA_DAYS = 3650  # that a row outlives its queue's retention for an `expires_at` far ahead
+KEY = re.compile(r"[\x20-\x7e]{1,255}")  # an Idempotency-Key: printable ASCII
 
 
 def is_valid_key(key: str) -> bool:
-    """Whether `key` is 1 to 255 printable ASCII characters."""
+    """Return whether `key` is 1 to 255 printable ASCII characters."""
     return KEY.fullmatch(key) is not None
 
 
 def message_id(caller: str, key: str | None) -> str:
-    """32 hex digits: of the caller's ARN and its Idempotency-Key, or random without a key."""
+    """Return 32 hex digits: a hash of the caller's ARN and its key, or random without a key."""
     if key is None:
         return secrets.token_hex(16)
     return hashlib.sha256(f"{caller}\n{key}".encode()).hexdigest()[:32]
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:
-    """A digest of a request's body that does not depend on the order or spacing of its JSON."""
+    """Return a digest of a request's body, whatever the order and spacing of its JSON."""
     text = json.dumps(request, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def new_message(
+    draft: Draft,
+    status: str,
+    *,
+    message_id: str,
+    body: Mapping[str, Any],
+    days: int,
+    deadline: datetime | None = None,
+    request: bytes | None = None,
+) -> MessageRow:
+    """Return the row of a message that is about to be sent, or queued until `deadline`.
+
+    Raises Problem too_large if its `request` does not fit into a row.
+    """
+    if request is not None and len(request) > MAX_REQUEST_BYTES:
+        raise Problem("too_large", f"a message is at most {MAX_REQUEST_BYTES} bytes, compressed")
+    return messages.new_row(
+        message_id,
+        status,
+        moment=timestamps.now(),
+        days=days,
+        deadline=timestamps.to_key(deadline) if deadline else None,
+        attempt=new_attempt(),
+        action=draft.action.name,
+        to=draft.to,
+        sender=draft.sender,
+        client_reference=draft.client_reference,
+        fingerprint=fingerprint(body),
+        request=request,
+    )
+
+
+def new_attempt() -> str:
+    """Return an id for one attempt, by which a repeated write recognises its own row."""
+    return secrets.token_hex(8)
+
+
+def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int) -> MessageRow:
+    """Return the row of a queued message, with all that dispatch needs to send it."""
+    request = messages.pack(
+        {
+            "action": draft.action.name,
+            "fields": draft.fields,
+            "confirmation": draft.opt_out_confirmation,
+        }
+    )
+    now = timestamps.now()
+    deadline = draft.expires_at or now + MAX_QUEUED
+    return new_message(
+        draft,
+        "queued",
+        message_id=message_id,
+        body=body,
+        # The row must not be gone when the message's turn comes.
+        days=days + min(MAX_EXTRA_DAYS, max(0, (deadline - now).days) + 1),
+        deadline=deadline,
+        request=request,
+    )
+
+
+def not_queued_problem() -> Problem:
+    """Return the problem of a message that the queue did not accept."""
+    return Problem("not_queued", "the queue did not take the message; nothing will be sent")
+
+
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The answer to a send: the message, new or replayed."""
+    """An answer: its HTTP status and body, and whether an earlier call got it already."""
 
     status: int
     body: dict[str, Any]
@@ -51,7 +121,7 @@ class SendResult:
 
 
 def check_idempotency_key(key: str | None) -> None:
-    """Raises Problem invalid_request for an Idempotency-Key that cannot be one."""
+    """Raise Problem invalid_request if `key` is not a valid Idempotency-Key."""
     if key is not None and not is_valid_key(key):
         raise validation_problem(
             [FieldError("Idempotency-Key", "1 to 255 printable ASCII characters")]
@@ -59,9 +129,10 @@ def check_idempotency_key(key: str | None) -> None:
 
 
 def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
-    """The answer that was given before under the same key.
+    """Return the answer that an earlier call with the same key got.
 
-    Raises Problem: idempotency_key_reused or in_progress.
+    Raises Problem idempotency_key_reused if the requests differ (their fingerprints do), and
+    in_progress while the earlier call sends the message.
     """
     if existing.fingerprint != fingerprint:
         raise Problem(
@@ -73,26 +144,25 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
     status = serializers.status_of(existing, now)
     if status == "sending" and not serializers.was_queued(existing):
         detail = "this message is being sent right now"
-        known = existing.message_id
-        raise Problem("in_progress", detail, retry_after=1, message_id=known)
+        raise Problem("in_progress", detail, retry_after=1, message_id=existing.message_id)
     if serializers.was_queued(existing):
         body = {**serializers.message(existing, now), "status": "queued", "tracking_id": None}
         body.pop("skycore_code", None)
         body.pop("detail", None)
         return SendResult(202, body, replayed=True)
     if existing.answer is not None:
-        kept = messages.unpack(existing.answer)
-        return SendResult(kept["status"], kept["body"], replayed=True)
+        answer = messages.unpack(existing.answer)
+        return SendResult(answer["status"], answer["body"], replayed=True)
     if status == "unknown":
         detail = "the call died on its way; Skycore may have taken the message"
-        unknown = Problem("outcome_unknown", detail, message_id=existing.message_id)
-        return SendResult(unknown.status, unknown.body(), replayed=True)
+        problem = Problem("outcome_unknown", detail, message_id=existing.message_id)
+        return SendResult(problem.status, problem.body(), replayed=True)
     return SendResult(
         201, {**serializers.message(existing, now), "status": "accepted"}, replayed=True
     )
 
 
 def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
-    """Whether `existing` is the same message and waits to be sent."""
+    """Return whether `existing` is the same request as `row` and is still queued."""
     same = existing.fingerprint == row.fingerprint
     return same and serializers.status_of(existing, timestamps.now()) == "queued"

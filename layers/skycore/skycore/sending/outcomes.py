@@ -1,4 +1,4 @@
-"""Outcomes of calls: recorded in the message's row, or queued until they can be."""
+"""Record the outcomes of calls in messages' rows, or queue them until that is possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skycore import metrics, timestamps
 from skycore.aws import queues
 from skycore.chunks import chunked
 from skycore.logs import log, log_exception, mask_number
-from skycore.table import batches, keys, messages
+from skycore.table import batches, messages, models
 from skycore.table.models import expiry
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def record_recipients(
 
     Call it once the parent's own outcome is written. Never raises, as `record_accepted`.
     """
+    if not reply.recipients:
+        return
     outcome = Outcome.of(parent, action=parent.action, fingerprint=parent.fingerprint)
     unwritten: list[dict[str, Any]] = []
     recipients = describe_recipients(parent.message_id, reply)
@@ -185,20 +187,22 @@ def apply_outcome(outcome: Outcome, days: int) -> None:
 
 
 def _apply_to_message(outcome: Outcome, status: str, days: int) -> None:
-    message_id, moment = outcome.message_id, outcome.at
+    message_id = outcome.message_id
     values = {"code": outcome.code, "detail": outcome.detail, "tracking_id": outcome.tracking_id}
     attributes: dict[str, Any] = {name: value for name, value in values.items() if value}
     attributes |= {"answer": outcome.answer, "request": None}
     if outcome.tracking_id:
         # Before the row, so that a receipt finds its message even if the row's update is lost.
         messages.put_tracking_row(
-            outcome.tracking_id, message_id, outcome.client_reference, moment=moment, days=days
+            outcome.tracking_id, message_id, outcome.client_reference, moment=outcome.at, days=days
         )
     moved = messages.transition(
-        message_id, status, moment=moment, own=True, if_attempt=outcome.attempt, **attributes
+        message_id, status, moment=outcome.at, own=True, if_attempt=outcome.attempt, **attributes
     )
     if not moved and status == "accepted":
-        messages.record_accepted_after_receipt(message_id, outcome.attempt, moment, **attributes)
+        messages.record_accepted_after_receipt(
+            message_id, outcome.attempt, outcome.at, **attributes
+        )
 
 
 def _pack_answer(status: int, body: Mapping[str, Any]) -> bytes:
@@ -226,11 +230,11 @@ def _queue(outcome: Outcome, repair_queue: str) -> None:
     try:
         # The key "mend" is older than the name: messages of the previous release have it.
         body = json.dumps({"mend": outcome.to_json()})
-        lost = queues.send_many(repair_queue, [body], delay=5)
+        unqueued = queues.send_many(repair_queue, [body], delay=5)
     except Exception as error:  # noqa: BLE001 - only a receipt or a person can repair it now
         log_exception("outcome lost", error, message_id=message_id)
     else:
-        if lost:
+        if unqueued:
             log.error("outcome lost", extra={"message_id": message_id})
 
 
@@ -266,15 +270,14 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
     Tracking rows come first, as for a single message. Raises PynamoDB's errors, and TimeoutError
     if DynamoDB leaves rows unprocessed.
     """
-    moment, reference = outcome.at, outcome.client_reference
+    reference = outcome.client_reference
     tracking_rows = {
         child["tracking_id"]: messages.TrackingRow(
-            keys.tracking_partition(child["tracking_id"]),
-            keys.MESSAGE,
-            kind="pointer",
+            models.tracking_partition(child["tracking_id"]),
+            models.MESSAGE,
             message_id=child["message_id"],
             client_reference=reference,
-            expires=expiry(moment, days),
+            expires=expiry(outcome.at, days),
         )
         for child in outcome.recipients
         if child["tracking_id"]
@@ -285,7 +288,7 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
         messages.new_row(
             child["message_id"],
             child["status"],
-            moment=moment,
+            moment=outcome.at,
             days=days,
             attempt=outcome.attempt,
             action=outcome.action,
@@ -304,7 +307,7 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
 
 
 def _word(value: Any) -> str | None:
-    """Return a text that fits into a key; None for anything else."""
+    """Return a text that fits into a key; None for any other value."""
     return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_LENGTH else None
 
 

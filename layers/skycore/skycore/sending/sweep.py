@@ -1,9 +1,9 @@
-"""Once a minute: no message stays `sending` or `queued` for ever.
+"""End messages that would stay `sending` or `queued` for ever; runs once a minute.
 
-Sends that died in flight become unknown, queued messages that are late expired. A message that
-was queued an hour ago and that dispatch has not seen goes into the send queue again: the call
-that queued it may have died between row and queue. Parked messages that are due go into the send
-queue, and while messages are paused the next probe does.
+A send whose function ended during the call becomes unknown, and a queued message expires after
+its deadline. A message that was queued an hour ago and that dispatch has not seen is queued
+again, because the call that wrote its row may have ended before the queue had it. Parked messages
+that are due are queued, and so is the next probe of an account pause.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from skycore.aws import queues
 from skycore.logs import log, log_exception
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.serializers import status_of
-from skycore.table import keys, messages, parking, pauses, queue_transitions
+from skycore.table import messages, models, parking, pauses, queue_transitions
 from skycore.table.pauses import ACCOUNT, UNKNOWN_OUTCOMES
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ FIRST_LOOK_BACK = timedelta(days=15)  # without stored progress: no message wait
 
 
 def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
-    """Says of rows what they read as already, and queues what is due; how many of each.
+    """Mark overdue messages unknown or expired, queue lost and due ones; return how many of each.
 
-    Ends at `deadline` (monotonic seconds); what is left waits for the next minute.
+    Stops at `deadline` (monotonic seconds); the next run does the rest.
     """
     now = timestamps.now()
     paused = pauses.read(consistent=True)
     metrics.record("Paused", int(any(one.paused for one in paused.by_scope.values())))
-    in_flight = messages.in_state(keys.state_partition("sending"), now)
+    in_flight = messages.in_state(models.state_partition("sending"), now)
     swept = {
         "probes": _guarded(partial(_send_probes, paused, now, queue_url)),
         "unknown": _each(in_flight, lambda row: _mark(row, "unknown"), deadline),
@@ -62,15 +62,16 @@ def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
 
 
 def _each(rows: Iterable[MessageRow], work: Callable[[MessageRow], bool], deadline: float) -> int:
-    done = 0
+    """Do the work for each row until `deadline`; return how often it did something."""
+    count = 0
     for row in rows:
         if time.monotonic() > deadline:
             break
         try:
-            done += work(row)
+            count += work(row)
         except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
             log_exception("row not swept", error, message_id=row.message_id)
-    return done
+    return count
 
 
 def _mark(row: MessageRow, status: str) -> bool:
@@ -78,7 +79,7 @@ def _mark(row: MessageRow, status: str) -> bool:
 
 
 def _requeue(row: MessageRow, queue_url: str) -> bool:
-    """Once for each message: dispatch sends it once, however often the queue names it."""
+    """Queue a message again; dispatch sends it once, however often the queue names it."""
     if status_of(row, timestamps.now()) == "expired":
         mark_expired_or_unknown(row, "expired")
         return False
@@ -96,7 +97,7 @@ def _expire(now: datetime, deadline: float) -> int:
     oldest = hour = stored or this_hour - FIRST_LOOK_BACK
     expired, finished = 0, True
     while hour <= this_hour and time.monotonic() < deadline:
-        rows = messages.in_state(keys.waiting_partition(hour), now)
+        rows = messages.in_state(models.waiting_partition(hour), now)
         first = next(rows, None)
         if first is not None:
             expired += _each(chain((first,), rows), lambda row: _mark(row, "expired"), deadline)
@@ -159,7 +160,7 @@ def _release_due(paused: Pauses, now: datetime, queue_url: str, deadline: float)
     with ThreadPoolExecutor(max_workers=SHARDS_AT_ONCE) as pool:
         while minute <= until and time.monotonic() < deadline:
             release = partial(_release, minute=minute, now=now, url=queue_url, deadline=deadline)
-            results = list(pool.map(release, keys.parked_partitions(minute)))
+            results = list(pool.map(release, models.parked_partitions(minute)))
             released += sum(number for number, _ in results)
             finished &= all(done for _, done in results) and minute <= now - parking.SETTLED_AFTER
             minute += MINUTE

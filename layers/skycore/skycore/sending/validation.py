@@ -1,4 +1,4 @@
-"""Validate and normalise a request before anything is written or called."""
+"""Check a message before it is sent: its fields, its country, and opt-outs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from skycore.catalogue.actions import Action, find_action
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.validation import prepare
 from skycore.problems import Problem, validation_problem
+from skycore.sending.idempotency import SendResult
+from skycore.table import opt_outs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +22,10 @@ MAX_REFERENCE_LENGTH = 255  # characters of client_reference
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """What the stack's parameters say of any message.
+    """The stack's parameters that apply to every message.
 
-    `region` is DefaultRegion, `countries` the calling codes that may be sent to (empty: all),
-    `days` how long its row is kept.
+    `region` is DefaultRegion, `countries` the calling codes that may be sent to (empty: all), and
+    `days` how long a message's row is kept.
     """
 
     region: str
@@ -32,14 +34,14 @@ class SendPolicy:
 
     @staticmethod
     def of(region: str, countries: str, days: int) -> SendPolicy:
-        """From the environment's texts; `countries` is separated by commas."""
+        """Return the policy of these parameters; commas separate `countries`."""
         codes = (code.strip().removeprefix("+") for code in countries.split(","))
         return SendPolicy(region, tuple(code for code in codes if code), days)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that may be sent as it is. `fields` are in the form that Skycore takes."""
+    """A valid message. `fields` are in the form that Skycore takes."""
 
     action: Action
     fields: dict[str, Any]
@@ -50,7 +52,7 @@ class Draft:
 
     @property
     def to(self) -> str | None:
-        """The one recipient's number, in digits; None where there is none or are several."""
+        """The recipient's number, in digits; None if there is none or are several."""
         return self.fields.get("to")
 
     @property
@@ -60,32 +62,32 @@ class Draft:
 
 
 def parse_message(body: Mapping[str, Any], policy: SendPolicy) -> Draft:
-    """The draft of a POST /messages body.
+    """Return the draft of a POST /messages body.
 
-    Raises Problem: unknown_action, or invalid_request that names every bad field.
+    Raises Problem unknown_action, or invalid_request with every invalid field.
     """
     fields = dict(body)
     action = _action(fields.pop("action", "sendSMS"))
     if action.effect != "send":
         detail = f"{action.name} sends nothing; POST it to /actions/{action.name}"
         raise validation_problem([FieldError("action", detail)])
-    ours = _OwnFields(fields)
-    reference = ours.reference()
-    expires_at = ours.moment("expires_at")
-    dry_run, confirmation = ours.flag("dry_run"), ours.flag("opt_out_confirmation")
+    own = _OwnFields(fields)
+    reference = own.reference()
+    expires_at = own.timestamp("expires_at")
+    dry_run, confirmation = own.flag("dry_run"), own.flag("opt_out_confirmation")
     try:
         prepared = prepare(action, fields, default_region=policy.region)
     except InvalidRequest as error:
-        raise validation_problem([*ours.errors, *error.errors]) from None
-    if ours.errors:
-        raise validation_problem(ours.errors)
+        raise validation_problem([*own.errors, *error.errors]) from None
+    if own.errors:
+        raise validation_problem(own.errors)
     return Draft(action, prepared, reference, expires_at, dry_run, confirmation)
 
 
 def check_sendable(draft: Draft, policy: SendPolicy) -> None:
-    """What must hold of a message that is new, and need not of one that was sent already.
+    """Check what must hold for a new message, and need not for one that was sent already.
 
-    Raises Problem: invalid_request for an `expires_at` that is past, or country_not_allowed.
+    Raises Problem invalid_request if `expires_at` is past, or country_not_allowed.
     """
     if draft.expires_at is not None and draft.expires_at <= timestamps.now():
         raise validation_problem(
@@ -95,7 +97,7 @@ def check_sendable(draft: Draft, policy: SendPolicy) -> None:
 
 
 def get_action(name: str) -> Action:
-    """The action of this name. Raises Problem unknown_action."""
+    """Return the action of this name. Raises Problem unknown_action."""
     action = find_action(name)
     if action is None:
         raise Problem("unknown_action", "Skycore has no action of this name")
@@ -109,7 +111,10 @@ def _action(name: object) -> Action:
 
 
 def _check_country(draft: Draft, policy: SendPolicy) -> None:
-    """No calling code is the beginning of another, so the digits' beginning tells."""
+    """Raise Problem country_not_allowed unless the number begins with an allowed calling code.
+
+    No calling code is a prefix of another, so the first digits identify it (ITU-T E.164).
+    """
     if draft.to and policy.countries and not draft.to.startswith(policy.countries):
         detail = (
             f"only numbers of these calling codes may be sent to: {', '.join(policy.countries)}"
@@ -117,8 +122,61 @@ def _check_country(draft: Draft, policy: SendPolicy) -> None:
         raise Problem("country_not_allowed", detail)
 
 
+def check_opt_out(draft: Draft) -> datetime | None:
+    """Raise Problem recipient_opted_out if the recipient opted out of this sender's messages.
+
+    One message after an opt-out may confirm it (`opt_out_confirmation`). Return the time at which
+    this message claimed that, for `release_confirmation` if it is not sent; None for any other.
+    """
+    if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
+        return None
+    confirmed_at = None
+    if draft.opt_out_confirmation:
+        confirmed_at = opt_outs.claim_confirmation(draft.to, draft.sender, timestamps.now())
+    if confirmed_at is None:
+        raise opted_out_problem()
+    return confirmed_at
+
+
+def _check_opt_out_only(draft: Draft) -> None:
+    """Raise as `check_opt_out` does, without claiming the confirmation."""
+    if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
+        return
+    if not (draft.opt_out_confirmation and opt_outs.can_confirm(draft.to, draft.sender)):
+        raise opted_out_problem()
+
+
+def release_confirmation(draft: Draft, confirmed_at: datetime | None) -> None:
+    """Let another message confirm the opt-out, because this one was not sent."""
+    if draft.to is not None and confirmed_at is not None:
+        opt_outs.release_confirmation(draft.to, draft.sender, confirmed_at)
+
+
+def opted_out_problem() -> Problem:
+    """Return the problem of a recipient who opted out of this sender's messages."""
+    detail = "the recipient has opted out of messages from this sender"
+    return Problem("recipient_opted_out", detail)
+
+
+def dry_run(draft: Draft, policy: SendPolicy) -> SendResult:
+    """Return what would be sent, without a call to Skycore. Raises Problem as `send` does."""
+    check_sendable(draft, policy)
+    _check_opt_out_only(draft)
+    return SendResult(
+        200,
+        {
+            "dry_run": True,
+            "action": draft.action.name,
+            "to": draft.to,
+            "from": draft.sender,
+            "client_reference": draft.client_reference,
+            "fields": draft.fields,
+        },
+    )
+
+
 class _OwnFields:
-    """The fields of a message that are not Skycore's, taken out of the body one by one."""
+    """The fields of a message that are not Skycore's; reading one removes it from the body."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
@@ -144,7 +202,7 @@ class _OwnFields:
             self.errors.append(FieldError(name, "true or false"))
         return value is True
 
-    def moment(self, name: str) -> datetime | None:
+    def timestamp(self, name: str) -> datetime | None:
         value = self._fields.pop(name, None)
         if value is None:
             return None

@@ -1,1 +1,1 @@
-"""The table: models, keys, batches and queries by subject. The only user of PynamoDB."""
+"""The table: models with their keys, batches and queries by subject. The only user of PynamoDB."""

@@ -1,4 +1,4 @@
-"""Reading and putting many rows in few calls, with what DynamoDB did not process tried again."""
+"""Read and put many rows in few calls; try again what DynamoDB did not process."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import time
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from pynamodb.exceptions import VerboseClientError
+from pynamodb.exceptions import TransactWriteError, VerboseClientError
+from pynamodb.transactions import TransactWrite
 
 from skycore.chunks import chunked
-from skycore.table.models import Row, connection
+from skycore.table.models import Row, connection, error_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-READ_KEYS = 100  # in a call, the most that DynamoDB takes
-WRITE_ROWS = 25  # in a call, the most that DynamoDB takes; of 400 KB each, within its 16 MB
-MAX_ATTEMPTS = 5  # tries of a call's unprocessed part, about two seconds in all
+READ_KEYS = 100  # of a BatchGetItem, the most that DynamoDB takes
+WRITE_ROWS = 25  # of a BatchWriteItem, the most that DynamoDB takes; at 400 KB, within its 16 MB
+TRANSACTION_ROWS = 100  # rows of a transaction, the most that DynamoDB takes
+TRANSACTION_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
+MAX_ATTEMPTS = 5  # of a call and its unprocessed part, about two seconds in all
 
 type Key = tuple[str, str]
 type Item = dict[str, dict[str, Any]]
 
 
 def read_all(keys: Iterable[Key], attributes: Sequence[str] = ()) -> dict[Key, Item]:
-    """The rows that exist among `keys`, consistently read, with all or only some attributes.
+    """Return the rows that exist among `keys`, consistently read, with all or some attributes.
 
     Raises PynamoDB's errors, and TimeoutError if DynamoDB keeps leaving keys unprocessed.
     """
-    found: dict[Key, Item] = {}
-    left = list(dict.fromkeys(keys))
-    for start in range(0, len(left), READ_KEYS):
-        part = left[start : start + READ_KEYS]
+    items: dict[Key, Item] = {}
+    for batch in batched(dict.fromkeys(keys), READ_KEYS, strict=False):
         request: dict[str, Any] = {
-            "Keys": [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in part],
+            "Keys": [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in batch],
             "ConsistentRead": True,
         }
         if attributes:
@@ -43,18 +44,18 @@ def read_all(keys: Iterable[Key], attributes: Sequence[str] = ()) -> dict[Key, I
         for _ in _attempts():
             answer = connection().dispatch("BatchGetItem", {"RequestItems": {_table(): request}})
             for item in answer.get("Responses", {}).get(_table(), []):
-                found[item["pk"]["S"], item["sk"]["S"]] = item
+                items[item["pk"]["S"], item["sk"]["S"]] = item
             unread = answer.get("UnprocessedKeys", {}).get(_table())
             if not unread:
                 break
             request = unread
         else:
             raise TimeoutError("DynamoDB left keys unprocessed")
-    return found
+    return items
 
 
 def put_all(rows: Sequence[Row]) -> set[Key]:
-    """Puts rows without a condition, each key at most once; returns keys that were not put.
+    """Put rows without a condition, each key at most once; return the keys that were not put.
 
     Raises PynamoDB's errors if a call fails as a whole; rows of earlier calls are then put.
     """
@@ -76,11 +77,27 @@ def _put(items: Sequence[Item]) -> set[Key]:
     except VerboseClientError as error:
         if error.response["Error"]["Code"] != "ValidationException":
             raise
-        if len(items) > 1:  # one item that DynamoDB refuses must not keep the others out
+        if len(items) > 1:  # an item that DynamoDB refuses must not keep the others out
             middle = len(items) // 2
             return _put(items[:middle]) | _put(items[middle:])
-    left = [request["PutRequest"]["Item"] for request in requests]
-    return {(item["pk"]["S"], item["sk"]["S"]) for item in left}
+    unprocessed = (request["PutRequest"]["Item"] for request in requests)
+    return {(item["pk"]["S"], item["sk"]["S"]) for item in unprocessed}
+
+
+def put_all_new(rows: Sequence[Row]) -> bool:
+    """Put rows in a transaction, all or none; return False if one of them exists already.
+
+    Raises PynamoDB's errors.
+    """
+    try:
+        with TransactWrite(connection=connection()) as transaction:
+            for row in rows:
+                transaction.save(row, condition=Row.pk.does_not_exist())
+    except TransactWriteError as error:
+        if error_code(error) != "TransactionCanceledException":
+            raise
+        return False
+    return True
 
 
 def chunk_rows[T: Row](rows: Iterable[T], most_rows: int, most_bytes: int) -> Iterator[list[T]]:
@@ -94,7 +111,7 @@ def chunk_rows[T: Row](rows: Iterable[T], most_rows: int, most_bytes: int) -> It
 
 
 def _bytes_of(item: Item) -> int:
-    """Bytes of an item, names and types included: no less than they count."""
+    """Return at least as many bytes as DynamoDB counts for an item."""
     size = 0
     for name, typed in item.items():
         for kind, value in typed.items():
@@ -103,7 +120,7 @@ def _bytes_of(item: Item) -> int:
 
 
 def _length(value: Any) -> int:
-    """Bytes of a value of an item."""
+    """Return the bytes of a value in an item."""
     if isinstance(value, str):
         return len(value.encode())
     if isinstance(value, bytes):

@@ -14,8 +14,8 @@ from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 
 from skycore import timestamps
 from skycore.postbacks.event import Event
-from skycore.table import batches, keys
-from skycore.table.models import Row, condition_failed, expiry
+from skycore.table import batches, models
+from skycore.table.models import StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ UNPARSED = "unparsed"
 TYPE_PREFIX = "skycore."
 
 
-class EventRow(Row):
+class EventRow(StoredRow, discriminator="event"):
     """One event. `blob` is zlib of a line of JSON (the event) and, mostly, the raw body.
 
     A raw body that several events share, or that is too long, has a row of its own, `raw_key`.
@@ -42,7 +42,7 @@ class EventRow(Row):
     raw_key = UnicodeAttribute(null=True)
 
 
-class RawRow(Row):
+class RawRow(StoredRow, discriminator="raw"):
     """A raw body that has a row of its own: zlib of its bytes."""
 
     blob = BinaryAttribute(legacy_encoding=False)
@@ -62,7 +62,7 @@ class StoredEvent:
 
 def existing_ids(events: Iterable[Event]) -> set[str]:
     """The ids of those events that are stored already."""
-    by_key = {keys.event_key(event.id): event.id for event in events}
+    by_key = {models.event_key(event.id): event.id for event in events}
     return {by_key[key] for key in batches.read_all(by_key, ["kind"])}
 
 
@@ -81,14 +81,15 @@ def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[s
                 raw_rows[row.raw_key] = RawRow(
                     row.raw_key,
                     "raw",
-                    kind="raw",
                     blob=zlib.compress(raw),
                     expires=expiry(event.received_at, days),
                 )
     failed_raw = {pk for pk, _ in batches.put_all(list(raw_rows.values()))}
     left_out = [row for row in rows if row.raw_key in failed_raw]
     failed = batches.put_all([row for row in rows if row.raw_key not in failed_raw])
-    return {keys.event_id_of(sk) for _, sk in failed} | {keys.event_id_of(r.sk) for r in left_out}
+    return {models.event_id_of(sk) for _, sk in failed} | {
+        models.event_id_of(r.sk) for r in left_out
+    }
 
 
 def get(event_id: str) -> StoredEvent | None:
@@ -98,7 +99,7 @@ def get(event_id: str) -> StoredEvent | None:
 
 def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
     """The events that exist among `event_ids`, with their raw bodies."""
-    return get_by_keys(keys.event_key(id_) for id_ in event_ids if keys.is_event_id(id_))
+    return get_by_keys(models.event_key(id_) for id_ in event_ids if models.is_event_id(id_))
 
 
 def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
@@ -110,7 +111,7 @@ def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
 def by_tracking_id(tracking_id: str) -> list[Event]:
     """The events with this tracking id, consistently read, at most 1,000, in no order."""
     rows = EventRow.query(
-        keys.tracking_partition(tracking_id),
+        models.tracking_partition(tracking_id),
         EventRow.sk.startswith("event#"),
         consistent_read=True,
         limit=MAX_EVENTS_PER_TRACKING_ID,
@@ -139,7 +140,9 @@ def with_raw(found: Sequence[StoredEvent]) -> list[StoredEvent]:
 def mark_reparsed(event_id: str) -> None:
     """Takes an event off the list of unparsed ones; the row itself stays as it is."""
     try:
-        EventRow(*keys.event_key(event_id)).update([EventRow.state.remove()], EventRow.pk.exists())
+        EventRow(*models.event_key(event_id)).update(
+            [EventRow.state.remove()], EventRow.pk.exists()
+        )
     except UpdateError as error:
         if not condition_failed(error):
             raise
@@ -147,7 +150,7 @@ def mark_reparsed(event_id: str) -> None:
 
 def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
     """Return an event's row; `raw_key` names the row of its raw body if that has its own."""
-    pk, sk = keys.event_key(event.id)
+    pk, sk = models.event_key(event.id)
     line = _pack(event)
     blob = zlib.compress(line if shared else line + b"\n" + raw)
     alone = not shared and len(blob) <= MAX_BLOB_BYTES
@@ -155,13 +158,12 @@ def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
     return EventRow(
         pk,
         sk,
-        kind="event",
         blob=blob if alone or shared else zlib.compress(line),
         raw_key=None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}",
-        number=keys.number_partition(number, event.received_at) if number else None,
-        day=keys.day_partition(sk, event.received_at),
-        state=keys.state_partition(UNPARSED) if event.unparsed else None,
-        at=keys.index_sort_key("event", event.received_at),
+        number=models.number_partition(number, event.received_at) if number else None,
+        day=models.day_partition(sk, event.received_at),
+        state=models.state_partition(UNPARSED) if event.unparsed else None,
+        at=models.index_sort_key("event", event.received_at),
         expires=expiry(event.received_at, days),
     )
 
@@ -186,7 +188,7 @@ def _unpack(blob: bytes, sk: str) -> tuple[Event, bytes]:
     data = kept["data"]
     tracking_id = data.get("tracking_id")
     event = Event(
-        id=keys.event_id_of(sk),
+        id=models.event_id_of(sk),
         type=TYPE_PREFIX + data["event"],
         subject=kept.get("subject", tracking_id and tracking_id[:MAX_SUBJECT_LENGTH]),
         time=data.get("timestamp") or data["received_at"],
@@ -205,7 +207,7 @@ MAX_QUEUE_AGE = timedelta(days=14)  # of a postback in its queues: SQS keeps it 
 MAX_ATTEMPTS = 10  # of a conditional write; each lost one means that another copy was written
 
 
-class WindowRow(Row):
+class WindowRow(StoredRow, discriminator="window"):
     """The first arrivals of one content, all more than 30 minutes apart, oldest first."""
 
     first_seen = UnicodeAttribute()  # moments, a blank between them
@@ -229,7 +231,6 @@ def first_seen(event: Event, days: int) -> datetime:
         row = WindowRow(
             key,
             "window",
-            kind="window",
             first_seen=" ".join(map(timestamps.to_key, kept)),
             expires=expiry(firsts[-1], max(days, MAX_QUEUE_AGE.days + 1)),
         )

@@ -1,4 +1,4 @@
-"""The message ledger: one row per message, moved by conditional writes only."""
+"""Messages: one row each, whose status changes by conditional writes only."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from pynamodb.exceptions import (
     DeleteError,
     DoesNotExist,
     PutError,
-    TransactWriteError,
     UpdateError,
 )
-from pynamodb.transactions import TransactWrite
 
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
-from skycore.table import batches, keys
-from skycore.table.models import Row, condition_failed, connection, error_code, expiry
+from skycore.table import batches, models
+from skycore.table.models import Row, StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,11 +34,7 @@ if TYPE_CHECKING:
     from pynamodb.expressions.update import Action
 
 
-TRANSACTION_ROWS = 100  # rows of a transaction, the most that DynamoDB takes
-TRANSACTION_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
-
-
-class MessageRow(Row):
+class MessageRow(StoredRow, discriminator="message"):
     """One message. `outbox` is the last own step that is yet to be published."""
 
     message_id = UnicodeAttribute()
@@ -69,7 +63,7 @@ class MessageRow(Row):
     request = BinaryAttribute(null=True, legacy_encoding=False)
 
 
-class TrackingRow(Row):
+class TrackingRow(StoredRow, discriminator="pointer"):
     """From a tracking id to its message. Written before the message's row says accepted."""
 
     message_id = UnicodeAttribute()
@@ -77,56 +71,55 @@ class TrackingRow(Row):
 
 
 def pack(value: Any) -> bytes:
-    """JSON, compressed: how a request or an answer is kept in a row."""
+    """Return a value as a row stores requests and answers: compressed JSON."""
     return zlib.compress(json.dumps(value, separators=(",", ":")).encode())
 
 
 def unpack(blob: bytes) -> Any:
-    """What `pack` kept."""
+    """Return the value that `pack` stored."""
     return json.loads(zlib.decompress(blob))
 
 
 def new_row(
     message_id: str, status: str, *, moment: datetime, days: int, **attributes: Any
 ) -> MessageRow:
-    """A row to be created, with its keys, its first step and its index entries."""
-    pk = keys.message_partition(message_id)
+    """Return a new row with its keys, its first step and its index entries."""
+    pk = models.message_partition(message_id)
     number = attributes.get("to")
     return MessageRow(
         pk,
-        keys.MESSAGE,
-        kind="message",
+        models.MESSAGE,
         message_id=message_id,
         status=status,
         rank=RANKS[status],
         created_at=timestamps.to_key(moment),
         steps=[step(status, moment)],
-        number=keys.number_partition(number, moment) if number else None,
-        day=keys.day_partition(pk, moment),
+        number=models.number_partition(number, moment) if number else None,
+        day=models.day_partition(pk, moment),
         state=_state_of_new(status, pk, moment, attributes.get("deadline")),
-        at=keys.index_sort_key("message", moment),
+        at=models.index_sort_key("message", moment),
         expires=expiry(moment, days),
         **attributes,
     )
 
 
 def _state_of_new(status: str, pk: str, moment: datetime, deadline: str | None) -> str | None:
-    """Where the index by state lists a new row: in flight, or queued with a time to be sent by."""
+    """Return a new row's partition in the index by state: sending, or queued with a deadline."""
     if status == "queued" and deadline:
-        return keys.queued_partition(pk, moment, timestamps.from_text(deadline))
-    return keys.state_partition(status) if status == "sending" else None
+        return models.queued_partition(pk, moment, timestamps.from_text(deadline))
+    return models.state_partition(status) if status == "sending" else None
 
 
 def step(status: str, moment: datetime) -> str:
-    """A line of the timeline that we write ourselves."""
+    """Return the line of a step of ours in the row's timeline."""
     return f"{timestamps.to_key(moment)} {status}"
 
 
 def create(row: MessageRow) -> MessageRow | None:
-    """Writes a new row; returns None, or the row that already has its id.
+    """Write a new row; return None, or the row that already has its id.
 
-    A row past its expiry counts as gone (the table's time to live deletes late). A put whose
-    answer was lost and that is repeated finds itself, by its `attempt`, and counts as written.
+    An expired row counts as gone, because DynamoDB's time to live deletes late. A repeated put
+    whose first answer was lost recognises its own `attempt` and counts as written.
     """
     now = int(timestamps.now().timestamp())
     try:
@@ -142,68 +135,57 @@ def create(row: MessageRow) -> MessageRow | None:
 
 
 def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
-    """Writes many new rows; returns, by message id, those that had their id before.
+    """Write many new rows; return the rows that already have their ids, by message id.
 
-    They go a hundred at a time in a transaction, and one by one where one of a hundred exists.
-    A row past its expiry counts as gone. Raises PynamoDB's errors.
+    A transaction writes up to a hundred rows; if one of them exists, they are written one by one.
+    An expired row counts as gone. Raises PynamoDB's errors.
     """
     existing = get_existing(rows)
     new = (row for row in rows if row.message_id not in existing)
-    for part in batches.chunk_rows(new, TRANSACTION_ROWS, TRANSACTION_BYTES):
-        for row in part if not _create_together(part) else ():
-            before = create(row)
-            if before is not None:
-                existing[row.message_id] = before
+    for part in batches.chunk_rows(new, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
+        for row in part if not batches.put_all_new(part) else ():
+            stored = create(row)
+            if stored is not None:
+                existing[row.message_id] = stored
     return existing
 
 
 def get_existing(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
     """Return the rows stored under the keys of these new ones, by message id, unless expired."""
-    found = get_many((row.pk, row.sk) for row in rows)
+    stored = get_many((row.pk, row.sk) for row in rows).values()
     now = timestamps.now().timestamp()
-    live = (row for row in found.values() if row.expires is None or row.expires >= now)
+    live = (row for row in stored if row.expires is None or row.expires >= now)
     return {row.message_id: row for row in live}
 
 
-def _create_together(rows: Sequence[MessageRow]) -> bool:
-    """Writes rows all or none; False if one of them exists already."""
-    try:
-        with TransactWrite(connection=connection()) as transaction:
-            for row in rows:
-                transaction.save(row, condition=MessageRow.pk.does_not_exist())
-    except TransactWriteError as error:
-        if error_code(error) != "TransactionCanceledException":
-            raise
-        return False
-    return True
-
-
 def get(message_id: str) -> MessageRow | None:
-    """The message's row, consistently read; None if there is none or it is past its expiry."""
+    """Return the message's row, consistently read; None if there is none or it has expired."""
     try:
-        row = MessageRow.get(keys.message_partition(message_id), keys.MESSAGE, consistent_read=True)
+        row = MessageRow.get(
+            models.message_partition(message_id), models.MESSAGE, consistent_read=True
+        )
     except DoesNotExist:
         return None
     return None if row.expires and row.expires < timestamps.now().timestamp() else row
 
 
 def get_many(row_keys: Iterable[batches.Key]) -> dict[batches.Key, MessageRow]:
-    """The rows that exist among `row_keys`."""
-    found = batches.read_all(row_keys)
-    return {key: MessageRow.from_raw_data(item) for key, item in found.items()}
+    """Return the rows that exist among `row_keys`."""
+    items = batches.read_all(row_keys)
+    return {key: MessageRow.from_raw_data(item) for key, item in items.items()}
 
 
 def delete_unsent(row: MessageRow) -> bool:
-    """Deletes the row of a send that proved to have sent nothing, which frees its key.
+    """Delete the row of a message that was not sent, which frees its idempotency key.
 
-    True if there is no row now; False if it goes on in other hands, such as dispatch's.
+    Return True if there is no row now; False if another attempt, such as dispatch's, has it.
     """
     try:
         row.delete((MessageRow.attempt == row.attempt) & (MessageRow.rank <= RANKS["sending"]))
     except DeleteError as error:
         if not condition_failed(error):
             raise
-        return get(row.message_id) is None  # a delete whose answer was lost and that is repeated
+        return get(row.message_id) is None  # a repeated delete whose first answer was lost
     return True
 
 
@@ -217,12 +199,11 @@ def transition(
     if_status: str | None = None,
     **attributes: Any,
 ) -> bool:
-    """Moves a message to `status` if that ranks above what it has; True if it did.
+    """Move a message to `status` if that ranks above its status; return whether it did.
 
-    A step of our `own` gets a line in the timeline, and subscribers are told of it if it is one
-    of OWN_STEPS; any other status came from an event that is kept and told itself.
-    With `if_attempt` or `if_status`, only a row that has these. `attributes` that are None are
-    removed.
+    A step of our `own` gets a line in the timeline, and is published if it is one of OWN_STEPS.
+    Any other status comes from an event that is stored and published itself. With `if_attempt`
+    or `if_status`, only a row with these moves. `attributes` are set, or removed if None.
     """
     condition = MessageRow.rank < RANKS[status]
     if if_attempt is not None:
@@ -264,14 +245,14 @@ def transition_if(
     own: bool,
     attributes: Mapping[str, Any],
 ) -> MessageRow | None:
-    """Moves a message to `status` on this condition, whatever it has; else as `move`.
+    """Move a message to `status` on this condition alone; otherwise as `transition`.
 
-    The row as it then is, None if the condition does not hold.
+    Return the row as it then is; None if the condition does not hold.
     """
     actions: list[Action] = [
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
-        MessageRow.state.set(keys.state_partition(status))
+        MessageRow.state.set(models.state_partition(status))
         if status == "sending"
         else MessageRow.state.remove(),
         MessageRow.outbox.set(status)
@@ -287,9 +268,9 @@ def transition_if(
 def record_accepted_after_receipt(
     message_id: str, attempt: str, moment: datetime, **attributes: Any
 ) -> bool:
-    """Notes that Skycore accepted a message whose receipt was quicker; its status stays.
+    """Record that Skycore accepted a message whose receipt came first; its status stays.
 
-    Once only: a row that has its answer is left as it is.
+    Return False for a row that has its answer already.
     """
     actions: list[Action] = [
         MessageRow.outbox.set("accepted"),
@@ -304,11 +285,10 @@ def record_accepted_after_receipt(
 def put_tracking_row(
     tracking_id: str, message_id: str, client_reference: str | None, *, moment: datetime, days: int
 ) -> None:
-    """Points a tracking id at its message."""
+    """Point a tracking id at its message."""
     TrackingRow(
-        keys.tracking_partition(tracking_id),
-        keys.MESSAGE,
-        kind="pointer",
+        models.tracking_partition(tracking_id),
+        models.MESSAGE,
         message_id=message_id,
         client_reference=client_reference,
         expires=expiry(moment, days),
@@ -316,18 +296,18 @@ def put_tracking_row(
 
 
 def messages_by_tracking_id(tracking_ids: Iterable[str]) -> dict[str, TrackingRow]:
-    """The messages of tracking ids that have one."""
-    wanted = {(keys.tracking_partition(id_), keys.MESSAGE): id_ for id_ in tracking_ids}
-    found = batches.read_all(wanted)
-    return {wanted[key]: TrackingRow.from_raw_data(item) for key, item in found.items()}
+    """Return the messages of the tracking ids that have one."""
+    id_by_key = {(models.tracking_partition(id_), models.MESSAGE): id_ for id_ in tracking_ids}
+    items = batches.read_all(id_by_key)
+    return {id_by_key[key]: TrackingRow.from_raw_data(item) for key, item in items.items()}
 
 
 def in_state(partition: str, before: datetime) -> Iterator[MessageRow]:
-    """Messages in a part of the index by state, made before the given moment, oldest first."""
-    found = Row.by_state.query(partition, Row.at < keys.index_sort_key("message", before))
-    for part in batched(((row.pk, row.sk) for row in found), batches.READ_KEYS, strict=False):
-        rows = get_many(part)
-        yield from (rows[key] for key in part if key in rows)
+    """Yield messages in a partition of the index by state, created `before` then, oldest first."""
+    indexed = Row.by_state.query(partition, Row.at < models.index_sort_key("message", before))
+    for batch in batched(((row.pk, row.sk) for row in indexed), batches.READ_KEYS, strict=False):
+        rows = get_many(batch)
+        yield from (rows[key] for key in batch if key in rows)
 
 
 def _sets(attributes: Mapping[str, Any]) -> list[Action]:
@@ -340,8 +320,8 @@ def _sets(attributes: Mapping[str, Any]) -> list[Action]:
 
 
 def update(message_id: str, actions: Sequence[Action], condition: Condition) -> MessageRow | None:
-    """Changes a message's row: as it then is, None if it is not as the condition says."""
-    row = MessageRow(keys.message_partition(message_id), keys.MESSAGE)
+    """Change a message's row; return it as it then is, or None if the condition does not hold."""
+    row = MessageRow(models.message_partition(message_id), models.MESSAGE)
     try:
         row.update(list(actions), condition)  # answered with the whole row, which `row` takes
     except UpdateError as error:

@@ -1,25 +1,42 @@
-"""The table's base model: what every kind of row has."""
+"""The one table: its keys, its indexes and the base model of its rows.
+
+The form of a key is fixed: rows outlive releases.
+"""
 
 from __future__ import annotations
 
 import os
-from datetime import timedelta
-from functools import cache
+import zlib
+from datetime import UTC, timedelta
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import DiscriminatorAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
+from skycore.postbacks.identity import tracking_key, tracking_key_of_event_id
+from skycore.timestamps import to_key
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from pynamodb.exceptions import PynamoDBException
 
+MESSAGE = "message"
+EVENT = "event#"
+MAX_EVENT_ID_BYTES = 1_000  # in a sort key of at most 1,024; our ids have up to 375
+UNDISPATCHED_SHARDS = 4  # of the index by state: a batch queues a thousand messages at once
+UNDISPATCHED_AFTER = timedelta(hours=1)  # a message that dispatch has not seen by then is lost
+DAY_SHARDS = 8  # of the index by day: 8 x 1,000 write units a second, twice 10 million sends a day
+PARKED_SHARDS = 16  # of a due minute: 16 x 500 writes a second, as many as the index by day takes
+BY_DEADLINE = "state#queued#"
+
 
 class _Meta:
-    # PynamoDB's own defaults (15 and 30 s) are wrong behind an API.
+    # PynamoDB's defaults (15 and 30 s) are longer than a caller of the API waits.
     table_name: ClassVar[str] = os.environ.get("TABLE_NAME", "")
     region: ClassVar[str | None] = os.environ.get("AWS_REGION")
     connect_timeout_seconds: ClassVar[float] = 1
@@ -62,14 +79,17 @@ class ByState(GlobalSecondaryIndex[Any]):
 
 
 class Row(Model):
-    """Any row: its key, its kind, its index keys and when it may be deleted (epoch seconds)."""
+    """Any row: its key, its index keys and when it may be deleted (epoch seconds).
+
+    An index returns rows of this class: it projects no `kind`, by which PynamoDB filters the rows
+    of a model that has a discriminator.
+    """
 
     class Meta(_Meta):
         pass
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
-    kind = UnicodeAttribute(null=True)
     number = UnicodeAttribute(null=True)
     day = UnicodeAttribute(null=True)
     state = UnicodeAttribute(null=True)
@@ -79,6 +99,12 @@ class Row(Model):
     by_number = ByNumber()
     by_day = ByDay()
     by_state = ByState()
+
+
+class StoredRow(Row):
+    """A row of the table. The attribute `kind` names its class; PynamoDB writes and reads it."""
+
+    kind = DiscriminatorAttribute()
 
 
 @cache
@@ -98,25 +124,119 @@ def connection() -> Connection:
 
 
 def use_table(table: str, region: str | None) -> None:
-    """Chooses the table where the environment does not, before its first use (operator's tool)."""
+    """Choose the table, before its first use, where the environment does not (operator's tool)."""
     Row.Meta.table_name, Row.Meta.region = table, region
 
 
 def expiry(moment: datetime, days: int) -> int:
-    """When a row of `moment` is past its `days`, in epoch seconds, for the table's time to live."""
+    """Return when a row of `moment` expires after `days`, in epoch seconds (time to live)."""
     return int((moment + timedelta(days=days)).timestamp())
 
 
 def condition_failed(error: PynamoDBException) -> bool:
-    """Whether DynamoDB refused a write because its condition does not hold."""
+    """Return whether DynamoDB refused a write because its condition does not hold."""
     return error_code(error) == "ConditionalCheckFailedException"
 
 
 def error_code(error: PynamoDBException) -> str | None:
-    """DynamoDB's code for an error; None where it gave no answer.
+    """Return DynamoDB's code for an error; None if there was no answer.
 
     PynamoDB's own `cause_response_code` fails for a timeout, whose `response` is None.
     """
     response: Any = getattr(error.cause, "response", None)
     code: str | None = (response or {}).get("Error", {}).get("Code")
     return code
+
+
+def message_partition(message_id: str) -> str:
+    """Return the partition key of a message's row."""
+    return f"message#{message_id}"
+
+
+def message_id_of(partition_key: str) -> str:
+    """Return the id of the message whose row has this partition key."""
+    return partition_key.removeprefix("message#")
+
+
+def tracking_partition(tracking_id: str) -> str:
+    """Return the partition key of a tracking id's events and of its tracking row."""
+    return f"tracking#{tracking_key(tracking_id)}"
+
+
+@lru_cache(maxsize=1_000)  # a batch of `store` needs each twice: to look it up, and to put it
+def event_key(event_id: str) -> tuple[str, str]:
+    """Return the partition and sort key of the event with this id."""
+    tracking = tracking_key_of_event_id(event_id)
+    sort = EVENT + event_id
+    return (f"tracking#{tracking}" if tracking is not None else sort), sort
+
+
+def event_id_of(sort_key: str) -> str:
+    """Return the id of the event whose row has this sort key."""
+    return sort_key.removeprefix(EVENT)
+
+
+def is_event_id(text: str) -> bool:
+    """Return whether `text` fits into a key, as every id of ours does."""
+    return 0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_EVENT_ID_BYTES
+
+
+def index_sort_key(kind: str, moment: datetime) -> str:
+    """Return the sort key of every index: kind, then time."""
+    return f"{kind}#{to_key(moment)}"
+
+
+def number_partition(number: str, moment: datetime) -> str:
+    """Return the partition of a counterpart's number and month in the index by number."""
+    return f"number#{number[:40]}#{to_key(moment)[:7]}"
+
+
+def day_partition(row_key: str, moment: datetime) -> str:
+    """Return a row's partition in the index by day; its shard follows from its key."""
+    shard = zlib.crc32(row_key.encode()) % DAY_SHARDS
+    return f"day#{to_key(moment)[:10]}#{shard}"
+
+
+def day_partitions(moment: datetime) -> Iterator[str]:
+    """Yield the partitions of all shards of a day."""
+    return (f"day#{to_key(moment)[:10]}#{shard}" for shard in range(DAY_SHARDS))
+
+
+def state_partition(state: str) -> str:
+    """Return the partition of a state in the sparse index by state."""
+    return f"state#{state}"
+
+
+def queued_partition(row_key: str, moment: datetime, deadline: datetime) -> str:
+    """Return the partition, in the index by state, of a message that was just queued.
+
+    It is that of messages that dispatch has not seen, unless the deadline comes before sweep reads
+    that.
+    """
+    if deadline - moment <= UNDISPATCHED_AFTER:
+        return waiting_partition(deadline)
+    return f"state#unseen#{zlib.crc32(row_key.encode()) % UNDISPATCHED_SHARDS}"
+
+
+def undispatched_partitions() -> Iterator[str]:
+    """Yield the partitions of all shards of messages that dispatch has not seen."""
+    return (f"state#unseen#{shard}" for shard in range(UNDISPATCHED_SHARDS))
+
+
+def waiting_partition(deadline: datetime) -> str:
+    """Return the partition of queued messages whose deadline is in the same hour."""
+    return f"{BY_DEADLINE}{deadline.astimezone(UTC):%Y-%m-%dT%H}"
+
+
+def parked_partition(row_key: str, due: datetime) -> str:
+    """Return where the index by state lists a message that is parked until `due`."""
+    return f"{_parked(due)}#{zlib.crc32(row_key.encode()) % PARKED_SHARDS}"
+
+
+def parked_partitions(due: datetime) -> list[str]:
+    """Return all shards of the messages that are due in the minute of `due`."""
+    return [f"{_parked(due)}#{shard}" for shard in range(PARKED_SHARDS)]
+
+
+def _parked(due: datetime) -> str:
+    return f"state#parked#{due.astimezone(UTC):%Y-%m-%dT%H:%M}"

@@ -16,7 +16,7 @@ from pynamodb.exceptions import UpdateError
 
 from skycore.postbacks.identity import digits
 from skycore.table import batches
-from skycore.table.models import Row, condition_failed, error_code
+from skycore.table.models import StoredRow, condition_failed, error_code
 from skycore.timestamps import from_text, to_key
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class OptOut:
 type Pair = tuple[str, str | None]  # a number, and who writes to it
 
 
-class OptOutRow(Row):
+class OptOutRow(StoredRow, discriminator="opt_out"):
     """One number's wish towards one sender, or towards all."""
 
     stopped_at = UnicodeAttribute(null=True)
@@ -87,7 +87,7 @@ def list_opt_outs(number: str | None) -> Iterator[OptOut]:
     The latter reads the whole table. Raises PynamoDB's errors.
     """
     if number is None:
-        rows = OptOutRow.scan(OptOutRow.kind == "opt_out")
+        rows = OptOutRow.scan()
     else:
         rows = OptOutRow.query(_partition(number), OptOutRow.sk.startswith(_OPT_OUT))
     for row in rows:
@@ -158,7 +158,7 @@ def _note(number: str, sender: str | None, values: dict[str, str], only_if: Cond
 def _note_in(row: OptOutRow, values: dict[str, str], only_if: Condition) -> bool:
     actions = [getattr(OptOutRow, name).set(value) for name, value in values.items()]
     try:
-        row.update([*actions, OptOutRow.kind.set("opt_out")], only_if)
+        row.update([*actions, OptOutRow.kind.set(OptOutRow)], only_if)
     except UpdateError as error:
         if error_code(error) == "ValidationException":
             raise ValueError("the table can hold no such row") from None

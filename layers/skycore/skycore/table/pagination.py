@@ -1,4 +1,7 @@
-"""Pages of rows, newest first, from the indexes; a cursor is a place in time, so it stays valid."""
+"""Read pages of rows from the indexes, newest first.
+
+A cursor is a point in time, so it stays valid while rows come and go.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
-from skycore.table import keys
+from skycore.table import models
 from skycore.table.batches import READ_KEYS
 from skycore.table.models import Row
 
@@ -26,7 +29,7 @@ MAX_QUERIES = 64  # for one page; a quiet stretch ends the page early, with a cu
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page ended: the time of its last row, and the row's key to part equal times."""
+    """The end of a page: the index sort key of its last row, and the row's key for equal times."""
 
     at: str
     pk: str = ""
@@ -35,7 +38,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class PartitionRange:
-    """A stretch of time whose rows share some partitions of an index."""
+    """The partitions of an index that hold the rows from `start` on, up to the next range."""
 
     start: datetime
     partitions: tuple[str, ...]
@@ -43,33 +46,33 @@ class PartitionRange:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """What is asked for: a kind of row, from `since` until `until` (UTC), after `place`."""
+    """Rows of a kind, from `since` until `until` (UTC), that come after `cursor`."""
 
     kind: str
     since: datetime
     until: datetime
-    place: Cursor | None
+    cursor: Cursor | None
 
 
 def by_month(number: str) -> Callable[[datetime], PartitionRange]:
-    """The periods of the index by counterpart number."""
+    """Return a function from a time to the partition of its month in the index by number."""
 
-    def period(moment: datetime) -> PartitionRange:
-        start = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        return PartitionRange(start, (keys.number_partition(number, start),))
+    def period(time: datetime) -> PartitionRange:
+        start = time.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return PartitionRange(start, (models.number_partition(number, start),))
 
     return period
 
 
-def by_day(moment: datetime) -> PartitionRange:
-    """The periods of the index by day."""
-    start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return PartitionRange(start, tuple(keys.day_partitions(start)))
+def by_day(time: datetime) -> PartitionRange:
+    """Return the partitions of a time's day in the index by day."""
+    start = time.replace(hour=0, minute=0, second=0, microsecond=0)
+    return PartitionRange(start, tuple(models.day_partitions(start)))
 
 
 def unbounded(state: str) -> Callable[[datetime], PartitionRange]:
-    """The one period of the index by state."""
-    partitions = (keys.state_partition(state),)
+    """Return a function from any time to the partition of a state in the index by state."""
+    partitions = (models.state_partition(state),)
     return lambda _: PartitionRange(datetime(2000, 1, 1, tzinfo=UTC), partitions)
 
 
@@ -79,23 +82,23 @@ def query_page(
     span: TimeRange,
     limit: int,
 ) -> tuple[list[Key], Cursor | None]:
-    """Up to `limit` keys of rows in the span, and the place to go on from (None at the end)."""
-    found: list[Key] = []
+    """Return up to `limit` keys of rows in the span, and the next page's cursor, if any."""
+    page: list[Key] = []
     queries = 0
-    place = span.place
-    moment = span.until if place is None else _moment(place)
-    while moment >= span.since:
-        period = period_of(moment)
-        for row in _newest(index, period, span, place, limit - len(found) + 1):
-            if len(found) == limit:
-                return found, place
-            found.append((row.pk, row.sk))
-            place = Cursor(row.at, row.pk, row.sk)
-        moment = period.start - timedelta(microseconds=1)
+    cursor = span.cursor
+    time = span.until if cursor is None else _time(cursor)
+    while time >= span.since:
+        period = period_of(time)
+        for row in _newest(index, period, span, cursor, limit - len(page) + 1):
+            if len(page) == limit:
+                return page, cursor
+            page.append((row.pk, row.sk))
+            cursor = Cursor(row.at, row.pk, row.sk)
+        time = period.start - timedelta(microseconds=1)
         queries += len(period.partitions)
-        if queries >= MAX_QUERIES and moment >= span.since:
-            return found, Cursor(keys.index_sort_key(span.kind, moment), "~")
-    return found, None
+        if queries >= MAX_QUERIES and time >= span.since:
+            return page, Cursor(models.index_sort_key(span.kind, time), "~")
+    return page, None
 
 
 def iter_pages(
@@ -103,13 +106,13 @@ def iter_pages(
     period_of: Callable[[datetime], PartitionRange],
     span: TimeRange,
 ) -> Iterator[list[Key]]:
-    """Keys of all rows in the span, newest first, as many at a time as one call reads."""
+    """Yield the keys of all rows in the span, newest first, as many as one call reads."""
     while True:
-        keys_, place = query_page(index, period_of, span, READ_KEYS)
-        yield keys_
-        if place is None:
+        page, cursor = query_page(index, period_of, span, READ_KEYS)
+        yield page
+        if cursor is None:
             return
-        span = replace(span, place=place)
+        span = replace(span, cursor=cursor)
 
 
 def earliest(
@@ -118,18 +121,18 @@ def earliest(
     span: TimeRange,
     limit: int,
 ) -> list[Key]:
-    """Keys of the first `limit` rows of a short span, oldest first."""
+    """Return the keys of the first `limit` rows of a short span, oldest first."""
     first, last = (
-        keys.index_sort_key(span.kind, span.since),
-        keys.index_sort_key(span.kind, span.until),
+        models.index_sort_key(span.kind, span.since),
+        models.index_sort_key(span.kind, span.until),
     )
     rows: list[Row] = []
-    moment = span.until
-    while moment >= span.since:
-        period = period_of(moment)
+    time = span.until
+    while time >= span.since:
+        period = period_of(time)
         for partition in period.partitions:
             rows += index.query(partition, Row.at.between(first, last), limit=limit)
-        moment = period.start - timedelta(microseconds=1)
+        time = period.start - timedelta(microseconds=1)
     return [(row.pk, row.sk) for row in sorted(rows, key=_order)[:limit]]
 
 
@@ -137,40 +140,40 @@ def _newest(
     index: GlobalSecondaryIndex[Any],
     period: PartitionRange,
     span: TimeRange,
-    place: Cursor | None,
+    cursor: Cursor | None,
     limit: int,
 ) -> Iterator[Row]:
-    """The period's rows of the span from `place` on, newest first, of all its partitions."""
-    oldest = keys.index_sort_key(span.kind, max(period.start, span.since))
-    newest = keys.index_sort_key(span.kind, span.until) if place is None else place.at
+    """Yield the rows of the period's partitions that come after the cursor, newest first."""
+    oldest = models.index_sort_key(span.kind, max(period.start, span.since))
+    newest = models.index_sort_key(span.kind, span.until) if cursor is None else cursor.at
     if newest < oldest:
         return iter(())
-    share = -(-limit // len(period.partitions)) + OVERFETCH  # of each; more is read where needed
+    share = -(-limit // len(period.partitions)) + OVERFETCH  # of each; more is read if needed
     rows = [
         _by_key(
             index.query(
                 partition,
                 Row.at.between(oldest, newest),
                 scan_index_forward=False,
-                # And the place's own row, and the one after the page's last.
+                # With the cursor's own row, and the one after the page's last.
                 page_size=min(limit, share) + 2,
             )
         )
         for partition in period.partitions
     ]
     merged = heapq.merge(*rows, key=_order, reverse=True)
-    return (row for row in merged if place is None or _order(row) < astuple(place))
+    return (row for row in merged if cursor is None or _order(row) < astuple(cursor))
 
 
 def _by_key(rows: Iterable[Row]) -> Iterator[Row]:
-    """The same rows; those of one moment, which an index gives in no order, by their keys."""
-    for _, together in groupby(rows, key=lambda row: row.at):
-        yield from sorted(together, key=_order, reverse=True)
+    """Yield the rows; those of one time, which an index returns in no order, by their keys."""
+    for _, simultaneous in groupby(rows, key=lambda row: row.at):
+        yield from sorted(simultaneous, key=_order, reverse=True)
 
 
 def _order(row: Row) -> tuple[str | None, str, str]:
     return row.at, row.pk, row.sk
 
 
-def _moment(place: Cursor) -> datetime:
-    return timestamps.from_text(place.at.split("#", 1)[1])
+def _time(cursor: Cursor) -> datetime:
+    return timestamps.from_text(cursor.at.split("#", 1)[1])

@@ -16,7 +16,7 @@ from pynamodb.exceptions import DoesNotExist, TransactWriteError
 from pynamodb.transactions import TransactWrite
 
 from skycore import timestamps
-from skycore.table import batches, keys, messages
+from skycore.table import batches, messages, models
 from skycore.table.messages import MessageRow
 from skycore.table.models import Row, connection, error_code
 from skycore.table.queue_transitions import list_by_deadline
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.update import Action
 
-PAUSED_FOR = timedelta(hours=1)  # after which a message that waits for a pause is looked at again
+PAUSED_FOR = timedelta(
+    minutes=30
+)  # after which a message that waits for a pause is looked at again
 SETTLED_AFTER = timedelta(minutes=3)  # a due minute gets no more rows, and the index shows them all
 
 
@@ -40,7 +42,7 @@ def park(row: MessageRow, due: datetime, *, not_before: datetime | None = None) 
     now = timestamps.now()
     if row.deadline is not None:
         due = min(due, timestamps.from_text(row.deadline))
-    state = keys.parked_partition(row.pk, max(due, now))
+    state = models.parked_partition(row.pk, max(due, now))
     actions: list[Action] = [MessageRow.state.set(state)]
     if not_before is not None:
         row.not_before = timestamps.to_key(not_before)

@@ -1,7 +1,7 @@
-"""Transitions of a queued message's row: claim, requeue, dead-letter, cancel, find.
+"""Claim, requeue, dead-letter, cancel and find queued messages.
 
-Every queued message has a time to be sent by, its `deadline`. The index by state lists it: at
-first among those that dispatch has not seen, then by the hour of that time.
+Every queued message has a `deadline`, after which it is not sent. The index by state lists it
+among those that dispatch has not seen, and once dispatch has, by the hour of its deadline.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import timestamps
 from skycore.catalogue.statuses import RANKS
-from skycore.table import keys, messages
+from skycore.table import messages, models
 from skycore.table.messages import MessageRow
 
 if TYPE_CHECKING:
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 
 def queue_body(row: MessageRow) -> str:
-    """What the send queue holds of a message: its id alone."""
+    """Return the body of a message in the send queue: the message's id alone."""
     return json.dumps({"message_id": row.message_id})
 
 
 def claim(row: MessageRow, attempt: str, moment: datetime) -> bool:
-    """Moves a queued message to `sending` for this attempt alone.
+    """Move a queued message to `sending` for this attempt; return whether that succeeded.
 
-    False if another attempt has it, or it had to be sent by now. A write whose answer was lost and
-    that is repeated finds itself by its `attempt`.
+    It fails if another attempt has claimed the message or its deadline has passed. A repeated
+    write whose first answer was lost recognises its own `attempt`.
     """
     condition = (MessageRow.status == "queued") & _not_late(moment)
-    taken = {"attempt": attempt, "code": None, "detail": None}  # why the call before this failed
+    claimed = {"attempt": attempt, "code": None, "detail": None}  # drop why the last call failed
     if not messages.transition_if(
-        row.message_id, "sending", moment, condition, own=True, attributes=taken
+        row.message_id, "sending", moment, condition, own=True, attributes=claimed
     ):
-        now = messages.get(row.message_id)
-        if now is None or now.status != "sending" or now.attempt != attempt:
+        stored = messages.get(row.message_id)
+        if stored is None or stored.status != "sending" or stored.attempt != attempt:
             return False
     row.attempt, row.status = attempt, "sending"
     return True
@@ -55,15 +55,15 @@ def requeue(
     keep_line: bool = True,
     failed_for: str | None = None,
 ) -> bool:
-    """Undoes the step from queued to sending, once it is proved that nothing was sent.
+    """Move a message from `sending` back to `queued`, because nothing was sent.
 
-    `tries` counts the calls that failed so far, `code` and `detail` say why; no copy is sent
-    `not_before`. Without `keep_line`, for a call that a limit refused, the timeline forgets the
-    step: a message may wait for long. `failed_for` is the cause of a failure that concerns all
-    messages, as the account pause names it.
+    `tries` counts the failed calls, `code` and `detail` are of the last one, and no copy is sent
+    before `not_before`. Without `keep_line`, the step to `sending` is removed from the timeline:
+    for a call that a limit refused, which a message may wait for many times. `failed_for` is the
+    cause of a failure that concerns all messages, as the account pause names it.
     """
     steps = MessageRow.steps
-    again = steps.set(steps.append([messages.step("queued", timestamps.now())]))
+    add_line = steps.set(steps.append([messages.step("queued", timestamps.now())]))
     actions: list[Action] = [
         MessageRow.status.set("queued"),
         MessageRow.rank.set(RANKS["queued"]),
@@ -71,7 +71,7 @@ def requeue(
         MessageRow.not_before.set(timestamps.to_key(not_before)),
         MessageRow.code.set(code) if code else MessageRow.code.remove(),
         MessageRow.detail.set(detail) if detail else MessageRow.detail.remove(),
-        again if keep_line else steps[len(row.steps)].remove(),
+        add_line if keep_line else steps[len(row.steps)].remove(),
         list_by_deadline(row),
     ]
     if failed_for is not None:
@@ -85,9 +85,10 @@ def requeue(
 
 
 def dead_letter(row: MessageRow, **attributes: Any) -> bool:
-    """Ends a message whose calls all failed and provably sent nothing: `rejected`.
+    """Mark a message `rejected` after its last call failed without sending it.
 
-    It keeps its request, so that a person may have it tried again. `attributes` say why.
+    The row keeps its request, so that an operator can queue the message again. `attributes` say
+    why it failed.
     """
     return messages.transition(
         row.message_id,
@@ -101,58 +102,58 @@ def dead_letter(row: MessageRow, **attributes: Any) -> bool:
 
 
 def requeue_dead_letter(row: MessageRow, moment: datetime) -> bool:
-    """Queues a message again that was set aside, with all its tries; False if it is too late."""
-    again = messages.step("queued", moment)
+    """Queue a dead-lettered message again, with all its tries; return False if it has expired."""
+    line = messages.step("queued", moment)
     actions: list[Action] = [
         MessageRow.status.set("queued"),
         MessageRow.rank.set(RANKS["queued"]),
         MessageRow.tries.set(0),
-        MessageRow.steps.set(MessageRow.steps.append([again])),
+        MessageRow.steps.set(MessageRow.steps.append([line])),
         list_by_deadline(row),
         MessageRow.not_before.remove(),
         MessageRow.outbox.remove(),
         MessageRow.code.remove(),
         MessageRow.detail.remove(),
     ]
-    set_aside = (MessageRow.status == "rejected") & MessageRow.request.exists()
-    if not messages.update(row.message_id, actions, set_aside & _not_late(moment)):
+    dead_lettered = (MessageRow.status == "rejected") & MessageRow.request.exists()
+    if not messages.update(row.message_id, actions, dead_lettered & _not_late(moment)):
         return False
     row.status, row.tries, row.not_before = "queued", 0, None
-    row.steps.append(again)
+    row.steps.append(line)
     return True
 
 
 def is_dead_lettered(row: MessageRow) -> bool:
-    """Whether the message was set aside: any other one that is rejected has no request."""
+    """Return whether the message is dead-lettered: other rejected messages keep no request."""
     return row.status == "rejected" and row.request is not None
 
 
 def mark_confirmation(message_id: str) -> None:
-    """Notes that a queued message has taken the one confirmation of its recipient's opt-out."""
+    """Record that a queued message has claimed the confirmation of its recipient's opt-out."""
     messages.update(message_id, [MessageRow.confirmation.set(True)], MessageRow.pk.exists())
 
 
 def take_over(message_id: str, attempt: str) -> bool:
-    """Takes a queued message over from the call that wrote it, which then cannot release it."""
+    """Take a queued message over from the call that wrote it, which then cannot delete it."""
     actions: list[Action] = [MessageRow.attempt.set(attempt)]
     return messages.update(message_id, actions, MessageRow.status == "queued") is not None
 
 
 def mark_dispatched(row: MessageRow) -> None:
-    """Notes that the queue has the message, if that is not known yet."""
-    if row.deadline is not None and row.state != _by_deadline(row):
-        still = (MessageRow.status == "queued") & (MessageRow.state == row.state)
-        messages.update(row.message_id, [list_by_deadline(row)], still)
+    """Record that the queue has had the message, unless the row says so already."""
+    if row.state is not None and not row.state.startswith(models.BY_DEADLINE):
+        unchanged = (MessageRow.status == "queued") & (MessageRow.state == row.state)
+        messages.update(row.message_id, [list_by_deadline(row)], unchanged)
 
 
 def cancel(message_id: str, moment: datetime) -> bool:
-    """Cancels a message that is still queued; False if it has left the queue, or is too late.
+    """Cancel a message that is still queued; return False if it left the queue or has expired.
 
-    A write whose answer was lost and that is repeated finds itself by its line in the timeline.
+    A repeated write whose first answer was lost recognises its own line in the timeline.
     """
-    waits = (MessageRow.status == "queued") & _not_late(moment)
+    is_queued = (MessageRow.status == "queued") & _not_late(moment)
     if messages.transition_if(
-        message_id, "cancelled", moment, waits, own=True, attributes={"request": None}
+        message_id, "cancelled", moment, is_queued, own=True, attributes={"request": None}
     ):
         return True
     row = messages.get(message_id)
@@ -160,9 +161,9 @@ def cancel(message_id: str, moment: datetime) -> bool:
 
 
 def undispatched(now: datetime) -> Iterator[MessageRow]:
-    """Messages queued so long ago that dispatch should have seen them, and has not."""
-    for partition in keys.undispatched_partitions():
-        yield from messages.in_state(partition, now - keys.UNDISPATCHED_AFTER)
+    """Yield messages that were queued an hour ago or more and that dispatch has not seen."""
+    for partition in models.undispatched_partitions():
+        yield from messages.in_state(partition, now - models.UNDISPATCHED_AFTER)
 
 
 def _not_late(moment: datetime) -> Condition:
@@ -171,11 +172,7 @@ def _not_late(moment: datetime) -> Condition:
     return in_time
 
 
-def _by_deadline(row: MessageRow) -> str:
-    return keys.waiting_partition(timestamps.from_text(row.deadline))
-
-
 def list_by_deadline(row: MessageRow) -> Action:
     if row.deadline is None:
         return MessageRow.state.remove()
-    return MessageRow.state.set(_by_deadline(row))
+    return MessageRow.state.set(models.waiting_partition(timestamps.from_text(row.deadline)))

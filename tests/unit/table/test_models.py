@@ -1,0 +1,43 @@
+"""Every stored row names its model in `kind`; rows that an index returns have no kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from skycore import timestamps
+from skycore.table import events, messages, models, opt_outs, tokens
+
+KINDS = {
+    messages.MessageRow: "message",
+    messages.TrackingRow: "pointer",
+    events.EventRow: "event",
+    events.RawRow: "raw",
+    events.WindowRow: "window",
+    opt_outs.OptOutRow: "opt_out",
+    tokens.TokenRow: "token",
+}
+
+
+@pytest.mark.parametrize(("model", "kind"), KINDS.items())
+def test_stored_kinds_stay(model, kind):
+    """Rows outlive releases, and the stack's event source mapping filters by kind."""
+    assert (model.kind.attr_name, model.kind.serialize(model)) == ("kind", kind)
+
+
+def test_every_model_of_a_stored_row_has_a_kind():
+    assert set(models.StoredRow.__subclasses__()) == KINDS.keys()
+
+
+def test_a_model_does_not_read_a_row_of_another_kind():
+    item = messages.TrackingRow("pk", "sk", message_id="id").serialize()
+    with pytest.raises(ValueError, match="MessageRow"):
+        messages.MessageRow.from_raw_data(item)
+
+
+def test_an_index_that_projects_no_kind_returns_rows(table):
+    now = timestamps.now()
+    row = messages.new_row(
+        "id", "sending", moment=now, days=1, action="sendSMS", attempt="1", fingerprint=""
+    )
+    messages.create(row)
+    assert [row.sk for row in models.Row.by_state.query("state#sending")] == ["message"]

@@ -19,7 +19,7 @@ from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import enqueue, send
 from skycore.sending.sweep import sweep
 from skycore.sending.validation import SendPolicy
-from skycore.table import messages
+from skycore.table import messages, models
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class World:
         self._number = count()
         self._next_sweep = START + timedelta(seconds=20)
         self.context = SendContext(self, RateLimiter(Limits()), "send", 90)  # type: ignore[arg-type]
+        monkeypatch.setattr(models, "PARKED_SHARDS", 2)  # so that hours take seconds
         monkeypatch.setattr(timestamps, "now", lambda: self.now)
         monkeypatch.setattr(dispatching.random, "uniform", lambda low, _high: low)
         monkeypatch.setattr(clients, "sqs", lambda: self)

@@ -12,6 +12,7 @@ from skycore.table import pauses
 from tests.unit.sending.waiting_world import BATCH, World, row, status
 
 IN_MINUTES = 45
+N = 60
 OUTAGES = {
     "refused connections": NotSent("connection refused"),
     "wrong key": Refused("E104", "API key/User does not exist", {}),
@@ -35,7 +36,7 @@ def account() -> pauses.Pause:
 def test_an_outage_of_45_minutes_ends_no_message(world, kind):
     world.run(minutes=1)
     world.fails = lambda *_: OUTAGES[kind]
-    ids = [world.enqueue() for _ in range(500)]
+    ids = [world.enqueue() for _ in range(N)]
     world.run(minutes=IN_MINUTES)
     assert account().paused
     waiting = world.receives

@@ -137,13 +137,18 @@ def _send_probes(paused: Pauses, now: datetime, queue_url: str) -> int:
 
 def _next_probe(paused: Pauses, scope: str) -> MessageRow | None:
     """The first message listed that still waits, and waits for this scope alone."""
+    gone: set[str] = set()
+    found = None
     for message_id in paused.of(scope).candidates:
         row = messages.get(message_id)
-        if row is not None and status_of(row, timestamps.now()) == "queued":
-            others = {ACCOUNT, row.action} - {scope}
-            if not any(paused.of(other).paused for other in others):
-                return row
-    return None
+        if row is None or status_of(row, timestamps.now()) != "queued":
+            gone.add(message_id)
+        elif not any(paused.of(other).paused for other in {ACCOUNT, row.action} - {scope}):
+            found = row
+            break
+    if gone:
+        pauses.write(paused, scope, pauses.unlist(paused.of(scope), frozenset(gone)))
+    return found
 
 
 def _release_due(paused: Pauses, now: datetime, queue_url: str, deadline: float) -> int:

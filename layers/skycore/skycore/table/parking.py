@@ -79,7 +79,7 @@ def mark_released(rows: Sequence[MessageRow]) -> None:
             messages.update(row.message_id, [list_by_deadline(row)], MessageRow.state == row.state)
 
 
-class ProgressRow(Row):
+class ProgressRow(Row, discriminator="progress"):
     """What `sweep` has not finished: the oldest minute and hour that may still list rows."""
 
     parked = UnicodeAttribute(null=True)
@@ -103,4 +103,5 @@ def oldest(name: str) -> datetime | None:
 
 def save_oldest(name: str, moment: datetime) -> None:
     """Store what `oldest` returns from now on. Raises PynamoDB's errors."""
-    ProgressRow(KEY, KEY).update([getattr(ProgressRow, name).set(timestamps.to_key(moment))])
+    oldest_set = getattr(ProgressRow, name).set(timestamps.to_key(moment))
+    ProgressRow(KEY, KEY).update([oldest_set, ProgressRow.kind.set(ProgressRow)])

@@ -202,7 +202,7 @@ class Pauses:
         return self.by_scope.get(scope, NO_PAUSE)
 
 
-class PausesRow(Row):
+class PausesRow(Row, discriminator="pauses"):
     """The one item."""
 
     version = NumberAttribute()
@@ -231,7 +231,7 @@ def write(seen: Pauses, scope: str, pause: Pause) -> Pauses | None:
     """
     written = Pauses({**seen.by_scope, scope: pause}, seen.version + 1)
     text = json.dumps({scope: _to_json(one) for scope, one in written.by_scope.items()})
-    row = PausesRow(KEY, KEY, kind="pause", version=written.version, pauses=text)
+    row = PausesRow(KEY, KEY, version=written.version, pauses=text)
     unchanged = PausesRow.version == seen.version
     try:
         row.save(unchanged if seen.version else PausesRow.pk.does_not_exist())

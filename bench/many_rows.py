@@ -144,7 +144,7 @@ class ManyRows:
         made = messages.new_row(
             message_id,
             "unknown" if message_id.startswith(UNKNOWN) else "accepted",
-            moment=self._moment(row),
+            time=self._moment(row),
             days=90,
             attempt="a",
             action="sendSMS",

@@ -24,7 +24,7 @@ moment = timestamps.now()
 row = messages.new_row(
     "0" * 32,
     "sending",
-    moment=moment,
+    time=moment,
     days=90,
     attempt="0" * 16,
     action="sendSMS",
@@ -53,12 +53,12 @@ def call() -> None:
     )
     if every:
         messages.put_tracking_row(
-            "U01TXzkwNDE3MzM=", row.message_id, "order-4711", moment=moment, days=90
+            "U01TXzkwNDE3MzM=", row.message_id, "order-4711", time=moment, days=90
         )
     messages.transition(
         row.message_id,
         "accepted",
-        moment=moment,
+        time=moment,
         own=True,
         if_attempt=row.attempt,
         tracking_id="U01TXzkwNDE3MzM=",

@@ -70,7 +70,7 @@ def test_a_limit_that_is_none_is_refused(table, limit):
 
 def test_the_receipt_that_came_first_is_a_possible_match(table):
     row = messages.new_row(
-        "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
+        "m9", "unknown", time=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
     )
     messages.create(row)
     arrive(*(receipt("N202", tracking_id=f"X{n:03}") for n in range(120)))
@@ -81,7 +81,7 @@ def test_the_receipt_that_came_first_is_a_possible_match(table):
 def test_of_very_many_receipts_the_earliest_are_looked_at(table, monkeypatch):
     monkeypatch.setattr("skycore.queries.messages.MAX_EVENTS", 5)
     row = messages.new_row(
-        "m9", "unknown", moment=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
+        "m9", "unknown", time=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
     )
     messages.create(row)
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(9)))
@@ -127,7 +127,7 @@ def test_a_stretch_beyond_all_rows_costs_no_queries(table, since, until):
         messages.new_row(
             "m1",
             "accepted",
-            moment=NOW,
+            time=NOW,
             days=90,
             attempt="a",
             action="sendSMS",

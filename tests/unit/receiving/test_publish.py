@@ -56,15 +56,15 @@ class Sender:
     def __init__(self, to: str | None = TO, parent: str | None = None) -> None:
         known = {"to": to, "parent": parent, "sender": "60856", "action": "sendSMS"}
         row = messages.new_row(
-            "m1", "sending", moment=NOW, days=90, attempt="a", fingerprint="f", **known
+            "m1", "sending", time=NOW, days=90, attempt="a", fingerprint="f", **known
         )
         self.steps = [lambda: messages.create(row), self.point, self.accept]
 
     def point(self) -> None:
-        messages.put_tracking_row("T1", "m1", "order-1", moment=NOW, days=90)
+        messages.put_tracking_row("T1", "m1", "order-1", time=NOW, days=90)
 
     def accept(self) -> None:
-        if not messages.transition("m1", "accepted", moment=NOW, own=True, tracking_id="T1"):
+        if not messages.transition("m1", "accepted", time=NOW, own=True, tracking_id="T1"):
             messages.record_accepted_after_receipt("m1", "a", NOW, tracking_id="T1")
 
     def step(self) -> None:

@@ -203,11 +203,9 @@ def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days,
     known = {"to": TO, "parent": None, "sender": "60856", "action": "sendSMS"}
     made = NOW - timedelta(days=days)
     messages.create(
-        messages.new_row(
-            "m1", "queued", moment=made, days=90, attempt="a", fingerprint="f", **known
-        )
+        messages.new_row("m1", "queued", time=made, days=90, attempt="a", fingerprint="f", **known)
     )
-    messages.transition("m1", "expired", moment=NOW, own=True)
+    messages.transition("m1", "expired", time=NOW, own=True)
     pages = republish.iter_events(NOW - timedelta(minutes=1), NOW, [], source="urn:skycore:test")
     told = [event["type"] for page in pages for event in page]
     assert told == ["skycore.message_expired"] * steps

@@ -96,7 +96,7 @@ def test_a_write_without_an_answer_is_no_refused_condition(table, operation):
     row = messages.new_row(
         "m",
         "queued",
-        moment=timestamps.now(),
+        time=timestamps.now(),
         days=1,
         attempt="a",
         action="sendSMS",
@@ -105,9 +105,7 @@ def test_a_write_without_an_answer_is_no_refused_condition(table, operation):
     table.before = silent
     write = {
         "PutItem": lambda: messages.create(row),
-        "UpdateItem": lambda: messages.transition(
-            "m", "sending", moment=timestamps.now(), own=True
-        ),
+        "UpdateItem": lambda: messages.transition("m", "sending", time=timestamps.now(), own=True),
     }
     with pytest.raises((UpdateError, PutError)):
         write[operation]()

@@ -40,7 +40,7 @@ def row(notes):
     made = messages.new_row(
         "m1",
         "sending",
-        moment=timestamps.now(),
+        time=timestamps.now(),
         days=90,
         attempt="a1",
         action=ACTION,
@@ -145,7 +145,7 @@ def test_a_deadline_between_parts_writes_the_first_ones(row, notes, monkeypatch)
 def test_a_receipt_before_the_note_is_not_undone(row, notes):
     finish(row, reply(2), deadline=PAST)
     mend_all(notes)
-    messages.transition("m1-1", "delivered", moment=timestamps.now(), own=False)
+    messages.transition("m1-1", "delivered", time=timestamps.now(), own=False)
     mend_all(notes)
     assert found("m1-1").status == "delivered"
 

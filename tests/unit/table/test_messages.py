@@ -14,7 +14,7 @@ def row(n: int, attempt: str = "mine") -> messages.MessageRow:
     return messages.new_row(
         f"m{n}",
         "queued",
-        moment=timestamps.now(),
+        time=timestamps.now(),
         days=90,
         attempt=attempt,
         action="sendSMS",

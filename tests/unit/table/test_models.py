@@ -37,7 +37,7 @@ def test_a_model_does_not_read_a_row_of_another_kind():
 def test_an_index_that_projects_no_kind_returns_rows(table):
     now = timestamps.now()
     row = messages.new_row(
-        "id", "sending", moment=now, days=1, action="sendSMS", attempt="1", fingerprint=""
+        "id", "sending", time=now, days=1, action="sendSMS", attempt="1", fingerprint=""
     )
     messages.create(row)
     assert [row.sk for row in models.Row.by_state.query("state#sending")] == ["message"]

@@ -65,7 +65,7 @@ def new_message(
     return messages.new_row(
         message_id,
         status,
-        moment=timestamps.now(),
+        time=timestamps.now(),
         days=days,
         deadline=timestamps.to_key(deadline) if deadline else None,
         attempt=new_attempt(),

@@ -194,10 +194,10 @@ def _apply_to_message(outcome: Outcome, status: str, days: int) -> None:
     if outcome.tracking_id:
         # Before the row, so that a receipt finds its message even if the row's update is lost.
         messages.put_tracking_row(
-            outcome.tracking_id, message_id, outcome.client_reference, moment=outcome.at, days=days
+            outcome.tracking_id, message_id, outcome.client_reference, time=outcome.at, days=days
         )
     moved = messages.transition(
-        message_id, status, moment=outcome.at, own=True, if_attempt=outcome.attempt, **attributes
+        message_id, status, time=outcome.at, own=True, if_attempt=outcome.attempt, **attributes
     )
     if not moved and status == "accepted":
         messages.record_accepted_after_receipt(
@@ -288,7 +288,7 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
         messages.new_row(
             child["message_id"],
             child["status"],
-            moment=outcome.at,
+            time=outcome.at,
             days=days,
             attempt=outcome.attempt,
             action=outcome.action,
@@ -316,7 +316,7 @@ def mark_expired_or_unknown(row: MessageRow, status: str) -> bool:
     moved = messages.transition(
         row.message_id,
         status,
-        moment=timestamps.now(),
+        time=timestamps.now(),
         own=True,
         if_attempt=row.attempt,
         if_status=row.status,

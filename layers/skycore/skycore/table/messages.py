@@ -81,7 +81,7 @@ def unpack(blob: bytes) -> Any:
 
 
 def new_row(
-    message_id: str, status: str, *, moment: datetime, days: int, **attributes: Any
+    message_id: str, status: str, *, time: datetime, days: int, **attributes: Any
 ) -> MessageRow:
     """Return a new row with its keys, its first step and its index entries."""
     pk = models.message_partition(message_id)
@@ -92,27 +92,27 @@ def new_row(
         message_id=message_id,
         status=status,
         rank=RANKS[status],
-        created_at=timestamps.to_key(moment),
-        steps=[step(status, moment)],
-        number=models.number_partition(number, moment) if number else None,
-        day=models.day_partition(pk, moment),
-        state=_state_of_new(status, pk, moment, attributes.get("deadline")),
-        at=models.index_sort_key("message", moment),
-        expires=expiry(moment, days),
+        created_at=timestamps.to_key(time),
+        steps=[step(status, time)],
+        number=models.number_partition(number, time) if number else None,
+        day=models.day_partition(pk, time),
+        state=_state_of_new(status, pk, time, attributes.get("deadline")),
+        at=models.index_sort_key("message", time),
+        expires=expiry(time, days),
         **attributes,
     )
 
 
-def _state_of_new(status: str, pk: str, moment: datetime, deadline: str | None) -> str | None:
+def _state_of_new(status: str, pk: str, time: datetime, deadline: str | None) -> str | None:
     """Return a new row's partition in the index by state: sending, or queued with a deadline."""
     if status == "queued" and deadline:
-        return models.queued_partition(pk, moment, timestamps.from_text(deadline))
+        return models.queued_partition(pk, time, timestamps.from_text(deadline))
     return models.state_partition(status) if status == "sending" else None
 
 
-def step(status: str, moment: datetime) -> str:
+def step(status: str, time: datetime) -> str:
     """Return the line of a step of ours in the row's timeline."""
-    return f"{timestamps.to_key(moment)} {status}"
+    return f"{timestamps.to_key(time)} {status}"
 
 
 def create(row: MessageRow) -> MessageRow | None:
@@ -193,7 +193,7 @@ def transition(
     message_id: str,
     status: str,
     *,
-    moment: datetime,
+    time: datetime,
     own: bool,
     if_attempt: str | None = None,
     if_status: str | None = None,
@@ -210,7 +210,7 @@ def transition(
         condition &= MessageRow.attempt == if_attempt
     if if_status is not None:
         condition &= MessageRow.status == if_status
-    moved = transition_if(message_id, status, moment, condition, own=own, attributes=attributes)
+    moved = transition_if(message_id, status, time, condition, own=own, attributes=attributes)
     return moved is not None
 
 
@@ -218,7 +218,7 @@ def apply_receipt(
     message_id: str,
     status: str,
     number: str | None,
-    moment: datetime,
+    time: datetime,
     *,
     tracking_id: str | None,
 ) -> MessageRow | None:
@@ -233,13 +233,13 @@ def apply_receipt(
     its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
     condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
     mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
-    return transition_if(message_id, status, moment, condition, own=False, attributes=mended)
+    return transition_if(message_id, status, time, condition, own=False, attributes=mended)
 
 
 def transition_if(
     message_id: str,
     status: str,
-    moment: datetime,
+    time: datetime,
     condition: Condition,
     *,
     own: bool,
@@ -260,13 +260,13 @@ def transition_if(
         else MessageRow.outbox.remove(),
     ]
     if own:
-        actions.append(MessageRow.steps.set(MessageRow.steps.append([step(status, moment)])))
+        actions.append(MessageRow.steps.set(MessageRow.steps.append([step(status, time)])))
     actions += _sets(attributes)
     return update(message_id, actions, condition)
 
 
 def record_accepted_after_receipt(
-    message_id: str, attempt: str, moment: datetime, **attributes: Any
+    message_id: str, attempt: str, time: datetime, **attributes: Any
 ) -> bool:
     """Record that Skycore accepted a message whose receipt came first; its status stays.
 
@@ -274,7 +274,7 @@ def record_accepted_after_receipt(
     """
     actions: list[Action] = [
         MessageRow.outbox.set("accepted"),
-        MessageRow.steps.set(MessageRow.steps.append([step("accepted", moment)])),
+        MessageRow.steps.set(MessageRow.steps.append([step("accepted", time)])),
         *_sets(attributes),
     ]
     received = (MessageRow.rank > RANKS["accepted"]) & (MessageRow.rank <= RANKS["delivered"])
@@ -283,7 +283,7 @@ def record_accepted_after_receipt(
 
 
 def put_tracking_row(
-    tracking_id: str, message_id: str, client_reference: str | None, *, moment: datetime, days: int
+    tracking_id: str, message_id: str, client_reference: str | None, *, time: datetime, days: int
 ) -> None:
     """Point a tracking id at its message."""
     TrackingRow(
@@ -291,7 +291,7 @@ def put_tracking_row(
         models.MESSAGE,
         message_id=message_id,
         client_reference=client_reference,
-        expires=expiry(moment, days),
+        expires=expiry(time, days),
     ).save()
 
 

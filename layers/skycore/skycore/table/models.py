@@ -128,9 +128,9 @@ def use_table(table: str, region: str | None) -> None:
     Row.Meta.table_name, Row.Meta.region = table, region
 
 
-def expiry(moment: datetime, days: int) -> int:
-    """Return when a row of `moment` expires after `days`, in epoch seconds (time to live)."""
-    return int((moment + timedelta(days=days)).timestamp())
+def expiry(time: datetime, days: int) -> int:
+    """Return when a row of `time` expires after `days`, in epoch seconds (time to live)."""
+    return int((time + timedelta(days=days)).timestamp())
 
 
 def condition_failed(error: PynamoDBException) -> bool:
@@ -181,25 +181,25 @@ def is_event_id(text: str) -> bool:
     return 0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_EVENT_ID_BYTES
 
 
-def index_sort_key(kind: str, moment: datetime) -> str:
+def index_sort_key(kind: str, time: datetime) -> str:
     """Return the sort key of every index: kind, then time."""
-    return f"{kind}#{to_key(moment)}"
+    return f"{kind}#{to_key(time)}"
 
 
-def number_partition(number: str, moment: datetime) -> str:
+def number_partition(number: str, time: datetime) -> str:
     """Return the partition of a counterpart's number and month in the index by number."""
-    return f"number#{number[:40]}#{to_key(moment)[:7]}"
+    return f"number#{number[:40]}#{to_key(time)[:7]}"
 
 
-def day_partition(row_key: str, moment: datetime) -> str:
+def day_partition(row_key: str, time: datetime) -> str:
     """Return a row's partition in the index by day; its shard follows from its key."""
     shard = zlib.crc32(row_key.encode()) % DAY_SHARDS
-    return f"day#{to_key(moment)[:10]}#{shard}"
+    return f"day#{to_key(time)[:10]}#{shard}"
 
 
-def day_partitions(moment: datetime) -> Iterator[str]:
+def day_partitions(time: datetime) -> Iterator[str]:
     """Yield the partitions of all shards of a day."""
-    return (f"day#{to_key(moment)[:10]}#{shard}" for shard in range(DAY_SHARDS))
+    return (f"day#{to_key(time)[:10]}#{shard}" for shard in range(DAY_SHARDS))
 
 
 def state_partition(state: str) -> str:
@@ -207,13 +207,13 @@ def state_partition(state: str) -> str:
     return f"state#{state}"
 
 
-def queued_partition(row_key: str, moment: datetime, deadline: datetime) -> str:
+def queued_partition(row_key: str, time: datetime, deadline: datetime) -> str:
     """Return the partition, in the index by state, of a message that was just queued.
 
     It is that of messages that dispatch has not seen, unless the deadline comes before sweep reads
     that.
     """
-    if deadline - moment <= UNDISPATCHED_AFTER:
+    if deadline - time <= UNDISPATCHED_AFTER:
         return waiting_partition(deadline)
     return f"state#unseen#{zlib.crc32(row_key.encode()) % UNDISPATCHED_SHARDS}"
 

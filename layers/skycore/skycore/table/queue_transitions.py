@@ -27,16 +27,16 @@ def queue_body(row: MessageRow) -> str:
     return json.dumps({"message_id": row.message_id})
 
 
-def claim(row: MessageRow, attempt: str, moment: datetime) -> bool:
+def claim(row: MessageRow, attempt: str, time: datetime) -> bool:
     """Move a queued message to `sending` for this attempt; return whether that succeeded.
 
     It fails if another attempt has claimed the message or its deadline has passed. A repeated
     write whose first answer was lost recognises its own `attempt`.
     """
-    condition = (MessageRow.status == "queued") & _not_late(moment)
+    condition = (MessageRow.status == "queued") & _not_late(time)
     claimed = {"attempt": attempt, "code": None, "detail": None}  # drop why the last call failed
     if not messages.transition_if(
-        row.message_id, "sending", moment, condition, own=True, attributes=claimed
+        row.message_id, "sending", time, condition, own=True, attributes=claimed
     ):
         stored = messages.get(row.message_id)
         if stored is None or stored.status != "sending" or stored.attempt != attempt:
@@ -93,7 +93,7 @@ def dead_letter(row: MessageRow, **attributes: Any) -> bool:
     return messages.transition(
         row.message_id,
         "rejected",
-        moment=timestamps.now(),
+        time=timestamps.now(),
         own=True,
         if_attempt=row.attempt,
         if_status="sending",
@@ -101,9 +101,9 @@ def dead_letter(row: MessageRow, **attributes: Any) -> bool:
     )
 
 
-def requeue_dead_letter(row: MessageRow, moment: datetime) -> bool:
+def requeue_dead_letter(row: MessageRow, time: datetime) -> bool:
     """Queue a dead-lettered message again, with all its tries; return False if it has expired."""
-    line = messages.step("queued", moment)
+    line = messages.step("queued", time)
     actions: list[Action] = [
         MessageRow.status.set("queued"),
         MessageRow.rank.set(RANKS["queued"]),
@@ -116,7 +116,7 @@ def requeue_dead_letter(row: MessageRow, moment: datetime) -> bool:
         MessageRow.detail.remove(),
     ]
     dead_lettered = (MessageRow.status == "rejected") & MessageRow.request.exists()
-    if not messages.update(row.message_id, actions, dead_lettered & _not_late(moment)):
+    if not messages.update(row.message_id, actions, dead_lettered & _not_late(time)):
         return False
     row.status, row.tries, row.not_before = "queued", 0, None
     row.steps.append(line)
@@ -146,18 +146,18 @@ def mark_dispatched(row: MessageRow) -> None:
         messages.update(row.message_id, [list_by_deadline(row)], unchanged)
 
 
-def cancel(message_id: str, moment: datetime) -> bool:
+def cancel(message_id: str, time: datetime) -> bool:
     """Cancel a message that is still queued; return False if it left the queue or has expired.
 
     A repeated write whose first answer was lost recognises its own line in the timeline.
     """
-    is_queued = (MessageRow.status == "queued") & _not_late(moment)
+    is_queued = (MessageRow.status == "queued") & _not_late(time)
     if messages.transition_if(
-        message_id, "cancelled", moment, is_queued, own=True, attributes={"request": None}
+        message_id, "cancelled", time, is_queued, own=True, attributes={"request": None}
     ):
         return True
     row = messages.get(message_id)
-    return row is not None and row.steps[-1] == messages.step("cancelled", moment)
+    return row is not None and row.steps[-1] == messages.step("cancelled", time)
 
 
 def undispatched(now: datetime) -> Iterator[MessageRow]:
@@ -166,9 +166,9 @@ def undispatched(now: datetime) -> Iterator[MessageRow]:
         yield from messages.in_state(partition, now - models.UNDISPATCHED_AFTER)
 
 
-def _not_late(moment: datetime) -> Condition:
+def _not_late(time: datetime) -> Condition:
     in_time: Condition = MessageRow.deadline.does_not_exist()
-    in_time |= MessageRow.deadline > timestamps.to_key(moment)
+    in_time |= MessageRow.deadline > timestamps.to_key(time)
     return in_time
 
 

@@ -30,16 +30,16 @@ class TokenRow(StoredRow, discriminator="token"):
     used_at = UnicodeAttribute()
 
 
-def mark_used(fingerprint: str, moment: datetime) -> bool:
-    """Record that a postback with this token came at `moment`; return whether that was written.
+def mark_used(fingerprint: str, time: datetime) -> bool:
+    """Record that a postback with this token came at `time`; return whether that was written.
 
     A process writes a token's row at most every ten minutes, so the row may be that late.
     Raises PynamoDB's errors.
     """
     previous = _last_written.get(fingerprint)
-    if previous is not None and moment - previous < WRITE_INTERVAL:
+    if previous is not None and time - previous < WRITE_INTERVAL:
         return False
-    row = TokenRow(*_key(fingerprint), used_at=timestamps.to_key(moment))
+    row = TokenRow(*_key(fingerprint), used_at=timestamps.to_key(time))
     is_later = TokenRow.pk.does_not_exist() | (TokenRow.used_at < row.used_at)
     try:
         row.save(is_later)
@@ -49,7 +49,7 @@ def mark_used(fingerprint: str, moment: datetime) -> bool:
         written = False  # the row has a later time, from a newer postback or another process
     else:
         written = True
-    _last_written[fingerprint] = moment
+    _last_written[fingerprint] = time
     return written
 
 

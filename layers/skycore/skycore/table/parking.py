@@ -18,7 +18,7 @@ from pynamodb.transactions import TransactWrite
 from skycore import timestamps
 from skycore.table import batches, messages, models
 from skycore.table.messages import MessageRow
-from skycore.table.models import Row, connection, error_code
+from skycore.table.models import Row, StoredRow, connection, error_code
 from skycore.table.queue_transitions import list_by_deadline
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def mark_released(rows: Sequence[MessageRow]) -> None:
             messages.update(row.message_id, [list_by_deadline(row)], MessageRow.state == row.state)
 
 
-class ProgressRow(Row, discriminator="progress"):
+class ProgressRow(StoredRow, discriminator="progress"):
     """What `sweep` has not finished: the oldest minute and hour that may still list rows."""
 
     parked = UnicodeAttribute(null=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError
 
-from skycore.table.models import Row, condition_failed
+from skycore.table.models import StoredRow, condition_failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -202,7 +202,7 @@ class Pauses:
         return self.by_scope.get(scope, NO_PAUSE)
 
 
-class PausesRow(Row, discriminator="pauses"):
+class PausesRow(StoredRow, discriminator="pauses"):
     """The one item."""
 
     version = NumberAttribute()

@@ -16,10 +16,10 @@ from skycore.sending import dispatch as dispatching
 from skycore.sending.delivery import SendContext
 from skycore.sending.dispatch import Queues, dispatch
 from skycore.sending.rate_limit import RateLimiter
-from skycore.sending.send import enqueue, send
+from skycore.sending.send import call_action, enqueue, send
 from skycore.sending.sweep import sweep
 from skycore.sending.validation import SendPolicy
-from skycore.table import messages, models
+from skycore.table import messages, models, pauses
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class World:
         self.calls: list[tuple[datetime, str, bool]] = []  # when, action, whether it succeeded
         self.dead: list[str] = []
         self.receives = 0
+        self.paused_minutes = 0
         self._queue: list[tuple[datetime, int, str]] = []
         self._number = count()
         self._next_sweep = START + timedelta(seconds=20)
@@ -84,6 +85,7 @@ class World:
 
     def enqueue(self, **fields: Any) -> str:
         body = {"to": "+17743199144", "from": "60856", "text": "Hello", **fields}
+        body = {name: value for name, value in body.items() if value is not None}
         sent = enqueue(body, caller="arn", key=None, queue_url="send", policy=RULES)
         return str(sent.body["message_id"])
 
@@ -92,6 +94,10 @@ class World:
         deadline = time.monotonic() + 25
         known: dict[str, Any] = {"policy": RULES, "context": self.context, "deadline": deadline}
         return send(body, caller="arn", key=None, **known)
+
+    def act(self, action: str) -> dict[str, Any]:
+        deadline = time.monotonic() + 25
+        return call_action(action, {}, context=self.context, policy=RULES, deadline=deadline)
 
     def run(self, **period: float) -> None:
         """Let time pass: dispatch takes what is due, sweep runs every minute."""
@@ -103,7 +109,8 @@ class World:
                 self._dispatch()
             elif self._next_sweep <= self.now:
                 self._next_sweep += timedelta(minutes=1)
-                self.swept = sweep(time.monotonic() + 45, queue_url="send")
+                sweep(time.monotonic() + 45, queue_url="send")
+                self.paused_minutes += pauses.read(consistent=True).of("account").paused
             elif self.now >= end:
                 return
 
@@ -118,10 +125,6 @@ class World:
         for failed in dispatch(bodies, context=self.context, queues=queues, deadline=deadline):
             again = self.now + timedelta(seconds=VISIBILITY)
             heapq.heappush(self._queue, (again, next(self._number), bodies[failed]))
-
-    @property
-    def waiting_in_queue(self) -> int:
-        return len(self._queue)
 
     def accepted_at(self) -> list[datetime]:
         return [at for at, action, done in self.calls if done and action != "getMmsIds"]

@@ -46,6 +46,7 @@ class World:
         self.dead: list[str] = []
         self.receives = 0
         self.paused_minutes = 0
+        self.sweep_is_down = self.dispatch_is_down = self.queue_is_out = False
         self._queue: list[tuple[datetime, int, str]] = []
         self._number = count()
         self._next_sweep = START + timedelta(seconds=20)
@@ -70,6 +71,8 @@ class World:
         self._put(QueueUrl, MessageBody, DelaySeconds)
 
     def send_message_batch(self, *, QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803
+        if self.queue_is_out:
+            return {"Failed": [{"Id": entry["Id"]} for entry in Entries]}
         for entry in Entries:
             self._put(QueueUrl, entry["MessageBody"], entry.get("DelaySeconds", 0))
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
@@ -99,20 +102,32 @@ class World:
         deadline = time.monotonic() + 25
         return call_action(action, {}, context=self.context, policy=RULES, deadline=deadline)
 
+    def put(self, body: dict[str, Any]) -> None:
+        self._put("send", json.dumps(body), 0)
+
     def run(self, **period: float) -> None:
         """Let time pass: dispatch takes what is due, sweep runs every minute."""
         end = self.now + timedelta(**period)
         while True:
-            due = min(self._queue[0][0] if self._queue else end, self._next_sweep, end)
-            self.now = max(self.now, due)
-            if self._queue and self._queue[0][0] <= self.now:
+            queued = self._queue and not self.dispatch_is_down
+            due = [end]
+            due += [self._queue[0][0]] if queued else []
+            due += [] if self.sweep_is_down else [self._next_sweep]
+            self.now = max(self.now, min(due))
+            if queued and self._queue[0][0] <= self.now:
                 self._dispatch()
-            elif self._next_sweep <= self.now:
-                self._next_sweep += timedelta(minutes=1)
+            elif not self.sweep_is_down and self._next_sweep <= self.now:
+                self._next_sweep = self.now + timedelta(minutes=1)
                 sweep(time.monotonic() + 45, queue_url="send")
                 self.paused_minutes += pauses.read(consistent=True).of("account").paused
             elif self.now >= end:
                 return
+
+    def skip(self, **period: float) -> None:
+        """Let time pass quickly: sweep does not run."""
+        self.sweep_is_down = True
+        self.run(**period)
+        self.sweep_is_down = False
 
     def _dispatch(self) -> None:
         bodies = {}

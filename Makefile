@@ -1,6 +1,6 @@
 # Everything is set up in this folder: .venv (the project), .venv-emulator (the AWS emulator),
 # .aws-sam (what sam build makes), .local (the running stack and its logs).
-# It runs with make 3.81 and bash 3.2, as macOS has them: tests/unit/house/test_makefiles.py.
+# It runs with make 3.81 and bash 3.2, as macOS has them: tests/unit/architecture/test_makefiles.py.
 SHELL := /bin/bash
 PYTHON ?= python3.13
 EMULATOR_PORT ?= 4566

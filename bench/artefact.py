@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMED = ROOT / "bench" / "timed"
-STOCK = Path(next(path for path in sys.path if path.endswith("site-packages")))
+REQUIREMENTS = ROOT / "layers" / "dependencies" / "requirements.txt"
+STOCK = ROOT / ".local" / "stock"
 LAYERS = ("DependenciesLayer", "SkycoreLayer")
 # The interpreter that the virtual environment was made from, without that environment's packages.
 PYTHON = sys._base_executable  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
@@ -24,8 +26,6 @@ SETTINGS = {
     "TABLE_NAME": "table",
     "STACK_NAME": "bench",
     "LOG_LEVEL": "INFO",
-    "POWERTOOLS_SERVICE_NAME": "skycore",
-    "POWERTOOLS_METRICS_NAMESPACE": "Skycore",
     "TOKEN_SECRET": "token",
     "API_KEY_SECRET": "key",
     "EVENT_RETENTION_DAYS": "90",
@@ -76,7 +76,17 @@ def build() -> Artefact:
 
 
 def stock_path(artefact: Artefact) -> list[Path]:
-    """Packages as pip installs them, with bytecode: what a floor's imports come from."""
+    """Return where a floor's imports come from: the layer's packages as pip installs them.
+
+    Not the development environment: what its other packages bring is imported as well, such as
+    cryptography by urllib3, and makes a floor look slow.
+    """
+    installed = STOCK / REQUIREMENTS.name
+    if not installed.exists() or installed.read_bytes() != REQUIREMENTS.read_bytes():
+        shutil.rmtree(STOCK, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--target", str(STOCK), "-r", str(REQUIREMENTS)], check=True)
+        shutil.copy(REQUIREMENTS, installed)
     return [STOCK, *artefact.path()[1:]]
 
 

@@ -1,1 +1,1 @@
-"""The local stack: an AWS emulator, a Skycore simulator, and the journey through them."""
+"""The local stack: an AWS emulator, a Skycore simulator, and the demo that runs on them."""

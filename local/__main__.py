@@ -46,8 +46,8 @@ def down() -> None:
 
 
 def run(screen: Screen, parameters: str) -> int:
-    """The journey: up, the main job in front of the user's eyes, down, whatever happens."""
-    from local import journey  # noqa: PLC0415 - only this command needs it
+    """Run the demo: bring the stack up, show the main job, and bring it down in any case."""
+    from local import demo  # noqa: PLC0415 - only this command needs it
 
     if os.environ.get("SKYCORE_URL"):
         raise LocalError("make run needs the simulator's handset; SKYCORE_URL is for make up")
@@ -55,9 +55,9 @@ def run(screen: Screen, parameters: str) -> int:
         raise LocalError("the stack is already up; make down first, then make run")
     try:
         made = up(screen, "", parameters)
-        journey.travel(screen, made)
+        demo.run(screen, made)
     except Exception:
-        journey.keep_logs()
+        demo.keep_logs()
         raise
     finally:
         with screen.step("stop everything"):

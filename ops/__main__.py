@@ -20,8 +20,18 @@ from pynamodb.exceptions import PynamoDBException
 
 from ops.commands import COMMANDS
 from ops.login import LOG_IN, is_invalid_login
-from ops.stack import chosen
-from ops.talk import DONE, INTERRUPTED, PROBLEMS, WRONG_USE, Answer, Refused, WrongUse, give, note
+from ops.output import (
+    DONE,
+    INTERRUPTED,
+    PROBLEMS,
+    USAGE_ERROR,
+    Refused,
+    Result,
+    UsageError,
+    print_result,
+    progress,
+)
+from ops.stack import resolve_stack
 from skycore.logs import log
 
 if TYPE_CHECKING:
@@ -30,51 +40,50 @@ if TYPE_CHECKING:
     from ops.command import Command
 
 ABOUT = """\
-Looks at a deployed stack of Skycore on AWS, and does what an operator has to do.
+Inspect and operate a deployed stack of Skycore on AWS.
 
-It works on the local stack (make up), or with --stack NAME on AWS. There it uses your own AWS
-login and region, found as the AWS CLI finds them (AWS_PROFILE, AWS_REGION); AWS_ENDPOINT_URL is
-followed. What your login must be allowed is in docs/operations.md.
+Without options it works on the local stack (make up), with --stack NAME on AWS. There it uses your
+AWS login and region, found as the AWS CLI finds them (AWS_PROFILE, AWS_REGION), and honours
+AWS_ENDPOINT_URL. docs/operations.md lists the permissions that your login needs.
 """
 RULES = """\
-With --stack, what changes the stack is asked for first; --yes skips the question, and without a
-terminal to ask at it is refused. Message texts and full numbers are shown only with --show, where
-a command has it.
+Commands that change a --stack ask for confirmation. --yes skips it; without a terminal, --yes is
+required. Message texts and full numbers are shown only with --show, where a command has it.
 
-exit codes: 0 done and well; 1 refused, failed, or problems were found; 2 wrong use; 130 Ctrl-C
-python -m ops COMMAND --help tells more and has examples.
+exit codes: 0 success; 1 refused, failed, or problems were found; 2 usage error; 130 Ctrl-C
+python -m ops COMMAND --help has details and examples.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does what the command line says; the exit code."""
-    asked = _parser().parse_args(arguments)
+    """Run the command line and return the exit code."""
+    args = _parser().parse_args(arguments)
     try:
-        answer: Answer | None = asked.run(chosen(asked), asked)
+        result: Result | None = args.run(resolve_stack(args), args)
     except Refused as refusal:
-        return _failed(str(refusal), asked, refusal.code)
-    except WrongUse as refusal:
-        return _failed(str(refusal), asked, WRONG_USE)
+        return _failed(str(refusal), args, refusal.code)
+    except UsageError as refusal:
+        return _failed(str(refusal), args, USAGE_ERROR)
     except (ClientError, BotoCoreError, PynamoDBException) as error:
-        return _failed(_plainly(error), asked, PROBLEMS)
+        return _failed(_plainly(error), args, PROBLEMS)
     except (RuntimeError, TimeoutError) as error:  # of the domain: what is left, and what to do
-        return _failed(str(error), asked, PROBLEMS)
+        return _failed(str(error), args, PROBLEMS)
     except EOFError:  # Ctrl-D at a question
-        return _failed("Nothing was changed.", asked, PROBLEMS)
+        return _failed("Nothing was changed.", args, PROBLEMS)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    if answer is None:
+    if result is None:
         return DONE
-    give(answer, as_json=asked.json)
-    return DONE if answer.well else PROBLEMS
+    print_result(result, as_json=args.json)
+    return DONE if result.ok else PROBLEMS
 
 
 def run_and_exit(*before: str) -> NoReturn:
-    """Runs as a process does: the arguments `before`, then those of the command line."""
+    """Run with the arguments `before` and those of the command line, and exit."""
     # The domain's log lines are no part of an answer: warnings, and on stderr.
     log.setLevel("WARNING")
     for handler in log.handlers:
@@ -88,11 +97,11 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _failed(why: str, asked: argparse.Namespace, code: int) -> int:
-    if asked.json:
-        give(Answer({"error": why}, []), as_json=True)
+def _failed(why: str, args: argparse.Namespace, code: int) -> int:
+    if args.json:
+        print_result(Result({"error": why}, []), as_json=True)
     else:
-        note(why)
+        progress(why)
     return code
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from ops.talk import Refused
+from ops.output import Refused
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -9,7 +9,7 @@ import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from ops.talk import Refused
+from ops.output import Refused
 
 if TYPE_CHECKING:
     from ops.stack import Stack

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
 
+    from ops.output import Result
     from ops.stack import Stack
-    from ops.talk import Answer
 
 
 def _no_arguments(_: ArgumentParser) -> None:
@@ -21,13 +21,13 @@ def _no_arguments(_: ArgumentParser) -> None:
 class Command:
     """One command, or a group of them where `parts` are given.
 
-    `about` teaches: what it does, what it changes, examples. `run` gives None where it has
-    written its answer itself.
+    `about` is its help: what it does, what it changes, examples. `run` returns None where it has
+    written its result itself.
     """
 
     name: str
     summary: str
     about: str = ""
-    run: Callable[[Stack, Namespace], Answer | None] | None = None
+    run: Callable[[Stack, Namespace], Result | None] | None = None
     arguments: Callable[[ArgumentParser], None] = _no_arguments
     parts: tuple[Command, ...] = field(default=())

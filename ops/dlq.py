@@ -1,4 +1,4 @@
-"""`dlq`: what is in the dead-letter queues, and back with it."""
+"""`dlq`: inspect, redrive or discard dead letters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
 from ops.dead_letters import DeadLetters
-from ops.letters import tell
+from ops.describe import describe
+from ops.output import Refused, Result, UsageError, confirm, progress, table
 from ops.queues import QUEUES, depths, oldest_ages
-from ops.talk import Answer, Refused, WrongUse, confirm, note, table
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -52,7 +52,7 @@ published again with replay. Name them with --id, or say --all.
 """
 
 
-def list_all(stack: Stack, _: Namespace) -> Answer:
+def list_all(stack: Stack, _: Namespace) -> Result:
     """How deep each dead-letter queue is; well if all are empty."""
     ages = oldest_ages(stack, [queue.dead for queue in QUEUES.values()])
     data = {
@@ -65,26 +65,26 @@ def list_all(stack: Stack, _: Namespace) -> Answer:
     }
     rows = [(name, *told.values()) for name, told in data.items()]
     shown = [table(("queue", "dead letters", "oldest, s", "which are"), rows)]
-    return Answer(data, shown, well=not any(told["dead_letters"] for told in data.values()))
+    return Result(data, shown, ok=not any(told["dead_letters"] for told in data.values()))
 
 
-def show(stack: Stack, asked: Namespace) -> Answer:
+def show(stack: Stack, args: Namespace) -> Result:
     """Some messages of a dead-letter queue."""
-    with _opened(stack, asked) as letters:
+    with _opened(stack, args) as letters:
         found = [
-            tell(asked.queue, message, show=asked.show)
-            for part in _asked_for(letters, asked)
+            describe(args.queue, message, show=args.show)
+            for part in _asked_for(letters, args)
             for message in part
         ]
     rows = [(letter["sent_at"], letter["id"], _rest(letter)) for letter in found]
     shown = [table(("sent", "id", ""), rows)] if rows else []
-    ending = f"{len(found)} shown of the dead-letter queue {asked.queue}"
-    return Answer({"queue": asked.queue, "messages": found}, [*shown, ending])
+    ending = f"{len(found)} shown of the dead-letter queue {args.queue}"
+    return Result({"queue": args.queue, "messages": found}, [*shown, ending])
 
 
-def redrive(stack: Stack, asked: Namespace) -> Answer:
+def redrive(stack: Stack, args: Namespace) -> Result:
     """Moves messages back to their queue. Raises Refused for the queue of places."""
-    queue = QUEUES[asked.queue]
+    queue = QUEUES[args.queue]
     if queue.queue is None:
         raise Refused(
             "It holds places in the table's stream, not events: there is nothing to put back. "
@@ -92,48 +92,48 @@ def redrive(stack: Stack, asked: Namespace) -> Answer:
             f"replay --since TIME --until TIME. Then: dlq discard {queue.name} --all"
         )
     waiting = depths(stack, queue.dead)["waiting"]
-    most = f"up to {asked.limit}" if asked.limit else "all"
-    what = "those named" if asked.id else most
-    confirm(stack, asked, f"Put {what} of about {waiting} back into the {queue.name} queue?")
+    most = f"up to {args.limit}" if args.limit else "all"
+    what = "those named" if args.id else most
+    confirm(stack, args, f"Put {what} of about {waiting} back into the {queue.name} queue?")
     to = stack.id_of(queue.queue)
     moved = 0
-    with _opened(stack, asked) as letters:
-        for part in _asked_for(letters, asked):
+    with _opened(stack, args) as letters:
+        for part in _asked_for(letters, args):
             if moved:  # it takes more than one round
-                note(f"{moved} put back")
+                progress(f"{moved} put back")
             moved += letters.move(part, to)
     data = {"queue": queue.name, "moved": moved, "left": depths(stack, queue.dead)["waiting"]}
-    return Answer(data, [f"{moved} put back into the {queue.name} queue"])
+    return Result(data, [f"{moved} put back into the {queue.name} queue"])
 
 
-def discard(stack: Stack, asked: Namespace) -> Answer:
-    """Deletes messages of a dead-letter queue for good. Raises WrongUse."""
-    if bool(asked.id) == asked.all:
-        raise WrongUse("name messages with --id, or say --all")
-    waiting = depths(stack, QUEUES[asked.queue].dead)["waiting"]
-    what = f"{len(asked.id)} messages" if asked.id else f"all of about {waiting} messages"
-    confirm(stack, asked, f"Delete {what} of the dead-letter queue {asked.queue} for good?")
+def discard(stack: Stack, args: Namespace) -> Result:
+    """Deletes messages of a dead-letter queue for good. Raises UsageError."""
+    if bool(args.id) == args.all:
+        raise UsageError("name messages with --id, or say --all")
+    waiting = depths(stack, QUEUES[args.queue].dead)["waiting"]
+    what = f"{len(args.id)} messages" if args.id else f"all of about {waiting} messages"
+    confirm(stack, args, f"Delete {what} of the dead-letter queue {args.queue} for good?")
     deleted = 0
-    with _opened(stack, asked) as letters:
-        for part in _asked_for(letters, asked):
+    with _opened(stack, args) as letters:
+        for part in _asked_for(letters, args):
             for message in part:
                 letters.delete(message)
                 deleted += 1
-    return Answer({"queue": asked.queue, "deleted": deleted}, [f"{deleted} deleted"])
+    return Result({"queue": args.queue, "deleted": deleted}, [f"{deleted} deleted"])
 
 
 @contextlib.contextmanager
-def _opened(stack: Stack, asked: Namespace) -> Iterator[DeadLetters]:
-    url = stack.id_of(QUEUES[asked.queue].dead)
+def _opened(stack: Stack, args: Namespace) -> Iterator[DeadLetters]:
+    url = stack.id_of(QUEUES[args.queue].dead)
     with DeadLetters(stack.client("sqs"), url) as letters:
         yield letters
 
 
-def _asked_for(letters: DeadLetters, asked: Namespace) -> Iterator[list[dict[str, Any]]]:
+def _asked_for(letters: DeadLetters, args: Namespace) -> Iterator[list[dict[str, Any]]]:
     """The messages that --id names, or all, up to --limit, in parts."""
-    left = len(asked.id) if asked.id else asked.limit
+    left = len(args.id) if args.id else args.limit
     for part in letters.messages():
-        wanted = [one for one in part if not asked.id or one["MessageId"] in asked.id]
+        wanted = [one for one in part if not args.id or one["MessageId"] in args.id]
         if left is not None:
             wanted = wanted[:left]
             left -= len(wanted)
@@ -158,33 +158,33 @@ def _plain(value: Any) -> str:
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("queue", choices=QUEUES, metavar="QUEUE", help=", ".join(QUEUES))
     parser.add_argument(
-        "--id", action="append", default=[], help="only this message of SQS; repeat it for more"
+        "--id", action="append", default=[], help="only the message with this SQS id; repeatable"
     )
 
 
 def arguments_of_show(parser: ArgumentParser) -> None:
     _arguments(parser)
-    parser.add_argument("--limit", type=int, default=10, help="the most that are shown (10)")
+    parser.add_argument("--limit", type=int, default=10, help="maximum number to show (10)")
     parser.add_argument("--show", action="store_true", help="show the bodies too")
 
 
 def arguments_of_redrive(parser: ArgumentParser) -> None:
     _arguments(parser)
-    parser.add_argument("--limit", type=int, help="the most that are put back (default: all)")
+    parser.add_argument("--limit", type=int, help="maximum number to put back (default: all)")
 
 
 def arguments_of_discard(parser: ArgumentParser) -> None:
     _arguments(parser)
-    parser.add_argument("--all", action="store_true", help="all that is in the queue now")
+    parser.add_argument("--all", action="store_true", help="all messages that are in the queue now")
     parser.set_defaults(limit=None)
 
 
 COMMAND = Command(
     "dlq",
-    "Dead-letter queues: what is in them, and back with it",
+    "Inspect, redrive or discard dead letters",
     parts=(
-        Command("list", "How many dead letters there are", LIST, list_all),
-        Command("show", "What is in one of them", SHOW, show, arguments_of_show),
+        Command("list", "Count dead letters", LIST, list_all),
+        Command("show", "Show the messages of one queue", SHOW, show, arguments_of_show),
         Command("redrive", "Put messages back", REDRIVE, redrive, arguments_of_redrive),
         Command("discard", "Delete messages for good", DISCARD, discard, arguments_of_discard),
     ),

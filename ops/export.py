@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ops.command import Command
-from ops.talk import Answer, Refused, note
+from ops.output import Refused, Result, progress
 from skycore import timestamps
 from skycore.serializers import event_envelope, message, owners_of
 from skycore.table import events, messages
@@ -37,9 +37,9 @@ meanwhile may be missing: for a last export stop the senders and the postbacks f
 FILES = ("messages", "events", "opt_outs")
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Writes the files. Raises Refused where there are some already."""
-    folder: Path = asked.to
+    folder: Path = args.to
     try:
         folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -54,10 +54,10 @@ def run(stack: Stack, asked: Namespace) -> Answer:
             _write(files["messages"], "messages", _messages(page, now), written)
             _write(files["events"], "events", _events(page, stack.source), written)
             _write(files["opt_outs"], "opt_outs", _opt_outs(page), written)
-            note(", ".join(f"{count} {name}" for name, count in written.items()))
+            progress(", ".join(f"{count} {name}" for name, count in written.items()))
     data = {"folder": str(folder), **{name: written[name] for name in FILES}}
     told = ", ".join(f"{written[name]} {name.replace('_', '-')}" for name in FILES)
-    return Answer(data, [f"{told} in {folder}"])
+    return Result(data, [f"{told} in {folder}"])
 
 
 def _pages(stack: Stack) -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -111,4 +111,4 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--to", type=Path, required=True, help="the folder to make")
 
 
-COMMAND: Command = Command("export", "Everything in the table, as files", ABOUT, run, arguments)
+COMMAND: Command = Command("export", "Write the whole table to files", ABOUT, run, arguments)

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ops.command import Command
-from ops.talk import INTERRUPTED, Answer, Refused, confirm, note
+from ops.output import INTERRUPTED, Refused, Result, confirm, progress
 from skycore.table.limiter import PAUSE_KNOWN_FOR_MS, Limiter
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ the old key read the new one as soon as Skycore refuses the old. --no-hold repla
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Stores what is typed or piped in. Raises Refused where it cannot be a key, or on Ctrl-C."""
     secret = stack.id_of("ApiKey")
     client = stack.client("secretsmanager")
@@ -59,9 +59,9 @@ def run(stack: Stack, asked: Namespace) -> Answer:
     asks = sys.stdin.isatty()
     storing = False
     try:
-        confirm(stack, asked, question)
-        with _held() if replaces and asks and not asked.no_hold else contextlib.nullcontext():
-            value = _asked_for(asked.user, asks=asks)
+        confirm(stack, args, question)
+        with _held() if replaces and asks and not args.no_hold else contextlib.nullcontext():
+            value = _asked_for(args.user, asks=asks)
             storing = True
             client.put_secret_value(SecretId=secret, SecretString=json.dumps(value))
     except KeyboardInterrupt:
@@ -70,7 +70,7 @@ def run(stack: Stack, asked: Namespace) -> Answer:
         raise Refused(_STOPPED, code=INTERRUPTED) from None
     names = " and ".join(sorted(value))
     data = {"stack": stack.name, "stored": sorted(value), "replaced": replaces}
-    return Answer(data, [f"{names} stored. The next send uses it: python -m ops send-test NUMBER"])
+    return Result(data, [f"{names} stored. The next send uses it: python -m ops send-test NUMBER"])
 
 
 def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
@@ -79,7 +79,7 @@ def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
     try:
         text = getpass.getpass(f"{what} (not shown): ") if asks else sys.stdin.read()
     except KeyboardInterrupt:
-        note("")  # the next words on a line of their own
+        progress("")  # the next words on a line of their own
         raise
     return credentials(text, user)
 
@@ -107,7 +107,9 @@ def credentials(text: str, user: str | None = None) -> dict[str, str]:
             "again from Skycore's API Settings. Nothing was changed."
         )
     if name and not _USER.fullmatch(name):
-        raise Refused("This is no user's name: it has blanks, or none. Nothing was changed.")
+        raise Refused(
+            "Not a valid user name: it must not be empty or contain spaces. Nothing was changed."
+        )
     if password and (len(password) > _MOST_PASSWORD or not password.isprintable()):
         raise Refused("This is no password: it has several lines, or over 256 characters.")
     return value
@@ -117,7 +119,7 @@ def _object(text: str) -> dict[str, str]:
     try:
         value = json.loads(text)
     except ValueError:
-        raise Refused("It begins like JSON, and is none. Nothing was changed.") from None
+        raise Refused("That looks like JSON but is not valid JSON. Nothing was changed.") from None
     if set(value) - _SECRET or not all(isinstance(part, str) and part for part in value.values()):
         raise Refused(
             'An object may have the texts "api_key", "user" and "password" only. '
@@ -137,23 +139,23 @@ def _held() -> Iterator[None]:
             with contextlib.suppress(Exception):  # the next one may do it
                 until.append(limiter.hold(HOLD_MS))
 
-    note("Holding the calls of Skycore: queued messages wait, other sends are answered 429.")
+    progress("Holding the calls of Skycore: queued messages wait, other sends are answered 429.")
     renewing = threading.Thread(target=renew, daemon=True)
     renewing.start()
     try:
         time.sleep(PAUSE_KNOWN_FOR_MS / 1000)  # until every copy has heard of it
-        note("Make the new key in Skycore's API Settings now, and paste it here.")
+        progress("Make the new key in Skycore's API Settings now, and paste it here.")
         yield
     finally:
         done.set()
         renewing.join()
         limiter.let_go(until[-1])
-        note(f"Calls go on, within {PAUSE_KNOWN_FOR_MS // 1000} seconds.")
+        progress(f"Calls go on, within {PAUSE_KNOWN_FOR_MS // 1000} seconds.")
 
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--user", help="set this user and their password instead of a key")
-    parser.add_argument("--no-hold", action="store_true", help="do not hold calls meanwhile")
+    parser.add_argument("--no-hold", action="store_true", help="do not pause calls meanwhile")
 
 
 COMMAND: Command = Command("set-key", "Set or replace the Skycore API key", ABOUT, run, arguments)

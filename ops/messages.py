@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ops import redact
 from ops.command import Command
+from ops.output import Refused, Result, UsageError, table
 from ops.stack import moment
-from ops.talk import Answer, Refused, WrongUse, table
 from skycore import serializers, timestamps
 from skycore.catalogue.errors import find_error
 from skycore.catalogue.statuses import RANKS
@@ -55,19 +55,19 @@ now may be from yesterday. A direct send that was refused because nothing could 
 """
 
 
-def one(stack: Stack, asked: Namespace) -> Answer:
+def one(stack: Stack, args: Namespace) -> Result:
     """One message, or one event. Raises Refused where there is neither."""
-    pointer = messages.messages_by_tracking_id([asked.id]).get(asked.id)
+    pointer = messages.messages_by_tracking_id([args.id]).get(args.id)
     try:
-        view = get_message(pointer.message_id if pointer else asked.id)
+        view = get_message(pointer.message_id if pointer else args.id)
     except Problem:
-        return _event(stack, asked)
-    data = {**redact.message(view, show=asked.show), **_why(view["message_id"])}
-    data["events"] = _events(stack, asked, view["tracking_id"])
-    return Answer(data, _shown(data))
+        return _event(stack, args)
+    data = {**redact.message(view, show=args.show), **_why(view["message_id"])}
+    data["events"] = _events(stack, args, view["tracking_id"])
+    return Result(data, _shown(data))
 
 
-def _events(stack: Stack, asked: Namespace, tracking_id: str | None) -> list[dict[str, Any]]:
+def _events(stack: Stack, args: Namespace, tracking_id: str | None) -> list[dict[str, Any]]:
     """What Skycore said under a tracking id, in order of arrival."""
     told = events.by_tracking_id(tracking_id) if tracking_id else []
     told.sort(key=lambda event: event.received_at)
@@ -75,7 +75,7 @@ def _events(stack: Stack, asked: Namespace, tracking_id: str | None) -> list[dic
     envelopes = (
         event_envelope(events.StoredEvent(event, b""), owners, stack.source) for event in told
     )
-    return [redact.event(envelope, show=asked.show) for envelope in envelopes]
+    return [redact.event(envelope, show=args.show) for envelope in envelopes]
 
 
 def _why(message_id: str) -> dict[str, Any]:
@@ -97,45 +97,45 @@ def _why(message_id: str) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _event(stack: Stack, asked: Namespace) -> Answer:
+def _event(stack: Stack, args: Namespace) -> Result:
     """An event, or all under a tracking id that belongs to no message, as in a possible match."""
-    if told := _events(stack, asked, asked.id):
+    if told := _events(stack, args, args.id):
         rows = [[event["time"], event["type"], event["id"]] for event in told]
         shown = [table(("time", "events of no message", "id"), rows)]
-        return Answer({"message_id": None, "tracking_id": asked.id, "events": told}, shown)
+        return Result({"message_id": None, "tracking_id": args.id, "events": told}, shown)
     try:
-        envelope = get_event(asked.id, source=stack.source)
+        envelope = get_event(args.id, source=stack.source)
     except Problem:
         raise Refused("no message, tracking id or event has this id") from None
-    data = redact.event(envelope, show=asked.show)
-    return Answer(data, [table(("", ""), data.items())])
+    data = redact.event(envelope, show=args.show)
+    return Result(data, [table(("", ""), data.items())])
 
 
-def many(stack: Stack, asked: Namespace) -> Answer:
-    """The messages that are asked for. Raises WrongUse for a number that is none."""
+def many(stack: Stack, args: Namespace) -> Result:
+    """The messages that are asked for. Raises UsageError for a number that is none."""
     now = datetime.now(UTC)
-    since = asked.since or now - A_DAY
-    span = TimeRange("message", since, asked.until or now + timedelta(minutes=1), None)
+    since = args.since or now - A_DAY
+    span = TimeRange("message", since, args.until or now + timedelta(minutes=1), None)
     found: list[dict[str, Any]] = []
-    for row in _rows(stack, asked, span):
+    for row in _rows(stack, args, span):
         view = serializers.message(row, timestamps.now())
-        if not asked.status or view["status"] in asked.status:
-            found.append(redact.message(view, show=asked.show))
-        if len(found) == asked.limit:
+        if not args.status or view["status"] in args.status:
+            found.append(redact.message(view, show=args.show))
+        if len(found) == args.limit:
             break
     columns = ("created_at", "message_id", "status", "skycore_code", "action", "to", "from")
     rows = [[view.get(column) for column in columns] for view in found]
     ending = f"{len(found)} messages since {since:%Y-%m-%d %H:%M}Z"
-    return Answer({"messages": found}, [*([table(columns, rows)] if rows else []), ending])
+    return Result({"messages": found}, [*([table(columns, rows)] if rows else []), ending])
 
 
-def _rows(stack: Stack, asked: Namespace, span: TimeRange) -> Iterator[messages.MessageRow]:
+def _rows(stack: Stack, args: Namespace, span: TimeRange) -> Iterator[messages.MessageRow]:
     index, periods = Row.by_day, pagination.by_day
-    if asked.to:
+    if args.to:
         try:
-            number = parse_msisdn(asked.to, default_region=stack.parameters["DefaultRegion"])
+            number = parse_msisdn(args.to, default_region=stack.parameters["DefaultRegion"])
         except NumberError as error:
-            raise WrongUse(f"--to {error.detail}") from None
+            raise UsageError(f"--to {error.detail}") from None
         index, periods = Row.by_number, pagination.by_month(number)  # type: ignore[assignment]
     for keys in pagination.iter_pages(index, periods, span):
         rows = messages.get_many(keys)
@@ -164,22 +164,22 @@ def _shown(data: dict[str, Any]) -> list[RenderableType]:
 
 
 def arguments_of_one(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="of a message or an event, or a tracking id")
+    parser.add_argument("id", metavar="ID", help="id of a message or event, or a tracking id")
     parser.add_argument("--show", action="store_true", help="show numbers and texts too")
 
 
 def arguments_of_many(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--status", action="append", choices=sorted(RANKS), help="repeat it for more"
+        "--status", action="append", choices=sorted(RANKS), help="only this status; repeatable"
     )
     parser.add_argument("--to", metavar="NUMBER", help="only messages to this number")
     parser.add_argument("--since", type=moment, help="made since: a time, or 2h, 30m, 7d ago (1d)")
     parser.add_argument("--until", type=moment, help="made until: the same (default: now)")
-    parser.add_argument("--limit", type=int, default=50, help="the most that are shown (50)")
+    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")
     parser.add_argument("--show", action="store_true", help="show numbers too")
 
 
 COMMANDS = (
     Command("messages", "Find messages by status, time or number", MANY, many, arguments_of_many),
-    Command("message", "What became of a message, and why", ONE, one, arguments_of_one),
+    Command("message", "Show what happened to a message, and why", ONE, one, arguments_of_one),
 )

@@ -1,4 +1,4 @@
-"""`reconcile`: what no postback told, after an outage, is learnt from Skycore's report."""
+"""`reconcile`: backfill delivery statuses from Skycore's report after an outage."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ops.command import Command
+from ops.output import Refused, Result, confirm, progress
 from ops.stack import MINUTE, moment
-from ops.talk import Answer, Refused, confirm, note
 from skycore.client.errors import SkycoreError
 from skycore.problems import Problem
 from skycore.receiving.reconcile import reconcile
@@ -34,17 +34,17 @@ The report costs one call of the account's limits, and Skycore gives only so man
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Well if the report was read to its end. Raises Refused."""
-    until = asked.until or datetime.now(UTC)
-    note(f"Skycore's report of {stack.name} from {asked.since:{MINUTE}} to {until:{MINUTE}}.")
-    if not asked.dry_run:
-        confirm(stack, asked, "Store and publish what no postback told?")
+    until = args.until or datetime.now(UTC)
+    progress(f"Skycore's report of {stack.name} from {args.since:{MINUTE}} to {until:{MINUTE}}.")
+    if not args.dry_run:
+        confirm(stack, args, "Store and publish the statuses that are missing?")
     try:
         report = fetch_report(
             skycore_client(stack.parameters["SkycoreUrl"], stack.id_of("ApiKey")),
             RateLimiter(stack.limits),
-            asked.since,
+            args.since,
             until,
             deadline=time.monotonic() + SECONDS,
         )
@@ -53,20 +53,20 @@ def run(stack: Stack, asked: Namespace) -> Answer:
         raise Refused(f"{problem.code} {code}: {problem.detail}") from None
     except SkycoreError as error:
         raise Refused(f"The report's file was not read: {type(error).__name__}.") from None
-    found = reconcile(report, days=stack.days, write=not asked.dry_run)
+    found = reconcile(report, days=stack.days, write=not args.dry_run)
     types = Counter(found.missing)
     lines = [
         f"{found.rows} rows in the report{'' if found.complete else ', which was cut off'}",
-        f"{len(found.missing)} {'would become' if asked.dry_run else 'became'} events",
+        f"{len(found.missing)} {'would become' if args.dry_run else 'became'} events",
         *(f"  {number:>8}  {type_}" for type_, number in sorted(types.items())),
     ]
     data = {
-        "dry_run": asked.dry_run,
+        "dry_run": args.dry_run,
         "rows": found.rows,
         "complete": found.complete,
         "events": types,
     }
-    return Answer(data, lines, well=found.complete)
+    return Result(data, lines, ok=found.complete)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -78,7 +78,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 COMMAND: Command = Command(
-    "reconcile", "Learn from Skycore's report what no postback told", ABOUT, run, arguments
+    "reconcile", "Backfill delivery statuses from Skycore's report", ABOUT, run, arguments
 )
 
 if __name__ == "__main__":  # as it was called before there was python -m ops

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
+from ops.output import Refused, Result, UsageError, confirm, progress
 from ops.stack import MINUTE, moment
-from ops.talk import Answer, Refused, WrongUse, confirm, note
 from skycore.receiving import republish
 
 if TYPE_CHECKING:
@@ -29,60 +29,60 @@ drop what they know. Every subscriber of the topic gets them.
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Does one or the other. Raises Refused."""
-    if asked.since:
-        return _republish(stack, asked)
-    if asked.until or asked.type:
-        raise WrongUse("--until and --type go with --since")
-    return _reread(stack, asked)
+    if args.since:
+        return _republish(stack, args)
+    if args.until or args.type:
+        raise UsageError("--until and --type go with --since")
+    return _reread(stack, args)
 
 
-def _reread(stack: Stack, asked: Namespace) -> Answer:
-    note(f"Reading the unparsed postbacks of {stack.name} again.")
-    if not asked.dry_run:
-        confirm(stack, asked, "Store and publish what is understood now?")
+def _reread(stack: Stack, args: Namespace) -> Result:
+    progress(f"Reading the unparsed postbacks of {stack.name} again.")
+    if not args.dry_run:
+        confirm(stack, args, "Store and publish what is understood now?")
     now: Counter[str] = Counter()
     read: list[dict[str, Any]] = []
     lines: list[str] = []
-    for one in republish.reread_unparsed(days=stack.days, write=not asked.dry_run):
+    for one in republish.reread_unparsed(days=stack.days, write=not args.dry_run):
         told = ", ".join(one.types) or f"still unreadable: {one.error}"
         lines.append(f"  {one.received_at:%Y-%m-%d %H:%M:%S}Z  {one.event_id}  {told}")
         read.append({"event_id": one.event_id, "types": one.types, "error": one.error})
         now.update(one.types)
     still = sum(not one["types"] for one in read)
-    lines += _counted("would become" if asked.dry_run else "became", now)
+    lines += _counted("would become" if args.dry_run else "became", now)
     lines.append(f"{still} still unreadable; they stay listed (unparsed).")
-    data = {"dry_run": asked.dry_run, "read": read, "events": now, "still_unreadable": still}
-    return Answer(data, lines)
+    data = {"dry_run": args.dry_run, "read": read, "events": now, "still_unreadable": still}
+    return Result(data, lines)
 
 
-def _republish(stack: Stack, asked: Namespace) -> Answer:
-    until = asked.until or datetime.now(UTC)
-    types = {name if "." in name else f"skycore.{name}" for name in asked.type}
+def _republish(stack: Stack, args: Namespace) -> Result:
+    until = args.until or datetime.now(UTC)
+    types = {name if "." in name else f"skycore.{name}" for name in args.type}
     found: Counter[str] = Counter()
-    for envelopes in republish.iter_events(asked.since, until, types, source=stack.source):
+    for envelopes in republish.iter_events(args.since, until, types, source=stack.source):
         found.update(republish.count_by_type(envelopes))
     lines = [
-        f"Events of {stack.name} that came from {asked.since:{MINUTE}} to {until:{MINUTE}},",
+        f"Events of {stack.name} that came from {args.since:{MINUTE}} to {until:{MINUTE}},",
         f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:",
         *_counted("found", found),
     ]
-    data = {"dry_run": asked.dry_run, "found": found, "published": Counter[str]()}
-    if asked.dry_run or not found:
-        return Answer(data, lines)
+    data = {"dry_run": args.dry_run, "found": found, "published": Counter[str]()}
+    if args.dry_run or not found:
+        return Result(data, lines)
     for line in lines:
-        note(line)
-    confirm(stack, asked, "Every subscriber gets them again, under the same ids. Publish?")
+        progress(line)
+    confirm(stack, args, "Every subscriber gets them again, under the same ids. Publish?")
     sent = data["published"]
     try:
         for page in republish.republish(
-            asked.since, until, types, source=stack.source, topic_arn=stack.topic
+            args.since, until, types, source=stack.source, topic_arn=stack.topic
         ):
             sent.update(page)
     except RuntimeError as error:
         raise Refused(f"{sent.total()} published, then: {error}") from None
-    return Answer(data, _counted("published", sent))
+    return Result(data, _counted("published", sent))
 
 
 def _counted(what: str, counts: Mapping[str, int]) -> list[str]:

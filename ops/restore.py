@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
 from ops.dead_letters import DeadLetters
-from ops.talk import Answer, Refused, confirm, note, table
+from ops.output import Refused, Result, confirm, progress, table
 from skycore.catalogue.statuses import RANKS
 from skycore.table import models
 
@@ -51,42 +51,42 @@ OPT_OUT_TIMES = ("stopped_at", "started_at", "confirmed_at")
 _NEW = "attribute_not_exists(pk)"
 
 
-def restore_table(stack: Stack, asked: Namespace) -> Answer:
-    """Copy the missing rows of `asked.table`. Raises Refused where that is not possible."""
+def restore_table(stack: Stack, args: Namespace) -> Result:
+    """Copy the missing rows of `args.table`. Raises Refused where that is not possible."""
     client = stack.client("dynamodb")
-    described = client.describe_table(TableName=asked.table)["Table"]
+    described = client.describe_table(TableName=args.table)["Table"]
     if described["TableName"] == stack.table:
-        raise Refused(f"{asked.table} is the table of {stack.name} itself; name the other one")
+        raise Refused(f"{args.table} is the table of {stack.name} itself; name the other one")
     if [row["AttributeName"] for row in described["KeySchema"]] != ["pk", "sk"]:
-        raise Refused(f"{asked.table} is not a table of Skycore on AWS")
-    confirm(stack, asked, f"Copy the rows that {stack.name} does not have from {asked.table}?")
+        raise Refused(f"{args.table} is not a table of Skycore on AWS")
+    confirm(stack, args, f"Copy the rows that {stack.name} does not have from {args.table}?")
     counts: Counter[tuple[str, str]] = Counter()
     restore = partial(_restore, client, stack.table, int(time.time()))
-    pages = client.get_paginator("scan").paginate(TableName=asked.table, ConsistentRead=True)
+    pages = client.get_paginator("scan").paginate(TableName=args.table, ConsistentRead=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for page in pages:
             items = page["Items"]
             counts.update(zip(map(_kind, items), pool.map(restore, items), strict=True))
-            note(f"{counts.total()} rows read")
+            progress(f"{counts.total()} rows read")
     outcomes = ("restored", "kept", "expired")
     kinds = sorted({kind for kind, _ in counts})
     data = {kind: {name: counts[kind, name] for name in outcomes} for kind in kinds}
     rows = [[kind, *found.values()] for kind, found in data.items()]
-    return Answer(data, [table(["rows", "restored", "kept as they are", "expired"], rows)])
+    return Result(data, [table(["rows", "restored", "kept as they are", "expired"], rows)])
 
 
-def restore_postbacks(stack: Stack, asked: Namespace) -> Answer:
-    """Move what is in the queue `asked.queue_url`. Raises Refused where it is the stack's own."""
+def restore_postbacks(stack: Stack, args: Namespace) -> Result:
+    """Move what is in the queue `args.queue_url`. Raises Refused where it is the stack's own."""
     own = stack.id_of("PostbackQueue")
-    if asked.queue_url.rsplit("/", 1)[-1] == own.rsplit("/", 1)[-1]:
+    if args.queue_url.rsplit("/", 1)[-1] == own.rsplit("/", 1)[-1]:
         raise Refused(f"this is the postback queue of {stack.name} itself; name the other one")
-    confirm(stack, asked, f"Move the postbacks of {asked.queue_url} to {stack.name}?")
+    confirm(stack, args, f"Move the postbacks of {args.queue_url} to {stack.name}?")
     moved = 0
-    with DeadLetters(stack.client("sqs"), asked.queue_url) as other:
+    with DeadLetters(stack.client("sqs"), args.queue_url) as other:
         for found in other.messages():
             moved += other.move(found, own)
-            note(f"{moved} postbacks")
-    return Answer({"moved": moved}, [f"{moved} postbacks moved to {stack.name}"])
+            progress(f"{moved} postbacks")
+    return Result({"moved": moved}, [f"{moved} postbacks moved to {stack.name}"])
 
 
 def history(item: Item) -> Item:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
-from ops.talk import Answer, Refused, confirm
+from ops.output import Refused, Result, confirm
 from skycore import timestamps
 from skycore.sending.account_pause import describe
 from skycore.table import pauses
@@ -31,19 +31,19 @@ ended the pause, and when. `status` shows pauses, and why.
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """End the pauses. Raises Refused if there is none."""
     paused = current()
-    scopes = [scope for scope in paused if asked.action in {None, scope}]
+    scopes = [scope for scope in paused if args.action in {None, scope}]
     if not scopes:
         raise Refused("Queued messages are not paused.")
     causes = "; ".join(f"{scope}: {paused[scope]['why']}" for scope in scopes)
-    confirm(stack, asked, f"Resume queued messages ({causes})?")
+    confirm(stack, args, f"Resume queued messages ({causes})?")
     operator = str(stack.client("sts").get_caller_identity()["Arn"])
     for scope in scopes:
         _resume(scope, operator)
     data = {"resumed": scopes, "by": operator}
-    return Answer(data, [f"{scope}: queued messages go again" for scope in scopes])
+    return Result(data, [f"{scope}: queued messages go again" for scope in scopes])
 
 
 def current() -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ops import redact
 from ops.api import call
 from ops.command import Command
-from ops.talk import Answer, confirm, note
+from ops.output import Result, confirm, progress
 from skycore.logs import mask_number
 
 if TYPE_CHECKING:
@@ -28,33 +28,33 @@ Skycore accepted it, with --wait if it was delivered.
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Sends it and says what became of it. Raises Refused where there was no answer."""
     confirm(
         stack,
-        asked,
-        f"Send an SMS to {mask_number(asked.number)} from {mask_number(asked.sender)}?",
+        args,
+        f"Send an SMS to {mask_number(args.number)} from {mask_number(args.sender)}?",
     )
-    body = {"to": asked.number, "from": asked.sender, "text": asked.text}
+    body = {"to": args.number, "from": args.sender, "text": args.text}
     key = f"ops-{secrets.token_hex(8)}"
     status, answer = call(stack, "POST", "/messages", body, {"Idempotency-Key": key})
     if status != 201:
         return _told(status, answer)
-    if not asked.wait:
+    if not args.wait:
         return _told(status, answer)
-    note(f"accepted: {answer['message_id']}")
-    end = time.monotonic() + asked.wait
+    progress(f"accepted: {answer['message_id']}")
+    end = time.monotonic() + args.wait
     while answer["status"] not in ENDED and time.monotonic() < end:
         time.sleep(EVERY)
         _, answer = call(stack, "GET", f"/messages/{answer['message_id']}")
-    return _told(status, answer, well=answer["status"] == "delivered")
+    return _told(status, answer, ok=answer["status"] == "delivered")
 
 
-def _told(status: int, answer: dict[str, Any], *, well: bool = True) -> Answer:
+def _told(status: int, answer: dict[str, Any], *, ok: bool = True) -> Result:
     if "message_id" in answer and status < 300:
         data = redact.message(answer, show=False)
         line = f"{data['status']}: {data['message_id']}"
-        return Answer(data, [line], well=well)
+        return Result(data, [line], ok=ok)
     names = ("status", "code", "skycore_code", "detail", "retryable", "errors", "message_id")
     data = {name: answer[name] for name in names if name in answer}
     shown = [f"{status} {data.get('code', '')} {data.get('skycore_code', '')}", data.get("detail")]
@@ -62,7 +62,7 @@ def _told(status: int, answer: dict[str, Any], *, well: bool = True) -> Answer:
     told = [redact.words(line.strip()) or "" for line in shown if line]
     if "message_id" in data:
         told.append(f"python -m ops message {data['message_id']}")
-    return Answer(data, told, well=False)
+    return Result(data, told, ok=False)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -70,7 +70,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="sender", required=True, help="a shortcode or number of the account"
     )
-    parser.add_argument("--text", default="Test of Skycore on AWS", help="what it says")
+    parser.add_argument("--text", default="Test of Skycore on AWS", help="the text")
     parser.add_argument(
         "--wait",
         type=int,
@@ -78,7 +78,7 @@ def arguments(parser: ArgumentParser) -> None:
         const=60,
         default=0,
         metavar="SECONDS",
-        help="wait so long (60) for the delivery",
+        help="wait this many seconds for the delivery (60)",
     )
 
 

@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 
 from ops import ROOT
-from ops.talk import Refused, WrongUse
+from ops.output import Refused, UsageError
 from skycore.table import models
 from skycore.table.limits import Limits
 
@@ -47,7 +47,7 @@ class Stack:
             row["OutputKey"]: row["OutputValue"] for row in described.get("Outputs", [])
         }
         if "TableName" not in self.outputs:
-            raise Refused(f"{name} is no stack of Skycore on AWS: it has no output TableName")
+            raise Refused(f"{name} is not a Skycore on AWS stack (no TableName output)")
         self.status = str(described["StackStatus"])
         self.changed: datetime = described.get("LastUpdatedTime", described["CreationTime"])
         self.table = self.outputs["TableName"]
@@ -143,12 +143,12 @@ class Stack:
             raise Refused(f"there is no stack {self.name} {where}") from None
 
 
-def chosen(asked: argparse.Namespace) -> Stack:
-    """The stack that --stack names, else the local one. Raises WrongUse, Refused."""
-    if asked.stack and asked.local:
-        raise WrongUse("--stack or --local, not both")
-    if asked.stack:
-        return Stack(asked.stack, ask=True)
+def resolve_stack(args: argparse.Namespace) -> Stack:
+    """Return the stack that --stack names, else the local one. Raises UsageError, Refused."""
+    if args.stack and args.local:
+        raise UsageError("--stack or --local, not both")
+    if args.stack:
+        return Stack(args.stack, ask=True)
     return Stack(_use_local_stack(), ask=False)
 
 
@@ -176,7 +176,7 @@ def _use_local_stack() -> str:
     """Makes the local stack's administrator the one who acts; the stack's name."""
     stack = _local_description()
     if stack is None:
-        raise WrongUse("no local stack is up (make up); for one on AWS: --stack NAME")
+        raise UsageError("no local stack is up (make up); for one on AWS: --stack NAME")
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
     os.environ.update(

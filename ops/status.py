@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from ops.command import Command
+from ops.output import Result, table
 from ops.queues import QUEUES, depths, oldest_ages
 from ops.resume import current as current_pauses
-from ops.talk import Answer, table
 from skycore import serializers
 from skycore.table import events, messages, models, pagination
 from skycore.table.batches import READ_KEYS
@@ -35,7 +35,7 @@ ABOUT = """\
 Rates of the last minutes (from the newest thousand messages and events at most), queues with their
 dead-letter queues, what is left of the account's limits, and alarms. It reads only.
 
-The exit code is 1 where something needs a person: an alarm rings, a dead-letter queue is not
+The exit code is 1 where something needs attention: an alarm rings, a dead-letter queue is not
 empty, messages of these minutes are unknown (nobody knows whether they were sent), or the Skycore
 API key is not set.
 
@@ -45,7 +45,7 @@ API key is not set.
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Everything on one screen."""
     data: dict[str, Any] = {
         "stack": stack.name,
@@ -53,21 +53,21 @@ def run(stack: Stack, asked: Namespace) -> Answer:
         "stack_status": stack.status,
         "deployed_at": stack.changed,
         "api_key_set": _key_is_set(stack),
-        "minutes": asked.minutes,
-        "messages": _messages(asked.minutes),
-        "events": _events(asked.minutes),
+        "minutes": args.minutes,
+        "messages": _messages(args.minutes),
+        "events": _events(args.minutes),
         "states": {state: _listed(state) for state in ("sending", events.UNPARSED)},
         "allowance": _allowance(stack),
         "paused": current_pauses(),
         **_queues(stack),
         "alarms": _alarms(stack),
     }
-    data["needs_a_person"] = worries(data)
-    return Answer(data, _screen(data), well=not data["needs_a_person"])
+    data["problems"] = problems(data)
+    return Result(data, _screen(data), ok=not data["problems"])
 
 
-def worries(data: dict[str, Any]) -> list[str]:
-    """What needs a person, in words."""
+def problems(data: dict[str, Any]) -> list[str]:
+    """Describe what needs attention."""
     found = [f"alarm {alarm['name']}: {alarm['reason']}" for alarm in data["alarms"]["ringing"]]
     found += [
         f"{dead['waiting']} in the dead-letter queue {name}: python -m ops dlq show {name}"
@@ -182,11 +182,11 @@ def _alarms(stack: Stack) -> dict[str, Any]:
 
 
 def _screen(data: dict[str, Any]) -> list[RenderableType]:
-    worried = data["needs_a_person"]
+    found = data["problems"]
     verdict = (
-        [Text(f"! {worry}", style="red") for worry in worried]
-        if worried
-        else [Text("nothing needs a person", style="green")]
+        [Text(f"! {problem}", style="red") for problem in found]
+        if found
+        else [Text("nothing needs attention", style="green")]
     )
     states = data["states"]
     where = f"{data['stack']} in {data['region']}, {data['stack_status']}"
@@ -243,7 +243,7 @@ def _age(queue: dict[str, Any]) -> str | None:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--minutes", type=_minutes, default=15, help="that the rates are of (default 15)"
+        "--minutes", type=_minutes, default=15, help="window for the rates, in minutes (default 15)"
     )
 
 

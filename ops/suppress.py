@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
-from ops.talk import Answer, WrongUse, confirm, note, table
+from ops.output import Result, UsageError, confirm, progress, table
 from skycore.client.numbers import NumberError, parse_msisdn, parse_sender
 from skycore.logs import mask_number
 from skycore.table import opt_outs
@@ -40,14 +40,14 @@ time and money where it is large. It reads only. Numbers show two digits without
 """
 
 
-def add(stack: Stack, asked: Namespace) -> Answer:
+def add(stack: Stack, args: Namespace) -> Result:
     """Stops sends to a number."""
-    return _change(stack, asked, "Write nothing more to", "suppressed", _stop)
+    return _change(stack, args, "Write nothing more to", "suppressed", _stop)
 
 
-def remove(stack: Stack, asked: Namespace) -> Answer:
+def remove(stack: Stack, args: Namespace) -> Result:
     """Lets sends to a number go again."""
-    return _change(stack, asked, "Write again to", "may be written to", opt_outs.record_opt_in)
+    return _change(stack, args, "Write again to", "may be written to", opt_outs.record_opt_in)
 
 
 def _stop(number: str, sender: str | None, moment: datetime) -> bool:
@@ -56,33 +56,33 @@ def _stop(number: str, sender: str | None, moment: datetime) -> bool:
 
 def _change(
     stack: Stack,
-    asked: Namespace,
+    args: Namespace,
     question: str,
     done: str,
     note_it: Callable[[str, str | None, datetime], bool],
-) -> Answer:
-    number, sender = _number(stack, asked.number), _sender(stack, asked.sender)
+) -> Result:
+    number, sender = _number(stack, args.number), _sender(stack, args.sender)
     whom = f"{mask_number(number)} from {_name(sender)}"
-    confirm(stack, asked, f"{question} {whom}?")
+    confirm(stack, args, f"{question} {whom}?")
     note_it(number, sender, datetime.now(UTC))
     now = (number, sender) in opt_outs.opted_out([(number, sender)])
     data = {"number": mask_number(number), "sender": mask_number(sender), "suppressed": now}
-    return Answer(data, [f"{whom}: {done}"])
+    return Result(data, [f"{whom}: {done}"])
 
 
-def list_all(stack: Stack, asked: Namespace) -> Answer:
+def list_all(stack: Stack, args: Namespace) -> Result:
     """The opt-outs of a number, or all."""
-    if bool(asked.number) == asked.all:
-        raise WrongUse("name a number, or say --all")
-    if asked.all:
-        note("reading the whole table")
-    number = _number(stack, asked.number) if asked.number else None
+    if bool(args.number) == args.all:
+        raise UsageError("name a number, or say --all")
+    if args.all:
+        progress("reading the whole table")
+    number = _number(stack, args.number) if args.number else None
     wishes = list(opt_outs.list_opt_outs(number))
     stopped = opt_outs.opted_out((wish.number, wish.sender) for wish in wishes)
     found: list[dict[str, Any]] = [
         {
-            "number": wish.number if asked.show else mask_number(wish.number),
-            "sender": wish.sender if asked.show else mask_number(wish.sender),
+            "number": wish.number if args.show else mask_number(wish.number),
+            "sender": wish.sender if args.show else mask_number(wish.sender),
             "suppressed": (wish.number, wish.sender) in stopped,
             "stopped_at": wish.stopped_at,
             "started_at": wish.started_at,
@@ -94,7 +94,7 @@ def list_all(stack: Stack, asked: Namespace) -> Answer:
     rows = [[_name(one["sender"]), *(one[name] for name in columns)] for one in found]
     shown = [table(("sender", *columns), rows)] if rows else []
     ending = f"{len(stopped)} opt-outs hold, of {len(found)}"
-    return Answer({"opt_outs": found}, [*shown, ending])
+    return Result({"opt_outs": found}, [*shown, ending])
 
 
 def _name(sender: str | None) -> str:
@@ -105,7 +105,7 @@ def _number(stack: Stack, text: str) -> str:
     try:
         return parse_msisdn(text, default_region=stack.parameters["DefaultRegion"])
     except NumberError as error:
-        raise WrongUse(f"the number {error.detail}") from None
+        raise UsageError(f"the number {error.detail}") from None
 
 
 def _sender(stack: Stack, text: str | None) -> str | None:
@@ -114,7 +114,7 @@ def _sender(stack: Stack, text: str | None) -> str | None:
     try:
         return parse_sender(text, default_region=stack.parameters["DefaultRegion"])
     except NumberError as error:
-        raise WrongUse(f"--sender {error.detail}") from None
+        raise UsageError(f"--sender {error.detail}") from None
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -130,10 +130,10 @@ def _arguments_of_list(parser: ArgumentParser) -> None:
 
 COMMAND = Command(
     "suppress",
-    "Opt-outs: whom the stack does not write to",
+    "List and change opt-outs",
     parts=(
-        Command("add", "Send nothing more to a number", ADD, add, _arguments),
-        Command("remove", "Let a number be written to again", REMOVE, remove, _arguments),
-        Command("list", "Who has opted out", LIST, list_all, _arguments_of_list),
+        Command("add", "Stop sending to a number", ADD, add, _arguments),
+        Command("remove", "Allow sending to a number again", REMOVE, remove, _arguments),
+        Command("list", "List opt-outs", LIST, list_all, _arguments_of_list),
     ),
 )

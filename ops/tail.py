@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops import redact
 from ops.command import Command
-from ops.talk import Answer, give, note
+from ops.output import Result, print_result, progress
 from ops.temporary_queue import temporary_queue
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ takes them down.
 """
 
 
-def run(stack: Stack, asked: Namespace) -> None:
+def run(stack: Stack, args: Namespace) -> None:
     """Writes events until it is time, or enough, or Ctrl-C."""
-    end = time.monotonic() + asked.seconds if asked.seconds else FOREVER
-    left = asked.count or FOREVER
+    end = time.monotonic() + args.seconds if args.seconds else FOREVER
+    left = args.count or FOREVER
     sqs = stack.client("sqs")
-    wanted = [type_ if "." in type_ else f"skycore.{type_}" for type_ in asked.type]
+    wanted = [type_ if "." in type_ else f"skycore.{type_}" for type_ in args.type]
     with temporary_queue(stack, "tail", wanted) as url:
-        note("listening; Ctrl-C ends it")
+        progress("listening; Ctrl-C ends it")
         while left > 0 and (wait := min(WAIT_SECONDS, end - time.monotonic())) > 0:
             answer = sqs.receive_message(
                 QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=max(1, int(wait))
@@ -47,19 +47,19 @@ def run(stack: Stack, asked: Namespace) -> None:
             for message in answer.get("Messages", []):
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 if left > 0:
-                    _write(json.loads(message["Body"]), asked)
+                    _write(json.loads(message["Body"]), args)
                 left -= 1
 
 
-def _write(envelope: dict[str, Any], asked: Namespace) -> None:
-    event = redact.event(envelope, show=asked.show)
+def _write(envelope: dict[str, Any], args: Namespace) -> None:
+    event = redact.event(envelope, show=args.show)
     data = event.get("data") or event
     names = ("code", "status", "tracking_id", "message_id", "to", "from")
     told = "  ".join(f"{name} {data[name]}" for name in names if data.get(name))
     shown = [f"{event['time']}  {event['type']:<28}  {told}"]
-    if asked.show:
+    if args.show:
         shown = [json.dumps(event, ensure_ascii=False)]
-    give(Answer(event, shown), as_json=asked.json)
+    print_result(Result(event, shown), as_json=args.json)
 
 
 def arguments(parser: ArgumentParser) -> None:

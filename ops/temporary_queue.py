@@ -8,7 +8,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from ops.talk import Refused
+from ops.output import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

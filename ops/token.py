@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ops.address import add_unchecked, try_address
 from ops.command import Command
+from ops.output import Refused, Result, confirm, progress
 from ops.stack import local_stack_changed
-from ops.talk import Answer, Refused, confirm, note
 from skycore.aws.secrets import fingerprint
 from skycore.receiving.ack import REFRESH_SECONDS
 from skycore.table.tokens import WRITE_INTERVAL, last_used
@@ -56,48 +56,48 @@ rotate-token --force, and paste again. The leaked address is dead within five mi
 """
 
 
-def url(stack: Stack, asked: Namespace) -> Answer:
+def url(stack: Stack, args: Namespace) -> Result:
     """The present address, and when it was last used. Raises Refused for one that is not ours."""
-    _try(stack, asked)
+    _try(stack, args)
     current, previous = tokens(stack)
     used, before = last_used(fingerprint(current)), None
-    note(f"last used: {_when(used)} (noted every {_NOTED_MINUTES} minutes)")
+    progress(f"last used: {_when(used)} (noted every {_NOTED_MINUTES} minutes)")
     if previous:
         before = last_used(fingerprint(previous))
         told = f"last used {_when(before)}" if before else "no postback ever came by it"
-        note(f"the one before, which still works: {told}")
+        progress(f"the one before, which still works: {told}")
     address = f"{stack.api_url}/postbacks/{current}"
     data = {"postback_url": address, "used_at": used, "previous_used_at": before}
-    return Answer(data, [address])
+    return Result(data, [address])
 
 
-def rotate(stack: Stack, asked: Namespace) -> Answer:
+def rotate(stack: Stack, args: Namespace) -> Result:
     """Makes the new token. Raises Refused."""
     current, previous = tokens(stack)
     why = _too_early(current, previous)
-    if why and not asked.force:
+    if why and not args.force:
         raise Refused(f"{why} Or, if an address has leaked: --force. Nothing was changed.")
     if why:
-        note(f"--force: {why}")
-    _try(stack, asked)
-    confirm(stack, asked, f"Make a new postback address for {stack.name}?")
+        progress(f"--force: {why}")
+    _try(stack, args)
+    confirm(stack, args, f"Make a new postback address for {stack.name}?")
     token = "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
     # The value that was current becomes AWSPREVIOUS by itself, and what was that is forgotten.
     stack.client("secretsmanager").put_secret_value(
         SecretId=stack.id_of("PostbackToken"), SecretString=token
     )
-    if not asked.no_wait:
-        note(f"waiting {REFRESH_SECONDS:.0f} s until every copy of ack takes the new address")
+    if not args.no_wait:
+        progress(f"waiting {REFRESH_SECONDS:.0f} s until every copy of ack takes the new address")
         time.sleep(REFRESH_SECONDS)
     address = f"{stack.api_url}/postbacks/{token}"
     local_stack_changed(stack, postback_url=address)
-    return Answer({"postback_url": address}, [address, "", *_advice(ended=previous is not None)])
+    return Result({"postback_url": address}, [address, "", *_advice(ended=previous is not None)])
 
 
-def _try(stack: Stack, asked: Namespace) -> None:
+def _try(stack: Stack, args: Namespace) -> None:
     """Try the address without the token. Raises Refused unless --unchecked is given."""
-    if not asked.unchecked and (remark := try_address(stack)):
-        note(remark)
+    if not args.unchecked and (remark := try_address(stack)):
+        progress(remark)
 
 
 def _advice(*, ended: bool) -> list[str]:
@@ -151,10 +151,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="though the address before is still in use; a leaked one takes two rotations",
+        help="rotate even if the previous address is still in use",
     )
     parser.add_argument(
-        "--no-wait", action="store_true", help="tell the address at once, not in half a minute"
+        "--no-wait", action="store_true", help="print the address at once, not in half a minute"
     )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ops import redact
 from ops.command import Command
+from ops.output import Result, table
 from ops.stack import moment
-from ops.talk import Answer, table
 from skycore import timestamps
 from skycore.table import events, pagination
 from skycore.table.models import Row
@@ -30,15 +30,13 @@ makes events of them. It reads only. The bodies, which hold numbers and texts, c
 """
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """The unparsed events, newest first."""
     now = datetime.now(UTC)
-    since = asked.since or now - timedelta(days=stack.days)
+    since = args.since or now - timedelta(days=stack.days)
     span = TimeRange("event", since, now + timedelta(minutes=1), None)
     pages = pagination.iter_pages(Row.by_state, pagination.unbounded(events.UNPARSED), span)
-    found = islice(
-        (one for page in pages for one in events.get_by_keys(page).values()), asked.limit
-    )
+    found = islice((one for page in pages for one in events.get_by_keys(page).values()), args.limit)
     rows = sorted(found, key=lambda one: one.event.received_at, reverse=True)
     data = []
     for one in rows:
@@ -48,19 +46,19 @@ def run(stack: Stack, asked: Namespace) -> Answer:
             "error": redact.words(one.event.data.get("error")),
             "bytes": len(one.raw),
         }
-        if asked.show:
+        if args.show:
             told["raw"] = base64.b64encode(one.raw).decode()
         data.append(told)
     columns = ("received_at", "event_id", "bytes", "error")
     shown = [table(columns, [[told[column] for column in columns] for told in data])]
-    bodies = [f"\n{one.event.id}\n{one.raw!r}" for one in rows] if asked.show else []
+    bodies = [f"\n{one.event.id}\n{one.raw!r}" for one in rows] if args.show else []
     ending = f"{len(data)} unparsed postbacks since {since:%Y-%m-%d %H:%M}Z"
-    return Answer({"events": data}, [*(shown if data else []), *bodies, ending])
+    return Result({"events": data}, [*(shown if data else []), *bodies, ending])
 
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--since", type=moment, help="a time, or 2h, 30m, 7d ago (default: all)")
-    parser.add_argument("--limit", type=int, default=50, help="the most that are shown (50)")
+    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")
     parser.add_argument("--show", action="store_true", help="show the bodies too")
 
 

@@ -10,7 +10,7 @@ from clock import sample
 
 PARTS = {
     "the five calls of DynamoDB": ("pynamodb/connection/base.py", "dispatch"),
-    "the call of Skycore": ("skycore/api/client.py", "call"),
+    "the call of Skycore": ("skycore/client/client.py", "call"),
     "log lines": ("logging/__init__.py", "_log"),
     "metrics": ("skycore/metrics.py", "flush"),
 }

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skycore.aws.secrets import Secret
-from skycore.handler import lambda_handler
-from skycore.http import Answer, answer, serve
+from skycore.handler import Answer, answer, answer_error, body_of, lambda_handler
 from skycore.receiving.ack import acknowledge
 from skycore.settings import load
-
-if TYPE_CHECKING:
-    from skycore.http import Request
 
 
 @dataclass(frozen=True)
@@ -23,21 +19,17 @@ class Settings:
 
 
 @cache
-def settings() -> Settings:
-    return load(Settings)
-
-
-@cache
 def secret() -> Secret:
-    return Secret(settings().token_secret, stages=("AWSCURRENT", "AWSPREVIOUS"))
+    return Secret(load(Settings).token_secret, stages=("AWSCURRENT", "AWSPREVIOUS"))
 
 
 @lambda_handler
 def handler(event: dict[str, Any], _context: object) -> Answer:
-    return serve(event, _postback)
-
-
-def _postback(request: Request) -> Answer:
-    token = request.path.get("item", "")
-    acknowledge(request.body, token, secret=secret(), queue_url=settings().postback_queue_url)
+    token = (event.get("pathParameters") or {}).get("item", "")
+    try:
+        acknowledge(
+            body_of(event), token, secret=secret(), queue_url=load(Settings).postback_queue_url
+        )
+    except Exception as error:  # noqa: BLE001 - answered, and logged without its text
+        return answer_error(error, route=event.get("resource"))
     return answer(200)

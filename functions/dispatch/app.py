@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from skycore.handler import lambda_handler
@@ -20,19 +19,14 @@ class Settings(SendSettings):
     send_dead_letter_queue_url: str
 
 
-@cache
-def settings() -> Settings:
-    return load(Settings)
-
-
 @lambda_handler
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    known = settings()
+    settings = load(Settings)
     failed = dispatch(
         {record["messageId"]: record["body"] for record in event["Records"]},
         context=send_context(),
-        queues=Queues(known.send_queue_url, known.send_dead_letter_queue_url),
+        queues=Queues(settings.send_queue_url, settings.send_dead_letter_queue_url),
         deadline=deadline,
     )
     return {"batchItemFailures": [{"itemIdentifier": queue_id} for queue_id in failed]}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from skycore.handler import lambda_handler
-from skycore.http import Answer, answer, serve
+from skycore.handler import Answer, lambda_handler
+from skycore.http import RestApi, caller_of, json_response, read_json
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
 from skycore.settings import load
 
 if TYPE_CHECKING:
-    from skycore.http import Request
+    from aws_lambda_powertools.event_handler import Response
+
+api = RestApi()
 
 
 @dataclass(frozen=True)
@@ -25,26 +26,22 @@ class Settings:
     event_retention_days: int
 
 
-@cache
-def settings() -> Settings:
-    return load(Settings)
-
-
 @lambda_handler
-def handler(event: dict[str, Any], _context: object) -> Answer:
-    return serve(event, _batch)
+def handler(event: dict[str, Any], context: object) -> Answer:
+    return api.resolve(event, context)
 
 
-def _batch(request: Request) -> Answer:
-    known = settings()
+@api.post("/messages/batch")
+def post_batch() -> Response[str]:
+    settings, event = load(Settings), api.current_event
     sent = enqueue_batch(
-        request.json(),
-        caller=request.caller,
-        key=request.headers.get("idempotency-key"),
-        queue_url=known.send_queue_url,
+        read_json(event),
+        caller=caller_of(event),
+        key=event.headers.get("idempotency-key"),
+        queue_url=settings.send_queue_url,
         policy=SendPolicy.of(
-            known.default_region, known.allowed_country_codes, known.event_retention_days
+            settings.default_region, settings.allowed_country_codes, settings.event_retention_days
         ),
     )
     headers = {"Idempotency-Replayed": "true"} if sent.replayed else {}
-    return answer(sent.status, sent.body, headers)
+    return json_response(sent.body, sent.status, headers)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from skycore.handler import lambda_handler
-from skycore.http import Answer, answer, serve
+from skycore.handler import Answer, lambda_handler
+from skycore.http import RestApi, json_response
 from skycore.queries import messages
 from skycore.queries.messages import list_messages, list_unparsed
 from skycore.settings import load
 
 if TYPE_CHECKING:
-    from skycore.http import Request
+    from aws_lambda_powertools.event_handler import Response
+
+api = RestApi()
 
 
 @dataclass(frozen=True)
@@ -24,33 +25,36 @@ class Settings:
     event_retention_days: int
 
 
-@cache
-def settings() -> Settings:
-    return load(Settings)
-
-
 @lambda_handler
-def handler(event: dict[str, Any], _context: object) -> Answer:
-    return serve(event, _route)
+def handler(event: dict[str, Any], context: object) -> Answer:
+    return api.resolve(event, context)
 
 
-def _route(request: Request) -> Answer:
-    known = settings()
-    match request.method, request.route:
-        case "GET", "/messages/{message_id}":
-            return answer(200, messages.get_message(request.path["message_id"]))
-        case "DELETE", "/messages/{message_id}":
-            return answer(200, messages.cancel(request.path["message_id"]))
-        case "GET", "/messages":
-            page = list_messages(
-                request.query, region=known.default_region, days=known.event_retention_days
-            )
-            return answer(200, page)
-        case "GET", "/postbacks/unparsed":
-            return answer(200, list_unparsed(request.query, days=known.event_retention_days))
-        case "GET", "/postbacks/{item}":
-            return answer(
-                200,
-                messages.get_event(request.path["item"], source=f"urn:skycore:{known.stack_name}"),
-            )
-    raise LookupError("a route that the template has and this function does not")
+@api.get("/messages/<message_id>")
+def get_message(message_id: str) -> Response[str]:
+    return json_response(messages.get_message(message_id))
+
+
+@api.delete("/messages/<message_id>")
+def cancel_message(message_id: str) -> Response[str]:
+    return json_response(messages.cancel(message_id))
+
+
+@api.get("/messages")
+def get_messages() -> Response[str]:
+    settings, query = load(Settings), api.current_event.multi_value_query_string_parameters
+    page = list_messages(query, region=settings.default_region, days=settings.event_retention_days)
+    return json_response(page)
+
+
+@api.get("/postbacks/unparsed")
+def get_unparsed() -> Response[str]:
+    query = api.current_event.multi_value_query_string_parameters
+    return json_response(list_unparsed(query, days=load(Settings).event_retention_days))
+
+
+@api.get("/postbacks/<item>")
+def get_event(item: str) -> Response[str]:
+    return json_response(
+        messages.get_event(item, source=f"urn:skycore:{load(Settings).stack_name}")
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from skycore.handler import lambda_handler
@@ -19,24 +18,19 @@ class Settings:
     stack_name: str
 
 
-@cache
-def settings() -> Settings:
-    return load(Settings)
-
-
 @lambda_handler
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    known = settings()
+    settings = load(Settings)
     records = event["Records"]
-    source = f"urn:skycore:{known.stack_name}"
+    source = f"urn:skycore:{settings.stack_name}"
     if all(record["eventSource"] == "aws:sqs" for record in records):
         named = [(record["messageId"], record["body"]) for record in records]
-        failed = publish_retries(named, source=source, topic_arn=known.event_topic_arn)
+        failed = publish_retries(named, source=source, topic_arn=settings.event_topic_arn)
     else:
         failed = publish(
             records,
             source=source,
-            topic_arn=known.event_topic_arn,
-            retry_queue_url=known.publish_retry_queue_url,
+            topic_arn=settings.event_topic_arn,
+            retry_queue_url=settings.publish_retry_queue_url,
         )
     return {"batchItemFailures": [{"itemIdentifier": item} for item in failed]}

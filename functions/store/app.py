@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skycore.aws.queues import read_record, token_of
@@ -22,11 +21,6 @@ class Settings:
     event_retention_days: int
 
 
-@cache
-def settings() -> Settings:
-    return load(Settings)
-
-
 @lambda_handler
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     postbacks = []
@@ -42,5 +36,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         postbacks.append((record["messageId"], body, arrived))
         if token := token_of(record):
             used[token] = max(arrived, used.get(token, arrived))
-    failed += store(postbacks, days=settings().event_retention_days, used=used)
+    failed += store(postbacks, days=load(Settings).event_retention_days, used=used)
     return {"batchItemFailures": [{"itemIdentifier": queue_id} for queue_id in failed]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cache
 
 from skycore.handler import lambda_handler
 from skycore.sending.sweep import sweep
@@ -19,11 +18,6 @@ class Settings:
     send_queue_url: str
 
 
-@cache
-def settings() -> Settings:
-    return load(Settings)
-
-
 @lambda_handler
 def handler(_event: object, _context: object) -> dict[str, int]:
-    return sweep(time.monotonic() + DEADLINE_SECONDS, queue_url=settings().send_queue_url)
+    return sweep(time.monotonic() + DEADLINE_SECONDS, queue_url=load(Settings).send_queue_url)

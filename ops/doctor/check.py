@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ops.doctor.deployment import Deployment
 
-type Result = Literal["ok", "warning", "problem", "not_checked"]
+type Level = Literal["ok", "warning", "problem", "not_checked"]
 
 
 class NotChecked(Exception):  # noqa: N818 - not an error: a check that has no answer here
@@ -26,7 +26,7 @@ class Finding:
     warning: bool = False
 
     @property
-    def level(self) -> Result:
+    def level(self) -> Level:
         """How bad it is."""
         return "warning" if self.warning else "problem"
 
@@ -55,7 +55,7 @@ class Outcome:
     reason: str = ""  # why it was not checked
 
     @property
-    def result(self) -> Result:
+    def result(self) -> Level:
         """The result in one word."""
         if any(not finding.warning for finding in self.findings):
             return "problem"

@@ -16,14 +16,14 @@ from ops.doctor.check import Finding, NotChecked, Outcome
 from ops.doctor.checks import CHECKS
 from ops.doctor.deployment import OVERRIDES, Deployment
 from ops.login import LOG_IN, is_invalid_login
-from ops.talk import Answer, Refused
+from ops.output import Refused, Result
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from rich.console import RenderableType
 
-    from ops.doctor.check import Check, Result
+    from ops.doctor.check import Check, Level
     from ops.stack import Stack
 
 ABOUT = """\
@@ -69,13 +69,13 @@ OVERRIDES_NOTE = (
     "keep, or write the new value there"
 )
 _RIGHT = re.compile(r"perform: ([\w-]+:\w+)")  # in the message of an access-denied error
-_LABELS: dict[Result, tuple[str, str]] = {
+_LABELS: dict[Level, tuple[str, str]] = {
     "ok": ("ok", "green"),
     "warning": ("warning", "yellow"),
     "problem": ("PROBLEM", "red"),
     "not_checked": ("not checked", "dim"),
 }
-_COUNTED: dict[Result, str] = {
+_COUNTED: dict[Level, str] = {
     "ok": "ok",
     "warning": "warnings",
     "problem": "problems",
@@ -83,11 +83,11 @@ _COUNTED: dict[Result, str] = {
 }
 
 
-def run(stack: Stack, asked: Namespace) -> Answer:
+def run(stack: Stack, args: Namespace) -> Result:
     """Run the checks of the table."""
-    deployment = Deployment(stack, wait=asked.wait)
-    checks = [check for check in CHECKS if not asked.checks or check.name in asked.checks]
-    outcomes = [outcome(check, deployment, probe=not asked.no_probe) for check in checks]
+    deployment = Deployment(stack, wait=args.wait)
+    checks = [check for check in CHECKS if not args.checks or check.name in args.checks]
+    outcomes = [outcome(check, deployment, probe=not args.no_probe) for check in checks]
     problems = [one for one in outcomes if one.result == "problem"]
     data = {
         "stack": stack.name,
@@ -96,7 +96,7 @@ def run(stack: Stack, asked: Namespace) -> Answer:
         "checks": [_row(one) for one in outcomes],
         "note": _note(outcomes),
     }
-    return Answer(data, _screen(outcomes), well=not problems)
+    return Result(data, _screen(outcomes), ok=not problems)
 
 
 def outcome(check: Check, deployment: Deployment, *, probe: bool = True) -> Outcome:
@@ -186,7 +186,7 @@ def _note(outcomes: list[Outcome]) -> str | None:
     return OVERRIDES_NOTE if any(OVERRIDES in fix for fix in fixes) else None
 
 
-def _line(result: Result, name: str, detail: str, fix: str = "") -> Text:
+def _line(result: Level, name: str, detail: str, fix: str = "") -> Text:
     label, style = _LABELS[result]
     what_to_do = f" | do: {fix}" if fix else ""
     return Text.assemble((f"{label:<12}", style), f"{name}: {detail}{what_to_do}")

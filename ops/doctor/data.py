@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ops.doctor.check import Check, Finding
 from ops.doctor.deployment import template
 from ops.key import credentials
-from ops.talk import Refused
+from ops.output import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import requests
 from ops.address import SECONDS, Throttled
 from ops.api import call
 from ops.doctor.check import Check, Finding, NotChecked
-from ops.talk import Refused, note
+from ops.output import Refused, progress
 from ops.temporary_queue import check_name, temporary_queue
 from ops.token import tokens
 from skycore.aws.secrets import fingerprint
@@ -120,7 +120,7 @@ def postback(deployment: Deployment) -> Iterator[Finding]:
                 yield Finding(detail, _advice(answer, deployment, "/postbacks"))
                 return
             sent.add(mms_id)
-            note(f"waiting for the probe {mms_id} to arrive as an event")
+            progress(f"waiting for the probe {mms_id} to arrive as an event")
             if _arrives(deployment, queue, sent, min(REPEAT_SECONDS, left)):
                 return
     detail = f"{len(sent)} postbacks were answered 200, but none arrived as an event in {wait} s"

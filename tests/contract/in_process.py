@@ -163,7 +163,7 @@ class InProcess:
             "isBase64Encoded": bool(data),
         }
         answer = self.handle(verb, event)
-        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+        return Answer(answer["statusCode"], headers_of(answer), answer["body"])
 
     def handle(self, verb: str, event: dict[str, Any]) -> dict[str, Any]:
         """Call a function's handler."""
@@ -186,6 +186,14 @@ class InProcess:
     def control(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """Speak to the simulator's control routes."""
         return self.skycore.control(method or ("GET" if body is None else "POST"), path, body)
+
+
+def headers_of(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the headers that API Gateway makes of a function's answer."""
+    several = {
+        name: ", ".join(values) for name, values in answer.get("multiValueHeaders", {}).items()
+    }
+    return answer.get("headers", {}) | several
 
 
 def _route(method: str, path: str) -> tuple[str, dict[str, str], str]:

@@ -20,9 +20,9 @@ from skycore import metrics
 from skycore.catalogue.statuses import all_postback_codes
 from skycore.metrics import REJECTION_CLASSES
 from tests.integration.conftest import LOCAL_DIR, ROOT, Stack
-from tests.integration.needles import forms, number_forms, search
+from tests.integration.secret_scanner import forms, number_forms, search
 from tests.patience import until
-from tests.unit.seeing import emf
+from tests.unit.observability import emf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

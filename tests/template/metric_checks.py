@@ -7,10 +7,12 @@ from contextlib import redirect_stdout
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from skycore import metrics
 from skycore.metrics import REJECTION_CLASSES
 from tests.template.service_metrics import NAMED_BY, SERVICE_METRICS
-from tests.unit.seeing import emf
+from tests.unit.observability import emf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +24,17 @@ OWN_VALUES = {"Class": set(REJECTION_CLASSES.values()), "Window": {"second", "mi
 
 
 @cache
-def emitted() -> dict[str, set[str]]:
-    """The names of the dimensions of each metric of ours, from lines that were really written."""
+def emitted(template: Any) -> dict[str, set[str]]:
+    """Return each metric's dimensions, from lines written under the template's fixed variables.
+
+    A Powertools variable there may add dimensions, and no alarm would see its metric again.
+    """
+    variables = template.body["Globals"]["Function"]["Environment"]["Variables"]
     output = io.StringIO()
-    with redirect_stdout(output):
+    with redirect_stdout(output), pytest.MonkeyPatch.context() as patched:
+        for name, value in variables.items():
+            if isinstance(value, str):
+                patched.setenv(name, value)
         for name, metric in metrics.METRICS.items():
             if metric.unit == "Count":
                 metrics.count(name, by="some" if metric.by else None)
@@ -40,7 +49,7 @@ def emitted() -> dict[str, set[str]]:
 def check(template: Any, namespace: str, name: str, dimensions: Mapping[str, Value]) -> None:
     """Fails unless the metric is published with exactly these dimensions."""
     if namespace == "Skycore":
-        assert set(dimensions) == emitted()[name], name
+        assert set(dimensions) == emitted(template)[name], name
         assert dimensions["Stack"] == ("AWS::StackName", "Ref")
         for dimension, values in OWN_VALUES.items():
             assert dimensions.get(dimension) in {None, *values}

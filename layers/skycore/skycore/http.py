@@ -1,122 +1,91 @@
-"""Answers, as API Gateway's REST proxy takes them, and the one place where errors become one."""
+"""The REST API: Powertools' resolver, what routes read of a request, and their answers."""
 
 from __future__ import annotations
 
-import base64
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from skycore.logs import log, log_exception
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from skycore.handler import body_of, content_type, problem_of, to_json
 from skycore.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-
-type Answer = dict[str, Any]
-
-
-def serve(event: Mapping[str, Any], route: Callable[[Request], Answer]) -> Answer:
-    """The answer of `route` to a REST proxy event; a Problem becomes problem details.
-
-    An error that nobody foresaw is answered as the gateway answers a crash: a raised one would be
-    logged with its text, which may quote the request.
-    """
-    try:
-        answered = route(read_request(event))
-    except Problem as problem:
-        answered = problem_answer(problem)
-        log.info(
-            "answered with a problem",
-            extra={"route": event.get("resource"), "problem": problem.code},
-        )
-    except Exception as error:  # noqa: BLE001 - see above
-        log_exception("request failed", error, route=event.get("resource"))
-        detail = "outcome unknown; repeat only with the same Idempotency-Key"
-        answered = problem_answer(Problem("gateway_failure", detail, retry_after=30))
-    log.debug("answered", extra={"route": event.get("resource"), "status": answered["statusCode"]})
-    return answered
-
-
-def answer(status: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """An answer with `body` as JSON, or with an empty one; from 400 up as problem details."""
-    kind = "application/problem+json" if status >= 400 else "application/json"
-    return {
-        "statusCode": status,
-        "headers": {"Content-Type": kind, **(headers or {})},
-        # ASCII: a request's field names are echoed, and half a surrogate pair has no UTF-8.
-        "body": "" if body is None else json.dumps(body),
-        "isBase64Encoded": False,
-    }
-
-
-def problem_answer(problem: Problem) -> Answer:
-    """An answer of type application/problem+json."""
-    return answer(problem.status, problem.body(), problem.headers())
-
+    from collections.abc import Mapping
+    from re import Match
 
 MAX_JSON_BYTES = 2_000_000  # of a JSON body; a batch of 1,000 messages is a few hundred kB
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a route needs to know of a request. Header names are in lower case."""
+class RestApi(APIGatewayRestResolver):
+    """Route by the resource that API Gateway matched, and answer errors as problem details.
 
-    method: str
-    route: str
-    headers: Mapping[str, str]
-    path: Mapping[str, str]
-    query: Mapping[str, list[str]]
-    url_path: str
-    caller: str
-    body: bytes = field(repr=False)
+    Powertools matches the request's path, which a custom domain's base path precedes, and takes
+    path parameters from it by a pattern that some characters do not match. API Gateway has done
+    both already.
+    """
 
-    def path_below(self, name: str) -> str:
-        """Return the path of `name` below this request's own, for a Location header.
+    def __init__(self) -> None:
+        super().__init__(debug=False)  # debug mode prints requests and answers tracebacks
+        # Exception includes a route that the template has and the function does not.
+        self.exception_handler([Problem, Exception])(self._answer_error)
 
-        It includes the stage or base path if this request's URL did (RFC 9110, 10.2.2).
-        """
-        # One slash at the start: `//messages` would name another host.
-        return f"/{self.url_path.strip('/')}/{name}"
+    def resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """Return the answer of the route for `event`; never raises for what a route raised."""
+        return super().resolve({**event, "path": event["resource"]}, context)
 
-    def json(self) -> dict[str, Any]:
-        """The body as a JSON object. Raises Problem too_large or invalid_json."""
-        if len(self.body) > MAX_JSON_BYTES:
-            raise Problem("too_large", f"the request body is over {MAX_JSON_BYTES} bytes")
-        try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
-            raise Problem("invalid_json", "the request body is not JSON") from None
-        if not isinstance(value, dict):
-            raise Problem("invalid_json", "the request body is not a JSON object")
-        return value
+    def _convert_matches_into_route_keys(self, _match: Match[str]) -> dict[str, str]:
+        return dict(self.current_event.path_parameters)
 
-    def prefers_async(self) -> bool:
-        """Whether the caller prefers to be answered before the message is sent (RFC 7240)."""
-        words = self.headers.get("prefer", "").lower().split(",")
-        return any(word.split(";")[0].strip() == "respond-async" for word in words)
+    def _answer_error(self, error: Exception) -> Response[str]:
+        problem = problem_of(error, route=self.current_event.resource)
+        return json_response(problem.body(), problem.status, problem.headers())
 
 
-def read_request(event: Mapping[str, Any]) -> Request:
-    """The request in a REST proxy event (payload format 1.0)."""
-    body = event.get("body") or ""
-    context = event.get("requestContext") or {}
-    identity = context.get("identity") or {}
-    return Request(
-        method=event["httpMethod"],
-        route=event["resource"],
-        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
-        path=event.get("pathParameters") or {},
-        query=event.get("multiValueQueryStringParameters") or {},
-        # Only the context's path has the stage, and has it only where the URL does.
-        url_path=context.get("path") or event.get("path") or event["resource"],
-        caller=_role_or_user(identity.get("userArn") or ""),
-        body=base64.b64decode(body) if event.get("isBase64Encoded") else body.encode(),
-    )
+def json_response(
+    body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response[str]:
+    """Return an answer with `body` as JSON; problem details from 400 up."""
+    return Response(status, content_type(status), to_json(body), headers)
 
 
-def _role_or_user(arn: str) -> str:
-    """The caller without the name of its session, which differs between copies of one service."""
+def read_json(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body as a JSON object. Raises Problem too_large or invalid_json."""
+    body = body_of(event)
+    if len(body) > MAX_JSON_BYTES:
+        raise Problem("too_large", f"the request body is over {MAX_JSON_BYTES} bytes")
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Problem("invalid_json", "the request body is not JSON") from None
+    if not isinstance(value, dict):
+        raise Problem("invalid_json", "the request body is not a JSON object")
+    return value
+
+
+def caller_of(event: Mapping[str, Any]) -> str:
+    """Return the caller's ARN without the name of its session.
+
+    Execution environments of one service assume its role under different session names.
+    """
+    identity = event["requestContext"].get("identity") or {}
+    arn: str = identity.get("userArn") or ""
     account, _, rest = arn.partition(":assumed-role/")
     return f"{account}:assumed-role/{rest.split('/')[0]}" if rest else arn
+
+
+def prefers_async(headers: Mapping[str, str]) -> bool:
+    """Return whether the caller prefers an answer before the message is sent (RFC 7240)."""
+    words = headers.get("prefer", "").lower().split(",")
+    return any(word.split(";")[0].strip() == "respond-async" for word in words)
+
+
+def path_below(event: Mapping[str, Any], name: str) -> str:
+    """Return the path of `name` below this request's own, for a Location header.
+
+    It includes the stage or base path if this request's URL did (RFC 9110, 10.2.2).
+    """
+    # Only the context's path has the stage, and has it only where the URL does.
+    path = event["requestContext"].get("path") or event["resource"]
+    # One slash at the start: `//messages` would name another host.
+    return f"/{path.strip('/')}/{name}"

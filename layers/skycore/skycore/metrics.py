@@ -1,37 +1,33 @@
-"""The stack's own metrics: what is counted, and the log lines that CloudWatch makes them from.
+"""Count what happens, for CloudWatch.
 
-Code records (`count`, `record`); the wrapper of every handler writes what was recorded, once, as
-lines in the embedded metric format (EMF, "CloudWatch embedded metric format specification", AWS
-documentation), which cost no call. One line carries all metrics, and one more each further value
-of a dimension. Nothing here raises: a metric is never worth a message.
+The code records with `count` and `record`, on any thread. At the end of an invocation `flush` hands
+it all to Powertools' Metrics on the handler's thread, whose metric set is not made for threads.
+Powertools writes log lines in the embedded metric format (EMF), which cost no call. A line holds
+the metrics of one set of dimensions. Nothing here raises: a metric never fails an invocation.
 
-No number, text, token or id is a dimension's value: each new value is a metric that costs money.
+Numbers, texts, tokens and ids are never a dimension's value: CloudWatch charges for each value.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import time
+from collections import Counter
 from contextlib import contextmanager
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
 
 from skycore.logs import invocation_ids, log_exception
 from skycore.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
 NAMESPACE = "Skycore"
-MAX_VALUES = 100  # of one metric in one line, the most that EMF takes
-
-
-type _Row = tuple[str | None, str | None, dict[str, Any]]  # dimension, its value, metrics
 
 
 class Metric(NamedTuple):
-    """`unit`: one of CloudWatch's. `by`: the dimension beside Stack. Counts are added up."""
+    """`unit` is one of CloudWatch's; `by` names the dimension beside Stack."""
 
     unit: str
     meaning: str
@@ -67,77 +63,61 @@ METRICS = {
     "WrongTokens": Metric("Count", "posts to the postback URL with a wrong token"),
 }
 
-_recorded: list[tuple[str, float, str | None]] = []  # appending is atomic: threads share it
+type _Observation = tuple[str, float, str | None]  # metric, value, value of its own dimension
+
+_recorded: list[_Observation] = []  # appending is atomic: threads share it
 
 
 def count(name: str, number: int = 1, *, by: str | None = None) -> None:
-    """Adds to a metric of this invocation; `by` is the value of the metric's own dimension."""
+    """Add `number` to a metric; `by` is the value of the metric's own dimension."""
     if number:
         _recorded.append((name, number, by))
 
 
 def record(name: str, value: float) -> None:
-    """One value of a metric that is not added up: seconds, or percent."""
+    """Record one value of a metric that is not added up: seconds, or percent."""
     _recorded.append((name, value, None))
 
 
 def flush() -> None:
-    """Writes what was recorded since the last time; nothing if there is nothing. Never raises."""
-    taken = _recorded[:]
-    del _recorded[: len(taken)]
-    if not taken:
+    """Write everything recorded since the last time. Never raises."""
+    recorded = _recorded[:]
+    del _recorded[: len(recorded)]
+    if not recorded:
         return
     try:
-        for line in _lines(taken):
-            print(json.dumps(line, separators=(",", ":")))  # noqa: T201 - where EMF is read from
-    except Exception as error:  # noqa: BLE001 - see above
+        _write(recorded)
+    except Exception as error:  # noqa: BLE001 - a metric never fails an invocation
         log_exception("metrics not written", error)
 
 
-def _lines(taken: Iterable[tuple[str, float, str | None]]) -> Iterator[dict[str, Any]]:
-    """The fewest EMF documents that hold all values: one value of each dimension in each."""
-    sums: dict[tuple[str | None, str | None], dict[str, Any]] = {}
-    for name, value, by in taken:
-        group = sums.setdefault((METRICS[name].by, by), {})
+def _write(recorded: Sequence[_Observation]) -> None:
+    """Write counts as sums and other metrics value by value, as EMF log lines.
+
+    Raises KeyError for an unknown metric or a missing STACK_NAME, and what Powertools raises.
+    """
+    stack = {"Stack": os.environ["STACK_NAME"]}
+    ids = dict(invocation_ids())  # beside the metrics, where they cost nothing
+    # Ephemeral: keeps nothing for the next invocation.
+    common = EphemeralMetrics(namespace=NAMESPACE, default_dimensions=stack, metadata_set=ids)
+    sums: Counter[tuple[str, str | None]] = Counter()
+    for name, value, by in recorded:
         if METRICS[name].unit == "Count":
-            group[name] = group.get(name, 0) + value
+            sums[name, by] += int(value)
         else:
-            group.setdefault(name, []).append(round(value, 3))
-    by_dimension: dict[str | None, list[_Row]] = {}
-    for (dimension, by), group in sums.items():
-        rows = [(dimension, by, part) for part in _parts(group)]
-        by_dimension.setdefault(dimension, []).extend(rows)
-    for together in zip_longest(*by_dimension.values()):
-        yield _document([row for row in together if row])
-
-
-def _parts(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The group in parts of at most MOST_VALUES values of a metric."""
-    while group:
-        yield {
-            name: value[:MAX_VALUES] if isinstance(value, list) else value
-            for name, value in group.items()
-        }
-        lists = {name: value for name, value in group.items() if isinstance(value, list)}
-        group = {name: value[MAX_VALUES:] for name, value in lists.items() if value[MAX_VALUES:]}
-
-
-def _document(rows: Iterable[_Row]) -> dict[str, Any]:
-    directives = []
-    members: dict[str, Any] = {"Stack": os.environ["STACK_NAME"], **invocation_ids()}
-    for dimension, by, values in rows:
-        if dimension:
-            members[dimension] = by
-        directives.append(
-            {
-                "Namespace": NAMESPACE,
-                "Dimensions": [["Stack", dimension] if dimension else ["Stack"]],
-                "Metrics": [{"Name": name, "Unit": METRICS[name].unit} for name in values],
-            }
-        )
-        members |= values
-    about = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": directives}
-    return {"_aws": about, **members}
+            common.add_metric(name, METRICS[name].unit, round(value, 3))
+    for (name, by), number in sums.items():
+        dimension = METRICS[name].by
+        if dimension is None or by is None:
+            common.add_metric(name, "Count", number)
+            continue
+        with single_metric(
+            name, MetricUnit.Count, number, namespace=NAMESPACE, default_dimensions=stack
+        ) as metric:
+            metric.add_dimension(dimension, by)
+            metric.metadata_set |= ids
+    if common.metric_set:  # Powertools has written already what fills a line
+        common.flush_metrics()
 
 
 # A problem's code -> who has to do something about it.

@@ -1,4 +1,4 @@
-"""Every error answer, in one table: problem details as RFC 9457 has them."""
+"""Define every error answer in one table, as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TITLES: dict[str, tuple[int, str, bool]] = {
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another request", False),
     "skycore_rejected": (422, "Skycore refused the request", False),
     "rate_limited": (429, "Over a limit of calls", True),
-    "skycore_account": (502, "The Skycore account needs a person", False),
+    "skycore_account": (502, "The Skycore account needs attention", False),
     "skycore_unreachable": (503, "Skycore was not reached; nothing was sent", True),
     "not_queued": (503, "The message could not be queued", True),
     "not_stored": (503, "The postback could not be queued", True),
@@ -55,7 +55,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         self.members = {name: value for name, value in members.items() if value is not None}
 
     def body(self) -> dict[str, Any]:
-        """The members of the problem details."""
+        """Return the members of the problem details."""
         return {
             "type": f"urn:skycore:problem:{self.code}",
             "title": self.title,
@@ -67,12 +67,12 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         }
 
     def headers(self) -> dict[str, str]:
-        """Retry-After, in seconds, where it is known."""
+        """Return Retry-After in seconds, if it is known."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 def validation_problem(errors: Sequence[FieldError]) -> Problem:
-    """The problem of bad fields, each named."""
+    """Return the problem that names each invalid field."""
     rows = [{"field": error.field, "detail": error.detail} for error in errors]
-    count = "a field is" if len(rows) == 1 else f"{len(rows)} fields are"
-    return Problem("invalid_request", f"{count} not as it must be", errors=rows)
+    count = "1 field is" if len(rows) == 1 else f"{len(rows)} fields are"
+    return Problem("invalid_request", f"{count} invalid", errors=rows)

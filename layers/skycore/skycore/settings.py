@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_type_hints
 
 if TYPE_CHECKING:
@@ -15,13 +16,25 @@ class _Dataclass(Protocol):
 
 
 class SettingsError(RuntimeError):
-    """The environment lacks names, or holds values of the wrong form; the text lists them all."""
+    """Variables are missing or malformed; the text lists all of them."""
 
 
-def load[Settings: _Dataclass](
-    kind: type[Settings], environment: Mapping[str, str] = os.environ
-) -> Settings:
-    """An instance of the dataclass `kind`, each field from the variable of its name in capitals.
+def load[Settings: _Dataclass](kind: type[Settings]) -> Settings:
+    """Return `kind` with the values of this process's environment, which is read once.
+
+    Raises SettingsError as `read`.
+    """
+    settings: Settings = _load(kind)
+    return settings
+
+
+@cache
+def _load(kind: type[Any]) -> Any:
+    return read(kind, os.environ)
+
+
+def read[Settings: _Dataclass](kind: type[Settings], environment: Mapping[str, str]) -> Settings:
+    """Return the dataclass `kind`, each field from the variable of its name in capitals.
 
     Raises SettingsError naming every missing and every malformed variable at once.
     """
@@ -43,6 +56,6 @@ def load[Settings: _Dataclass](
         else:
             values[field.name] = text
     if missing or malformed:
-        told = [f"missing: {', '.join(missing)}"] if missing else []
-        raise SettingsError("environment: " + "; ".join(told + malformed))
+        faults = [f"missing: {', '.join(missing)}"] if missing else []
+        raise SettingsError("environment: " + "; ".join(faults + malformed))
     return kind(**values)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from urllib.parse import urljoin
 
 import pytest
 
-from skycore.http import read_request
+from skycore.http import path_below
 from skycore.sending.idempotency import SendResult
 from tests.unit.http.test_request import event
 
@@ -45,16 +46,32 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("status", [201, 202, 422, 504])
 @pytest.mark.parametrize(("paths", "urls"), CASES.values(), ids=CASES)
-def test_location_leads_to_the_message(app, paths, urls, status):
+def test_location_leads_to_the_message(paths, urls):
     context_path, path = paths
-    asked = read_request(event(requestContext={"path": context_path}, path=path))
-    sent = SendResult(status, {"message_id": "id"}, replayed=False)
-    location = app("send")._answer(asked, sent)["headers"]["Location"]
+    location = path_below(event(requestContext={"path": context_path}, path=path), "id")
     assert urljoin(urls[0], location) == urls[1]
 
 
-def test_without_a_message_there_is_no_location(app):
-    sent = SendResult(200, {"dry_run": True}, replayed=False)
-    assert "Location" not in app("send")._answer(read_request(event()), sent)["headers"]
+@pytest.mark.parametrize("status", [201, 202, 422, 504])
+@pytest.mark.parametrize("replayed", [True, False])
+def test_an_answer_about_a_message_names_its_place(app, monkeypatch, status, replayed):
+    headers = headers_of(
+        app("send"), monkeypatch, SendResult(status, {"message_id": "id"}, replayed)
+    )
+    assert headers["Location"] == ["/v1/messages/id"]
+    assert headers.get("Idempotency-Replayed") == (["true"] if replayed else None)
+
+
+def test_without_a_message_there_is_no_location(app, monkeypatch):
+    result = SendResult(200, {"dry_run": True}, replayed=False)
+    assert "Location" not in headers_of(app("send"), monkeypatch, result)
+
+
+def headers_of(send, monkeypatch, result):
+    """Return the headers with which `send` answers this result."""
+    settings = SimpleNamespace(policy=lambda: None)
+    monkeypatch.setattr(send, "load", lambda _: settings)
+    monkeypatch.setattr(send, "send_context", lambda: None)
+    monkeypatch.setattr(send, "send", lambda *_, **__: result)
+    return send.handler(event(requestContext={"path": "/v1/messages"}), None)["multiValueHeaders"]

@@ -1,4 +1,4 @@
-"""Requests as API Gateway brings them: bytes, headers of any case, the caller's own name."""
+"""Requests as API Gateway brings them: bytes, preferences, the caller's own name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from skycore.http import MAX_JSON_BYTES, read_request
+from skycore.handler import body_of
+from skycore.http import MAX_JSON_BYTES, caller_of, prefers_async, read_json
 from skycore.problems import Problem
 
 
@@ -27,11 +28,20 @@ def event(**changes):
 def test_a_base64_body_is_its_bytes():
     every_byte = bytes(range(256))
     body = base64.b64encode(every_byte).decode()
-    assert read_request(event(body=body, isBase64Encoded=True)).body == every_byte
+    assert body_of(event(body=body, isBase64Encoded=True)) == every_byte
 
 
-def test_header_names_have_no_case():
-    assert read_request(event()).headers["idempotency-key"] == "k"
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_json_body_may_have_any_unicode_encoding(encoding):
+    body = base64.b64encode('{"text": "Grüße 😀"}'.encode(encoding)).decode()
+    assert read_json(event(body=body, isBase64Encoded=True)) == {"text": "Grüße 😀"}
+
+
+def test_bytes_that_are_no_text_are_not_json():
+    body = base64.b64encode(b'{"text": "\xff"}').decode()
+    with pytest.raises(Problem) as problem:
+        read_json(event(body=body, isBase64Encoded=True))
+    assert problem.value.code == "invalid_json"
 
 
 @pytest.mark.parametrize(
@@ -43,9 +53,9 @@ def test_header_names_have_no_case():
     ],
 )
 def test_the_caller_is_the_role_and_not_its_session(arn, caller):
-    # Copies of one service assume a role under names of their own; a key is theirs together.
+    # Execution environments of one service have session names of their own and share a key.
     identity = {"identity": {"userArn": arn}}
-    assert read_request(event(requestContext=identity)).caller == caller
+    assert caller_of(event(requestContext=identity)) == caller
 
 
 @pytest.mark.parametrize(
@@ -60,7 +70,7 @@ def test_the_caller_is_the_role_and_not_its_session(arn, caller):
     ],
 )
 def test_prefer_as_rfc_7240_has_it(prefer, expected):
-    assert read_request(event(headers={"Prefer": prefer})).prefers_async() is expected
+    assert prefers_async({"prefer": prefer}) is expected
 
 
 @pytest.mark.parametrize(
@@ -76,5 +86,5 @@ def test_prefer_as_rfc_7240_has_it(prefer, expected):
 )
 def test_what_is_no_json_object(body, code):
     with pytest.raises(Problem) as problem:
-        read_request(event(body=body)).json()
+        read_json(event(body=body))
     assert problem.value.code == code

@@ -12,8 +12,8 @@ import pytest
 
 from ops import address, stack, token
 from ops.address import WRONG_TOKEN, try_address
+from ops.output import Refused
 from ops.stack import Stack
-from ops.talk import Refused
 
 if TYPE_CHECKING:
     from tests.unit.ops.servers import Server
@@ -124,12 +124,12 @@ def test_an_address_that_is_not_ours_is_not_shown_and_gets_no_token(command, ser
     target = deployed(server)
     target.name, target.ask = "skycore", True
     target.client, target.id_of = lambda _: secrets, str
-    asked = Namespace(yes=True, force=True, no_wait=True, unchecked=False)
+    args = Namespace(yes=True, force=True, no_wait=True, unchecked=False)
     with pytest.raises(Refused):
-        command(target, asked)
+        command(target, args)
     assert secrets.stored == []
     assert TOKEN not in capsys.readouterr().out + str(server.paths)
-    shown = command(target, Namespace(**{**vars(asked), "unchecked": True})).shown
+    shown = command(target, Namespace(**{**vars(args), "unchecked": True})).shown
     assert shown[0].startswith(f"{server.url}/postbacks/")
 
 

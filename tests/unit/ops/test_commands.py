@@ -17,7 +17,7 @@ from ops import key, stack, status
 from ops.__main__ import main
 from ops.commands import COMMANDS
 from ops.key import credentials
-from ops.talk import Answer, Refused, WrongUse, confirm, give
+from ops.output import Refused, Result, UsageError, confirm, print_result
 
 if TYPE_CHECKING:
     from ops.command import Command
@@ -204,13 +204,13 @@ class Terminal:
 
 
 def test_foreign_text_is_no_markup(capsys):
-    give(Answer({}, ["[red]as it is[/red] [link=x]"]), as_json=False)
+    print_result(Result({}, ["[red]as it is[/red] [link=x]"]), as_json=False)
     assert capsys.readouterr().out == "[red]as it is[/red] [link=x]\n"
 
 
 def test_only_one_stack_is_meant():
-    with pytest.raises(WrongUse):
-        stack.chosen(Namespace(stack="skycore", local=True))
+    with pytest.raises(UsageError):
+        stack.resolve_stack(Namespace(stack="skycore", local=True))
 
 
 WELL = {
@@ -235,7 +235,7 @@ WELL = {
     ],
     ids=["alarm", "dead letters", "unknown messages", "no key", "failed update"],
 )
-def test_what_needs_a_person(change, worry):
-    assert status.worries(WELL) == []
-    (found,) = status.worries({**WELL, **change})
+def test_what_is_a_problem(change, worry):
+    assert status.problems(WELL) == []
+    (found,) = status.problems({**WELL, **change})
     assert worry in found

@@ -11,10 +11,10 @@ import pytest
 
 from ops import dlq
 from ops.dead_letters import DeadLetters
-from ops.letters import tell
+from ops.describe import describe
 
 if TYPE_CHECKING:
-    from ops.talk import Answer
+    from ops.output import Result
 
 DEAD, HOME = "https://sqs/dead", "https://sqs/home"
 ATTRIBUTES = {
@@ -157,14 +157,14 @@ EVENT = json.dumps({"id": "e", "type": "skycore.sms_received", "data": {"from": 
     ],
 )
 def test_a_letter_is_told_without_number_and_text(queue, letter, told):
-    shown = tell(queue, letter, show=False)
+    shown = describe(queue, letter, show=False)
     assert told.items() <= shown.items()
     assert "17743199144" not in json.dumps(shown)
     assert "a text" not in json.dumps(shown)
-    assert tell(queue, letter, show=True)["body"] == letter["Body"]
+    assert describe(queue, letter, show=True)["body"] == letter["Body"]
 
 
-def redriven(count: int, monkeypatch: pytest.MonkeyPatch) -> Answer:
+def redriven(count: int, monkeypatch: pytest.MonkeyPatch) -> Result:
     """The answer to a redrive of so many dead letters."""
     stack: Any = Namespace(ask=False, client=lambda _: Sqs([f"{n:02}" for n in range(count)]))
     stack.id_of = {"PostbackDeadLetterQueue": DEAD, "PostbackQueue": HOME}.get

@@ -28,8 +28,8 @@ from ops.doctor import (
 )
 from ops.doctor.checks import CHECKS
 from ops.doctor.command import outcome
+from ops.output import Refused
 from ops.stack import Stack
-from ops.talk import Refused
 from tests.unit.ops.deployments import FakeStack, arn, queue_url
 
 if TYPE_CHECKING:
@@ -677,12 +677,12 @@ def test_an_event_retention_that_is_no_whole_number_is_named(monkeypatch):
 
 
 def test_parameters_on_the_command_line_come_with_one_note(stack, monkeypatch):
-    asked = Namespace(checks=["alarm-topic"], no_probe=True, wait=1)
-    found = command.run(stack, asked)
+    args = Namespace(checks=["alarm-topic"], no_probe=True, wait=1)
+    found = command.run(stack, args)
     assert "replaces parameter_overrides of samconfig.toml" in found.data["note"]
     assert [str(line) for line in found.shown].count(found.data["note"]) == 1
     stack.parameters["AlarmTopicArn"] = "arn:aws:sns:us-east-1:210987654321:alarms"
-    assert command.run(stack, asked).data["note"] is None
+    assert command.run(stack, args).data["note"] is None
 
 
 def test_another_error_of_aws_is_a_problem(stack):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ops import resume, status
-from ops.talk import Refused
+from ops.output import Refused
 from skycore.sending.account_pause import describe
 from skycore.table import pauses
 from tests.unit.table.conftest import table

@@ -25,7 +25,7 @@ def answer(monkeypatch) -> dict[str, Any]:
 def test_a_message_that_was_refused_or_is_unknown_is_named(status, answer):
     answer |= {"status": status, "body": {"code": "c", "detail": "why", "message_id": "an-id"}}
     told = send_test.run(STACK, ASKED)
-    assert not told.well
+    assert not told.ok
     assert told.data["message_id"] == "an-id"
     assert told.shown[-1] == "python -m ops message an-id"
 

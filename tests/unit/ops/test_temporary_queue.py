@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ops.talk import Refused
+from ops.output import Refused
 from ops.temporary_queue import temporary_queue
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ops import token
-from ops.talk import Refused
+from ops.output import Refused
 
 ASKED = Namespace(yes=True, no_wait=True, force=False, unchecked=True)
 

@@ -109,6 +109,7 @@ class Account:
 
 @pytest.fixture
 def account(app, table, monkeypatch):
+    from skycore import settings
     from skycore.aws import clients
     from skycore.client import client as api
     from skycore.sending import delivery
@@ -142,8 +143,7 @@ def account(app, table, monkeypatch):
     for name in ("sqs", "sns", "secretsmanager"):
         monkeypatch.setattr(clients, name, Client)
     monkeypatch.setattr(api, "exchange", exchange)
-    apps = [app(verb) for verb in VERBS]
-    cached = [one.settings for one in apps] + [apps[0].secret]
+    cached = [settings._load, app(VERBS[0]).secret]
     cached += [delivery.send_settings, delivery.send_context, delivery.skycore_client]
     for one in cached:
         one.cache_clear()

@@ -1,4 +1,4 @@
-"""The search for secrets finds what is planted, however it is written, and nothing else."""
+"""The secret scanner finds what is planted, however it is written, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
-from tests.integration.needles import forms, number_forms, search
+from tests.integration.secret_scanner import forms, number_forms, search
 
 SECRETS = {
     "key": "k3y-of/the+account==",
@@ -17,7 +17,7 @@ SECRETS = {
     "password": "pa<ss>&\"wörd'",
     "text": "Grüße, Ünï, 你好 😀 & <b>",
 }
-NEEDLES = {name: forms(secret) for name, secret in SECRETS.items()}
+FORMS = {name: forms(secret) for name, secret in SECRETS.items()}
 PLANTS = {
     "as it is": lambda text: text.encode(),
     "base64": lambda text: base64.b64encode(text.encode()),
@@ -48,7 +48,7 @@ PLANTS = {
 @pytest.mark.parametrize("name", SECRETS)
 def test_it_is_found(name, how, before):
     planted = PLANTS[how](f"{before}{SECRETS[name]}{before} and more")
-    found = search(b"noise " + planted + b" noise", NEEDLES)
+    found = search(b"noise " + planted + b" noise", FORMS)
     assert {line.split(" as ")[0] for line in found} == {name}
 
 
@@ -62,4 +62,4 @@ def test_a_number_is_found(written):
 
 def test_nothing_is_found_in_what_logs_hold():
     line = '{"level":"INFO","message_id":"7ec7dbc46d21464be471c63d898132df","to":"…44"}'
-    assert search(line.encode(), NEEDLES | {"number": number_forms("17743190042")}) == []
+    assert search(line.encode(), FORMS | {"number": number_forms("17743190042")}) == []

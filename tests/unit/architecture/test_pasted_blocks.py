@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.unit.house.pasting import SHELLS, folder_with_stand_ins, paste, run_as_script
+from tests.unit.architecture.pasting import SHELLS, folder_with_stand_ins, paste, run_as_script
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [

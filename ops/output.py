@@ -1,4 +1,4 @@
-"""How a command speaks: its result on stdout, questions and progress on stderr, exit codes."""
+"""Write results to stdout, questions and progress to stderr, and define the exit codes."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-DONE, PROBLEMS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+DONE, PROBLEMS, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 WIDTH = 132  # columns where the output is no terminal, so that nothing is cut
 
 
 class Refused(Exception):  # noqa: N818 - what happened, in the operator's words
-    """The command did not do it; its text says why and what to do. Exit code 1, or `code`."""
+    """The command was refused; its text says why and what to do. Exit code 1, or `code`."""
 
     def __init__(self, why: str, code: int = PROBLEMS) -> None:
         self.code = code
         super().__init__(why)
 
 
-class WrongUse(Exception):  # noqa: N818 - as above
-    """The command line does not say enough. Exit code 2."""
+class UsageError(Exception):
+    """The command line is wrong or incomplete. Exit code 2."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Result:
     """What a command found or did: `data` for --json, `shown` for people.
 
-    `well`: whether there is nothing to worry about; else the exit code is 1.
+    Where `ok` is false, the exit code is 1.
     """
 
     data: Any
     shown: Sequence[RenderableType]
-    well: bool = True
+    ok: bool = True
 
 
-def note(text: str) -> None:
-    """Tells how far it is, on stderr."""
+def progress(text: str) -> None:
+    """Write a line about progress to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
-def give(answer: Answer, *, as_json: bool) -> None:
-    """Writes an answer to stdout."""
+def print_result(result: Result, *, as_json: bool) -> None:
+    """Write a result to stdout."""
     if as_json:
-        print(json.dumps(answer.data, default=_in_json), flush=True)
+        print(json.dumps(result.data, default=_in_json), flush=True)
         return
     console = _console()
-    for part in answer.shown:
+    for part in result.shown:
         # Foreign text is not markup, and a long line is the terminal's to wrap.
         console.print(Text(part) if isinstance(part, str) else part, soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Aligned columns, without lines around them."""
+    """Return aligned columns without borders."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -76,12 +76,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     return made
 
 
-def confirm(stack: Stack, asked: argparse.Namespace, question: str) -> None:
-    """Asks before a change of a stack that --stack names. Raises Refused unless it is wanted.
+def confirm(stack: Stack, args: argparse.Namespace, question: str) -> None:
+    """Ask before changing a stack that --stack names. Raises Refused if the answer is not yes.
 
-    The local stack is changed without a question, and so is any with --yes.
+    The local stack, and any stack with --yes, is changed without a question.
     """
-    if asked.yes or not stack.ask:
+    if args.yes or not stack.ask:
         return
     if not sys.stdin.isatty():
         why = "Cannot ask for confirmation without a terminal; pass --yes. Nothing was changed."

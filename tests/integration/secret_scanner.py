@@ -1,4 +1,4 @@
-"""What a secret looks like once it was written down in another way."""
+"""Search bytes for secrets in every encoding that they may be written in."""
 
 from __future__ import annotations
 

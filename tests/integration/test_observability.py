@@ -9,7 +9,7 @@ import pytest
 from tests.integration.conftest import ROOT
 from tests.integration.test_redaction import fresh_number, logs_of
 from tests.patience import until
-from tests.unit.seeing import emf
+from tests.unit.observability import emf
 
 
 def lines_about(stack, message_id: str):

@@ -1,4 +1,4 @@
-"""The main job in front of the user's eyes: send, postbacks, events, timelines."""
+"""Show the main job: sends, postbacks, events, timelines."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ EXPECTED = (
 )
 
 
-def travel(screen: Screen, stack: dict[str, Any]) -> None:
-    """Does the main job once. Raises LocalError that says which step failed and what it saw."""
+def run(screen: Screen, stack: dict[str, Any]) -> None:
+    """Run the main job once. Raises LocalError that says which step failed and what it saw."""
     client = Client(stack)
     with screen.step("POST /messages: an SMS, signed"):
         sms = _sent(client, SMS)

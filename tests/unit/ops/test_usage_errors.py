@@ -21,10 +21,12 @@ from ops import __main__ as program
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_wrong_use_is_explained_and_is_exit_code_2(monkeypatch, capsys, arguments, words):
-    real = program.chosen
+def test_a_usage_error_is_explained_and_is_exit_code_2(monkeypatch, capsys, arguments, words):
+    real = program.resolve_stack
     stack = Namespace(name="skycore", parameters={"DefaultRegion": "US"})
-    monkeypatch.setattr(program, "chosen", real if "--local" in arguments else lambda _: stack)
+    monkeypatch.setattr(
+        program, "resolve_stack", real if "--local" in arguments else lambda _: stack
+    )
     try:
         code = program.main(["--stack", "skycore", *arguments])
     except SystemExit as end:

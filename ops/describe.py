@@ -1,4 +1,4 @@
-"""What a message in a dead-letter queue is, in words that hold no text and no full number."""
+"""Describe messages of dead-letter queues, without message texts or full numbers."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from skycore.table import messages
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-type Letter = dict[str, Any]
+type Description = dict[str, Any]
 
 
-def tell(queue: str, message: Mapping[str, Any], *, show: bool) -> Letter:
-    """A message of the dead-letter queue of `queue`; with `show` also its body."""
+def describe(queue: str, message: Mapping[str, Any], *, show: bool) -> Description:
+    """Describe a message of the dead-letter queue of `queue`; with `show`, include its body."""
     attributes = message["Attributes"]
-    letter: Letter = {
+    described: Description = {
         "id": message["MessageId"],
         "sent_at": timestamps.to_text(timestamps.from_epoch_ms(int(attributes["SentTimestamp"]))),
         "received": int(attributes["ApproximateReceiveCount"]),
         "bytes": len(message["Body"].encode()),
     }
     try:
-        letter |= _READERS[queue](message)
+        described |= _READERS[queue](message)
     except Exception as error:  # noqa: BLE001 - it is in this queue because something cannot read it
-        letter["unreadable"] = type(error).__name__
+        described["unreadable"] = type(error).__name__
     if show:
-        letter["body"] = message["Body"]
-    return letter
+        described["body"] = message["Body"]
+    return described
 
 
-def _postback(message: Mapping[str, Any]) -> Letter:
+def _postback(message: Mapping[str, Any]) -> Description:
     attributes = {
         name: {"stringValue": value["StringValue"]}
         for name, value in message.get("MessageAttributes", {}).items()
@@ -52,7 +52,7 @@ def _postback(message: Mapping[str, Any]) -> Letter:
     return {"received_at": timestamps.to_text(received_at), "tells": dict(told)}
 
 
-def _send(message: Mapping[str, Any]) -> Letter:
+def _send(message: Mapping[str, Any]) -> Description:
     body = json.loads(message["Body"])
     if "mend" in body:
         return {"message_id": body["mend"].get("message_id"), "is": "an outcome to write down"}
@@ -68,21 +68,21 @@ def _send(message: Mapping[str, Any]) -> Letter:
     }
 
 
-def _event(message: Mapping[str, Any]) -> Letter:
+def _event(message: Mapping[str, Any]) -> Description:
     envelope = json.loads(message["Body"])
     attributes = message.get("MessageAttributes", {})
     refused = attributes.get("ErrorMessage", {}).get("StringValue")  # where SNS could not deliver
     shown = redact.event(envelope, show=False)
-    letter = {"event_id": shown["id"], "type": shown["type"], "to": shown["to"]}
-    return letter | ({"why": redact.words(refused)} if refused else {})
+    described = {"event_id": shown["id"], "type": shown["type"], "to": shown["to"]}
+    return described | ({"why": redact.words(refused)} if refused else {})
 
 
-def _name(message: Mapping[str, Any]) -> Letter:
+def _name(message: Mapping[str, Any]) -> Description:
     name = json.loads(message["Body"])
     return {part: name[part] for part in ("event_id", "message_id", "step") if part in name}
 
 
-def _place(message: Mapping[str, Any]) -> Letter:
+def _place(message: Mapping[str, Any]) -> Description:
     """The record that Lambda makes of a batch of a stream that failed for good."""
     place = json.loads(message["Body"])
     batch = place["DDBStreamBatchInfo"]
@@ -94,7 +94,7 @@ def _place(message: Mapping[str, Any]) -> Letter:
     }
 
 
-_READERS: dict[str, Callable[[Mapping[str, Any]], Letter]] = {
+_READERS: dict[str, Callable[[Mapping[str, Any]], Description]] = {
     "postback": _postback,
     "send": _send,
     "event": _event,

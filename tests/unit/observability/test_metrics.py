@@ -12,9 +12,10 @@ import pytest
 from skycore import logs, metrics
 from skycore.metrics import REJECTION_CLASSES
 from skycore.problems import TITLES
-from tests.unit.seeing import emf
+from tests.unit.observability import emf
 
 PACKAGE = Path(metrics.__file__).parent
+STACK = {"Stack": "skycore"}  # every metric's dimensions, or the first of two
 
 
 @pytest.fixture(autouse=True)
@@ -86,39 +87,61 @@ def test_nothing_recorded_is_no_line(lines):
     assert lines() == []
 
 
-def test_one_line_holds_all_metrics_of_an_invocation(lines):
-    logs.reset_context(request_id="r-1")
+def test_one_line_holds_the_metrics_that_have_no_dimension_of_their_own(lines):
+    logs.reset_context(request_id="r-1", api_request_id="a-1")
     metrics.count("Accepted")
     metrics.count("Accepted")
     metrics.record("SkycoreSeconds", 0.25)
     metrics.record("SkycoreSeconds", 1)
-    metrics.count("Rejected", by="account")
-    metrics.count("LimiterFull", by="day")
+    metrics.record("Silence", 1)
     (line,) = lines()
-    stack = {"Stack": "skycore"}
     assert sorted(emf.read(line)) == [
-        ("Skycore", "Accepted", "Count", stack, (2,)),
-        ("Skycore", "LimiterFull", "Count", {**stack, "Window": "day"}, (1,)),
-        ("Skycore", "Rejected", "Count", {**stack, "Class": "account"}, (1,)),
-        ("Skycore", "SkycoreSeconds", "Seconds", stack, (0.25, 1)),
+        ("Skycore", "Accepted", "Count", STACK, (2,)),
+        ("Skycore", "Silence", "None", STACK, (1,)),
+        ("Skycore", "SkycoreSeconds", "Seconds", STACK, (0.25, 1)),
     ]
-    assert json.loads(line)["request_id"] == "r-1"
+    told = json.loads(line)
+    assert (told["request_id"], told["api_request_id"]) == ("r-1", "a-1")
     assert lines() == []
 
 
-def test_each_further_value_of_a_dimension_takes_a_line(lines):
+def test_each_value_of_a_dimension_takes_a_line(lines):
+    logs.reset_context(request_id="r-1")
     for event in ("sms_sent", "sms_delivered", "sms_sent"):
         metrics.count("Postbacks", by=event)
+    metrics.count("LimiterFull", by="day")
     metrics.count("Duplicates", 3)
-    first, second = lines()
-    stack = {"Stack": "skycore"}
-    assert emf.read(first) == [
-        ("Skycore", "Postbacks", "Count", {**stack, "Event": "sms_sent"}, (2,)),
-        ("Skycore", "Duplicates", "Count", stack, (3,)),
+    written = lines()
+    data = [datum for line in written for datum in emf.read(line)]
+    assert sorted(data, key=str) == [
+        ("Skycore", "Duplicates", "Count", STACK, (3,)),
+        ("Skycore", "LimiterFull", "Count", {**STACK, "Window": "day"}, (1,)),
+        ("Skycore", "Postbacks", "Count", {**STACK, "Event": "sms_delivered"}, (1,)),
+        ("Skycore", "Postbacks", "Count", {**STACK, "Event": "sms_sent"}, (2,)),
     ]
-    assert emf.read(second) == [
-        ("Skycore", "Postbacks", "Count", {**stack, "Event": "sms_delivered"}, (1,)),
-    ]
+    assert [json.loads(line)["request_id"] for line in written] == ["r-1"] * 4
+
+
+def test_an_invocation_takes_nothing_over_from_the_one_before(lines):
+    logs.reset_context(request_id="r-1", api_request_id="a-1")
+    metrics.count("Rejected", by="account")
+    metrics.record("DeliverySeconds", 1)
+    lines()
+    logs.reset_context(request_id="r-2")
+    metrics.count("Accepted")
+    (line,) = lines()
+    assert emf.read(line) == [("Skycore", "Accepted", "Count", STACK, (1,))]
+    assert (json.loads(line)["request_id"], "api_request_id" in line) == ("r-2", False)
+
+
+def test_a_line_that_was_not_written_is_not_written_with_the_next(lines, monkeypatch):
+    metrics.record("DeliverySeconds", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.print", lambda _: 1 / 0)
+        metrics.flush()
+    metrics.count("Accepted")
+    (line,) = lines()
+    assert [datum.name for datum in emf.read(line)] == ["Accepted"]
 
 
 def test_more_values_than_a_line_may_have_take_another(lines):
@@ -132,6 +155,13 @@ def test_more_values_than_a_line_may_have_take_another(lines):
         50,
     ]
     assert [datum.values for datum in data if datum.name == "Accepted"] == [(250,)]
+
+
+def test_as_many_values_as_fill_a_line_take_one(lines):
+    for number in range(100):
+        metrics.record("DeliverySeconds", number)
+    (line,) = lines()
+    assert [len(datum.values) for datum in emf.read(line)] == [100]
 
 
 def test_threads_lose_no_count(lines):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from skycore.settings import SettingsError, load
+from skycore.settings import SettingsError, load, read
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,21 @@ class Example:
 
 
 def test_values_are_typed():
-    assert load(Example, {"TABLE_NAME": "t", "DAYS": "7"}) == Example("t", 7)
+    assert read(Example, {"TABLE_NAME": "t", "DAYS": "7"}) == Example("t", 7)
 
 
 def test_every_missing_and_malformed_name_is_told_at_once():
     with pytest.raises(SettingsError) as error:
-        load(Example, {"DAYS": "soon"})
+        read(Example, {"DAYS": "soon"})
     assert "missing: TABLE_NAME" in str(error.value)
     assert "DAYS is not a whole number" in str(error.value)
     with pytest.raises(SettingsError, match="missing: TABLE_NAME, DAYS"):
-        load(Example, {})
+        read(Example, {})
+
+
+def test_the_environment_is_read_once(monkeypatch):
+    monkeypatch.setenv("DAYS", "7")
+    first = load(Example)
+    monkeypatch.setenv("DAYS", "8")
+    assert load(Example) is first
+    assert first.days == 7

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ops.command import Command
 from ops.output import INTERRUPTED, Refused, Result, confirm, progress
+from skycore.client.request import unquote_secret
 from skycore.table.limiter import PAUSE_KNOWN_FOR_MS, Limiter
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def credentials(text: str, user: str | None = None) -> dict[str, str]:
 
     Raises Refused, without quoting it, for what cannot be either.
     """
-    text = text.strip()
+    text = text.strip().strip("\ufeff") if user else unquote_secret(text)
     if not text:
         raise Refused("Nothing was given. Nothing was changed.")
     if user:
@@ -103,15 +104,15 @@ def credentials(text: str, user: str | None = None) -> dict[str, str]:
         raise Refused('An object needs "api_key", or "user" and "password". Nothing was changed.')
     if key and not _KEY.fullmatch(key):
         raise Refused(
-            "This is no API key: a key has 4 to 128 letters and digits, without blanks. Copy it "
-            "again from Skycore's API Settings. Nothing was changed."
+            "This is not an API key: a key has 4 to 128 letters and digits, without spaces. Copy "
+            "it again from Skycore's API Settings. Nothing was changed."
         )
     if name and not _USER.fullmatch(name):
         raise Refused(
             "Not a valid user name: it must not be empty or contain spaces. Nothing was changed."
         )
     if password and (len(password) > _MOST_PASSWORD or not password.isprintable()):
-        raise Refused("This is no password: it has several lines, or over 256 characters.")
+        raise Refused("This is not a password: it has several lines, or over 256 characters.")
     return value
 
 

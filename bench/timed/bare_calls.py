@@ -10,6 +10,7 @@ import sys
 from clock import measure
 
 from skycore import timestamps
+from skycore.client.connections import Bounds
 from skycore.client.transport import exchange, mount_adapter, new_session
 from skycore.table import messages, opt_outs
 from skycore.table.limiter import Limiter
@@ -34,6 +35,7 @@ row = messages.new_row(
     fingerprint="0" * 64,
 )
 body = b"xml=" + b"x" * 400
+bounds = Bounds(connect_seconds=5, read_seconds=15, deadline=float("inf"), max_bytes=100_000)
 answer = b"x" * 180
 
 
@@ -42,15 +44,8 @@ def call() -> None:
     if every:
         opt_outs.opted_out([("17743199144", "60856")])
     limiter.take(limits)
-    exchange(
-        session,
-        "POST",
-        url,
-        body=body,
-        timeout=(3, 15),
-        deadline=float("inf"),
-        most_bytes=100_000,
-    )
+    with exchange(session, "POST", url, body=body, bounds=bounds):
+        pass
     if every:
         messages.put_tracking_row(
             "U01TXzkwNDE3MzM=", row.message_id, "order-4711", time=moment, days=90

@@ -15,6 +15,8 @@ _NORTH_AMERICA = re.compile(r"1[2-9][0-9]{9}")
 _SENDER = re.compile(r"[0-9]{3,8}|[1-9][0-9]{9,14}")
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>.]+")
 _MAGIC_NUMBER = re.compile(r"1500555[0-9]{4}|199[89]0000[0-9]{3}")
+# The public Ruby client saved MMS without SUBJECT for years, with a fallback text.
+_INSTEAD_OF_SUBJECT = ("FALLBACKSMSTEXT", "DISABLEFALLBACKSMS")
 MAX_MASK_LENGTH = 11
 MAX_SUBJECT_LENGTH = 80
 
@@ -22,6 +24,8 @@ MAX_SUBJECT_LENGTH = 80
 def mandatory(call: Call) -> None:
     """Refuse the call with the code of the first mandatory field that is missing or empty."""
     for name, code in table("actions")[call.action or ""]["missing"].items():
+        if name == "SUBJECT" and any(call.fields.get(other) for other in _INSTEAD_OF_SUBJECT):
+            continue
         if not call.fields.get(name):
             raise RefusalError(code, echo=echo(call))
 

@@ -91,7 +91,7 @@ def problem_of(error: Exception, *, route: str | None) -> Problem:
         return error
     logs.log_exception("request failed", error, route=route)
     detail = "outcome unknown; repeat only with the same Idempotency-Key"
-    return Problem("gateway_failure", detail, retry_after=30)
+    return Problem("gateway_failure", detail)
 
 
 def content_type(status: int) -> str:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from skycore.client.errors import FieldError
 
+MAX_ERRORS = 20  # fields that one problem names
+RETRY_AFTER = 5  # seconds, where nothing says more
 TITLES: dict[str, tuple[int, str, bool]] = {
     # code: (HTTP status, title, whether the same request may be repeated by a machine)
     "invalid_json": (400, "The body is not a JSON object", False),
@@ -26,6 +28,7 @@ TITLES: dict[str, tuple[int, str, bool]] = {
     "rate_limited": (429, "Over a limit of calls", True),
     "skycore_account": (502, "The Skycore account needs attention", False),
     "skycore_unreachable": (503, "Skycore was not reached; nothing was sent", True),
+    "not_ready": (503, "A service of this stack failed; nothing was sent", True),
     "not_queued": (503, "The message could not be queued", True),
     "not_stored": (503, "The postback could not be queued", True),
     "gateway_failure": (500, "The function failed", False),
@@ -67,12 +70,12 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         }
 
     def headers(self) -> dict[str, str]:
-        """Return Retry-After in seconds, if it is known."""
-        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        """Return Retry-After, in seconds, exactly when the request may be repeated."""
+        return {"Retry-After": str(self.retry_after or RETRY_AFTER)} if self.retryable else {}
 
 
 def validation_problem(errors: Sequence[FieldError]) -> Problem:
-    """Return the problem that names each invalid field."""
-    rows = [{"field": error.field, "detail": error.detail} for error in errors]
+    """Return the problem that names the invalid fields, 20 at most."""
+    rows = [{"field": error.field, "detail": error.detail} for error in errors[:MAX_ERRORS]]
     count = "1 field is" if len(rows) == 1 else f"{len(rows)} fields are"
     return Problem("invalid_request", f"{count} invalid", errors=rows)

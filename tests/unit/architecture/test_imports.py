@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "metrics": {"logs", "problems"},
     "handler": {"logs", "metrics", "problems", "settings"},
     "http": {"handler", "problems"},
-    "client": {"catalogue"},
+    "client": {"catalogue", "postbacks"},
     "postbacks": {"catalogue", "timestamps"},
     "aws": {"chunks", "logs", "timestamps"},
     "table": {"catalogue", "chunks", "logs", "postbacks", "timestamps"},
@@ -56,7 +56,7 @@ HOMES = {
     "phonenumbers": {"client"},
 }
 MOST_LINES = 350
-MOST_MODULES = 63
+MOST_MODULES = 65
 
 
 def imported(path: Path) -> set[str]:

@@ -16,7 +16,7 @@ BOTH = ("AWSCURRENT", "AWSPREVIOUS")
 
 class Manager:
     def __init__(self) -> None:
-        self.held: dict[str, str] = {}
+        self.held: dict[str, str | bytes] = {}
         self.error: Exception | None = None
         self.reads: list[str] = []
         self.now = 1000.0
@@ -28,7 +28,8 @@ class Manager:
             raise self.error
         if VersionStage not in self.held:
             raise refused("ResourceNotFoundException")
-        return {"SecretString": self.held[VersionStage]}
+        value = self.held[VersionStage]
+        return {"SecretBinary": value} if isinstance(value, bytes) else {"SecretString": value}
 
 
 def refused(code: str) -> ClientError:
@@ -156,3 +157,26 @@ def test_a_copy_that_read_its_secret_long_ago_knows_a_new_token_at_once(manager)
     manager.held = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
     assert _is_valid_token(secret, "b")
     assert _is_valid_token(secret, "a")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "token\n",
+        "\ufefftoken",
+        " token\r\n\0",
+        b"token",
+        b"\xef\xbb\xbftoken\r\n",
+        "token".encode("utf-16"),
+    ],
+    ids=repr,
+)
+def test_a_secret_written_by_hand_is_read(manager, stored):
+    manager.held = {"AWSCURRENT": stored}
+    assert list(Secret("name").values()) == ["token"]
+
+
+@pytest.mark.parametrize("stored", [b"\xff\x00\xfe", b"", "", "\ufeff\n"], ids=repr)
+def test_a_secret_without_text_counts_as_not_set(manager, stored):
+    manager.held = {"AWSCURRENT": stored}
+    assert list(Secret("name").values()) == []

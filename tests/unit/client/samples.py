@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from skycore.catalogue.actions import Action, Parameter
+from skycore.client.values import has_visible_character
 
 _XML = st.characters(
     codec="utf-8",
@@ -13,10 +14,14 @@ _XML = st.characters(
     + ["\ufffe", "\uffff"],
 )
 _ANY_TEXT = st.text(_XML | st.sampled_from("\r\n\t &<>\"'+%=;{}$|\U0001f600é]]>"), max_size=40)
-TEXT = _ANY_TEXT.filter(lambda text: bool(text.strip()))
+TEXT = _ANY_TEXT.filter(has_visible_character)
 LINE = TEXT.filter(lambda text: "\n" not in text and "\r" not in text)
 _URL = st.sampled_from(
-    ["https://a.example/b.png?c=d&e=%20f", "http://a.example:8080/é", "HTTPS://[::1]/x"]
+    [
+        "https://a.example/b.png?c=d&e=%20f",
+        "http://a.example:8080/%C3%A9",
+        "HTTPS://[2606:4700::1111]/x",
+    ]
 )
 _PLAIN: dict[str, st.SearchStrategy[Any]] = {
     "alphanumeric": st.from_regex(r"\A[A-Za-z0-9]{1,20}\Z"),

@@ -1,7 +1,11 @@
 """Calls from end to end, against a server that answers as told."""
 
+import socket
+import ssl
 import subprocess
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +13,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from skycore.client import connections
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import (
     CredentialsMissing,
     InvalidRequest,
+    NotReady,
     NotSent,
     OutcomeUnknown,
     Refused,
@@ -83,7 +89,7 @@ def test_bad_calls_send_nothing() -> None:
         with pytest.raises(InvalidRequest):
             client.call("sendSMS", {**SMS, "to": "60856"})
     client = SkycoreClient(server.url, Credentials(user="u"))
-    with client, pytest.raises(CredentialsMissing, match="set an API key"):
+    with client, pytest.raises(CredentialsMissing, match="no Skycore API key"):
         client.call("sendSMS", SMS)
     assert server.connections == 0
 
@@ -198,61 +204,151 @@ def test_a_request_that_cannot_be_written_was_not_sent() -> None:
     assert server.requests == []
 
 
-def test_hooks_come_before_every_exchange() -> None:
+def test_before_write_comes_before_each_request_that_skycore_counts() -> None:
     _, give = source(OLD, NEW)
-    came: list[tuple[str, int]] = []
+    came: list[int] = []
     with (
         serve(in_turn(refusal("E104"), SENT)) as server,
         SkycoreClient(server.url, give) as client,
     ):
-        client.call(
-            "sendSMS",
-            SMS,
-            before=lambda: came.append(("before", len(server.requests))),
-            again=lambda: came.append(("again", len(server.requests))),
-        )
-    assert came == [("before", 0), ("again", 1), ("before", 1)]
+        client.call("sendSMS", SMS, before_write=lambda: came.append(len(server.requests)))
+    assert came == [0, 1]
 
 
-@pytest.mark.parametrize(("name", "requests"), [("before", 0), ("again", 1)])
-@pytest.mark.parametrize("error", [OutError("too late"), NotSent("too late")], ids=repr)
-def test_what_a_hook_raises_comes_out_as_it_is(name: str, requests: int, error: Exception) -> None:
-    _, give = source(OLD, NEW)
+@pytest.mark.parametrize("requests", [0, 1], ids=["the first request", "with newer credentials"])
+def test_what_before_write_raises_comes_out_as_it_is(requests: int) -> None:
+    _, give = source(OLD, NEW, NEW)
+    behaviour = in_turn(*[refusal("E104")] * requests, SENT)
+    error = OutError("too late")
 
     def refuse() -> None:
-        raise error
+        if len(server.requests) == requests:
+            raise error
 
-    hooks: dict[str, Any] = {name: refuse}
-    with serve(refusal("E104")) as server:
-        client = SkycoreClient(server.url, give)
-        with client, pytest.raises(type(error)) as caught:
-            client.call("sendSMS", SMS, **hooks)
-    assert caught.value is error
-    assert len(server.requests) == requests
+    with serve(behaviour) as server, SkycoreClient(server.url, give) as client:
+        with pytest.raises(OutError) as caught:
+            client.call("sendSMS", SMS, before_write=refuse)
+        assert caught.value is error
+        assert len(server.requests) == requests
+        client.call("sendSMS", SMS)
+    assert server.connections == 1, "what was ready to be written to is not thrown away"
 
 
-def test_the_hook_comes_before_a_repeat_without_a_connection_too() -> None:
+def test_before_write_is_not_called_without_a_connection() -> None:
     with serve(SENT) as server:
         pass
     came: list[None] = []
     with SkycoreClient(server.url, OLD) as client, pytest.raises(NotSent):
-        client.call("sendSMS", SMS, before=lambda: came.append(None))
-    assert len(came) == 3
+        client.call("sendSMS", SMS, before_write=lambda: came.append(None))
+    assert came == []
 
 
-def test_a_repeat_that_the_hook_does_not_allow_leaves_the_first_reason() -> None:
+def test_a_connection_that_closes_while_before_write_waits_is_not_written_to() -> None:
+    def hang_up(connection: socket.socket, request: bytes) -> None:
+        SENT(connection, request)
+        threading.Timer(0.05, connection.shutdown, [socket.SHUT_RDWR]).start()
+
+    with serve(in_turn(hang_up, SENT)) as server, SkycoreClient(server.url, OLD) as client:
+        client.call("sendSMS", SMS)
+        reply = client.call("sendSMS", SMS, before_write=lambda: time.sleep(0.1))
+    assert reply.fields["tracking_id"] == "T1"
+    assert server.connections == 2
+
+
+def test_calls_use_the_credentials_that_ready_read() -> None:
+    asked, give = source(OLD)
+    with serve(SENT) as server, SkycoreClient(server.url, give) as client:
+        client.ready()
+        client.call("sendSMS", SMS)
+        client.call("sendSMS", SMS)
+    assert asked == [False]
+    assert all(b"old-key" in body for body in server.bodies)
+
+
+def test_newer_credentials_take_the_place_of_those_that_ready_read() -> None:
+    asked, give = source(OLD, NEW)
+    with (
+        serve(in_turn(refusal("E104"), SENT)) as server,
+        SkycoreClient(server.url, give) as client,
+    ):
+        client.ready()
+        client.call("sendSMS", SMS)
+        client.call("sendSMS", SMS)
+    assert asked == [False, True]
+    assert [b"new-key" in body for body in server.bodies] == [False, True, True]
+
+
+def test_ready_says_what_is_missing_before_any_connection() -> None:
+    with serve(SENT) as server:
+        with SkycoreClient(server.url, failing()) as client, pytest.raises(NotReady):
+            client.ready()
+        client = SkycoreClient(server.url, Credentials())
+        with client, pytest.raises(CredentialsMissing):
+            client.ready()
+    assert server.connections == 0
+
+
+def test_ready_connects_for_the_call_that_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    with serve(SENT) as server, SkycoreClient(server.url, OLD) as client:
+        client.ready()
+        client.ready()
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        assert server.requests == []
+        client.call("sendSMS", SMS)
+    assert server.connections == 1
+
+
+def test_ready_leaves_it_to_the_call_to_say_why_there_is_no_connection() -> None:
     with serve(SENT) as server:
         pass
-    came: list[None] = []
+    with SkycoreClient(server.url, OLD) as client:
+        client.ready()
+        with pytest.raises(NotSent, match="no connection"):
+            client.call("sendSMS", SMS)
 
-    def once() -> None:
-        came.append(None)
-        if len(came) > 1:
-            raise OutError("too late")
 
-    with SkycoreClient(server.url, OLD) as client, pytest.raises(NotSent):
-        client.call("sendSMS", SMS, before=once)
-    assert len(came) == 2
+def test_certificates_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Any] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *a, **_: loaded.append(a))
+    connections.tls_context.cache_clear()
+    with SkycoreClient("https://127.0.0.1:9/", OLD) as client:
+        client.ready()
+        client.ready()
+        with pytest.raises(NotSent):
+            client.call("sendSMS", SMS)
+    connections.tls_context.cache_clear()
+    assert len(loaded) == 1
+
+
+REPORT_LINKS = {
+    "http://127.0.0.1:9/report.xml": True,
+    "https://secure.skycore.com/r": True,
+    "https://skycore.com:443/r": True,
+    "https://secure.skycore.com:22/r": False,
+    "http://secure.skycore.com/r": False,
+    "http://127.0.0.1:10/report.xml": False,
+    "http://127.0.0.2\\.skycore.com/report.xml": False,
+    "https://evil.example\\x.skycore.com:1/": False,
+    "https://evil.example\uff0f.skycore.com/": False,
+    "https://skycore.com@evil.example/": False,
+    "https://evil.example/?.skycore.com": False,
+    "https://evilskycore.com/": False,
+    "https://[": False,
+    "https://sky core.com/": False,
+    "report.xml": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize("link", REPORT_LINKS, ids=repr)
+def test_a_report_is_fetched_from_skycore_only(link: str) -> None:
+    with SkycoreClient("http://127.0.0.1:9/index.php", OLD) as client:
+        allowed = NotSent if REPORT_LINKS[link] else InvalidRequest
+        with pytest.raises(allowed):
+            client.fetch_report(link, deadline=time.monotonic() + 0.01, timeout=(0.01, 0.01))
 
 
 @pytest.mark.parametrize("url", ["", "skycore.com", "ftp://skycore.com/", "https://", "/a"])

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.client.numbers import NumberError, parse_msisdn, parse_sender, parse_sender_mask
+from skycore.client.numbers import (
+    NumberError,
+    canonical_form,
+    canonical_number,
+    equivalent_forms,
+    is_same_number,
+    parse_msisdn,
+    parse_sender,
+    parse_sender_mask,
+    received_digits,
+    region_of,
+    stored_forms,
+)
 
 GOOD = [
     ("+1 (774) 319-9144", "US", "17743199144"),
@@ -19,6 +31,10 @@ GOOD = [
     ("  +1 774-319-9144  ", "US", "17743199144"),
     ("+1\u00a0774\u2011319\u20119144", "US", "17743199144"),
     ("\u202a+1 774 319 9144\u202c", "US", "17743199144"),
+    ("\u202d+1 (774) 319-9144\u202c", "US", "17743199144"),
+    ("\u2068+17743199144\u2069", "US", "17743199144"),
+    ("\u00ad+1774\u2060319\ufe0f9144\U000e0100", "US", "17743199144"),
+    ("\t+1\u3000774\u2003319\u00a09144\r\n", "US", "17743199144"),
     ("17743199144", "GB", "17743199144"),
     ("19990000120", "US", "19990000120"),
     ("447911123456", "US", "447911123456"),
@@ -56,7 +72,8 @@ BAD = [
     ("++17743199144", "US", "must be a phone number"),
     ("1+7743199144", "US", "must be a phone number"),
     ("+17743199144;ext=5", "US", "must be a phone number"),
-    ("+17743199144\n", "US", "must be a phone number"),
+    ("+5215562000000", "US", "write \\+52 5562000000"),
+    ("52 1 55 6200 0000", "US", "write \\+52 5562000000"),
     ("+17743199144,+17743199145", "US", "must be a phone number"),
     ("\u0661\u0667\u0667\u0664\u0663\u0661\u0669\u0669\u0661\u0664\u0664", "US", "must be a phone"),
     ("+" + "1" * 100, "US", "must be a phone number"),
@@ -111,6 +128,8 @@ def test_any_text_gives_digits_or_an_error(text: str, region: str) -> None:
         ("608", "608"),
         ("12345678", "12345678"),
         (" 60856 ", "60856"),
+        ("\u202d60856\u202c\n", "60856"),
+        ("AC\u200bME\u00a0x", "ACME x"),
         ("608-56", "60856"),
         ("+17743199144", "17743199144"),
         ("17743199144", "17743199144"),
@@ -139,3 +158,157 @@ def test_bad_masks(mask: str) -> None:
 @pytest.mark.parametrize("mask", ["ACME", "4you", "a-b_c", "ELEVENCHARS"])
 def test_good_masks(mask: str) -> None:
     assert parse_sender_mask(mask) == mask
+
+
+@pytest.fixture
+def region(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setenv("DEFAULT_REGION", request.param)
+
+
+@pytest.mark.parametrize(
+    ("region", "written", "canonical"),
+    [
+        ("US", "17743190001", "17743190001"),
+        ("US", "+1 774-319-0001", "17743190001"),
+        ("US", "7743190001", "17743190001"),
+        ("US", "(774) 319-0001", "17743190001"),
+        ("US", "0017743190001", "17743190001"),
+        ("US", "01117743190001", "17743190001"),
+        ("US", "+17743190001/TYPE=PLMN", "17743190001"),
+        ("US", "17743190001/type=plmn", "17743190001"),
+        ("US", "tel:+1774-319-0001;phone-context=x", "17743190001"),
+        ("US", "\u202d+1 774 319 0001\u202c", "17743190001"),
+        ("US", "+1\u3000774\u00a0319\u20030001\ufe0f", "17743190001"),
+        ("US", "6175550123", "16175550123"),
+        ("US", "6591234567", "6591234567"),
+        ("US", "5215562000000", "525562000000"),
+        ("US", "005215562000000", "525562000000"),
+        ("US", "525562000000", "525562000000"),
+        ("US", "5491112345678", "541112345678"),
+        ("US", "541112345678", "541112345678"),
+        ("US", "551187654321", "5511987654321"),
+        ("US", "5511987654321", "5511987654321"),
+        ("US", "551133334444", "551133334444"),
+        ("US", "60856", "60856"),
+        ("US", "12345678", "12345678"),
+        ("US", "1774319XXXX", None),
+        ("US", "ACME", None),
+        ("US", "", None),
+        ("US", None, None),
+        ("US", "9" * 41, None),
+        ("GB", "07911123456", "447911123456"),
+        ("GB", "00447911123456", "447911123456"),
+        ("GB", "447911123456", "447911123456"),
+        ("GB", "17743190001", "17743190001"),
+        ("MX", "5562000000", "525562000000"),
+        ("AR", "011 15 1234-5678", "541112345678"),
+    ],
+    indirect=["region"],
+)
+def test_numbers_from_skycore_have_one_form(region, written, canonical) -> None:
+    assert canonical_number(written) == canonical
+
+
+@pytest.mark.parametrize(
+    ("number", "written", "same"),
+    [
+        ("17743199144", "7743199144", True),
+        ("17743199144", "0017743199144", True),
+        ("17743199144", "01117743199144", True),
+        ("17743199144", "tel:+17743199144", True),
+        ("17743199144", "+17743199144/TYPE=PLMN", True),
+        ("17743199144", "1774319XXXX", True),
+        ("17743199144", None, True),
+        ("12025550123", "2025550123", True),
+        ("447911123456", "07911123456", True),
+        ("5491112345678", "541112345678", True),
+        ("525562000000", "5215562000000", True),
+        ("17743199144", "17743199145", False),
+        ("17743199144", "447743199144", False),
+        ("17743199144", "9144", True),
+        ("17743199144", "9145", False),
+    ],
+)
+def test_a_recipient_is_recognised_however_it_is_written(number, written, same) -> None:
+    assert is_same_number(number, written) is same
+
+
+@pytest.mark.parametrize(
+    ("region", "number", "forms"),
+    [
+        ("US", "17743190001", {"17743190001", "7743190001", "0017743190001", "01117743190001"}),
+        ("GB", "447911123456", {"447911123456", "7911123456", "07911123456", "00447911123456"}),
+        ("US", "525562000000", {"5215562000000", "005215562000000", "00525562000000"}),
+        ("US", "5491112345678", {"5491112345678", "541112345678", "011541112345678"}),
+        ("US", "5511987654321", {"5511987654321", "551187654321"}),
+        ("US", "60856", {"60856"}),
+    ],
+    indirect=["region"],
+)
+def test_every_form_of_the_first_release_is_found(region, number, forms) -> None:
+    found = stored_forms(number)
+    assert found[0] == canonical_form(number)
+    assert forms <= set(found)
+    assert len(found) <= 7  # each is a read before every send
+
+
+NATIONAL = st.from_regex(r"\A[2-9][0-9]{9}\Z")
+
+
+@given(NATIONAL, st.integers(0, 3), st.sampled_from(["", "+", "tel:+", "00", "011"]), st.booleans())
+def test_equivalent_spellings_are_one_number(digits, cut, prefix, typed) -> None:
+    number = f"1{digits}"
+    written = prefix + f"{number[:cut]} {number[cut:]}" + ("/TYPE=PLMN" if typed else "")
+    assert canonical_number(f"\u202a{written}\u202c") == canonical_number(number) == number
+
+
+@given(st.sampled_from(["521{}", "52{}"]), st.sampled_from(["52{}", "521{}"]), NATIONAL)
+def test_a_mexican_mobile_is_one_number(first, second, digits) -> None:
+    assert canonical_form(first.format(digits)) == canonical_form(second.format(digits))
+    assert first.format(digits) in equivalent_forms(second.format(digits))
+
+
+WORLD = st.one_of(
+    NATIONAL.map("1{}".format),
+    st.from_regex(r"\A4479[0-9]{8}\Z"),
+    st.from_regex(r"\A52[1-9][0-9]{9}\Z"),
+    st.from_regex(r"\A54[1-8][0-9]{9}\Z"),
+    st.from_regex(r"\A5511[2-9][0-9]{7}\Z"),
+    st.from_regex(r"\A55119[6-9][0-9]{7}\Z"),
+    st.from_regex(r"\A65[89][0-9]{7}\Z"),
+)
+
+
+@given(WORLD, WORLD)
+def test_different_numbers_stay_different(first, second) -> None:
+    same_mobile = {first, second} <= set(equivalent_forms(first))
+    assert (canonical_form(first) == canonical_form(second)) is (first == second or same_mobile)
+    assert canonical_form(canonical_form(first)) == canonical_form(first)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_number_or_none(text) -> None:
+    canonical, plain = canonical_number(text), received_digits(text)
+    assert (canonical is None) is (plain is None)
+    assert canonical is None or re.fullmatch("[0-9]{1,40}", canonical)
+
+
+@pytest.mark.parametrize(
+    ("digits", "country"),
+    [
+        ("17743199144", "US"),
+        ("18765550123", "JM"),
+        ("18095551234", "DO"),
+        ("12425551234", "BS"),
+        ("16135550123", "CA"),
+        ("447797712345", "JE"),
+        ("447624123456", "IM"),
+        ("447400123456", "GB"),
+        ("77001234567", "KZ"),
+        ("79123456789", "RU"),
+        ("19990000120", None),
+        ("60856", None),
+    ],
+)
+def test_countries_that_share_a_calling_code_are_told_apart(digits, country) -> None:
+    assert region_of(digits) == country

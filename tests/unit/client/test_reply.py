@@ -1,6 +1,10 @@
 """What a reply is taken for."""
 
+import gzip
 import time
+import zlib
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -8,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skycore.catalogue.actions import Action, all_actions, find_action
-from skycore.client.errors import OutcomeUnknown, Refused
-from skycore.client.reply import Reply, read_reply
+from skycore.client.errors import (
+    HTTP_PROBLEMS,
+    MAX_RETRY_AFTER,
+    HttpRefused,
+    OutcomeUnknown,
+    Refused,
+)
+from skycore.client.reply import MAX_REPLY_BYTES, Reply, read_reply
 
 OK = "<STATUS>Success</STATUS>"
 
@@ -284,8 +294,15 @@ UNKNOWN = {
     "JSON": b'{"status":"Success"}',
     "another root": b"<POSTBACK><STATUS>Success</STATUS><TRACKINGID>T</TRACKINGID></POSTBACK>",
     "two roots": WHOLE.encode() * 2,
-    "a warning before": b"<b>Warning</b>" + WHOLE.encode(),
-    "a warning after": WHOLE.encode() + b"<b>Warning</b>",
+    "two roots in each other": WHOLE.replace("<TO>", WHOLE + "<TO>").encode(),
+    "opened twice": b"<RESPONSE>" + WHOLE.encode(),
+    "closed twice": WHOLE.encode() + b"</RESPONSE>",
+    "closed before it is opened": b"</RESPONSE><RESPONSE>",
+    "in a comment": b"<!-- " + WHOLE.encode() + b" -->",
+    "half a gzip": gzip.compress(WHOLE.encode())[:-9],
+    "no gzip": b"\x1f\x8b" + WHOLE.encode(),
+    "a gzip bomb": gzip.compress(b" " * (MAX_REPLY_BYTES + 1)),
+    "a gzip bomb in gzip": gzip.compress(gzip.compress(b" " * (MAX_REPLY_BYTES + 1))),
     "no status": b"<RESPONSE><TRACKINGID>T1</TRACKINGID></RESPONSE>",
     "another status": b"<RESPONSE><STATUS>Queued</STATUS><TRACKINGID>T</TRACKINGID></RESPONSE>",
     "no tracking id": b"<RESPONSE><STATUS>Success</STATUS></RESPONSE>",
@@ -302,7 +319,7 @@ UNKNOWN = {
     b"<TRACKINGID>T</TRACKINGID></SUBSCRIBER></RESPONSE>",
     "entities": BOMB.encode(),
     "document type": b"<!DOCTYPE RESPONSE>" + WHOLE.encode(),
-    "unknown encoding": b"<?xml version='1.0' encoding='rot13'?>" + WHOLE.encode(),
+    "entity before it": b"<!ENTITY b 'x'>" + WHOLE.replace("T1", "&b;").encode(),
     "NUL": WHOLE.replace("T1", "T\0").encode(),
     "mismatched tags": WHOLE.replace("</TO>", "</OT>").encode(),
     "too deep": b"<RESPONSE>" + b"<A>" * 5000 + b"</A>" * 5000 + b"</RESPONSE>",
@@ -322,6 +339,156 @@ def test_http_errors_leave_the_outcome_unknown(status: int, body: str) -> None:
         read_reply(action_named("sendSMS"), status, body.encode())
 
 
+# The problem of each HTTP status without a document of Skycore; of any other: unknown.
+WITHOUT_DOCUMENT = {
+    **dict.fromkeys((401, 403, 404, 405, 407), "skycore_account"),
+    **dict.fromkeys((413, 421, 431), "skycore_unreachable"),
+    429: "rate_limited",
+}
+PAGES = {
+    "nothing": b"",
+    "a page": b"<html><body>403 Forbidden</body></html>",
+    "JSON": b'{"message": "Too Many Requests"}',
+    "other XML": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "no text": bytes(range(256)),
+}
+
+
+def test_the_problems_of_http_statuses_are_those_of_the_contract() -> None:
+    assert HTTP_PROBLEMS == WITHOUT_DOCUMENT
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("status", [200, 204, *range(300, 600)])
+def test_an_http_error_without_a_document(status: int, page: str) -> None:
+    expected = HttpRefused if status in WITHOUT_DOCUMENT else OutcomeUnknown
+    with pytest.raises(expected) as caught:
+        read_reply(action_named("sendSMS"), status, PAGES[page])
+    if isinstance(caught.value, HttpRefused):
+        assert (caught.value.status, caught.value.problem) == (status, WITHOUT_DOCUMENT[status])
+
+
+@pytest.mark.parametrize("status", [*WITHOUT_DOCUMENT, 400, 408])
+@pytest.mark.parametrize(
+    "body",
+    [
+        WHOLE,
+        WHOLE[:-5],
+        WHOLE * 2,
+        "<RESPONSE",
+        "<?xml?><RES",
+        "<?xml ver",
+        "<",
+        "<!DOCTYPE RESPONSE>" + WHOLE,
+        "<RESPONSE/>",
+    ],
+)
+def test_an_http_error_with_a_success_or_an_unreadable_document_is_unknown(
+    status: int, body: str
+) -> None:
+    with pytest.raises(OutcomeUnknown, match=f"HTTP {status}"):
+        read_reply(action_named("sendSMS"), status, f"{body} ".encode())
+
+
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "low", "high"),
+    [
+        (None, None, None),
+        ("", None, None),
+        ("30", 30, 30),
+        (" 30 ", 30, 30),
+        ("0", 1, 1),
+        ("86400", MAX_RETRY_AFTER, MAX_RETRY_AFTER),
+        ("9" * 5000, MAX_RETRY_AFTER, MAX_RETRY_AFTER),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 1, 91),
+        (format_datetime(NOW - timedelta(days=1), usegmt=True), 1, 1),
+        (format_datetime(NOW + timedelta(days=9), usegmt=True), MAX_RETRY_AFTER, MAX_RETRY_AFTER),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_RETRY_AFTER, MAX_RETRY_AFTER),
+        ("Sun, 99 Foo 2026 99:99:99 GMT", None, None),
+        ("-5", None, None),
+        ("1.5", None, None),
+        ("\u0663", None, None),
+        ("soon", None, None),
+    ],
+)
+def test_retry_after_of_an_http_429(header: str | None, low: int | None, high: int | None) -> None:
+    with pytest.raises(HttpRefused) as caught:
+        read_reply(action_named("sendSMS"), 429, b"slow down", retry_after=header)
+    seconds = caught.value.retry_after
+    assert seconds is None if low is None or high is None else low <= (seconds or 0) <= high
+
+
+TO = "17743199144"
+OWN_NUMBER = [
+    "",
+    "<TO/>",
+    f"<TO>{TO}</TO>",
+    f"<TO>+{TO}</TO>",
+    "<TO>+1 (774) 319-9144</TO>",
+    "<TO>7743199144</TO>",
+    "<TO>0017743199144</TO>",
+    f"<TO>tel:+{TO}</TO>",
+    f"<TO>{TO}/TYPE=PLMN</TO>",
+    f"<TO>\u202d+{TO}\u202c</TO>",
+    "<TO>1774319XXXX</TO>",
+    f"<TO>17743190002,{TO}</TO>",
+    "<TO>17743190002,17743190003</TO>",
+    f"<TO>17743190002 {TO}</TO>",
+    f"<TO>17743190002;{TO}</TO>",
+    f"<TO>17743190002</TO><TO>{TO}</TO>",
+    f"<TO><NUMBER>{TO}</NUMBER></TO>",
+    f"<SENDING><TO>{TO}</TO><TRACKINGID>T1</TRACKINGID></SENDING>",
+]
+OTHER_NUMBER = [
+    "<TO>17743199145</TO>",
+    "<TO>+1 774 319 9145</TO>",
+    "<TO>7743199145</TO>",
+    "<TO>447743199144</TO>",
+    "<TO>tel:+17743199145/TYPE=PLMN</TO>",
+    "<SENDING><TO>17743199145</TO><TRACKINGID>T1</TRACKINGID></SENDING>",
+]
+
+
+@pytest.mark.parametrize("element", OWN_NUMBER)
+def test_a_reply_about_the_recipient_however_it_is_written(element: str) -> None:
+    body = f"<RESPONSE>{OK}<TRACKINGID>T1</TRACKINGID>{element}</RESPONSE>".encode()
+    reply = read_reply(action_named("sendSavedMMS"), 200, body, to=TO)
+    assert reply.fields["tracking_id"] == "T1"
+
+
+@pytest.mark.parametrize("element", OTHER_NUMBER)
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        f"{OK}<TRACKINGID>T1</TRACKINGID>",
+        "<STATUS>Failure</STATUS><ERRORCODE>E110</ERRORCODE>",
+        "<STATUS>Failure</STATUS><ERRORCODE>E104</ERRORCODE>",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_reply_about_another_number_says_nothing(element: str, outcome: str, status: int) -> None:
+    body = f"<RESPONSE>{outcome}{element}</RESPONSE>".encode()
+    with pytest.raises(OutcomeUnknown, match="another number"):
+        read_reply(action_named("sendSavedMMS"), status, body, to=TO)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["The number 17743199144 did not take: Hello", "E110; x", "17743199144", "E\n110", "<b>"],
+)
+def test_a_text_in_place_of_an_error_code_is_not_a_code(code: str) -> None:
+    escaped = code.replace("<", "&lt;")
+    with pytest.raises(Refused) as caught:
+        read("sendSMS", f"<STATUS>Failure</STATUS><ERRORCODE>{escaped}</ERRORCODE>")
+    assert (caught.value.code, caught.value.problem.code) == ("", "skycore_rejected")
+    group = {"to": "1", "error_code": code}
+    (one,) = Reply("sendMessageBySubscriberRef", {"subscribers": [group]}).recipients
+    assert (one["error_code"], one["outcome"]) == ("undocumented", "rejected")
+
+
 @pytest.mark.parametrize("length", range(len(WHOLE)))
 def test_no_part_of_a_reply_is_a_reply(length: int) -> None:
     with pytest.raises(OutcomeUnknown):
@@ -334,14 +501,39 @@ def test_no_part_of_a_reply_is_a_reply(length: int) -> None:
         ("declaration", b"<?xml version='1.0'?>\n" + WHOLE.encode()),
         ("blank before the declaration", b"\n <?xml version='1.0'?>" + WHOLE.encode() + b"\r\n"),
         ("UTF-8 mark", b"\xef\xbb\xbf" + WHOLE.encode()),
+        ("three marks", b"\xef\xbb\xbf" * 3 + WHOLE.encode()),
         ("UTF-16", WHOLE.encode("utf-16")),
+        ("UTF-16 without a mark", WHOLE.encode("utf-16-le")),
+        ("UTF-16 that is declared UTF-8", f"<?xml encoding='utf-8'?>{WHOLE}".encode("utf-16")),
+        ("declared UTF-16", b"<?xml version='1.0' encoding='utf-16'?>" + WHOLE.encode()),
+        ("declared ISO-8859-15", b"<?xml version='1.0' encoding='ISO-8859-15'?>" + WHOLE.encode()),
+        ("declared as nothing known", b"<?xml encoding='rot13'?>" + WHOLE.encode()),
+        ("gzip", gzip.compress(WHOLE.encode())),
+        ("gzip in gzip", gzip.compress(gzip.compress(WHOLE.encode()))),
+        ("zlib", zlib.compress(WHOLE.encode())),
+        ("a PHP notice before", b"<br />\n<b>Notice</b>: x & y in <b>a.php</b>\n" + WHOLE.encode()),
+        ("a PHP notice after", WHOLE.encode() + b"\n<br />\n<b>Warning</b>: <?php"),
+        ("an HTML page around", f"<!DOCTYPE html><html><p>{WHOLE}</p></html>".encode()),
+        ("another root around", f"<A>{WHOLE}</A>".encode()),
+        ("JSON around", f'{{"xml": "{WHOLE}"}}'.encode()),
+        ("a prefix", WHOLE.replace("RESPONSE>", "s:RESPONSE>").encode()),
+        ("attributes", WHOLE.replace("<RESPONSE>", "<RESPONSE a='1'b='2'>").encode()),
+        ("a blank in the end tag", WHOLE.replace("</RESPONSE>", "</RESPONSE \n>").encode()),
+        ("letter case", WHOLE.replace("</RESPONSE>", "</Response>").encode()),
+        ("an error code of zero", WHOLE.replace(OK, f"{OK}<ERRORCODE>0</ERRORCODE>").encode()),
+        ("an error code of zeros", WHOLE.replace(OK, f"{OK}<ERRORCODE>000</ERRORCODE>").encode()),
+        ("an empty error code", WHOLE.replace(OK, f"{OK}<ERRORCODE></ERRORCODE>").encode()),
+        ("a control character", WHOLE.replace(OK, f"{OK}<X>\x01</X>").encode()),
+        ("a bare <", WHOLE.replace(OK, f"{OK}<X>I <3 you</X>").encode()),
+        ("half an emoji", WHOLE.replace(OK, f"{OK}<X>&#xD83D;</X>").encode()),
+        ("a field left open", WHOLE.replace(OK, f"{OK}<FROM>60856").encode()),
         ("Latin-1", b'<?xml version="1.0" encoding="ISO-8859-1"?>' + WHOLE.encode("latin-1")),
         ("a stray byte", WHOLE.replace("</TO>", "</TO><X>\u00e9</X>").encode("latin-1")),
         ("a namespace", WHOLE.replace("<RESPONSE>", "<RESPONSE xmlns='urn:x'>").encode()),
         ("a comment", WHOLE.replace(OK, f"<!-- & -->{OK}").encode()),
     ],
 )
-def test_whole_replies_in_other_clothes(label: str, body: bytes) -> None:
+def test_a_whole_success_is_understood(label: str, body: bytes) -> None:
     assert read_reply(action_named("sendSMS"), 200, body).fields["tracking_id"] == "T1"
 
 

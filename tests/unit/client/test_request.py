@@ -1,5 +1,6 @@
 """What Skycore reads is what the caller meant, in both transports."""
 
+import json
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.etree.ElementTree import Element, fromstring
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skycore.catalogue.actions import Action, all_actions, find_action
+from skycore.client.errors import CredentialsMissing
 from skycore.client.request import Credentials, request_query, request_xml
 from skycore.client.validation import prepare
 from tests.unit.client.samples import requests_of
@@ -195,3 +197,62 @@ def test_credentials(credentials: Credentials, elements: dict[str, str]) -> None
     assert credentials.elements == elements
     assert credentials.usable == bool(elements)
     assert repr(credentials) == "Credentials()"
+
+
+API_KEY = "Kx8kZq3vT5pY7nB2mW9rD4sF6gH1jL0c"
+STORED = {
+    "alone": API_KEY,
+    "a line end": f"{API_KEY}\r\n",
+    "a byte order mark": f"\ufeff{API_KEY}",
+    "a mark after a line end": f"\n\ufeff {API_KEY}",
+    "quotes": f'"{API_KEY}"',
+    "single quotes": f"'{API_KEY}'\n",
+    "quotes in quotes": f"'\"{API_KEY}\"'",
+    "an object": f'{{"api_key": "{API_KEY}"}}',
+    "an object after a mark": f'\ufeff{{"api_key": "{API_KEY}"}}\n',
+    "an object in quotes": f'\'{{"api_key": "{API_KEY}"}}\'',
+    "an object in a JSON text": json.dumps(json.dumps({"api_key": API_KEY})),
+    "upper case": f'{{"API_KEY": "{API_KEY}"}}',
+    "one word": f'{{"apiKey": "{API_KEY}"}}',
+    "a hyphen": f'{{"api-key": "{API_KEY}"}}',
+    "the value with a line end": f'{{"api_key": "{API_KEY}\\n"}}',
+    "other members": f'{{"api_key": "{API_KEY}", "user": "", "note": [1]}}',
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_credentials_written_by_hand_are_read(name: str) -> None:
+    assert Credentials.parse(STORED[name]) == Credentials(api_key=API_KEY)
+
+
+def test_a_password_keeps_its_spaces_and_quotes() -> None:
+    stored = '{"User": "acme", "password": " \\"p\\" "}'
+    assert Credentials.parse(stored) == Credentials(user="acme", password=' "p" ')
+
+
+UNUSABLE = {
+    "nothing": ("", "no Skycore API key is set"),
+    "spaces and a mark": (" \ufeff\n", "no Skycore API key is set"),
+    "empty quotes": ('""', "no Skycore API key is set"),
+    "half an object": (f'{{"api_key": "{API_KEY}"', "not valid JSON"),
+    "no member": (f'{{"key": "{API_KEY}"}}', 'without "api_key"'),
+    "a user alone": ('{"user": "u"}', 'without "api_key"'),
+    "null": ('{"api_key": null}', 'without "api_key"'),
+    "a list": ('{"api_key": ["a"]}', 'without "api_key"'),
+    "true": ('{"api_key": true}', 'without "api_key"'),
+    "two lines": (f"{API_KEY}\n{API_KEY}", "spaces or other characters"),
+    "a comment": (f"api_key = {API_KEY}", "spaces or other characters"),
+    "a mark inside": (f"{API_KEY}\ufeff{API_KEY}", "spaces or other characters"),
+    "an open quote": (f'"{API_KEY}', "spaces or other characters"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_credentials_that_cannot_be_used_are_explained_without_being_quoted(name: str) -> None:
+    stored, reason = UNUSABLE[name]
+    with pytest.raises(CredentialsMissing) as caught:
+        Credentials.parse(stored)
+    assert reason in caught.value.reason
+    assert (
+        API_KEY not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+    )

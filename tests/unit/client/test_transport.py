@@ -8,16 +8,10 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from requests.adapters import HTTPAdapter
 
 from skycore.client.client import SkycoreClient
@@ -76,7 +70,7 @@ UNKNOWN: dict[str, tuple[Behaviour, str]] = {
     "reset after the write": (reset, "connection lost"),
     "closed without a reply": (close, "connection lost"),
     "silent": (silent, "in time"),
-    "half a head": (raw(b"HTTP/1.1 200 OK\r\nConte"), "empty reply"),
+    "half a head": (raw(b"HTTP/1.1 200 OK\r\nConte"), "connection lost"),
     "half a body by its length": (raw(HEAD.encode() + SUCCESS[:60].encode()), "connection lost"),
     "half a body without a length": (
         raw(b"HTTP/1.1 200 OK\r\n\r\n" + SUCCESS[:60].encode()),
@@ -97,7 +91,12 @@ UNKNOWN: dict[str, tuple[Behaviour, str]] = {
     ),
     "500 with a success in it": (answer(SUCCESS, "500 Internal Server Error"), "HTTP 500"),
     "503 without a body": (answer("", "503 Service Unavailable"), "HTTP 503"),
-    "404 page": (answer("<html>no</html>", "404 Not Found"), "HTTP 404"),
+    "half a head of an error": (raw(b"HTTP/1.1 403 Forbidden\r\nConte"), "connection lost"),
+    "half an error page": (
+        raw(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 50\r\n\r\n<html>"),
+        "connection lost",
+    ),
+    "408 page": (answer("<html>no</html>", "408 Request Timeout"), "HTTP 408"),
     "403 with a success in it": (answer(SUCCESS, "403 Forbidden"), "HTTP 403"),
     "empty body": (answer(""), "empty reply"),
 }
@@ -160,27 +159,6 @@ def test_tls_handshake_that_hangs_sends_nothing() -> None:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(NotSent):
             call(Server(url), connect=0.2)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a key and a certificate for 127.0.0.1, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "server.pem"
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(private + signed.public_bytes(pem))
-    return file
 
 
 def test_tls_certificate_that_nobody_signed_sends_nothing(certificate: Path) -> None:
@@ -249,7 +227,7 @@ def test_a_kept_connection_is_used_again_at_once_but_not_after_a_rest(
         client.call("sendSMS", SMS)
         client.call("sendSMS", SMS)
         assert server.connections == 1
-        monkeypatch.setattr("skycore.client.transport._IDLE_SECONDS", 0.0)
+        monkeypatch.setattr("skycore.client.connections._IDLE_SECONDS", 0.0)
         client.call("sendSMS", SMS)
         assert server.connections == 2
 
@@ -295,27 +273,17 @@ def test_cookies_and_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) ->
         assert all(b"Cookie" not in request for request in server.requests)
 
 
-@pytest.fixture
-def repeating_adapter() -> Iterator[requests.Session]:
-    class Foreign(HTTPAdapter):
-        pass
+class Foreign(HTTPAdapter):
+    """An adapter that proves nothing."""
 
-    with requests.Session() as session:
+
+def test_a_foreign_adapter_does_not_take_the_place_of_ours() -> None:
+    with requests.Session() as session, serve(reset) as server:
         session.mount("http://", Foreign())
         session.trust_env = False
-        yield session
-
-
-def test_a_foreign_adapter_proves_only_what_urllib3_says(
-    repeating_adapter: requests.Session,
-) -> None:
-    with serve(reset) as server:
-        client = SkycoreClient(server.url, Credentials(api_key=KEY), session=repeating_adapter)
+        client = SkycoreClient(server.url, Credentials(api_key=KEY), session=session)
         with pytest.raises(OutcomeUnknown):
             client.call("sendSMS", SMS)
-    client = SkycoreClient(
-        "http://127.0.0.1:9/", Credentials(api_key=KEY), session=repeating_adapter
-    )
     with pytest.raises(NotSent):
         client.call("sendSMS", SMS)
 

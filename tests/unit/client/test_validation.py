@@ -1,5 +1,6 @@
 """Every bad field is named, and good ones come out as they are sent."""
 
+import re
 from typing import Any
 
 import pytest
@@ -48,8 +49,8 @@ BAD_FIELDS: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, str]]
     ("number for text", "sendSMS", SMS, {"to": 17743199144}, {"to": "must be text"}),
     ("list for text", "sendSMS", SMS, {"text": ["a"]}, {"text": "must be text"}),
     ("object for text", "sendSMS", SMS, {"from": {}}, {"from": "must be text"}),
-    ("blank text", "sendSMS", SMS, {"text": " \n"}, {"text": "blank"}),
-    ("empty to", "sendSMS", SMS, {"to": ""}, {"to": "blank"}),
+    ("blank text", "sendSMS", SMS, {"text": " \n"}, {"text": "visible"}),
+    ("empty to", "sendSMS", SMS, {"to": ""}, {"to": "visible"}),
     ("unknown field", "sendSMS", SMS, {"txt": "a"}, {"txt": "not a field of sendSMS"}),
     ("upper-case field", "sendSMS", SMS, {"TEXT": "a"}, {"TEXT": "not a field"}),
     ("API key in the body", "sendSMS", SMS, {"api_key": "a"}, {"api_key": "not a field"}),
@@ -320,7 +321,7 @@ BAD_FIELDS: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, str]]
             "getSendingStatus",
             {"start_date": time, "end_date": "2026-11-22T10:00:00Z"},
             {},
-            {"start_date": "must be a time" if shape else "not a real"},
+            {"start_date": "must be a time" if shape else "must be a real"},
         )
         for time, shape in (
             ("2026-11-22", True),
@@ -377,7 +378,6 @@ BAD_FIELDS: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, str]]
             "pass_data.thumbnail_url": "absolute",
         },
     ),
-    ("barcode", "sendMMSBarcode", SAVED, {"barcode_id": "a b"}, {"barcode_id": "letters and"}),
 ]
 
 
@@ -471,6 +471,236 @@ def test_valid_requests_pass_and_one_spoiled_field_is_the_one_named(
     if fields:
         spoiled = data.draw(st.sampled_from(sorted(fields)))
         assert list(faults(action.name, {**fields, spoiled: object()})) == [spoiled]
+
+
+INVISIBLE = {
+    "spaces": " \t\n",
+    "zero-width space": "\u200b",
+    "byte order mark": "\ufeff",
+    "soft hyphen": "\u00ad",
+    "no-break and ideographic spaces": "\u00a0\u3000\u2003",
+    "line separator": "\u2028\u2029",
+    "directions": "\u202d\u202c\u2066\u2069\u200e",
+    "variation selectors": "\ufe0f\U000e0100",
+    "word joiner": "\u2060",
+    "braille blank": "\u2800",
+    "Hangul fillers": "\u3164\u115f\u1160\uffa0",
+    "tags": "\U000e0001\U000e0020",
+    "delete and next line": "\x7f\x85",
+}
+
+
+@pytest.mark.parametrize("name", INVISIBLE)
+@pytest.mark.parametrize(
+    ("action", "fields", "field"),
+    [
+        ("sendSMS", SMS, "text"),
+        ("sendMMS", MMS, "subject"),
+        ("sendMMS", MMS, "slides[0].text"),
+        ("sendMMS", MMS, "fallback_sms_text"),
+    ],
+)
+def test_a_text_without_a_visible_character_is_refused(
+    name: str, action: str, fields: dict[str, Any], field: str
+) -> None:
+    text = INVISIBLE[name]
+    changes = {"slides": [{"text": text}]} if "slides" in field else {field: text}
+    assert "visible" in faults(action, fields, **changes)[field]
+
+
+@pytest.mark.parametrize(
+    "text", [".", "\u0301", "\U0001f600", "\u200ba", "0\ufe0f\u20e3", "ﷺ", "\ue000"]
+)
+def test_a_text_with_a_visible_character_is_sent_as_it_is(text: str) -> None:
+    assert prepare(action_named("sendSMS"), {**SMS, "text": text})["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a" * 99 + "\u2019", "character 100 (\u2019, U+2019 RIGHT SINGLE QUOTATION MARK)"),
+        ("\u00a0" + "a" * 99, "character 1 (U+00A0 NO-BREAK SPACE)"),
+        ("ab\tc" + "a" * 99 + "\u2026", "character 3 (U+0009)"),
+        ("a" * 70 + "ç€ç", "character 71 (ç, U+00E7 LATIN SMALL LETTER C WITH CEDILLA)"),
+        ("e\u0301" * 50, "character 2 (\u0301, U+0301 COMBINING ACUTE ACCENT)"),
+        ("\U0001f600" * 36, "character 1 (\U0001f600, U+1F600 GRINNING FACE)"),
+    ],
+)
+def test_the_character_that_forces_ucs2_is_named_with_its_place(text: str, named: str) -> None:
+    detail = faults("sendSMS", SMS, text=text)["text"]
+    assert named in detail
+    assert "must be at most 70 UCS-2 units" in detail
+    assert "allow_multipart" in detail
+
+
+def test_a_long_text_in_gsm_7_names_no_character() -> None:
+    detail = faults("sendSMS", SMS, text="a" * 161)["text"]
+    assert "character" not in detail
+    assert "160 GSM-7 septets" in detail
+
+
+PRIVATE = "must have a public host"
+INVALID = "must have a valid host"
+FORM = "must be an absolute http or https URL"
+BAD_URLS = {
+    "http://127.0.0.1/": PRIVATE,
+    "http://127.255.255.254/a.png": PRIVATE,
+    "http://127.0.0.1./": PRIVATE,
+    "http://0.0.0.0/": PRIVATE,
+    "http://10.1.2.3/": PRIVATE,
+    "http://172.16.0.1:8080/": PRIVATE,
+    "http://192.168.1.1/": PRIVATE,
+    "http://100.64.0.1/": PRIVATE,
+    "http://169.254.169.254/latest/meta-data": PRIVATE,
+    "http://192.0.2.1/": PRIVATE,
+    "http://224.0.0.1/": PRIVATE,
+    "http://255.255.255.255/": PRIVATE,
+    "http://\uff11\uff12\uff17.0.0.1/": PRIVATE,
+    "http://127\u30020\u30020\u30021/": PRIVATE,
+    "http://2130706433/": INVALID,
+    "http://0x7f000001/": INVALID,
+    "http://0x7f.1/": INVALID,
+    "http://0177.0.0.1/": INVALID,
+    "http://127.1/": INVALID,
+    "http://127.0.0.0x1/": INVALID,
+    "http://8.8.8/": INVALID,
+    "http://256.1.1.1/": INVALID,
+    "http://1.2.3.4.5/": INVALID,
+    "http://[::1]/": PRIVATE,
+    "http://[::]/": PRIVATE,
+    "http://[0:0:0:0:0:0:0:1]/": PRIVATE,
+    "http://[fe80::1]/": PRIVATE,
+    "http://[fe80::1%25eth0]/": PRIVATE,
+    "http://[2606:4700::1111%25eth0]/": PRIVATE,
+    "http://[fc00::1]/": PRIVATE,
+    "http://[fec0::1]/": PRIVATE,
+    "http://[ff0e::1]/": PRIVATE,
+    "http://[::ffff:127.0.0.1]/": PRIVATE,
+    "http://[::ffff:a9fe:a9fe]/": PRIVATE,
+    "http://[::127.0.0.1]/": PRIVATE,
+    "http://[2002:7f00:1::]/": PRIVATE,
+    "http://[64:ff9b::169.254.169.254]/": PRIVATE,
+    "http://[2001:0:4136:e378:8000:63bf:80ff:fffe]/": PRIVATE,
+    "http://localhost/": PRIVATE,
+    "http://LOCALHOST:8000/a": PRIVATE,
+    "http://a.localhost/": PRIVATE,
+    "http://localhost.localdomain/": PRIVATE,
+    "http://intranet/": PRIVATE,
+    "http://printer.local/": PRIVATE,
+    "http://metadata.google.internal/": PRIVATE,
+    "http://nas.home.arpa./": PRIVATE,
+    "https://example..com/": INVALID,
+    "https://.example.com/": INVALID,
+    "https://exa_mple.com/": INVALID,
+    "https://-example.com/": INVALID,
+    "https://example-.com/": INVALID,
+    "https://exa%6dple.com/": INVALID,
+    "https://%31%32%37.0.0.1/": INVALID,
+    "https://exam$ple.com/": INVALID,
+    f"https://{'a' * 64}.com/": INVALID,
+    f"https://{'a.' * 130}com/": INVALID,
+    "https://user:pw@example.com/": FORM,
+    "https://user@example.com/": FORM,
+    "https://@example.com/": FORM,
+    "https://example.com\\@127.0.0.1/": FORM,
+    "https://example.com\\a": FORM,
+    "https://example.com:0/": FORM,
+    "https://example.com:65536/": FORM,
+    "https://example.com:x/": FORM,
+    "https://ex\uff0fample.com/": FORM,
+    "https://exam ple.com/": FORM,
+    "https://example.com/a b": FORM,
+    "https://example.com/a\u00a0b": FORM,
+    "https://example.com/a\u3000b": FORM,
+    "https://example.com/a\nb": FORM,
+    "ftp://example.com/": FORM,
+    "data:image/png;base64,AAAA": FORM,
+    "https:/example.com/": FORM,
+    "https:///example.com/": FORM,
+    "//example.com/": FORM,
+    "example.com/a.png": FORM,
+}
+
+
+@pytest.mark.parametrize("url", BAD_URLS, ids=ascii)
+def test_a_url_that_skycore_cannot_fetch_is_refused(url: str) -> None:
+    found = faults("sendMMS", MMS, slides=[{"image": url}])
+    assert found["slides[0].image"].startswith(BAD_URLS[url])
+
+
+GOOD_URLS = {
+    "https://example.com/a.png": "https://example.com/a.png",
+    "HTTP://EXAMPLE.com:8080/a?b=c&d=%20#e": "HTTP://EXAMPLE.com:8080/a?b=c&d=%20#e",
+    "https://example.com": "https://example.com",
+    "https://example.com./a": "https://example.com./a",
+    "https://8.8.8.8/a": "https://8.8.8.8/a",
+    "https://[2606:4700::1111]:443/a": "https://[2606:4700::1111]:443/a",
+    "https://1and1.com/": "https://1and1.com/",
+    "https://xn--bcher-kva.example/": "https://xn--bcher-kva.example/",
+    "https://b\u00fccher.example:81/\u00e4?\u00f6=%41": "https://xn--bcher-kva.example:81/%C3%A4?%C3%B6=%41",
+    "https://example.com/@a:b": "https://example.com/@a:b",
+    " https://example.com/a\u200b\n": "https://example.com/a",
+    "\ufeffhttps://exam\u200dple.com/a\u202c": "https://example.com/a",
+    "\u3000https://example.com/\ufe0f\u00a0": "https://example.com/",
+}
+
+
+@pytest.mark.parametrize("url", GOOD_URLS, ids=ascii)
+def test_a_url_that_skycore_can_fetch_is_sent_in_ascii(url: str) -> None:
+    prepared = prepare(action_named("sendMMS"), {**MMS, "slides": [{"image": url}]})
+    assert prepared["slides"] == [{"image": GOOD_URLS[url]}]
+
+
+def test_a_local_skycore_may_fetch_from_itself_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SKYCORE_URL", "http://127.0.0.1:8085/API/wxml/1.3/index.php")
+    own = {"image": "http://127.0.0.1:8085/parcel.png"}
+    assert prepare(action_named("sendMMS"), {**MMS, "slides": [own]})["slides"] == [own]
+    for url in ("http://127.0.0.1:8086/", "http://127.0.0.2:8085/", "https://127.0.0.1:8085/"):
+        assert "slides[0].image" in faults("sendMMS", MMS, slides=[{"image": url}])
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("sendMMSBarcode", {**SAVED, "barcode_id": "Ticket_12345"}),
+        ("saveMMS", {"name": "n", "slides": [SLIDE], "fallback_sms_text": "See it here"}),
+        ("saveMMS", {"name": "n", "slides": [SLIDE], "disable_fallback_sms": True}),
+    ],
+)
+def test_the_vendors_own_examples_are_accepted(action: str, fields: dict[str, Any]) -> None:
+    assert prepare(action_named(action), fields).keys() == fields.keys()
+
+
+def test_save_mms_needs_something_for_handsets_without_mms() -> None:
+    assert "subject" in faults("saveMMS", {"name": "n", "slides": [SLIDE]})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {f"x{n}": n for n in range(100_000)},
+        {"slides": [{f"x{n}": n for n in range(100_000)}]},
+        {"slides": [{"duration": 0, "text": ""}] * 8},
+        {"x" * 1_000_000: 1},
+    ],
+    ids=["fields", "fields of a slide", "slides", "a long name"],
+)
+def test_errors_stay_few_and_short(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(action_named("sendMMS"), {**MMS, **fields})
+    assert 0 < len(caught.value.errors) <= 20
+    assert all(len(error.field) + len(error.detail) < 500 for error in caught.value.errors)
+
+
+def test_messages_have_one_form() -> None:
+    """Of a field that is there: "must …"; of one that is not, or has no place: "is …"."""
+    for _, name, fields, changes, _ in BAD_FIELDS:
+        for detail in faults(name, fields, **changes).values():
+            assert re.match("must |is missing|is not a|is ambiguous|lacks its country", detail), (
+                detail
+            )
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -139,7 +139,7 @@ def test_the_text_of_an_unexpected_error_is_nowhere(debug, monkeypatch, capsys, 
     caplog.set_level(logging.DEBUG)
     answer = fails("s3cret")
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (500, "gateway_failure")
-    assert answer["multiValueHeaders"]["Retry-After"] == ["30"]
+    assert "Retry-After" not in answer["multiValueHeaders"], "nobody knows whether it was sent"
     captured = capsys.readouterr()
     assert "s3cret" not in f"{answer}{captured.out}{captured.err}{caplog.text}"
 

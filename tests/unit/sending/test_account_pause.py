@@ -8,9 +8,19 @@ from typing import Any
 
 import pytest
 
-from skycore.client.errors import CredentialsMissing, NotSent, OutcomeUnknown, Refused
+from skycore.catalogue.errors import all_errors
+from skycore.client.errors import (
+    HTTP_PROBLEMS,
+    CredentialsMissing,
+    HttpRefused,
+    NotReady,
+    NotSent,
+    OutcomeUnknown,
+    Refused,
+)
 from skycore.problems import Problem
 from skycore.queries.messages import cancel
+from skycore.sending.account_pause import ACTION_CODES, cause_of
 from skycore.table import pauses
 from tests.unit.sending.waiting_world import BATCH, World, row, status
 from tests.unit.table.fake_dynamodb import error
@@ -19,6 +29,7 @@ IN_MINUTES = 45
 N = 60
 OUTAGES = {
     "refused connections": NotSent("connection refused"),
+    "403 pages": HttpRefused(403),
     "wrong key": Refused("E104", "API key/User does not exist", {}),
     "no key": CredentialsMissing(),
     "502 pages": OutcomeUnknown("HTTP 502"),
@@ -239,3 +250,36 @@ def test_waiting_messages_expire_are_cancelled_and_say_why(world):
     world.fails = lambda *_: None
     world.run(minutes=10)
     assert (status(late), status(cancelled)) == ("expired", "cancelled")
+
+
+ACCOUNT_ALONE = {"E102", "E104", "E105", "E112", "E713"}
+ONE_ACTION = {"E103", "E107", "E109"}
+PAUSING_STATUSES = {401, 403, 404, 405, 407}
+
+
+@pytest.mark.parametrize("code", [one.code for one in all_errors()])
+def test_what_a_reply_code_pauses(code):
+    cause = cause_of(Refused(code))
+    assert cause == (code if code in ACCOUNT_ALONE | ONE_ACTION else None)
+    assert (code in ACTION_CODES) == (code in ONE_ACTION)
+
+
+@pytest.mark.parametrize("status", HTTP_PROBLEMS)
+def test_what_an_http_status_pauses(status):
+    cause = cause_of(HttpRefused(status))
+    assert cause == (f"HTTP {status}" if status in PAUSING_STATUSES else None)
+
+
+def test_a_fault_before_the_call_pauses_nobody():
+    assert cause_of(NotReady("no answer from the secret")) is None
+    assert cause_of(NotSent("connection refused")) == "no_connection"
+    assert cause_of(OutcomeUnknown("reset")) == pauses.UNKNOWN_OUTCOMES
+
+
+@pytest.mark.parametrize("status", [413, 421, 431])
+def test_a_message_that_is_refused_by_itself_uses_up_its_own_tries(world, status):
+    world.fails = lambda _, fields: HttpRefused(status) if fields["text"] == "bad" else None
+    bad, good = world.enqueue(text="bad"), world.enqueue()
+    world.run(minutes=25)
+    assert (row(bad).status, row(good).status) == ("rejected", "accepted")
+    assert not account().shows_failures

@@ -122,7 +122,7 @@ class TestSending:
 
         with monkeypatch.context() as patched:
             patched.setattr(messages, "create", unanswered)
-            with pytest.raises(TimeoutError):
+            with pytest.raises(Problem, match="not_ready"):
                 post(line, key="k")
         assert post(line, key="k").status == 201
         assert skycore.calls == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,7 @@ def account(app, table, monkeypatch):
     from skycore import settings
     from skycore.aws import clients
     from skycore.client import client as api
+    from skycore.client.transport import Answer
     from skycore.sending import delivery
 
     for name, value in SETTINGS.items():
@@ -134,15 +136,18 @@ def account(app, table, monkeypatch):
         def get_secret_value(self, **_: Any):
             return known.count("Secrets GetSecretValue", {"SecretString": TOKEN})
 
-    def exchange(*_: Any, **__: Any):
+    @contextmanager
+    def exchange(*_: Any, before_write: Any, **__: Any):
+        before_write()
         known.others["Skycore"] += 1
         _, _, tracking_id = (receipt(next(tracking_ids)).decode()).partition("<TRACKINGID>")
-        told = f"<TRACKINGID>{tracking_id.partition('<')[0]}</TRACKINGID><TO>17743190001</TO>"
-        return 200, f"<RESPONSE><STATUS>Success</STATUS>{told}</RESPONSE>".encode()
+        told = f"<TRACKINGID>{tracking_id.partition('<')[0]}</TRACKINGID>"
+        yield Answer(200, f"<RESPONSE><STATUS>Success</STATUS>{told}</RESPONSE>".encode())
 
     for name in ("sqs", "sns", "secretsmanager"):
         monkeypatch.setattr(clients, name, Client)
     monkeypatch.setattr(api, "exchange", exchange)
+    monkeypatch.setattr(api, "connect_ahead", lambda *_: None)
     cached = [settings._load, app(VERBS[0]).secret]
     cached += [delivery.send_settings, delivery.send_context, delivery.skycore_client]
     for one in cached:

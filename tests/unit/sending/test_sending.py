@@ -39,10 +39,16 @@ class Skycore:
         self.calls = 0
         self.accepted = 0
         self.outcome: Any = None
+        self.unready: Exception | None = None
 
-    def call(self, action: Any, fields: Any, **_: Any) -> Reply:
+    def ready(self, **_: Any) -> None:
+        if isinstance(self.unready, Exception):
+            raise self.unready
+
+    def call(self, action: Any, fields: Any, *, before_write: Any, **_: Any) -> Reply:
         if isinstance(self.outcome, NotSent):
             raise self.outcome
+        before_write()
         self.calls += 1
         if isinstance(self.outcome, Exception):
             raise self.outcome
@@ -127,7 +133,7 @@ class TestSend:
 
         with monkeypatch.context() as patched:
             patched.setattr(RateLimiter, "acquire", out)
-            with pytest.raises(TimeoutError):
+            with pytest.raises(Problem, match="not_ready"):
                 post(line, key="k")
         assert post(line, key="k").status == 201
         assert skycore.calls == 1

@@ -29,8 +29,11 @@ EVENT = Path(__file__).parents[3] / "events" / "send"
 class Skycore:
     """A client that accepts every message."""
 
-    def call(self, *_: Any, before: Any, **__: Any) -> Reply:
-        before()
+    def ready(self, **_: Any) -> None:
+        pass
+
+    def call(self, *_: Any, before_write: Any, **__: Any) -> Reply:
+        before_write()
         return Reply("sendSMS", {"tracking_id": "T1"})
 
 

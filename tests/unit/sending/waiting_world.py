@@ -58,6 +58,9 @@ class World:
 
     # --- Skycore --------------------------------------------------------------------------------
 
+    def ready(self, **_: Any) -> None:
+        pass
+
     def call(self, action: Any, fields: dict[str, Any], **_: Any) -> Reply:
         error = self.fails(action.name, fields)
         self.calls.append((self.now, action.name, error is None))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -13,7 +14,7 @@ from skycore.aws import clients
 from skycore.logs import log, redact_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 KEEP_SECONDS = 300.0
 # No such secret or no such value of it; a secret that is scheduled for deletion.
@@ -75,9 +76,24 @@ class Secret:
             if error.response["Error"]["Code"] in _NO_VALUE:
                 return None
             raise
-        value = answer.get("SecretString")
+        value = _text(answer)
         redact_secret(value)
         return value
+
+
+def _text(answer: Mapping[str, Any]) -> str | None:
+    """The secret's text, also if it was stored as binary, without what editors put around it.
+
+    That is: a byte order mark, and spaces and line ends.
+    """
+    text, data = answer.get("SecretString"), answer.get("SecretBinary")
+    if text is None and data is not None:
+        encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            log.error("secret is binary and not text; it counts as not set")
+    return text.strip(" \t\r\n\0\ufeff") if text else None
 
 
 FINGERPRINT = 12  # hexadecimal digits: 48 bits of a hash of 280 tell tokens apart, and no more

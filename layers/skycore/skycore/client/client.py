@@ -1,4 +1,4 @@
-"""The client: one call, one action, one answer."""
+"""The client: one call, one action, one reply."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,26 +9,29 @@ from typing import Any, Literal, Self
 from urllib.parse import urlencode, urlsplit
 
 import requests
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from skycore.catalogue.actions import Action, find_action
+from skycore.client.connections import Bounds
 from skycore.client.errors import (
     CredentialsMissing,
     FieldError,
     InvalidRequest,
+    NotReady,
     NotSent,
     OutcomeUnknown,
     Refused,
     SkycoreError,
 )
-from skycore.client.reply import Reply, read_reply
+from skycore.client.reply import MAX_REPLY_BYTES, Reply, read_reply
 from skycore.client.report import Report, read_report
 from skycore.client.request import Credentials, request_query, request_xml
-from skycore.client.transport import exchange, mount_adapter, new_session
+from skycore.client.transport import connect_ahead, exchange, mount_adapter, new_session
 from skycore.client.validation import prepare
 
 _SKYCORE = "skycore.com"
-_LARGEST_REPLY = 2 * 1024 * 1024  # bytes
-_LARGEST_REPORT = 64 * 1024 * 1024  # bytes
+_MAX_REPORT_BYTES = 64 * 1024 * 1024
 _PAUSES = (0.1, 0.3)  # seconds before each of the two repeats of what was proven unsent
 _STALE_KEY = ("E102", "E103", "E104")
 _FOREVER = float("inf")
@@ -38,14 +41,14 @@ Hook = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """How one call travels: both timeouts in seconds, the deadline by ``time.monotonic()``."""
+class _Call:
+    """What the requests of one call have in common."""
 
+    action: Action
+    fields: Mapping[str, Any]
     transport: str
-    timeout: tuple[float, float]
-    deadline: float
-    most_bytes: int = _LARGEST_REPLY
-    before: Hook | None = None
+    bounds: Bounds
+    before_write: Hook | None
 
 
 class SkycoreClient:
@@ -53,12 +56,13 @@ class SkycoreClient:
 
     ``base_url`` is the whole URL of the endpoint, such as
     ``https://secure.skycore.com/API/wxml/1.3/index.php``. ``credentials`` is a ``Credentials``, or
-    a function that is given ``refresh`` (false at first, true after Skycore refused them) and gives
-    one. ``connect_timeout`` and ``read_timeout`` are in seconds; the second bounds a whole reply.
+    a function that takes ``refresh`` (false at first, true after Skycore refused them) and returns
+    one. ``connect_timeout`` and ``read_timeout`` are in seconds: the first bounds name resolution,
+    TCP and TLS together, the second a whole reply.
 
-    ``session`` may bring certificates, proxies or headers. Without one the client makes its own,
-    which takes nothing from the environment, and closes it; the client is a context manager. A
-    session with its own adapter for ``base_url`` keeps it, and must not repeat POSTs by itself.
+    ``session`` may have its own certificate authorities (``verify``) and headers. Without one the
+    client makes its own, which takes nothing from the environment, and closes it; the client is a
+    context manager.
 
     Nothing is repeated unless it is proven that no byte of it was sent, or Skycore refused the
     credentials and there are newer ones.
@@ -69,7 +73,7 @@ class SkycoreClient:
         base_url: str,
         credentials: Credentials | CredentialSource,
         *,
-        connect_timeout: float = 3.0,
+        connect_timeout: float = 5.0,
         read_timeout: float = 15.0,
         session: requests.Session | None = None,
         default_region: str = "US",
@@ -78,7 +82,8 @@ class SkycoreClient:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("base_url must be an absolute http or https URL")
         self._base_url = base_url
-        self._credentials = credentials
+        self._source = credentials
+        self._credentials: Credentials | None = None  # those that `ready` read
         self._timeout = (connect_timeout, read_timeout)
         self._default_region = default_region
         self._own_session = session is None
@@ -96,6 +101,17 @@ class SkycoreClient:
         if self._own_session:
             self._session.close()
 
+    def ready(self, *, deadline: float | None = None) -> None:
+        """Do all that a call needs and that takes no slot of the account's limits.
+
+        Reads the credentials, which the calls that follow use, and connects. Call it on one thread
+        before you take a slot. Raises ``CredentialsMissing`` or ``NotReady``; a connection that
+        cannot be made is left to the call to report.
+        """
+        self._credentials = self._read_credentials(refresh=False)
+        with _nothing_sent("not ready to connect"):
+            connect_ahead(self._session, self._base_url, self._bounds(None, deadline, 0))
+
     def call(
         self,
         action: str | Action,
@@ -105,8 +121,7 @@ class SkycoreClient:
         timeout: tuple[float, float] | None = None,
         deadline: float | None = None,
         prepared: bool = False,
-        again: Hook | None = None,
-        before: Hook | None = None,
+        before_write: Hook | None = None,
     ) -> Reply:
         """Call an action, by name in any letter case, with fields under their JSON names.
 
@@ -115,42 +130,41 @@ class SkycoreClient:
         repeats and a refresh of the credentials included. ``transport="get"`` puts everything, the
         API key too, into the URL, where proxies and servers log it.
 
-        Two hooks let the caller keep to the account's limits. ``again`` is called before Skycore
-        is asked a second time, with newer credentials, which is one more call. ``before`` is
-        called right before every attempt, repeats without a connection included. What they raise
-        ends the call and comes out as it is, but for a repeat that ``before`` does not allow: that
-        no connection was made stays the reason. Skycore has done nothing by then.
+        ``before_write`` lets the caller keep to the account's limits. It is called on an open
+        connection, immediately before the first byte of each request that Skycore counts: once, and
+        once more if the request is repeated with newer credentials. It may wait. What it raises
+        ends the call and comes out as it is; Skycore has done nothing by then.
 
-        It raises, when nothing was sent, ``InvalidRequest`` (unknown action, bad fields, no GET
-        form), ``CredentialsMissing`` or ``NotSent`` (no connection, no answer from the source of
-        the credentials, a request that cannot be written); ``Refused`` when Skycore says that it
-        did not do it, and why; ``OutcomeUnknown`` when it may have been done.
+        Raises, when nothing was sent: ``InvalidRequest`` (unknown action, bad fields, no GET form),
+        ``CredentialsMissing``, ``NotReady`` (no credentials from their source, a request that
+        cannot be written), ``NotSent`` (no connection) or ``HttpRefused`` (an HTTP error that
+        proves it). ``Refused`` when Skycore says that it did not do it, and why;
+        ``OutcomeUnknown`` when it may have been done.
         """
         known = find_action(action) if isinstance(action, str) else action
         if known is None:
-            raise InvalidRequest([FieldError("action", "is not an action of Skycore")])
+            raise InvalidRequest([FieldError("action", "must be an action of Skycore")])
         if transport == "get" and not known.get_form:
-            detail = f"{known.name} has no GET form: its slides fit into no URL"
+            detail = f"must be post: {known.name} has slides, which fit into no URL"
             raise InvalidRequest([FieldError("transport", detail)])
         with _nothing_sent("request not prepared"):
-            ready = dict(fields or {})
+            checked = dict(fields or {})
             if not prepared:
-                ready = prepare(known, ready, default_region=self._default_region)
-        limit = _FOREVER if deadline is None else deadline
-        way = _Way(transport, timeout or self._timeout, limit, before=before)
-        credentials = self._current_credentials(refresh=False)
+                checked = prepare(known, checked, default_region=self._default_region)
+        bounds = self._bounds(timeout, deadline, MAX_REPLY_BYTES)
+        call = _Call(known, checked, transport, bounds, before_write)
+        credentials = self._credentials or self._read_credentials(refresh=False)
         try:
-            return self._ask(known, ready, credentials, way)
+            return self._ask(call, credentials)
         except Refused as refusal:
-            if refusal.code not in _STALE_KEY or isinstance(self._credentials, Credentials):
+            if refusal.code not in _STALE_KEY or isinstance(self._source, Credentials):
                 raise
-            newer = self._current_credentials(refresh=True)
+            newer = self._read_credentials(refresh=True)
             if newer == credentials:
                 raise
-        # a refused key did nothing, so the action may be asked once more
-        if again is not None:
-            again()
-        return self._ask(known, ready, newer, way)
+        if self._credentials is not None:
+            self._credentials = newer
+        return self._ask(call, newer)  # a refused key did nothing
 
     def fetch_report(
         self,
@@ -161,25 +175,29 @@ class SkycoreClient:
     ) -> Report:
         """Fetch and read the file that a reply of getSendingStatus links to (``report_link``).
 
-        The link must lead to the host of ``base_url`` or to skycore.com; no credentials are sent,
-        redirects are not followed, and at most 64 MiB are read. It raises ``InvalidRequest`` for
-        another link, ``NotSent`` without a connection, ``OutcomeUnknown`` for anything but a file.
+        The link must lead to the host and port of ``base_url``, or to skycore.com's https port; no
+        credentials are sent, redirects are not followed, and at most 64 MiB are read. Raises
+        ``InvalidRequest`` for another link, ``NotSent`` without a connection, ``OutcomeUnknown``
+        for anything but a file.
         """
-        base, parts = urlsplit(self._base_url), urlsplit(link)
-        host = parts.hostname or ""
-        home = host in (base.hostname, _SKYCORE) or host.endswith(f".{_SKYCORE}")
-        if not home or parts.scheme not in ("https", base.scheme) or "@" in parts.netloc:
+        if not _is_at_skycore(link, self._base_url):
             raise InvalidRequest([FieldError("link", "must be an absolute URL at Skycore")])
+        parts = urlsplit(link)
         mount_adapter(self._session, f"{parts.scheme}://{parts.netloc}/")
-        limit = _FOREVER if deadline is None else deadline
-        way = _Way("get", timeout or self._timeout, limit, _LARGEST_REPORT)
-        status, content = self._exchange("GET", link, None, way)
-        if status != HTTPStatus.OK:
-            raise OutcomeUnknown(f"HTTP {status}")
-        return read_report(content)
+        bounds = self._bounds(timeout, deadline, _MAX_REPORT_BYTES)
+        with exchange(self._session, "GET", link, bounds=bounds) as answer:
+            if answer.status != HTTPStatus.OK:
+                raise OutcomeUnknown(f"HTTP {answer.status}")
+            return read_report(answer.body)
 
-    def _current_credentials(self, *, refresh: bool) -> Credentials:
-        source = self._credentials
+    def _bounds(
+        self, timeout: tuple[float, float] | None, deadline: float | None, max_bytes: int
+    ) -> Bounds:
+        connect, read = timeout or self._timeout
+        return Bounds(connect, read, _FOREVER if deadline is None else deadline, max_bytes)
+
+    def _read_credentials(self, *, refresh: bool) -> Credentials:
+        source = self._source
         if isinstance(source, Credentials):
             credentials = source
         else:
@@ -189,46 +207,38 @@ class SkycoreClient:
             raise CredentialsMissing
         return credentials
 
-    def _ask(
-        self, action: Action, fields: Mapping[str, Any], credentials: Credentials, way: _Way
-    ) -> Reply:
+    def _ask(self, call: _Call, credentials: Credentials) -> Reply:
+        """Make one request; connect again, twice at most, when no connection was made."""
         url, method, body = self._base_url, "POST", None
         with _nothing_sent("request not written"):
-            if way.transport == "get":
+            if call.transport == "get":
                 method = "GET"
-                url += _joint(url) + request_query(action, fields, credentials.elements)
+                url += _joint(url) + request_query(call.action, call.fields, credentials.elements)
             else:
-                xml = request_xml(action, fields, credentials.elements)
+                xml = request_xml(call.action, call.fields, credentials.elements)
                 body = urlencode({"xml": xml}).encode()
-        status, answer = self._exchange(method, url, body, way)
-        return read_reply(action, status, answer)
-
-    def _exchange(self, method: str, url: str, body: bytes | None, way: _Way) -> tuple[int, bytes]:
         pauses = iter(_PAUSES)
-        unsent: NotSent | None = None
         while True:
             try:
-                if way.before is not None:
-                    way.before()
-            except Exception:
-                if unsent is None:
-                    raise
-                raise unsent from None
-            try:
-                return exchange(
+                with exchange(
                     self._session,
                     method,
                     url,
                     body=body,
-                    timeout=way.timeout,
-                    deadline=way.deadline,
-                    most_bytes=way.most_bytes,
-                )
-            except NotSent as error:
+                    bounds=call.bounds,
+                    before_write=call.before_write,
+                ) as answer:
+                    return read_reply(
+                        call.action,
+                        answer.status,
+                        answer.body,
+                        to=call.fields.get("to"),
+                        retry_after=answer.retry_after,
+                    )
+            except NotSent:
                 pause = next(pauses, None)
-                if pause is None or time.monotonic() + pause >= way.deadline:
+                if pause is None or time.monotonic() + pause >= call.bounds.deadline:
                     raise
-                unsent = error
             time.sleep(pause)
 
 
@@ -240,7 +250,23 @@ def _nothing_sent(reason: str) -> Iterator[None]:
     except SkycoreError:
         raise
     except Exception:  # noqa: BLE001 - see above
-        raise NotSent(reason) from None
+        raise NotReady(reason) from None
+
+
+def _is_at_skycore(link: str, base_url: str) -> bool:
+    """Whether a link leads to the origin of ``base_url``, or to Skycore by https."""
+    if "\\" in link or "@" in link or not (link.isascii() and link.isprintable()):
+        return False
+    try:
+        target, base = parse_url(link), parse_url(base_url)  # as the connection will read them
+    except LocationParseError:
+        return False
+    origin = (target.scheme, target.host, target.port)
+    if origin == (base.scheme, base.host, base.port):
+        return True
+    host = target.host or ""
+    at_home = host == _SKYCORE or host.endswith(f".{_SKYCORE}")
+    return at_home and target.scheme == "https" and target.port in (None, 443)
 
 
 def _joint(url: str) -> str:

@@ -5,15 +5,40 @@ may be logged. What the caller may see beyond that is in attributes.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from skycore.catalogue.errors import ProblemKind, find_error, problem_for
 
+# What an HTTP status proves when there is no reply of Skycore in the body: the request was not
+# processed (RFC 9110, section 15.5; RFC 6585). Any other status proves nothing.
+HTTP_PROBLEMS = {
+    401: "skycore_account",
+    403: "skycore_account",
+    404: "skycore_account",
+    405: "skycore_account",
+    407: "skycore_account",
+    413: "skycore_unreachable",
+    421: "skycore_unreachable",
+    429: "rate_limited",
+    431: "skycore_unreachable",
+}
+MAX_FIELD_ERRORS = 20
+_MAX_FIELD_NAME = 200  # characters
+MAX_RETRY_AFTER = 3_600  # seconds: a longer wait is asked for again
+_CODE = re.compile("[A-Za-z]{0,2}[0-9]{1,4}")  # such as E110
 _PLAIN = re.compile(r"[a-z_]{1,40}(\[\d{1,3}\])?")
 _THROTTLE = "throttle"
 _SECONDS = re.compile(r"(\d{1,6})(\.\d+)?[ -]{0,3}(?:s|secs?|seconds?)\b", re.IGNORECASE)
+
+
+def plain_code(code: str) -> str:
+    """A code of Skycore that looks like one, otherwise an empty text: it may be logged."""
+    return code if _CODE.fullmatch(code) else ""
 
 
 class SkycoreError(Exception):
@@ -24,29 +49,40 @@ class SkycoreError(Exception):
 class FieldError:
     """What is wrong with one field.
 
-    ``field`` is its path, such as ``slides[0].image``. ``detail`` is for the caller only: it may
-    name the caller's own number and must not be logged.
+    ``field`` is its path, such as ``slides[0].image``, cut to 200 characters: a caller may invent
+    names. ``detail`` is for the caller only: it may name the caller's own number and must not be
+    logged.
     """
 
     field: str
     detail: str = dataclasses.field(repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field", self.field[:_MAX_FIELD_NAME])
+
 
 class InvalidRequest(SkycoreError):  # noqa: N818 - it names an outcome
-    """The request breaks a documented rule; it was not sent. ``errors`` names every bad field."""
+    """The request breaks a documented rule; it was not sent.
+
+    ``errors`` names the bad fields, the first 20 if there are more.
+    """
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        self.errors = list(errors)
+        self.errors = list(errors[:MAX_FIELD_ERRORS])
         heads = dict.fromkeys(error.field.split(".")[0] for error in self.errors)
         names = [head for head in heads if _PLAIN.fullmatch(head)]
         super().__init__(f"not valid: {', '.join(names) or 'the request'}")
 
 
 class CredentialsMissing(SkycoreError):  # noqa: N818 - it names an outcome
-    """There is neither an API key nor a user with a password; nothing was sent."""
+    """There is neither an API key nor a user with a password; nothing was sent.
 
-    def __init__(self) -> None:
-        super().__init__("no credentials for Skycore: set an API key, or a user and a password")
+    ``reason`` says what is wrong with what is stored, without quoting it.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        self.reason = reason or "no Skycore API key is set"
+        super().__init__(f"no credentials for Skycore: {self.reason}")
 
 
 class NotSent(SkycoreError):  # noqa: N818 - it names an outcome
@@ -58,6 +94,37 @@ class NotSent(SkycoreError):  # noqa: N818 - it names an outcome
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"nothing was sent to Skycore: {reason}")
+
+
+class NotReady(NotSent):
+    """The call could not be prepared on our side: nothing was sent, and Skycore was not asked."""
+
+
+class HttpRefused(SkycoreError):  # noqa: N818 - it names an outcome
+    """An HTTP error without a reply of Skycore says that nothing was done.
+
+    ``status`` is the HTTP status, ``problem`` the code of the answer (``HTTP_PROBLEMS``), and
+    ``retry_after`` the whole seconds of its Retry-After, None without one.
+    """
+
+    def __init__(self, status: int, retry_after: str | None = None) -> None:
+        self.status = status
+        self.problem = HTTP_PROBLEMS[status]
+        self.retry_after = _seconds(retry_after) if retry_after else None
+        super().__init__(f"Skycore was not reached: HTTP {status}")
+
+
+def _seconds(retry_after: str) -> int | None:
+    """The seconds of a Retry-After header, a number or an HTTP date; None if it is neither."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return min(max(1, int(text[:9])), MAX_RETRY_AFTER)
+    try:
+        moment = parsedate_to_datetime(text)
+        wait = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(1, math.ceil(wait.total_seconds())), MAX_RETRY_AFTER)
 
 
 class OutcomeUnknown(SkycoreError):  # noqa: N818 - it names an outcome
@@ -74,8 +141,9 @@ class OutcomeUnknown(SkycoreError):  # noqa: N818 - it names an outcome
 class Refused(SkycoreError):  # noqa: N818 - it names an outcome
     """Skycore answered that it did not do it.
 
-    ``code`` is Skycore's reply code as it came, empty when it gave none; ``info`` its own words,
-    which may hold numbers; ``fields`` the other elements of the reply by JSON name.
+    ``code`` is Skycore's reply code, empty when it gave none or one that does not look like a code;
+    ``info`` its own words, which may hold numbers; ``fields`` the other elements of the reply by
+    JSON name.
     """
 
     def __init__(

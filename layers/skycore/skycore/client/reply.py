@@ -1,29 +1,32 @@
-"""A reply of Skycore: done, refused, or not to be known."""
+"""A reply of Skycore: accepted, refused, or unknown."""
 
 import re
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
 from skycore.catalogue.actions import Action
 from skycore.catalogue.errors import find_error, problem_for
 from skycore.catalogue.fields import reply_field
-from skycore.client.errors import OutcomeUnknown, Refused
+from skycore.client.errors import HTTP_PROBLEMS, HttpRefused, OutcomeUnknown, Refused, plain_code
+from skycore.client.numbers import is_same_number
+from skycore.postbacks.document import Node, UnreadableError, as_utf8
+from skycore.postbacks.xml_document import read_xml
 
+MAX_REPLY_BYTES = 2 * 1024 * 1024  # as transferred, and again when unpacked
 _SUCCESS = "success"
 _FAILURE = "failure"
 _GROUPS = ("subscribers", "sendings")  # one for each recipient
 _ACCEPTED, _REJECTED, _UNKNOWN = "accepted", "rejected", "unknown"
 _OUTCOME_UNKNOWN = "outcome_unknown"
 _DIGITS = re.compile("[0-9]{1,18}")
+_NO_ERROR = re.compile("0*")  # an error code of zero is none
+_MAX_DIGITS = 15  # of one number (E.164); more are a list
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What Skycore answered to an action that it did.
+    """What Skycore answered to an action that it carried out.
 
     ``fields`` holds the elements under their JSON names: lists for ``mms_ids``, ``email_ids`` and
     ``pass_template_ids`` (texts), ``campaigns`` (maps of id and name), ``subscribers``,
@@ -37,63 +40,103 @@ class Reply:
 
     @property
     def recipients(self) -> list[dict[str, Any]]:
-        """One map for each number, where the reply tells several; else empty.
+        """One map for each number of a reply about several; otherwise empty.
 
         A map has ``to``, ``status``, ``tracking_id`` or ``error_code`` as Skycore gave them, and
         ``outcome``: ``accepted`` (a tracking id and no error), ``rejected``, or ``unknown`` (E503,
         a tracking id together with an error, or neither). With an error, ``problem`` is the code
-        by which it is told over HTTP, such as ``rate_limited``.
+        of the HTTP answer, such as ``rate_limited``, and an ``error_code`` that does not look like
+        one is ``undocumented``: it may be a text with the recipient's number.
         """
         return [_with_outcome(group) for name in _GROUPS for group in self.fields.get(name, ())]
 
 
-def read_reply(action: Action, http_status: int, body: bytes) -> Reply:
-    """Read the answer to a call.
+def read_reply(
+    action: Action,
+    http_status: int,
+    body: bytes,
+    *,
+    to: str | None = None,
+    retry_after: str | None = None,
+) -> Reply:
+    """Read the answer to a call that named ``to``, in digits, as its recipient.
 
-    Raises ``Refused`` when Skycore says that it did not do it, and ``OutcomeUnknown`` for HTTP 3xx
-    and 5xx, a body that is not a whole reply, a success without the tracking id that the action
-    promises, and a send that tells both a success and an error.
+    The bytes count, not what they are declared to be: junk around the reply, wrong labels and the
+    faults that postbacks have are read around, as long as there is exactly one closed RESPONSE.
+
+    Raises ``Refused`` when Skycore says that it did not do it; ``HttpRefused`` when there is no
+    reply at all and the HTTP status says so; otherwise ``OutcomeUnknown``: for HTTP 3xx, 5xx and
+    other 4xx, an unreadable or incomplete reply, one about another number, a success without the
+    tracking id that the action promises, and a send with both a success and an error.
     """
+    unknown = OutcomeUnknown(f"HTTP {http_status}")
     if not (200 <= http_status < 300 or 400 <= http_status < 500):
-        raise OutcomeUnknown(f"HTTP {http_status}")
+        raise unknown
+    root: Node | None = None
     reason = ""
     try:
-        fields = _children(read_reply_xml(body))
+        root = read_reply_xml(body)
     except UnreadableError as error:
         reason = str(error)
     if reason:
-        raise OutcomeUnknown(reason if http_status < 300 else f"HTTP {http_status}")
+        raise OutcomeUnknown(reason) if http_status < 300 else unknown
+    if root is None:
+        if http_status in HTTP_PROBLEMS:
+            raise HttpRefused(http_status, retry_after)
+        nothing = "no reply in the body" if body.strip() else "empty reply"
+        raise OutcomeUnknown(nothing) if http_status < 300 else unknown
+    fields = _children(root)
     _lift_single_sending(fields)
+    if to is not None and _names_another(root, fields, to):
+        raise OutcomeUnknown("reply about another number")
     reply = _judged(action, fields)
     if http_status >= 300:
-        raise OutcomeUnknown(f"HTTP {http_status}")
+        raise unknown
     return reply
 
 
+def _names_another(root: Node, fields: dict[str, Any], to: str) -> bool:
+    """Whether the reply names one number, and it is not the recipient."""
+    written = fields.get("to")
+    if not isinstance(written, str) or sum(_local(child) == "TO" for child in root.children) > 1:
+        return False
+    if sum(character.isdigit() for character in written) > _MAX_DIGITS:
+        return False
+    return not is_same_number(to, written)
+
+
+def _error_code(part: dict[str, Any]) -> str:
+    """The error code of a reply or of a part of it; empty if there is none."""
+    code = str(part.get("error_code", ""))
+    return "" if _NO_ERROR.fullmatch(code) else code
+
+
 def _with_outcome(group: dict[str, Any]) -> dict[str, Any]:
-    code = str(group.get("error_code", ""))
+    code = _error_code(group)
     failed = str(group.get("status", "")).lower() == _FAILURE or code != ""
-    told = {**group, "outcome": _UNKNOWN}
+    result = {**group, "outcome": _UNKNOWN}
+    if code and not plain_code(code):
+        result["error_code"] = "undocumented"
     if failed:
-        told["problem"] = problem_for(code, effect="send").code
+        result["problem"] = problem_for(code, effect="send").code
     if group.get("tracking_id"):
-        told["outcome"] = _UNKNOWN if failed else _ACCEPTED
-    elif failed and told["problem"] != _OUTCOME_UNKNOWN:
-        told["outcome"] = _REJECTED
-    return told
+        result["outcome"] = _UNKNOWN if failed else _ACCEPTED
+    elif failed and result["problem"] != _OUTCOME_UNKNOWN:
+        result["outcome"] = _REJECTED
+    return result
 
 
 def _judged(action: Action, fields: dict[str, Any]) -> Reply:
     status = str(fields.get("status", "")).lower()
-    code = str(fields.get("error_code", ""))
+    code = _error_code(fields)
     groups = [group for name in _GROUPS for group in fields.get(name, ())]
     failed = status == _FAILURE or code != ""
-    if failed and action.effect == "send" and any(map(_tells_success, (fields, *groups))):
+    if failed and action.effect == "send" and any(map(_shows_success, (fields, *groups))):
         raise OutcomeUnknown("reply with both a success and an error")
     if failed:
         known = find_error(code)
         raise Refused(
-            known.code if known else code,
+            known.code if known else plain_code(code),
             str(fields.pop("error_info", "")),
             {k: v for k, v in fields.items() if k not in ("status", "error_code")},
             effect=action.effect,
@@ -103,30 +146,36 @@ def _judged(action: Action, fields: dict[str, Any]) -> Reply:
     if not status and not groups and (action.effect != "read" or not fields):
         raise OutcomeUnknown("reply without a status")
     promised = action.effect == "send" and "tracking_id" in action.reply
-    if promised and not groups and not fields.get("tracking_id"):
+    if promised and not groups and not _readable_id(fields):
         raise OutcomeUnknown("success without a tracking id")
     return Reply(action.name, fields)
 
 
-def _tells_success(part: dict[str, Any]) -> bool:
+def _shows_success(part: dict[str, Any]) -> bool:
     """Whether this part of a reply, taken alone, says that something was sent."""
     status = str(part.get("status", "")).lower()
     ids = part.get("tracking_id") or part.get("scheduled_id")
     return status == _SUCCESS or (status != _FAILURE and bool(ids))
 
 
+def _readable_id(fields: dict[str, Any]) -> bool:
+    """Whether there is a tracking id, with no character that could not be read."""
+    tracking_id = fields.get("tracking_id")
+    return isinstance(tracking_id, str) and tracking_id != "" and "\ufffd" not in tracking_id
+
+
 def _lift_single_sending(fields: dict[str, Any]) -> None:
     """In the form of 2013 a single recipient has a group of its own, too: make it plain."""
     if len(fields.get("sendings", ())) == 1:
         single = fields.pop("sendings")[0]
-        if single.get("error_code"):  # what is said of the only recipient is said of all
+        if _error_code(single):  # what is said of the only recipient is said of all
             fields.pop("status", None)
         fields.update(single)
 
 
-def _children(parent: Element) -> dict[str, Any]:
+def _children(parent: Node) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for child in parent:
+    for child in parent.children:
         name, shape = _named(child)
         value = _shaped(child, shape)
         if shape in ("group", "groups"):
@@ -134,25 +183,26 @@ def _children(parent: Element) -> dict[str, Any]:
         elif name not in fields:
             fields[name] = value
         elif shape == "unknown":
-            first = fields[name]
-            fields[name] = [*first, value] if isinstance(first, list) else [first, value]
+            if not isinstance(fields[name], list):
+                fields[name] = [fields[name]]
+            fields[name].append(value)
     return fields
 
 
-def _named(element: Element) -> tuple[str, str]:
-    tag = local_name(element)
+def _named(element: Node) -> tuple[str, str]:
+    tag = _local(element)
     known = reply_field(tag)
     if known:
         return known.name, known.shape
     singular = reply_field(tag.removesuffix("S"))
-    if singular and singular.shape == "group" and len(element):  # a plural around its groups
+    if singular and singular.shape == "group" and element.children:  # a plural around its groups
         return singular.name, "groups"
     return tag.lower().replace("-", "_"), "unknown"
 
 
-def _shaped(element: Element, shape: str) -> Any:
+def _shaped(element: Node, shape: str) -> Any:
     if shape == "groups":
-        return [_children(child) for child in element]
+        return [_children(child) for child in element.children]
     if shape == "group":
         return [_children(element)]
     if shape == "map":
@@ -160,121 +210,89 @@ def _shaped(element: Element, shape: str) -> Any:
     if shape == "list":
         return _listed(element)
     if shape == "markup":
-        return element.text or ""
-    value = _value(element)
+        return element.inner()
+    value = _children(element) if element.children else element.text.strip()
     if shape == "int" and isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return value
 
 
-def _value(element: Element) -> Any:
-    return _children(element) if len(element) else (element.text or "").strip()
-
-
-def _listed(element: Element) -> list[Any]:
-    texts = [child.text or "" for child in element] or (element.text or "").split(",")
+def _listed(element: Node) -> list[Any]:
+    texts = [child.text for child in element.children] or element.text.split(",")
     return [text.strip() for text in texts if text.strip()]
 
 
-_DECLARATION = re.compile(r"<\?xml\b[^>]*\?>", re.IGNORECASE)
-_ENCODING = re.compile(rb"\s*<\?xml\b[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9_-]+)", re.IGNORECASE)
-_CODECS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "us-ascii": "utf-8",
-    "iso-8859-1": "cp1252",
-    "windows-1252": "cp1252",
-}
-_BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)")
+def _local(element: Node) -> str:
+    """The upper-case name of an element, without a prefix."""
+    return element.name.rpartition(":")[2].upper()
+
+
+_PREFIX = r"(?:[A-Za-z_][\w.-]{0,40}:)?"
+_OPENING = re.compile(rf"<{_PREFIX}RESPONSE(?=[\s/>]|$)", re.IGNORECASE)
+_CLOSING = re.compile(rf"</{_PREFIX}RESPONSE\s*+>", re.IGNORECASE)
+_DECLARED = re.compile(r"<!(?:ENTITY|DOCTYPE(?!\s+html\b))", re.IGNORECASE)
 _MARKUP = re.compile("<EMAILHTML>", re.IGNORECASE)
-_MARKUP_END = re.compile("</EMAILHTML>", re.IGNORECASE)
-_CLOSED = re.compile(r"</RESPONSE\s*>$", re.IGNORECASE)
-_TAG_ROOM = 100
-_DEEPEST = 30
 
 
-class UnreadableError(Exception):
-    """The bytes are no complete reply; the message says why without quoting them."""
+def read_reply_xml(body: bytes) -> Node | None:
+    """The RESPONSE element of a reply, with EMAILHTML as one text; None if there is none.
 
-
-def read_reply_xml(body: bytes) -> Element:
-    """The RESPONSE element of a reply, with EMAILHTML as one text.
-
-    Raises ``UnreadableError`` when it is empty, cut off, has another root or a document type, or
-    cannot be mended.
+    Raises ``UnreadableError``, without quoting the reply, when it is incomplete or cannot be read.
     """
-    text = _decoded(body).strip()
-    if declaration := _DECLARATION.match(text):
-        text = text[declaration.end() :].strip()
-    if not text:
-        raise UnreadableError("empty reply")
-    root = _parse(text)
-    if root is None:
-        if not _CLOSED.search(text[-_TAG_ROOM:]):
-            raise UnreadableError("reply cut off or not XML")
-        root = _mended(text)
-    if local_name(root) != "RESPONSE":
-        raise UnreadableError("reply with another root")
-    if _too_deep(root):
-        raise UnreadableError("reply nested too deeply")
-    for child in root:
-        if local_name(child) == "EMAILHTML" and len(child):
-            child[:] = []
-            start, end = _markup(text)
-            child.text = text[start:end]
-    return root
-
-
-def local_name(element: Element) -> str:
-    """The upper-case name of an element, without a namespace."""
-    return str(element.tag).rpartition("}")[2].upper()
-
-
-def _decoded(body: bytes) -> str:
-    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return body.decode("utf-16", "replace")
-    body = body.removeprefix(b"\xef\xbb\xbf")
-    declared = _ENCODING.match(body)
-    codec = _CODECS.get(declared[1].decode().lower()) if declared else "utf-8"
-    if codec is None:
-        raise UnreadableError("reply in an unknown encoding")
-    # a stray byte, in an echoed text say, does not make a whole reply unreadable
-    return body.decode(codec, "replace")
-
-
-def _parse(text: str) -> Element | None:
-    try:
-        root: Element = fromstring(text, forbid_dtd=True)
-    except DefusedXmlException:
-        raise UnreadableError("reply with a document type or entities") from None
-    except (ParseError, ValueError):
+    text = _with_escaped_markup(as_utf8(_unpacked(body)).decode("utf-8", "replace"))
+    openings = [found.start() for found in _OPENING.finditer(text)]
+    closings = [found.end() for found in _CLOSING.finditer(text)]
+    if not openings:
+        if _is_cut_off(text):
+            raise UnreadableError("reply cut off")
         return None
-    return root
+    if not closings:
+        raise UnreadableError("reply cut off")
+    if len(openings) > 1 or len(closings) > 1 or closings[0] < openings[0]:
+        raise UnreadableError("more than one reply")
+    before = text[: openings[0]]
+    if _DECLARED.search(before):
+        raise UnreadableError("reply with a document type or entities")
+    if before.rfind("<!--") > before.rfind("-->"):
+        raise UnreadableError("reply in a comment")
+    return read_xml(text[openings[0] : closings[0]].encode())[0]
 
 
-def _mended(text: str) -> Element:
-    ampersands = _BARE_AMPERSAND.sub("&amp;", text)
-    start, end = _markup(text)
-    inner = text[start:end].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    markup = _BARE_AMPERSAND.sub("&amp;", text[:start] + inner + text[end:])
-    for mended in (ampersands, markup):
-        root = _parse(mended)
-        if root is not None:
-            return root
-    raise UnreadableError("reply is not XML")
+def _is_cut_off(text: str) -> bool:
+    """Whether a text without a RESPONSE may be the beginning of one."""
+    begun = text[text.rfind("<") :].lower() if "<" in text else ""
+    declared = text.startswith("<?xml") and "</" not in text
+    return declared or "<response".startswith(begun or "-")
 
 
-def _markup(text: str) -> tuple[int, int]:
-    """Where the HTML in EMAILHTML begins and ends; its own text may hold anything but the end."""
+def _unpacked(body: bytes) -> bytes:
+    """The body without compression, which its bytes show, whether it is labelled or not."""
+    for _ in range(2):
+        if body.startswith(b"\x1f\x8b"):
+            packed = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        elif body[:1] == b"\x78" and int.from_bytes(body[:2]) % 31 == 0:  # RFC 1950, section 2.2
+            packed = zlib.decompressobj()
+        else:
+            break
+        try:
+            body = packed.decompress(body, MAX_REPLY_BYTES + 1)
+        except zlib.error:
+            raise UnreadableError("reply not decompressed") from None
+        if len(body) > MAX_REPLY_BYTES:
+            raise UnreadableError("reply too large")
+        if not packed.eof:
+            raise UnreadableError("reply cut off")
+    return body
+
+
+def _with_escaped_markup(text: str) -> str:
+    """The text with the HTML in EMAILHTML escaped, which may hold anything but its end."""
     start = _MARKUP.search(text)
-    ends = [found.start() for found in _MARKUP_END.finditer(text)]
-    return (start.end(), ends[-1]) if start and ends else (0, 0)
-
-
-def _too_deep(root: Element) -> bool:
-    level = [root]
-    for _ in range(_DEEPEST):
-        level = [
-            child for element in level for child in element if local_name(element) != "EMAILHTML"
-        ]
-    return bool(level)
+    end = text.lower().rfind("</emailhtml>") if start else -1
+    if start is None or end < start.end():
+        return text
+    inner = text[start.end() : end]
+    if "<" not in inner or inner.lstrip().startswith("<![CDATA["):
+        return text
+    escaped = inner.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text[: start.end()] + escaped + text[end:]

@@ -1,13 +1,20 @@
 """A request on the wire: the XML of a POST, the query of a GET."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import md5
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from skycore.catalogue.actions import Action, Parameter
+from skycore.client.errors import CredentialsMissing
 
+_KEY = re.compile(r"[!#-&(-~]{1,255}")  # printable ASCII without spaces and quotes
+_NO_MEMBER = 'the secret is a JSON object without "api_key", or "user" and "password"'
+_AROUND = " \t\r\n\0\ufeff\u200b\u00a0"  # what editors and consoles leave around a value
+_QUOTES = ('"', "'")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 
 
@@ -92,6 +99,29 @@ class Credentials:
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what somebody stored: the API key alone, or a JSON object.
+
+        The object has ``api_key``, or ``user`` and ``password``. What editors, shells and consoles
+        add is left out: byte order marks, spaces and line ends around it, and quotes. Raises
+        ``CredentialsMissing``, without quoting the text, when there is nothing usable in it.
+        """
+        plain = unquote_secret(text)
+        if not plain.startswith("{"):
+            key = plain
+            parts: dict[str, str] = {"api_key": key} if key else {}
+        else:
+            parts = _members(plain)
+        credentials = cls(**parts)
+        if not credentials.usable:
+            raise CredentialsMissing(_NO_MEMBER if plain.startswith("{") else None)
+        if credentials.api_key and not _KEY.fullmatch(credentials.api_key):
+            raise CredentialsMissing(
+                "the API key in the secret has spaces or other characters that no key has"
+            )
+        return credentials
+
     @property
     def usable(self) -> bool:
         """Whether there is an API key, or a user with a password."""
@@ -109,3 +139,32 @@ class Credentials:
             digest = md5(self.password.encode(), usedforsecurity=False)
             elements["PASS"] = digest.hexdigest()
         return elements
+
+
+def unquote_secret(text: str) -> str:
+    """The text without byte order marks, spaces and line ends around it, and without quotes."""
+    plain = text.strip(_AROUND)
+    while len(plain) > 1 and plain[0] in _QUOTES and plain[-1] == plain[0]:
+        inner = plain[1:-1]
+        if plain[0] == '"' and '\\"' in inner:  # a JSON text that holds JSON
+            inner = inner.replace('\\"', '"').replace("\\n", "\n")
+        plain = inner.strip(_AROUND)
+    return plain
+
+
+def _members(plain: str) -> dict[str, str]:
+    """The credentials in a JSON object, whose names may be in any letter case."""
+    reason = ""
+    try:
+        document = json.loads(plain)
+    except ValueError:
+        reason = "the secret begins like a JSON object, and is not valid JSON"
+    if reason:
+        raise CredentialsMissing(reason)
+    given = {name.strip(_AROUND).lower().replace("-", "_"): part for name, part in document.items()}
+    parts = {}
+    for name in ("api_key", "user", "password"):
+        part = given.get(name, given.get(name.replace("_", "")))
+        if isinstance(part, str | int) and not isinstance(part, bool) and str(part).strip(_AROUND):
+            parts[name] = str(part) if name == "password" else unquote_secret(str(part))
+    return parts

@@ -1,249 +1,140 @@
-"""HTTP with two promises: it knows whether anything was sent, and it ends in time.
+"""HTTP that knows whether anything was sent, and that ends in time.
 
-A connection of our own classes notes the moment before the first byte of a request is written. An
-exception before that moment proves that nothing was sent; after it, nothing is proven. Reading has
-one bound for the whole reply, headers included, so a server that trickles cannot hold us.
+An exchange connects first: name resolution, TCP and TLS share one bound. Then it calls
+``before_write``, and only then writes. Whatever fails before the first byte is written proves that
+nothing was sent; after it, nothing is proven. A connection is used again only after a reply that
+was complete and understood.
 """
 
-import http.client
-import io
-import logging
 import socket
+import ssl
 import time
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    LocationParseError,
-    NameResolutionError,
-    NewConnectionError,
-    SSLError,
-)
-from urllib3.util import Retry
+from urllib3.exceptions import TimeoutError as ReadTimeoutError
 
-from skycore.client.errors import NotSent, OutcomeUnknown, SkycoreError
+from skycore.client.connections import Bounds, TooLargeError, new_connection
+from skycore.client.errors import NotSent, OutcomeUnknown, Refused
 
-_IDLE_SECONDS = 2.0  # web servers close kept connections from 5 s on; a close that crosses our
-# request looks like a lost answer, so a connection that rested longer is not used again
+_READ_BYTES = 64 * 1024
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "skycore-on-aws"}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP response; ``body`` is as it was transferred, compressed perhaps."""
+
+    status: int
+    body: bytes
+    retry_after: str | None = None
 
 
 @dataclass(slots=True)
-class Exchange:
-    """One request on its way: how long reading may take, and what is known of it."""
+class _Exchange:
+    """One request on its way, and what is known of it."""
 
-    read_seconds: float
-    deadline: float
-    via_our_pool: bool = False
-    written: bool = False
+    bounds: Bounds
+    before_write: Callable[[], None] | None
+    connection: Any = None
+    idle: list[Any] | None = None
+    stopped_by: Exception | None = None
 
+    def open(self, idle: list[Any], connection: Any) -> None:
+        """Connect, and ask the caller, who may wait or refuse."""
+        self.idle, self.connection = idle, connection
+        connection.open(self.bounds)
+        if self.before_write is not None:
+            try:
+                self.before_write()
+            except Exception as error:
+                self.stopped_by = error
+                raise
+            if not connection.is_quiet:  # the server closed it meanwhile
+                raise ConnectionError
 
-current_exchange: ContextVar[Exchange | None] = ContextVar("skycore_exchange", default=None)
-
-
-class _TimedReader(io.RawIOBase):
-    """A socket's stream that gives up at one moment, however steadily it trickles."""
-
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, until: float) -> None:
-        self._raw = raw
-        self._sock = sock
-        self._until = until
-
-    def readable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._raw.fileno()
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._sock.settimeout(left)
-        count: int | None = self._raw.readinto(buffer)
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+    def finish(self, *, reuse: bool) -> None:
+        """Keep the connection for the next exchange, or close it."""
+        if self.connection is not None and self.idle is not None and reuse:
+            self.connection.rest()
+            self.idle.append(self.connection)
+        elif self.connection is not None:
+            self.connection.close()
 
 
-class _TimedResponse(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        state = current_exchange.get()
-        if state is not None:
-            until = min(time.monotonic() + state.read_seconds, state.deadline)
-            raw = self.fp.detach()
-            self.fp = io.BufferedReader(_TimedReader(raw, sock, until))
-
-
-def _note_first_byte(connection: http.client.HTTPConnection) -> None:
-    if connection.sock is None:
-        connection.connect()
-    state = current_exchange.get()
-    if state is not None and not state.written:
-        if time.monotonic() >= state.deadline:
-            raise TimeoutError
-        state.written = True
-
-
-class _HTTPConnection(HTTPConnection):
-    response_class = _TimedResponse
-    rested_since: tuple[float, float] | None = None
-
-    def send(self, data: Any) -> None:
-        _note_first_byte(self)
-        super().send(data)
-
-
-class _HTTPSConnection(HTTPSConnection):
-    response_class = _TimedResponse
-    rested_since: tuple[float, float] | None = None
-
-    def send(self, data: Any) -> None:
-        _note_first_byte(self)
-        super().send(data)
-
-
-def _clocks() -> tuple[float, float]:
-    return time.monotonic(), time.time()  # the first may stand still while a function is frozen
-
-
-def _rested_too_long(connection: Any) -> bool:
-    since = getattr(connection, "rested_since", None)
-    return since is not None and any(
-        now - then > _IDLE_SECONDS for now, then in zip(_clocks(), since, strict=True)
-    )
-
-
-class _FreshPool(HTTPConnectionPool):
-    """Hands out no connection that rested too long."""
-
-    ConnectionCls = _HTTPConnection
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        connection = super()._get_conn(timeout)
-        if state := current_exchange.get():
-            state.via_our_pool = True
-        if _rested_too_long(connection):
-            connection.close()
-        return connection
-
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.rested_since = _clocks()
-        super()._put_conn(conn)
-
-
-class _FreshTlsPool(_FreshPool, HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection  # type: ignore[assignment]  # as urllib3's own pools do
-
-
-class ProvingAdapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _FreshPool, "https": _FreshTlsPool}
-
-
-def _censor(record: logging.LogRecord) -> bool:
-    """Take out of urllib3's own log lines what our requests and their replies put into them.
-
-    The GET form has the key in its URL; an error about a header quotes what was received.
-    """
-    if current_exchange.get() is not None:
-        record.exc_info = None
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                type(arg).__name__
-                if isinstance(arg, Exception)
-                else arg.partition("?")[0]
-                if isinstance(arg, str)
-                else arg
-                for arg in record.args
-            )
-    return True
-
-
-for _name in (
-    "urllib3.connection",
-    "urllib3.connectionpool",
-    "urllib3.response",
-    "urllib3.util.retry",
-):
-    logging.getLogger(_name).addFilter(_censor)
-
-
-_CHUNK = 64 * 1024
-_NEVER_LEFT = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    LocationParseError,
-)
-_PROOFS = (NewConnectionError, ConnectTimeoutError)
-_NO_CONNECTION = "no connection"
-_WORDS = (
-    (NameResolutionError, "name not resolved"),
-    (NewConnectionError, _NO_CONNECTION),
-    (SSLError, "TLS handshake failed"),
-    (TimeoutError, "connect timeout"),
-    (requests.Timeout, "connect timeout"),
-)
-_MOST_CAUSES = 20
-
-
+@contextmanager
 def exchange(
     session: requests.Session,
     method: str,
     url: str,
     *,
     body: bytes | None = None,
-    timeout: tuple[float, float],
-    deadline: float,
-    most_bytes: int,
-) -> tuple[int, bytes]:
-    """Make one request, once, and give its HTTP status and its whole body.
+    bounds: Bounds,
+    before_write: Callable[[], None] | None = None,
+) -> Iterator[Answer]:
+    """Make one request, once, and give its complete response to the ``with`` block.
 
-    ``timeout`` is in seconds: to connect, and to read the whole reply. ``deadline`` is a
-    ``time.monotonic()`` value after which nothing is written or read. Redirects are not followed.
+    ``before_write`` is called on an open connection, immediately before the first byte is written;
+    what it raises comes out as it is, and nothing was sent. Redirects are not followed. The
+    connection is kept for the next exchange if the block understands the reply, that is, if it
+    ends normally or raises ``Refused``.
 
     Raises ``NotSent`` when it is proven that no byte of the request was written, and
-    ``OutcomeUnknown`` when it was, at least in part, and no whole reply of at most ``most_bytes``
-    came back.
+    ``OutcomeUnknown`` when at least a part was, and no complete response within the bounds came
+    back.
     """
-    state = Exchange(read_seconds=timeout[1], deadline=deadline)
-    left = deadline - time.monotonic()
-    if left <= 0:
+    if time.monotonic() >= bounds.deadline:
         raise NotSent("no time left")
-    token = current_exchange.set(state)
-    failure: SkycoreError
+    state = _Exchange(bounds, before_write)
+    answer = _ask(session, method, url, body, state)
+    understood = False
+    try:
+        yield answer
+        understood = True
+    except Refused:
+        understood = True
+        raise
+    finally:
+        state.finish(reuse=understood)
+
+
+def _ask(
+    session: requests.Session, method: str, url: str, body: bytes | None, state: _Exchange
+) -> Answer:
+    failure: Exception
     try:
         with session.request(
             method,
             url,
             data=body,
             headers=_HEADERS | ({} if body is None else _FORM),
-            timeout=(min(timeout[0], left), min(timeout[1], left)),
+            timeout=state,  # type: ignore[arg-type]  # requests hands it to our adapter as it is
             allow_redirects=False,
             stream=True,
         ) as response:
-            return response.status_code, _read(response, most_bytes)
+            content = _read(response, state.bounds.max_bytes)
+            return Answer(response.status_code, content, response.headers.get("Retry-After"))
     except Exception as error:  # noqa: BLE001 - whatever it is: was anything written before it?
-        failure = _meaning(error, state)
-    finally:
-        current_exchange.reset(token)
+        failure = state.stopped_by or _meaning(error, state)
+    state.finish(reuse=state.stopped_by is not None)
     raise failure  # outside the handler: the first error's text has the URL in it
 
 
-_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "skycore-on-aws"}
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+def _read(response: requests.Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    for chunk in response.raw.stream(_READ_BYTES, decode_content=False):
+        body += chunk
+        if len(body) > max_bytes:
+            raise TooLargeError
+    return bytes(body)
 
 
 def new_session() -> requests.Session:
@@ -255,48 +146,89 @@ def new_session() -> requests.Session:
 
 
 def mount_adapter(session: requests.Session, base_url: str) -> None:
-    """Make a session's requests to this URL prove what they sent, unless it has its own adapter."""
-    if type(session.get_adapter(base_url)) is HTTPAdapter:
-        session.mount(base_url, ProvingAdapter(max_retries=Retry(0, read=False, redirect=False)))
+    """Make a session's requests to this URL prove what they sent."""
+    if not isinstance(session.get_adapter(base_url), ProvingAdapter):
+        session.mount(base_url, ProvingAdapter())
 
 
-class _TooLargeError(Exception):
-    pass
+class ProvingAdapter(HTTPAdapter):
+    """Opens the connection of an exchange before it writes the request. It uses no proxy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: dict[tuple[str, str, int], list[Any]] = {}
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        """Send the request of an exchange, which takes the place of ``timeout``."""
+        exchange = kwargs.get("timeout")
+        if not isinstance(exchange, _Exchange):  # the session's owner has other uses for it
+            return super().send(request, *args, **kwargs)
+        exchange.open(*self._take(str(request.url), kwargs.get("verify", True)))
+        connection = exchange.connection
+        cut_off = connection.write(request.method, request.path_url, request.body, request.headers)
+        raw = connection.getresponse()
+        if cut_off and raw.status < HTTPStatus.BAD_REQUEST:
+            raise ConnectionError  # a success cannot belong to half a request
+        raw.headers.discard("Location")  # requests would read a redirect's body without a bound
+        return self.build_response(request, raw)
+
+    def connect_ahead(self, url: str, verify: Any, bounds: Bounds) -> None:
+        """Have an open connection for the next exchange. Raises what connecting raises."""
+        idle, connection = self._take(url, verify)
+        try:
+            connection.open(bounds)
+        except BaseException:
+            connection.close()
+            raise
+        connection.rest()
+        idle.append(connection)
+
+    def _take(self, url: str, verify: Any) -> tuple[list[Any], Any]:
+        """The idle connections of a URL's origin, and one to use, which may have to be opened."""
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        origin = (parts.scheme, parts.hostname or "", port)
+        idle = self._idle.setdefault(origin, [])
+        while idle:
+            connection = idle.pop()
+            if connection.is_fresh:
+                return idle, connection
+            connection.close()
+        return idle, new_connection(*origin, verify)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        super().close()
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
 
 
-def _read(response: requests.Response, most_bytes: int) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_content(_CHUNK):
-        body += chunk
-        if len(body) > most_bytes:
-            raise _TooLargeError
-    return bytes(body)
+def connect_ahead(session: requests.Session, url: str, bounds: Bounds) -> None:
+    """Do all that an exchange can do before its time to write: read certificates, and connect.
+
+    The exchange tries again, and says why, if connecting fails.
+    """
+    adapter = session.get_adapter(url)
+    if isinstance(adapter, ProvingAdapter):
+        with suppress(OSError, UnicodeError):
+            adapter.connect_ahead(url, session.verify, bounds)
 
 
-def _meaning(error: Exception, state: Exchange) -> SkycoreError:
-    causes = _causes(error)
-    never_left = isinstance(error, _NEVER_LEFT) or any(isinstance(c, _PROOFS) for c in causes)
-    if (state.via_our_pool and not state.written) or (not state.via_our_pool and never_left):
-        return NotSent(
-            next(
-                (word for kind, word in _WORDS for c in causes if isinstance(c, kind)),
-                _NO_CONNECTION,
-            )
-        )
-    if isinstance(error, _TooLargeError):
+_UNSENT = (  # the first that fits
+    (socket.gaierror, "name not resolved"),
+    (UnicodeError, "name not resolved"),
+    (TimeoutError, "connect timeout"),
+    (ssl.SSLError, "TLS handshake failed"),
+    (Exception, "no connection"),
+)
+
+
+def _meaning(error: Exception, state: _Exchange) -> NotSent | OutcomeUnknown:
+    if state.connection is None or not state.connection.written:
+        return NotSent(next(reason for kind, reason in _UNSENT if isinstance(error, kind)))
+    if isinstance(error, TooLargeError):
         return OutcomeUnknown("reply too large")
-    if isinstance(error, requests.Timeout | TimeoutError):
+    if isinstance(error, TimeoutError | ReadTimeoutError):
         return OutcomeUnknown("no whole reply in time")
     return OutcomeUnknown("connection lost before the whole reply")
-
-
-def _causes(error: Exception) -> list[Any]:
-    """The error and those that requests and urllib3 wrapped in it."""
-    causes: list[Any] = []
-    todo: list[Any] = [error]
-    while todo and len(causes) < _MOST_CAUSES:
-        cause = todo.pop(0)
-        causes.append(cause)
-        inner = (*cause.args, getattr(cause, "reason", None), cause.__cause__)
-        todo += [one for one in inner if isinstance(one, BaseException)]
-    return causes

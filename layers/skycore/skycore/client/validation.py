@@ -1,4 +1,4 @@
-"""From a caller's JSON to fields that can be sent, or a list of all that is wrong with it."""
+"""Check a caller's fields and bring them into the form that is sent."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,38 +16,39 @@ _OBJECTS = ("vcard", "ical", "pdf", "passbook")
 AddError = Callable[[FieldError], None]
 
 
-def check_group(value: Any, parameter: Parameter, rules: RequestRules, tell: AddError) -> Any:
-    """The group as it is sent; every fault goes to ``tell`` under the path of its field."""
+def check_group(value: Any, parameter: Parameter, rules: RequestRules, add_error: AddError) -> Any:
+    """Return the group as it is sent; add every fault under the path of its field."""
     if parameter.repeated:
-        return _list(value, parameter, rules, tell)
+        return _list(value, parameter, rules, add_error)
     if not isinstance(value, dict):
-        tell(FieldError(parameter.name, "must be an object"))
+        add_error(FieldError(parameter.name, "must be an object"))
         return None
     if parameter.kind == "data":
-        return _data(value, parameter, rules, tell)
-    return _map(value, parameter.children, parameter.name, rules, tell)
+        return _data(value, parameter, rules, add_error)
+    return _map(value, parameter.children, parameter.name, rules, add_error)
 
 
-def _list(value: Any, parameter: Parameter, rules: RequestRules, tell: AddError) -> list[Any]:
+def _list(value: Any, parameter: Parameter, rules: RequestRules, add_error: AddError) -> list[Any]:
     low, high = parameter.min_items or 0, parameter.max_items
     if not isinstance(value, list):
-        tell(FieldError(parameter.name, "must be a list"))
+        add_error(FieldError(parameter.name, "must be a list"))
         return []
     if len(value) < low or (high is not None and len(value) > high):
-        tell(FieldError(parameter.name, f"has {len(value)} entries, {low} to {high} are allowed"))
+        detail = f"must have {low} to {high} entries; it has {len(value)} entries"
+        add_error(FieldError(parameter.name, detail))
         return []
     checked = []
     for index, entry in enumerate(value):
         path = f"{parameter.name}[{index}]"
         if not isinstance(entry, dict):
-            tell(FieldError(path, "must be an object"))
+            add_error(FieldError(path, "must be an object"))
             continue
-        checked.append(_map(entry, parameter.children, path, rules, tell))
+        checked.append(_map(entry, parameter.children, path, rules, add_error))
         if parameter.kind == "slides":
             for name, detail in slide_faults(set(entry)):
-                tell(FieldError(f"{path}.{name}" if name else path, detail))
+                add_error(FieldError(f"{path}.{name}" if name else path, detail))
     if parameter.kind == "custom_text":
-        _tell_repeated_slides(checked, parameter.name, tell)
+        _check_repeated_slides(checked, parameter.name, add_error)
     return checked
 
 
@@ -56,7 +57,7 @@ def _map(
     children: tuple[Parameter, ...],
     path: str,
     rules: RequestRules,
-    tell: AddError,
+    add_error: AddError,
 ) -> dict[str, Any]:
     checked = {}
     for child in children:
@@ -64,14 +65,14 @@ def _map(
             try:
                 checked[child.name] = check_value(value[child.name], child, rules)
             except BadValueError as error:
-                tell(FieldError(f"{path}.{child.name}", str(error)))
+                add_error(FieldError(f"{path}.{child.name}", str(error)))
         elif child.required == "always":
-            tell(FieldError(f"{path}.{child.name}", "is missing"))
+            add_error(FieldError(f"{path}.{child.name}", "is missing"))
     known = {child.name for child in children}
     for name in value:
         if name not in known:
-            tell(FieldError(f"{path}.{name}", "is not a known field"))
-    _tell_beacons_without_uuid(value, path, tell)
+            add_error(FieldError(f"{path}.{name}", "is not a known field"))
+    _check_beacons_without_uuid(value, path, add_error)
     return checked
 
 
@@ -86,60 +87,72 @@ def slide_faults(given: set[str]) -> list[tuple[str, str]]:
     objects = [name for name in _OBJECTS if name in given]
     pictures = [name for name in _PICTURES if name in given]
     if not (media or objects or "text" in given):
-        faults.append(("", "is empty: it needs a text or a file"))
+        faults.append(("", "must have a text or a file, and is empty"))
     if len(pictures) > 1:
-        faults.append((pictures[1], f"cannot stand beside {pictures[0]}"))
+        faults.append((pictures[1], f"must not be given with {pictures[0]}"))
     if "video" in media and len(media) > 1:
         others = ", ".join(name for name in media if name != "video")
-        faults.append(("video", f"cannot stand beside {others}"))
+        faults.append(("video", f"must not be given with {others}"))
     for position, name in enumerate(objects):
         others = ", ".join([*media, *objects[:position]])
         if others:
-            faults.append((name, f"cannot stand beside {others}"))
+            faults.append((name, f"must not be given with {others}"))
     return faults
 
 
-def _tell_repeated_slides(entries: list[dict[str, Any]], name: str, tell: AddError) -> None:
+def _check_repeated_slides(entries: list[dict[str, Any]], name: str, add_error: AddError) -> None:
     seen: set[int] = set()
     for index, entry in enumerate(entries):
         slide = entry.get("slide")
         if slide in seen:
-            tell(FieldError(f"{name}[{index}].slide", "is given twice"))
+            add_error(FieldError(f"{name}[{index}].slide", "must not be given twice"))
         elif slide is not None:
             seen.add(slide)
 
 
-def _tell_beacons_without_uuid(value: dict[str, Any], path: str, tell: AddError) -> None:
+def _check_beacons_without_uuid(value: dict[str, Any], path: str, add_error: AddError) -> None:
     for n in range(1, 11):
         uuid = f"ibeacon_uuid{n}"
         if uuid not in value and any(
             f"ibeacon_{part}{n}" in value for part in ("major", "minor", "text")
         ):
-            tell(FieldError(f"{path}.{uuid}", "is missing"))
+            add_error(FieldError(f"{path}.{uuid}", "is missing"))
 
 
 def _data(
-    value: dict[str, Any], parameter: Parameter, rules: RequestRules, tell: AddError
+    value: dict[str, Any], parameter: Parameter, rules: RequestRules, add_error: AddError
 ) -> dict[str, str]:
     if parameter.max_items is not None and len(value) > parameter.max_items:
-        tell(FieldError(parameter.name, f"has more than {parameter.max_items} entries"))
+        add_error(FieldError(parameter.name, f"must have at most {parameter.max_items} entries"))
         return {}
     checked = {}
     entry = Parameter("", "", "value", "", max_length=parameter.max_length)
     for name, text in value.items():
         path = f"{parameter.name}.{name}"
         if not _NAME.fullmatch(name):
-            tell(FieldError(path, "must be a snake_case name of at most 64 characters"))
+            add_error(FieldError(path, "must be a snake_case name of at most 64 characters"))
             continue
         try:
             checked[name] = check_value(text, entry, rules)
         except BadValueError as error:
-            tell(FieldError(path, str(error)))
+            add_error(FieldError(path, str(error)))
     return checked
 
 
 _GROUPS = ("slides", "custom_text", "pass_data", "data")
 _MULTIPART = "allow_multipart"
+
+
+def field_names(action: Action) -> set[str]:
+    """Return the names of all fields that a request of this action may have."""
+    names = {
+        name for parameter in action.parameters for name in (parameter.name, *parameter.aliases)
+    }
+    return names | ({_MULTIPART} if _takes_multipart(action) else set())
+
+
+def _takes_multipart(action: Action) -> bool:
+    return any(parameter.kind == "sms_text" for parameter in action.parameters)
 
 
 def prepare(
@@ -155,21 +168,23 @@ def prepare(
     SMS and is left out of the result. ``default_region`` is the ISO country in which a number
     without ``+`` might have been meant. Prepared fields are sent as they are; they are not to be
     prepared again, because a bare number reads differently from one that had its ``+``.
-    Raises ``InvalidRequest`` with one error for each bad field.
+    Raises ``InvalidRequest`` with one error for each bad field, 20 at most.
     """
     errors: list[FieldError] = []
     multipart = fields.get(_MULTIPART, False)
-    takes_multipart = any(parameter.kind == "sms_text" for parameter in action.parameters)
-    if takes_multipart and not isinstance(multipart, bool):
+    if _takes_multipart(action) and not isinstance(multipart, bool):
         errors.append(FieldError(_MULTIPART, "must be true or false"))
     rules = RequestRules(default_region, allow_multipart=multipart is True)
-    known = {_MULTIPART} if takes_multipart else set()
+    known = field_names(action)
     prepared = {}
     for parameter in action.parameters:
         names = [name for name in (parameter.name, *parameter.aliases) if name in fields]
-        known.update(names)
         if len(names) > 1:
-            errors.append(FieldError(names[1], f"is another name of {names[0]}; give one"))
+            errors.append(
+                FieldError(
+                    names[1], f"must not be given with {names[0]}: it is another name of {names[0]}"
+                )
+            )
         elif names:
             prepared[parameter.name] = _checked(
                 fields[names[0]], parameter, names[0], rules, errors.append
@@ -188,14 +203,14 @@ def prepare(
 
 
 def _checked(
-    value: Any, parameter: Parameter, name: str, rules: RequestRules, tell: AddError
+    value: Any, parameter: Parameter, name: str, rules: RequestRules, add_error: AddError
 ) -> Any:
     if parameter.kind in _GROUPS:
-        return check_group(value, parameter, rules, tell)
+        return check_group(value, parameter, rules, add_error)
     try:
         return check_value(value, parameter, rules)
     except BadValueError as error:
-        tell(FieldError(name, str(error)))
+        add_error(FieldError(name, str(error)))
         return None
 
 
@@ -212,7 +227,7 @@ def _choice(action: Action, fields: Mapping[str, Any]) -> list[FieldError]:
     if not action.one_of:
         return []
     given = [name for name in action.one_of if name in fields]
-    wanted = f"exactly one of {', '.join(action.one_of)} is needed"
+    wanted = f"exactly one of {', '.join(action.one_of)}"
     if not given:
-        return [FieldError(action.one_of[0], f"is missing: {wanted}")]
-    return [FieldError(name, f"is one too many: {wanted}") for name in given[1:]]
+        return [FieldError(action.one_of[0], f"is missing: give {wanted}")]
+    return [FieldError(name, f"must not be given: give {wanted}") for name in given[1:]]

@@ -1,14 +1,21 @@
 """Checks of single values: one function for each kind of parameter."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from skycore.catalogue.actions import Parameter
-from skycore.client.numbers import NumberError, parse_msisdn, parse_sender, parse_sender_mask
+from skycore.client.media import MediaUrlError, media_url
+from skycore.client.numbers import (
+    NumberError,
+    parse_msisdn,
+    parse_sender,
+    parse_sender_mask,
+    visible_text,
+)
 
 
 class BadValueError(Exception):
@@ -38,15 +45,15 @@ def _value(value: Any, parameter: Parameter, _: RequestRules) -> str:
         raise BadValueError(flaw)
     if parameter.max_length is not None and len(value) > parameter.max_length:
         raise BadValueError(
-            f"has {len(value)} characters, at most {parameter.max_length} are allowed"
+            f"must be at most {parameter.max_length} characters; it has {len(value)} characters"
         )
     return value
 
 
 def _text(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _value(value, parameter, rules)
-    if not text.strip():
-        raise BadValueError("must not be blank")
+    if not has_visible_character(text):
+        raise BadValueError("must have a visible character")
     return text
 
 
@@ -60,15 +67,17 @@ def _line(value: Any, parameter: Parameter, rules: RequestRules) -> str:
 def _sms_text(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _text(value, parameter, rules)
     length = sms_length(text)
-    if length.units > length.many:
-        raise BadValueError(
-            f"has {length.units} {length.alphabet}, at most {length.many} can be sent"
+    several = length.units > length.single
+    if length.units > length.many or (several and not rules.allow_multipart):
+        most = length.many if rules.allow_multipart else length.single
+        detail = (
+            f"must be at most {most} {length.alphabet}; it has {length.units} {length.alphabet}"
         )
-    if length.units > length.single and not rules.allow_multipart:
-        raise BadValueError(
-            f"has {length.units} {length.alphabet} and one SMS holds {length.single};"
-            " with allow_multipart it is sent in several parts",
-        )
+        if length.forced_by is not None:
+            detail += f": {describe_character(text, length.forced_by)} is not in GSM-7"
+        if not rules.allow_multipart:
+            detail += "; set allow_multipart to send it in several parts"
+        raise BadValueError(detail)
     return text
 
 
@@ -96,16 +105,13 @@ def _number(value: Any, parameter: Parameter, rules: RequestRules) -> str:
 
 
 def _url(value: Any, parameter: Parameter, rules: RequestRules) -> str:
+    if isinstance(value, str):
+        value = visible_text(value).strip(" ")
     text = _line(value, parameter, rules)
-    wanted = "must be an absolute http or https URL without blanks"
     try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        raise BadValueError(wanted) from None
-    if not usable or any(character.isspace() for character in text):
-        raise BadValueError(wanted)
-    return text
+        return media_url(text)
+    except MediaUrlError as error:
+        raise BadValueError(str(error)) from None
 
 
 def _degrees(limit: int) -> Callable[[Any, Parameter, RequestRules], str]:
@@ -163,7 +169,7 @@ def _time(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     try:
         time = datetime.fromisoformat(text.upper()).astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
-        raise BadValueError("is not a real date and time") from None
+        raise BadValueError("must be a real date and time") from None
     if parameter.kind == "datetime":
         return time.isoformat(sep=" ", timespec="seconds")
     return f"{time.isoformat(timespec='seconds')}Z"
@@ -177,7 +183,7 @@ PATTERNS = {
     "carrier_id": ("[0-9]{1,7}", "up to 7 digits"),
     "email": (_ADDRESS, "an email address"),
     "email_or_all": (f"{_ADDRESS}|ALL", "an email address, or ALL"),
-    "letters_digits_spaces": ("[A-Za-z0-9 ]+", "letters, digits and blanks only"),
+    "letters_digits_spaces": ("[A-Za-z0-9 ]+", "letters, digits and spaces only"),
     "uuid": ("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID"),
 }
 
@@ -222,7 +228,30 @@ def find_invalid_character(text: str) -> str | None:
         if code < 0x20
         else "a character"
     )
-    return f"has {what} (U+{code:04X}, character {bad.start() + 1}) that XML cannot carry"
+    place = f"U+{code:04X}, character {bad.start() + 1}"
+    return f"must not have {what} that XML cannot carry ({place})"
+
+
+# Characters without a glyph that Unicode does not list as format characters or spaces.
+_NO_GLYPH = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+_NO_GLYPHS = ("Cc", "Cf", "Zl", "Zp", "Zs")
+
+
+def has_visible_character(text: str) -> bool:
+    """Whether a reader sees anything: more than spaces, controls and invisible characters."""
+    return any(
+        unicodedata.category(character) not in _NO_GLYPHS for character in _NO_GLYPH.sub("", text)
+    )
+
+
+def describe_character(text: str, index: int) -> str:
+    """A character of a text, with its place, such as ``character 3 (é, U+00E9 …)``."""
+    character = text[index]
+    shown = f"{character}, " if character.isprintable() else ""
+    name = unicodedata.name(character, "")
+    return f"character {index + 1} ({shown}U+{ord(character):04X}{name and ' '}{name})"
 
 
 _BASIC = frozenset(
@@ -230,31 +259,33 @@ _BASIC = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
 )
 _EXTENSION = frozenset("\f^{}\\[~]|€")  # each is an escape and a character
-_MOST_PARTS = 255  # the part number is one byte
+_MAX_PARTS = 255  # the part number is one byte
 
 
 @dataclass(frozen=True, slots=True)
 class SmsLength:
     """``units`` of one SMS's ``single``; ``many`` is what the most parts can carry together.
 
-    Units are septets of GSM-7, or 16-bit units of UCS-2 as soon as one character needs it.
+    Units are septets of GSM-7, or 16-bit units of UCS-2 as soon as one character needs it;
+    ``forced_by`` is the index of the first such character.
     """
 
     alphabet: str
     units: int
     single: int
     many: int
+    forced_by: int | None = None
 
 
 def sms_length(text: str) -> SmsLength:
     """Measure a text: 160 septets or 70 UCS-2 units fit into one SMS."""
     septets = 0
-    for character in text:
+    for index, character in enumerate(text):
         if character in _BASIC:
             septets += 1
         elif character in _EXTENSION:
             septets += 2
         else:
             units = len(text.encode("utf-16-le", "surrogatepass")) // 2
-            return SmsLength("UCS-2 units", units, 70, 67 * _MOST_PARTS)
-    return SmsLength("GSM-7 septets", septets, 160, 153 * _MOST_PARTS)
+            return SmsLength("UCS-2 units", units, 70, 67 * _MAX_PARTS, index)
+    return SmsLength("GSM-7 septets", septets, 160, 153 * _MAX_PARTS)

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 from skycore import timestamps
 from skycore.catalogue.errors import find_error
-from skycore.client.errors import CredentialsMissing, NotSent, OutcomeUnknown, Refused
+from skycore.client.errors import (
+    CredentialsMissing,
+    HttpRefused,
+    NotReady,
+    NotSent,
+    OutcomeUnknown,
+    Refused,
+)
 from skycore.logs import log, log_exception
 from skycore.table import pauses
 from skycore.table.pauses import ACCOUNT, NO_PAUSES, UNKNOWN_OUTCOMES, Pause, Pauses
@@ -43,12 +50,16 @@ type Admission = Literal["send", "soon", "park"]
 def cause_of(error: SkycoreError) -> str | None:
     """Return what an error says about all messages; None if it concerns its call alone."""
     match error:
+        case NotReady():
+            return None  # a fault of our own
         case NotSent():
             return "no_connection"
         case CredentialsMissing():
             return "no_key"
         case OutcomeUnknown():
             return UNKNOWN_OUTCOMES
+        case HttpRefused(status=status) if status in HTTP_STATUSES:
+            return f"HTTP {status}"
         case Refused(code=code) if code.upper() in ACCOUNT_CODES | ACTION_CODES:
             return code.upper()
     return None

@@ -24,6 +24,7 @@ from skycore.sending.idempotency import (
 from skycore.sending.validation import (
     check_opt_out,
     check_sendable,
+    check_template,
     dry_run,
     opted_out_problem,
     parse_message,
@@ -98,18 +99,24 @@ def enqueue_batch(
 
 def _bodies(body: Mapping[str, Any], all_or_nothing: object) -> list[Any]:
     """Return the messages, each with the template's fields. Raises Problem invalid_request."""
-    errors = [FieldError(name, "is no field of a batch") for name in sorted(set(body) - FIELDS)]
+    errors = [FieldError(name, "is not a field of a batch") for name in sorted(set(body) - FIELDS)]
     if not isinstance(all_or_nothing, bool):
-        errors.append(FieldError("all_or_nothing", "true or false"))
+        errors.append(FieldError("all_or_nothing", "must be true or false"))
     name = "recipients" if "template" in body else "messages"
     entries, template = body.get(name), body.get("template", {})
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_MESSAGES:
-        errors.append(FieldError(name, f"a list of 1 to {MAX_MESSAGES}"))
+        errors.append(FieldError(name, f"must be a list of 1 to {MAX_MESSAGES}"))
     if not isinstance(template, dict):
-        errors.append(FieldError("template", "a message without what differs by recipient"))
+        detail = "must be an object: a message without what differs by recipient"
+        errors.append(FieldError("template", detail))
+    elif isinstance(entries, list):
+        own_actions = any(isinstance(entry, dict) and "action" in entry for entry in entries)
+        errors += check_template(template, own_actions=own_actions)
     has_template = "template" in body
     if has_template == ("messages" in body) or ("recipients" in body and not has_template):
-        errors.append(FieldError("messages", "give either messages, or template and recipients"))
+        errors.append(
+            FieldError("messages", "must be given alone, or template and recipients instead")
+        )
     if errors or not isinstance(entries, list):
         raise validation_problem(errors)
     return [{**template, **entry} if isinstance(entry, dict) else entry for entry in entries]

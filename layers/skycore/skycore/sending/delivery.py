@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,20 +12,27 @@ from skycore import metrics, timestamps
 from skycore.aws.secrets import Secret
 from skycore.catalogue.errors import find_error
 from skycore.client.client import SkycoreClient
-from skycore.client.errors import CredentialsMissing, NotSent, OutcomeUnknown, Refused
+from skycore.client.errors import (
+    CredentialsMissing,
+    HttpRefused,
+    NotReady,
+    NotSent,
+    OutcomeUnknown,
+    Refused,
+)
 from skycore.client.request import Credentials
 from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
 from skycore.sending import outcomes
 from skycore.sending.account_pause import AccountPause, cause_of
-from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.rate_limit import RateLimiter, wait_until
 from skycore.sending.validation import SendPolicy
 from skycore.settings import load
 from skycore.table import opt_outs
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from skycore.catalogue.actions import Action
     from skycore.client.reply import Reply
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
 
 MIN_CALL_SECONDS = 10.0  # before the deadline, within which no call to Skycore starts
 BLOCKED_CODE = "E114"
+_NOT_READY = "a service that this stack needs failed before the call; nothing was sent"
 
 # Problems that a repeat gets again: Skycore refused the message, or may have it. Any other problem
 # proves that nothing was sent.
@@ -53,11 +61,11 @@ def call_skycore(
 ) -> Reply:
     """Return Skycore's reply to prepared `fields`, received before `deadline` (monotonic seconds).
 
-    Raises Problem: skycore_unreachable, skycore_rejected, rate_limited, skycore_account or
+    `slot` is waited for, and replaced if it has passed, once the connection is open. Raises
+    Problem: skycore_unreachable, skycore_rejected, rate_limited, skycore_account, not_ready or
     outcome_unknown. With a `message_id`, the problem names it.
     """
-    members: dict[str, Any] = {"message_id": message_id}
-    began, called = time.monotonic(), True
+    turn = _Turn(slot)
     try:
         return skycore.call(
             action,
@@ -65,38 +73,98 @@ def call_skycore(
             prepared=True,
             deadline=deadline,
             transport=transport,
-            before=slot.check,
-            again=slot.reacquire,
+            before_write=turn.take,
         )
+    except (CredentialsMissing, NotReady) as error:
+        problem, reason = _own_problem(error, message_id), error.reason
+        turn.began = None  # Skycore was not called
     except NotSent as error:
-        problem = Problem("skycore_unreachable", "no connection to Skycore was made", **members)
-        problem.cause = cause_of(error)
-        _log(action, problem, error.reason, message_id)
-    except CredentialsMissing as error:
-        called = False
-        detail = "no Skycore API key is set; run python -m ops --stack NAME set-key"
-        problem = Problem("skycore_account", detail, **members)
-        problem.cause = cause_of(error)
-        _log(action, problem, str(error), message_id)
+        detail = "no connection to Skycore was made"
+        problem = Problem("skycore_unreachable", detail, message_id=message_id)
+        problem.cause, reason = cause_of(error), error.reason
+    except HttpRefused as error:
+        detail = f"Skycore's server refused the request (HTTP {error.status}); nothing was sent"
+        problem = Problem(
+            error.problem, detail, retry_after=error.retry_after, message_id=message_id
+        )
+        problem.cause, reason = cause_of(error), f"HTTP {error.status}"
     except Refused as error:
         problem = _refusal(error, message_id)
-        problem.cause = cause_of(error)
-        _log(action, problem, error.code, message_id)
+        problem.cause, reason = cause_of(error), error.code or "undocumented code"
     except OutcomeUnknown as error:
         # The reason is one of our own phrases or an HTTP status: it quotes nothing of the call.
         problem = Problem(
             "outcome_unknown",
             f"Skycore gave no clear answer ({error.reason}); it may have taken the request",
             retryable=action.effect == "read",
-            **members,
+            message_id=message_id,
         )
-        problem.cause = cause_of(error)
-        _log(action, problem, error.reason, message_id)
+        problem.cause, reason = cause_of(error), error.reason
     finally:
-        if called:
-            metrics.record("SkycoreSeconds", time.monotonic() - began)
-    metrics.count("AccountErrors", problem.code == "skycore_account")
+        if turn.began is not None:
+            metrics.record("SkycoreSeconds", time.monotonic() - turn.began)
+    _log(action.name, problem, reason, message_id)
     raise problem
+
+
+@dataclass(slots=True)
+class _Turn:
+    """The slot of a call, made sure of immediately before each of its requests is written."""
+
+    slot: Slot
+    began: float | None = field(default_factory=time.monotonic)
+    used: bool = False
+
+    def take(self) -> None:
+        """Wait for the slot. Raises Problem rate_limited if there is none any more."""
+        if self.slot.at_ms is not None:
+            wait_until(self.slot.at_ms)
+        if self.used or not self._in_time():
+            self.slot.reacquire()
+            self.slot.check()
+        self.used = True
+        self.began = time.monotonic()
+
+    def _in_time(self) -> bool:
+        try:
+            self.slot.check()
+        except Problem:
+            return False  # connecting took too long
+        return True
+
+
+def get_ready(skycore: SkycoreClient, deadline: float) -> None:
+    """Do all that a call needs and that takes no slot: credentials, and a connection.
+
+    Raises Problem skycore_account or not_ready.
+    """
+    try:
+        skycore.ready(deadline=deadline)
+    except (CredentialsMissing, NotReady) as error:
+        problem = _own_problem(error, None)
+        _log(None, problem, error.reason, None)
+        raise problem from None
+
+
+@contextmanager
+def before_the_call() -> Iterator[None]:
+    """Raise Problem not_ready for any failure of our own table, limiter or secret in here."""
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, no call was made
+        log_exception("not ready to send", error)
+        raise Problem("not_ready", _NOT_READY) from None
+
+
+def _own_problem(error: CredentialsMissing | NotReady, message_id: str | None) -> Problem:
+    if isinstance(error, NotReady):
+        return Problem("not_ready", _NOT_READY, message_id=message_id)
+    detail = f"{error.reason}; run python -m ops --stack NAME set-key"
+    problem = Problem("skycore_account", detail, message_id=message_id)
+    problem.cause = cause_of(error)
+    return problem
 
 
 def _refusal(error: Refused, message_id: str | None) -> Problem:
@@ -116,11 +184,12 @@ def _refusal(error: Refused, message_id: str | None) -> Problem:
     )
 
 
-def _log(action: Action, problem: Problem, reason: str, message_id: str | None) -> None:
+def _log(action: str | None, problem: Problem, reason: str, message_id: str | None) -> None:
+    metrics.count("AccountErrors", problem.code == "skycore_account")
     log.warning(
         "Skycore call failed",
         extra={
-            "action": action.name,
+            "action": action,
             "problem": problem.code,
             "reason": reason,
             "message_id": message_id,
@@ -197,27 +266,16 @@ def skycore_client(url: str, secret_name: str) -> SkycoreClient:
     def credentials(refresh: bool) -> Credentials:
         try:
             values = secret.values(not_older_than=0) if refresh else secret.values()
-            return _credentials(next(values, ""))
+            stored = Credentials.parse(next(values, ""))
+        except CredentialsMissing:
+            raise
         except Exception as error:
             log_exception("Skycore key not read", error)  # the client raises without the cause
             raise
+        redact_secret(*stored.elements.values(), stored.password)
+        return stored
 
     return SkycoreClient(url, credentials)
-
-
-def _credentials(text: str) -> Credentials:
-    """Return the credentials in a secret's text: a JSON object, or the API key alone."""
-    text = text.strip()
-    if not text.startswith("{"):
-        return Credentials(api_key=text or None)
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return Credentials()
-    parts = {name: str(value[name]) for name in ("api_key", "user", "password") if value.get(name)}
-    credentials = Credentials(**parts)
-    redact_secret(*parts.values(), *credentials.elements.values())
-    return credentials
 
 
 def check_time_left(deadline: float) -> None:

@@ -21,13 +21,18 @@ from skycore.aws import queues as sqs
 from skycore.catalogue.actions import find_action
 from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejection
-from skycore.problems import Problem
+from skycore.problems import RETRY_AFTER, Problem
 from skycore.sending import outcomes
 from skycore.sending.account_pause import ACTION_CODES, describe
-from skycore.sending.delivery import call_skycore, check_time_left, deliver
+from skycore.sending.delivery import (
+    FINAL_PROBLEMS,
+    call_skycore,
+    check_time_left,
+    deliver,
+    get_ready,
+)
 from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
-from skycore.sending.rate_limit import wait_until
 from skycore.sending.validation import Draft, check_opt_out
 from skycore.table import messages, parking, queue_transitions
 from skycore.table.limits import Wait
@@ -36,11 +41,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from skycore.catalogue.actions import Action
     from skycore.sending.delivery import SendContext
     from skycore.table.messages import MessageRow
 
 MAX_DELAY_SECONDS = 900  # the longest delay of a message in SQS
 BACKOFF = (15, 60, 240, 900)  # seconds after each failed call; then the dead-letter queue
+_NO_TRY = frozenset({"rate_limited", "not_ready"})  # problems that are not the message's
 MAX_TRIES = len(BACKOFF) + 1
 NOT_EARLY = timedelta(seconds=2)  # by which a delayed copy may arrive before its time
 SOON = timedelta(seconds=15)  # until a message asks again while calls go one at a time
@@ -130,9 +137,10 @@ def _ready(
 def _send_all(
     ready: Sequence[_Queued], context: SendContext, queues: Queues, deadline: float
 ) -> list[str]:
+    """Send what may go and gets a slot now; the rest waits. Return the queue ids that failed."""
     admitted = context.pause.admit([queued.row for queued in ready])
     go = [queued.row.message_id for queued in ready if admitted[queued.row.message_id] == "send"]
-    slots, slot_wait = _acquire(len(go), context)
+    not_ready, slots, slot_wait = _acquire(len(go), context, deadline)
     slot_of = dict(zip(go, slots, strict=False))
     waits = {"send": slot_wait, "soon": SOON, "park": parking.PAUSED_FOR}
     now = timestamps.now()
@@ -143,18 +151,37 @@ def _send_all(
             work: Callable[[], None] = partial(_wait, row, now + waits[admitted[id_]], queues)
             if id_ in slot_of:
                 work = partial(_send_queued, row, slot_of[id_], context, queues, deadline)
+            elif not_ready is not None and admitted[id_] == "send":
+                work = partial(_postpone, row, not_ready, context, queues)
             futures.append(pool.submit(_guarded, queued, work))
     return [queue_id for future in futures if (queue_id := future.result()) is not None]
 
 
-def _acquire(count: int, context: SendContext) -> tuple[Sequence[int], timedelta]:
-    """Return up to `count` slots, and how long to wait for more."""
+def _postpone(row: MessageRow, problem: Problem, context: SendContext, queues: Queues) -> None:
+    """Queue a message again, for a problem that every call would have now."""
+    action = find_action(row.action)
+    if action is not None and queue_transitions.claim(row, new_attempt(), timestamps.now()):
+        count_rejection(problem)
+        _not_sent(row, action, problem, context, queues)
+
+
+def _acquire(
+    count: int, context: SendContext, deadline: float
+) -> tuple[Problem | None, Sequence[int], timedelta]:
+    """Return up to `count` slots, and how long to wait for more.
+
+    If no call could be made now, return the problem instead: then no slot is taken.
+    """
     if not count:
-        return (), timedelta()
+        return None, (), timedelta()
+    try:
+        get_ready(context.skycore, deadline)
+    except Problem as problem:
+        return problem, (), timedelta()
     result = context.rate_limiter.acquire_batch(count)
     if isinstance(result, Wait):
-        return (), timedelta(seconds=result.retry_after_s)
-    return result, timedelta(seconds=1)
+        return None, (), timedelta(seconds=result.retry_after_s)
+    return None, result, timedelta(seconds=1)
 
 
 def _guarded(queued: _Queued, work: Callable[[], None]) -> str | None:
@@ -186,7 +213,7 @@ def _wait(row: MessageRow, until: datetime, queues: Queues) -> None:
 def _send_queued(
     row: MessageRow, slot_ms: int, context: SendContext, queues: Queues, deadline: float
 ) -> None:
-    """Send one message at its slot; everything else is done before the slot begins."""
+    """Send one message at its slot; everything else, connecting too, is done before."""
     request = messages.unpack(row.request or b"")
     action = find_action(request["action"])
     if action is None:
@@ -208,21 +235,28 @@ def _send_queued(
     check_time_left(deadline)
     if not queue_transitions.claim(row, new_attempt(), timestamps.now()):
         return  # another copy claimed it, or it has expired and sweep marks it
-    wait_until(slot_ms)
     slot = context.rate_limiter.slot(slot_ms, single=False)
     try:
         deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         count_rejection(problem)
-        own = context.pause.report(action, problem, row)
-        if problem.code not in {"skycore_unreachable", "skycore_account", "rate_limited"}:
-            return
-        if problem.cause is None or own:
-            _retry_or_dead_letter(row, problem, queues)
+        if problem.code not in FINAL_PROBLEMS:
+            _not_sent(row, action, problem, context, queues)
         else:
-            _let_others_go_first(row, problem, problem.cause, context, queues)
+            context.pause.report(action, problem, row)
     else:
         context.pause.report(action, None, row)
+
+
+def _not_sent(
+    row: MessageRow, action: Action, problem: Problem, context: SendContext, queues: Queues
+) -> None:
+    """Queue a claimed message again whose call sent nothing."""
+    own = context.pause.report(action, problem, row)
+    if problem.cause is None or own:
+        _retry_or_dead_letter(row, problem, queues)
+    else:
+        _let_others_go_first(row, problem, problem.cause, context, queues)
 
 
 def _let_others_go_first(
@@ -250,6 +284,7 @@ def _probe(context: SendContext, deadline: float) -> None:
         return
     problem: Problem | None = None
     try:
+        get_ready(context.skycore, deadline)
         slot = context.rate_limiter.acquire()
         call_skycore(context.skycore, action, {}, slot=slot, deadline=deadline)
     except Problem as error:
@@ -261,7 +296,11 @@ def _probe(context: SendContext, deadline: float) -> None:
 
 def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> None:
     """Queue a message again that was not sent; after five failed calls, dead-letter it."""
-    tries, wait, called = int(row.tries), problem.retry_after or 1, problem.code != "rate_limited"
+    tries, wait, called = (
+        int(row.tries),
+        problem.retry_after or RETRY_AFTER,
+        problem.code not in _NO_TRY,
+    )
     code: str | None = row.code  # of the call before this one
     detail: str | None = row.detail
     if called:

@@ -124,7 +124,7 @@ def check_idempotency_key(key: str | None) -> None:
     """Raise Problem invalid_request if `key` is not a valid Idempotency-Key."""
     if key is not None and not is_valid_key(key):
         raise validation_problem(
-            [FieldError("Idempotency-Key", "1 to 255 printable ASCII characters")]
+            [FieldError("Idempotency-Key", "must be 1 to 255 printable ASCII characters")]
         )
 
 

@@ -9,11 +9,18 @@ from skycore.aws import queues
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.report import report_link
 from skycore.client.validation import prepare
-from skycore.logs import bind_message
+from skycore.logs import bind_message, log_exception
 from skycore.metrics import count_rejections
 from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
-from skycore.sending.delivery import FINAL_PROBLEMS, call_skycore, check_time_left, deliver
+from skycore.sending.delivery import (
+    FINAL_PROBLEMS,
+    before_the_call,
+    call_skycore,
+    check_time_left,
+    deliver,
+    get_ready,
+)
 from skycore.sending.idempotency import (
     SendResult,
     check_idempotency_key,
@@ -68,29 +75,37 @@ def send(
     message_id = idempotency.message_id(caller, key)
     bind_message(message_id=message_id)
     row = new_message(draft, "sending", message_id=message_id, body=body, days=policy.days)
-    try:
-        existing = messages.create(row)
-    except BaseException:
-        _free(row, draft, None)  # the table may have stored the row, and no call was made
-        raise
+    with before_the_call():
+        try:
+            existing = messages.create(row)
+        except BaseException:
+            _free(row, draft, None)  # the table may have stored the row, and no call was made
+            raise
     if existing is not None:
         return replay_result(existing, row.fingerprint)
     confirmed_at = None
-    try:
-        check_sendable(draft, policy)
-        confirmed_at = check_opt_out(draft)
-        slot = context.rate_limiter.acquire()
-        check_time_left(deadline)
-    except BaseException:
-        _free(row, draft, confirmed_at)  # no call was made
-        raise
+    with before_the_call():
+        try:
+            check_sendable(draft, policy)
+            confirmed_at = check_opt_out(draft)
+            get_ready(context.skycore, deadline)
+            slot = context.rate_limiter.acquire()
+            check_time_left(deadline)
+        except BaseException as error:
+            if isinstance(error, Problem) and error.cause is not None:
+                context.pause.report(draft.action, error)
+            _free(row, draft, confirmed_at)  # no call was made
+            raise
     try:
         accepted = deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         context.pause.report(draft.action, problem)
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
-            _free(row, draft, confirmed_at)
+            try:
+                _free(row, draft, confirmed_at)
+            except Exception as error:  # noqa: BLE001 - the answer to the call is the problem
+                log_exception("unsent message not deleted", error)
         raise
     context.pause.report(draft.action, None)
     return SendResult(201, accepted)
@@ -118,7 +133,12 @@ def enqueue(
     bind_message(message_id=row.message_id)
     refusal = _refusal(draft, policy)
     # A refused message never gets a row: sweep would queue one that is left behind.
-    existing = messages.create(row) if refusal is None else messages.get(row.message_id)
+    try:
+        existing = messages.create(row) if refusal is None else messages.get(row.message_id)
+    except BaseException:
+        _free(row, draft, None)  # sweep would queue a row that the table has stored
+        with before_the_call():
+            raise
     if existing is not None:
         return _repeated(existing, row, queue_url)
     if refusal is not None:
@@ -131,7 +151,8 @@ def enqueue(
         unqueued = queues.send_many(queue_url, [queue_transitions.queue_body(row)])
     except BaseException:
         _free(row, draft, confirmed_at)
-        raise
+        with before_the_call():
+            raise
     # A queue that did not answer may have the message, and dispatch may have claimed it by now.
     if unqueued and messages.delete_unsent(row):
         release_confirmation(draft, confirmed_at)
@@ -184,13 +205,15 @@ def call_action(
     fields = dict(body)
     transport: Literal["post", "get"] = fields.pop("transport", "post")
     if transport not in ("post", "get") or (transport == "get" and action.effect != "read"):
-        detail = "post, or get for an action that only reads"
+        detail = "must be post, or get for an action that only reads"
         raise validation_problem([FieldError("transport", detail)])
     try:
         prepared = prepare(action, fields, default_region=policy.region)
     except InvalidRequest as error:
         raise validation_problem(error.errors) from None
-    slot = context.rate_limiter.acquire()
+    with before_the_call():
+        get_ready(context.skycore, deadline)
+        slot = context.rate_limiter.acquire()
     try:
         reply = call_skycore(
             context.skycore, action, prepared, slot=slot, deadline=deadline, transport=transport
@@ -219,7 +242,10 @@ def fetch_report(
     """
     fields = {"start_date": f"{since:%Y-%m-%d %H:%M:%S}", "end_date": f"{until:%Y-%m-%d %H:%M:%S}"}
     action = get_action("getSendingStatus")
-    reply = call_skycore(skycore, action, fields, slot=rate_limiter.acquire(), deadline=deadline)
+    with before_the_call():
+        get_ready(skycore, deadline)
+        slot = rate_limiter.acquire()
+    reply = call_skycore(skycore, action, fields, slot=slot, deadline=deadline)
     link = report_link(reply)
     if link is None:
         raise Problem("outcome_unknown", "Skycore's reply links to no report", retryable=True)

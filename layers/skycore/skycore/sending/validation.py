@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.catalogue.actions import Action, find_action
 from skycore.client.errors import FieldError, InvalidRequest
-from skycore.client.validation import prepare
+from skycore.client.validation import field_names, prepare
 from skycore.problems import Problem, validation_problem
 from skycore.sending.idempotency import SendResult
 from skycore.table import opt_outs
@@ -17,6 +17,8 @@ from skycore.table import opt_outs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MAX_TEMPLATE_FIELDS = 100  # of a batch; no action has half as many
+OWN_FIELDS = ("action", "client_reference", "expires_at", "dry_run", "opt_out_confirmation")
 MAX_REFERENCE_LENGTH = 255  # characters of client_reference
 
 
@@ -84,15 +86,32 @@ def parse_message(body: Mapping[str, Any], policy: SendPolicy) -> Draft:
     return Draft(action, prepared, reference, expires_at, dry_run, confirmation)
 
 
+def check_template(template: Mapping[str, Any], *, own_actions: bool) -> list[FieldError]:
+    """Return the fields that no message of a batch can have, once for all its recipients.
+
+    With `own_actions`, recipients choose their action, so that only the number of fields counts.
+    """
+    if len(template) > MAX_TEMPLATE_FIELDS:
+        return [FieldError("template", f"must have at most {MAX_TEMPLATE_FIELDS} fields")]
+    name = template.get("action", "sendSMS")
+    action = find_action(name) if isinstance(name, str) else None
+    if action is None or own_actions:
+        return []
+    known = {*OWN_FIELDS, *field_names(action)}
+    return [
+        FieldError(f"template.{name}", f"is not a field of {action.name}")
+        for name in template
+        if name not in known
+    ]
+
+
 def check_sendable(draft: Draft, policy: SendPolicy) -> None:
     """Check what must hold for a new message, and need not for one that was sent already.
 
     Raises Problem invalid_request if `expires_at` is past, or country_not_allowed.
     """
     if draft.expires_at is not None and draft.expires_at <= timestamps.now():
-        raise validation_problem(
-            [FieldError("expires_at", "is in the past; the message would not be sent")]
-        )
+        raise validation_problem([FieldError("expires_at", "must be in the future")])
     _check_country(draft, policy)
 
 
@@ -106,7 +125,7 @@ def get_action(name: str) -> Action:
 
 def _action(name: object) -> Action:
     if not isinstance(name, str):
-        raise validation_problem([FieldError("action", "the name of a Skycore action, as text")])
+        raise validation_problem([FieldError("action", "must be the name of a Skycore action")])
     return get_action(name)
 
 
@@ -192,14 +211,14 @@ class _OwnFields:
             and value.isprintable()
         ):
             return value
-        detail = f"text of 1 to {MAX_REFERENCE_LENGTH} printable characters"
+        detail = f"must be a text of 1 to {MAX_REFERENCE_LENGTH} printable characters"
         self.errors.append(FieldError("client_reference", detail))
         return None
 
     def flag(self, name: str) -> bool:
         value = self._fields.pop(name, False)
         if not isinstance(value, bool):
-            self.errors.append(FieldError(name, "true or false"))
+            self.errors.append(FieldError(name, "must be true or false"))
         return value is True
 
     def timestamp(self, name: str) -> datetime | None:
@@ -209,6 +228,6 @@ class _OwnFields:
         try:
             return timestamps.from_text(value).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
-            detail = "a time with an offset, such as 2026-11-22T10:41:15Z"
+            detail = "must be a time with an offset, such as 2026-11-22T10:41:15Z"
             self.errors.append(FieldError(name, detail))
             return None

@@ -1,0 +1,108 @@
+"""URLs of media: what Skycore cannot fetch is refused before the message is accepted."""
+
+import ipaddress
+import os
+import re
+import unicodedata
+from urllib.parse import quote, urlsplit
+
+_FORM = "must be an absolute http or https URL"
+_INVALID = "must have a valid host"
+_PRIVATE = "must have a public host, not a private, loopback or link-local address"
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a last label that makes a host an IPv4 address
+_IPV4 = re.compile(r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}")
+_MAX_HOST = 253  # characters (RFC 1035)
+# Names that lead nowhere outside a network or a machine.
+_INNER = (
+    *("localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp"),
+    *("home.arpa", "in-addr.arpa", "ip6.arpa", "invalid", "onion"),
+)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.ip_network("::/96")
+
+type _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class MediaUrlError(ValueError):
+    """A URL that Skycore cannot fetch; the message is for the caller."""
+
+
+def media_url(text: str) -> str:
+    """Return the URL of a file that Skycore may fetch, in ASCII.
+
+    The text has no line breaks and no invisible characters any more. Raises ``MediaUrlError``.
+    """
+    if any(character.isspace() for character in text):
+        raise MediaUrlError(f"{_FORM} without spaces; write a space as %20")
+    if "\\" in text:
+        raise MediaUrlError(f"{_FORM} without backslashes")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise MediaUrlError(_FORM) from None
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise MediaUrlError(_FORM)
+    if "@" in parts.netloc:
+        raise MediaUrlError(f"{_FORM} without a user or password")
+    own = urlsplit(os.environ.get("SKYCORE_URL", ""))
+    if own.netloc and own[:2] == parts[:2]:
+        return text  # a Skycore in a local network fetches from itself
+    known = _address(host) if ":" in host else _public_name(host)
+    if text.isascii():
+        return text
+    netloc = known if port is None else f"{known}:{port}"
+    return parts._replace(
+        netloc=netloc,
+        **{
+            name: quote(getattr(parts, name), safe=_ASCII) for name in ("path", "query", "fragment")
+        },
+    ).geturl()
+
+
+def _address(host: str) -> str:
+    """The address in brackets, if it is public."""
+    try:
+        address: _Address = ipaddress.ip_address(host)
+    except ValueError:
+        raise MediaUrlError(_INVALID) from None
+    if "%" in host or not _is_public(address):
+        raise MediaUrlError(_PRIVATE)
+    return f"[{host}]" if ":" in host else host
+
+
+def _public_name(host: str) -> str:
+    """The name in ASCII, if it may lead to a public host."""
+    name = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower().removesuffix(".")
+    labels = name.split(".")
+    if _NUMERIC.fullmatch(labels[-1]):
+        if not _IPV4.fullmatch(name):
+            raise MediaUrlError(f"{_INVALID}: an IPv4 address is four decimal numbers")
+        return _address(name)
+    try:
+        ascii_name = name.encode("idna").decode()
+    except UnicodeError:
+        raise MediaUrlError(_INVALID) from None
+    if len(ascii_name) > _MAX_HOST or not all(map(_LABEL.fullmatch, ascii_name.split("."))):
+        raise MediaUrlError(f"{_INVALID}: names consist of letters, digits and hyphens")
+    if len(labels) == 1 or any(name.endswith(f".{suffix}") for suffix in _INNER):
+        raise MediaUrlError("must have a public host, not a name of a local network")
+    return ascii_name
+
+
+def _is_public(address: _Address) -> bool:
+    """Whether an address, and an IPv4 address inside it, can be reached from the internet."""
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
+        return False
+    return all(one.is_global and not one.is_multicast for one in (address, *_embedded(address)))
+
+
+def _embedded(address: _Address) -> list[ipaddress.IPv4Address]:
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64 or address in _COMPATIBLE:
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [one for one in found if one is not None]

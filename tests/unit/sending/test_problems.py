@@ -1,0 +1,333 @@
+"""What callers are told when a call of Skycore fails, and what happens to its slot."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from skycore.aws import clients
+from skycore.client.errors import (
+    HTTP_PROBLEMS,
+    CredentialsMissing,
+    HttpRefused,
+    NotReady,
+    OutcomeUnknown,
+    Refused,
+)
+from skycore.problems import RETRY_AFTER, TITLES, Problem
+from skycore.sending import delivery, rate_limit, send
+from skycore.sending.batch import enqueue_batch
+from skycore.sending.dispatch import dispatch
+from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.send import call_action, enqueue
+from skycore.table import messages
+from skycore.table.limits import Limits
+from tests.unit.sending.test_sending import (
+    QUEUES,
+    RULES,
+    SMS,
+    line,
+    post,
+    queue,
+    queued,
+    skycore,
+    status,
+)
+
+__all__ = ("line", "queue", "skycore")
+
+pytestmark = pytest.mark.usefixtures("table", "outside")
+
+# Whether the same request may be repeated by a machine, as the contract has it.
+RETRYABLE = {
+    *("in_progress", "rate_limited", "skycore_unreachable", "not_ready"),
+    *("not_queued", "not_stored"),
+}
+
+
+@pytest.mark.parametrize("code", TITLES)
+@pytest.mark.parametrize("retry_after", [None, 7])
+@pytest.mark.parametrize("override", [None, True, False])
+def test_retry_after_comes_exactly_with_retryable(code, retry_after, override):
+    problem = Problem(code, "", retry_after=retry_after, retryable=override)
+    retryable = problem.body()["retryable"]
+    assert retryable == ((code in RETRYABLE) if override is None else override)
+    expected = {"Retry-After": str(retry_after or RETRY_AFTER)} if retryable else {}
+    assert problem.headers() == expected
+
+
+STATUSES = {"skycore_account": 502, "skycore_unreachable": 503, "rate_limited": 429}
+
+
+@pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
+def test_an_http_error_without_a_reply_frees_the_key(line, skycore, http_status):
+    skycore.outcome = HttpRefused(http_status, "40")
+    with pytest.raises(Problem) as caught:
+        post(line, key="k")
+    problem = caught.value
+    assert (problem.code, problem.status) == (
+        HTTP_PROBLEMS[http_status],
+        STATUSES[HTTP_PROBLEMS[http_status]],
+    )
+    assert str(http_status) in problem.detail
+    assert problem.headers() == ({"Retry-After": "40"} if problem.retryable else {})
+    skycore.outcome = None
+    assert post(line, key="k").status == 201
+
+
+@pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
+def test_a_queued_message_waits_after_an_http_error_without_a_reply(
+    line, skycore, queue, http_status
+):
+    skycore.outcome = HttpRefused(http_status, "600")
+    message_id = queued()
+    body = {"q": json.dumps({"message_id": message_id})}
+    assert dispatch(body, context=line, queues=QUEUES, deadline=time.monotonic() + 25) == []
+    assert status(message_id) == "queued"
+    if http_status == 429:
+        assert queue[-1][2] >= 600
+
+
+def out(*_: Any, **__: Any) -> Any:
+    raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "UpdateItem")
+
+
+OUTAGES = {
+    "the ledger": (messages, "create"),
+    "the opt-outs": (send, "check_opt_out"),
+    "the limiter": (RateLimiter, "acquire"),
+}
+
+
+@pytest.mark.parametrize("service", OUTAGES)
+def test_what_fails_before_the_call_is_not_ready(line, skycore, monkeypatch, service):
+    with monkeypatch.context() as patched:
+        patched.setattr(*OUTAGES[service], out)
+        with pytest.raises(Problem) as caught:
+            post(line, key="k")
+    problem = caught.value
+    assert (problem.code, problem.status, problem.retryable) == ("not_ready", 503, True)
+    assert skycore.calls == 0
+    assert post(line, key="k").status == 201
+
+
+@pytest.mark.parametrize("error", [NotReady("credentials not read"), CredentialsMissing("no key")])
+def test_what_is_not_ready_takes_no_slot(line, skycore, monkeypatch, error):
+    skycore.unready = error
+    monkeypatch.setattr(RateLimiter, "acquire", out)
+    with pytest.raises(Problem) as caught:
+        post(line)
+    expected = "not_ready" if isinstance(error, NotReady) else "skycore_account"
+    assert caught.value.code == expected
+    with pytest.raises(Problem, match=expected):
+        call_action("getMmsIds", {}, context=line, policy=RULES, deadline=time.monotonic() + 25)
+
+
+def test_an_action_whose_limiter_is_out_is_not_ready(line, monkeypatch):
+    monkeypatch.setattr(RateLimiter, "acquire", out)
+    with pytest.raises(Problem, match="not_ready"):
+        call_action("getMmsIds", {}, context=line, policy=RULES, deadline=time.monotonic() + 25)
+
+
+def test_a_message_that_the_table_did_not_take_is_not_ready_to_be_queued(monkeypatch, queue):
+    monkeypatch.setattr(messages, "create", out)
+    with pytest.raises(Problem, match="not_ready"):
+        enqueue(SMS, caller="arn", key=None, queue_url="send", policy=RULES)
+    assert queue == []
+
+
+def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(monkeypatch):
+    monkeypatch.setattr(messages, "create", out)
+    monkeypatch.setattr(messages, "delete_unsent", out)
+    with pytest.raises(ClientError):
+        enqueue(SMS, caller="arn", key=None, queue_url="send", policy=RULES)
+
+
+@pytest.mark.parametrize("error", [NotReady("credentials not read"), CredentialsMissing("no key")])
+def test_queued_messages_take_no_slot_while_nothing_can_be_sent(
+    line, skycore, queue, monkeypatch, error
+):
+    skycore.unready = error
+    monkeypatch.setattr(RateLimiter, "acquire_batch", out)
+    ids = [queued(), queued()]
+    bodies = {str(n): json.dumps({"message_id": one}) for n, one in enumerate(ids)}
+    assert dispatch(bodies, context=line, queues=QUEUES, deadline=time.monotonic() + 25) == []
+    assert [status(one) for one in ids] == ["queued", "queued"]
+    assert len(queue) == 2
+    tries = {int(row.tries) for row in map(messages.get, ids) if row}
+    assert tries == ({0} if isinstance(error, NotReady) else {1})
+
+
+def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(line, skycore, monkeypatch):
+    skycore.outcome = HttpRefused(413)
+    monkeypatch.setattr(messages, "delete_unsent", out)
+    with pytest.raises(Problem, match="skycore_unreachable"):
+        post(line)
+
+
+# A batch's template
+
+TEMPLATE = {"from": "60856", "text": "Hello"}
+
+
+def batch(template: dict[str, Any], *recipients: dict[str, Any]) -> Any:
+    body = {"template": template, "recipients": [*recipients]}
+    return enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=RULES)
+
+
+@pytest.mark.parametrize("fields", [1, 20, 90, 100_000])
+def test_a_template_with_unknown_fields_is_refused_once(fields):
+    template = {**TEMPLATE, **{f"x{n}": "y" * 1_000 for n in range(fields)}}
+    with pytest.raises(Problem, match="invalid_request") as caught:
+        batch(template, *[{"to": f"+1774319{n:04}"} for n in range(1_000)])
+    errors = caught.value.body()["errors"]
+    assert len(errors) == (1 if fields > 90 else min(fields, 20))
+    assert all(error["field"].startswith("template") for error in errors)
+
+
+def test_a_template_may_have_fields_of_the_actions_that_recipients_choose(queue):
+    own = {"action": "sendSavedMMS", "mms_id": "1", "text": None}
+    result = batch({**TEMPLATE, "custom_subject": "s"}, {"to": "+17743190001", **own})
+    assert result.body["messages"][0]["errors"][0]["field"] == "text"
+
+
+def test_a_message_names_twenty_bad_fields_at_most(line):
+    with pytest.raises(Problem) as caught:
+        post(line, **{f"x{n}": n for n in range(50)}, dry_run=1, expires_at=2)
+    assert len(caught.value.body()["errors"]) == 20
+
+
+# The slot
+
+
+class Slot:
+    """A slot that has passed once `late` of its checks are over."""
+
+    at_ms = 0
+
+    def __init__(self, *in_time: bool) -> None:
+        self.in_time = list(in_time)
+        self.reacquired = 0
+
+    def check(self) -> None:
+        if not self.in_time.pop(0):
+            raise rate_limit.rate_limited("second", 1)
+
+    def reacquire(self) -> None:
+        self.reacquired += 1
+
+
+@pytest.mark.parametrize(
+    ("in_time", "requests", "reacquired"),
+    [
+        ((True,), 1, 0),
+        ((False, True), 1, 1),  # connecting took too long
+        ((True, True), 2, 1),  # Skycore counts the request with newer credentials, too
+    ],
+)
+def test_each_request_has_a_slot_of_its_own_that_has_not_passed(in_time, requests, reacquired):
+    slot = Slot(*in_time)
+    turn = delivery._Turn(slot)  # type: ignore[arg-type]
+    for _ in range(requests):
+        turn.take()
+    assert (slot.reacquired, slot.in_time) == (reacquired, [])
+
+
+def test_a_slot_that_passes_again_is_not_used():
+    turn = delivery._Turn(Slot(False, False))  # type: ignore[arg-type]
+    with pytest.raises(Problem, match="rate_limited"):
+        turn.take()
+
+
+def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(line, skycore, monkeypatch):
+    limiter = RateLimiter(Limits(per_minute=5))
+    context = delivery.SendContext(skycore, limiter, "send", 90)
+    moments: list[int] = []
+
+    def call(action: Any, fields: Any, *, before_write: Any, **_: Any) -> Any:
+        now = rate_limit.now_ms()
+        with monkeypatch.context() as patched:
+            patched.setattr(rate_limit, "now_ms", lambda: now + 2_500)  # connecting took so long
+            patched.setattr(rate_limit, "wait_until", lambda _: None)
+            before_write()
+            moments.append(len(moments))
+        raise OutcomeUnknown("enough")
+
+    monkeypatch.setattr(skycore, "call", call)
+    acquired: list[Any] = []
+    real = RateLimiter.acquire
+    monkeypatch.setattr(RateLimiter, "acquire", lambda self: acquired.append(self) or real(self))
+    with pytest.raises(Problem):
+        post(context)
+    assert len(acquired) == 2
+
+
+# Codes
+
+
+@pytest.mark.parametrize("code", ["The number 17743199144 did not take: Hello", "E110\nx", ""])
+def test_a_code_that_does_not_look_like_one_is_in_no_log_answer_or_row(
+    line, skycore, capsys, caplog, code
+):
+    from skycore.catalogue.actions import find_action
+    from skycore.client.reply import read_reply
+
+    action = find_action("sendSMS")
+    assert action is not None
+    body = f"<RESPONSE><STATUS>Failure</STATUS><ERRORCODE>{code}</ERRORCODE></RESPONSE>"
+    with pytest.raises(Refused) as refused:
+        read_reply(action, 200, body.encode())
+    skycore.outcome = refused.value
+    with pytest.raises(Problem) as caught:
+        post(line, key="k")
+    message_id = str(caught.value.members["message_id"])
+    row = messages.get(message_id)
+    assert row is not None
+    said = f"{caplog.text} {capsys.readouterr()} {caught.value.body()} {row.attribute_values}"
+    assert "did not take" not in said
+    assert "E110" not in said
+    assert "skycore_code" not in caught.value.body()
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    ("stored", "key"),
+    [
+        ('\ufeff{"API_KEY": "0123456789abcdef"}\n', "0123456789abcdef"),
+        ('"0123456789abcdef"', "0123456789abcdef"),
+        (b"0123456789abcdef\r\n", "0123456789abcdef"),
+    ],
+)
+def test_a_key_written_by_hand_is_used(monkeypatch, stored, key):
+    client = secret_client(monkeypatch, stored)
+    client.ready()
+    assert client._credentials.api_key == key
+
+
+def test_a_key_that_cannot_be_used_is_explained(monkeypatch):
+    client = secret_client(monkeypatch, '{"key": "0123456789abcdef"}')
+    with pytest.raises(Problem) as caught:
+        delivery.get_ready(client, time.monotonic() + 25)
+    assert caught.value.code == "skycore_account"
+    assert 'without "api_key"' in caught.value.detail
+    assert "set-key" in caught.value.detail
+    assert "0123456789" not in caught.value.detail
+
+
+def secret_client(monkeypatch: pytest.MonkeyPatch, stored: str | bytes) -> Any:
+    class Manager:
+        def get_secret_value(self, **_: Any) -> dict[str, Any]:
+            name = "SecretBinary" if isinstance(stored, bytes) else "SecretString"
+            return {name: stored}
+
+    monkeypatch.setattr(clients, "secretsmanager", Manager)
+    delivery.skycore_client.cache_clear()
+    client = delivery.skycore_client("http://127.0.0.1:9/", "name")
+    delivery.skycore_client.cache_clear()
+    return client

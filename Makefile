@@ -158,6 +158,7 @@ replay: setup ## Read unparsed postbacks again after a fix (STACK=name, default 
 
 .PHONY: fuzz
 RUNS ?= 200000
-fuzz: .venv-fuzz/.ready ## Fuzz the parser of postbacks with RUNS inputs (200000), guided by coverage
+fuzz: setup .venv-fuzz/.ready ## Fuzz the reading of postbacks with RUNS inputs (200000): any bytes, then damaged bodies
 	@mkdir -p .local/fuzz
 	@.venv-fuzz/bin/python tests/fuzz/fuzz_intake.py -runs=$(RUNS) -max_len=65536 -timeout=30 -rss_limit_mb=2048 -artifact_prefix=.local/fuzz- .local/fuzz tests/contract/postbacks
+	@$(BIN)/python -m tests.fuzz.damage $(RUNS)

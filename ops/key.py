@@ -133,12 +133,12 @@ def _object(text: str) -> dict[str, str]:
 def _held() -> Iterator[None]:
     """Holds all calls of Skycore for as long as this lasts."""
     limiter, done = Limiter(), threading.Event()
-    until = [limiter.hold(HOLD_MS)]
+    until = [limiter.pause(HOLD_MS)]
 
     def renew() -> None:
         while not done.wait(RENEW_SECONDS):
             with contextlib.suppress(Exception):  # the next one may do it
-                until.append(limiter.hold(HOLD_MS))
+                until.append(limiter.pause(HOLD_MS))
 
     progress("Holding the calls of Skycore: queued messages wait, other sends are answered 429.")
     renewing = threading.Thread(target=renew, daemon=True)
@@ -150,7 +150,7 @@ def _held() -> Iterator[None]:
     finally:
         done.set()
         renewing.join()
-        limiter.let_go(until[-1])
+        limiter.resume(until[-1])
         progress(f"Calls go on, within {PAUSE_KNOWN_FOR_MS // 1000} seconds.")
 
 

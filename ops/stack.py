@@ -55,6 +55,9 @@ class Stack:
         self.days = self._whole("EventRetentionDays")
         # The domain's own clients and the table's model find the stack by these.
         os.environ["AWS_REGION"] = self.region
+        # And postbacks that the tool reads are read as the stack reads them.
+        os.environ["DEFAULT_REGION"] = self.parameters.get("DefaultRegion", "US")
+        os.environ["STOP_WORDS"] = self.parameters.get("StopWords", "")
         models.use_table(self.table, self.region)
 
     @property

@@ -136,11 +136,7 @@ def _allowance(stack: Stack) -> dict[str, dict[str, int]]:
         return {}
     left = Limiter().allowance(limits)
     most = {"second": limits.per_second, "minute": limits.per_minute, "day": limits.per_day}
-    return {
-        window: {"left": getattr(left, window), "of": limit}
-        for window, limit in most.items()
-        if limit
-    }
+    return {window: {"left": calls, "of": most[window]} for window, calls in left.items()}
 
 
 def _queues(stack: Stack) -> dict[str, Any]:

@@ -42,32 +42,41 @@ time and money where it is large. It reads only. Numbers show two digits without
 
 def add(stack: Stack, args: Namespace) -> Result:
     """Stops sends to a number."""
-    return _change(stack, args, "Write nothing more to", "suppressed", _stop)
+    return _change(stack, args, "Write nothing more to", _stop)
 
 
 def remove(stack: Stack, args: Namespace) -> Result:
     """Lets sends to a number go again."""
-    return _change(stack, args, "Write again to", "may be written to", opt_outs.record_opt_in)
+    return _change(stack, args, "Write again to", opt_outs.lift_by_hand)
 
 
-def _stop(number: str, sender: str | None, moment: datetime) -> bool:
-    return opt_outs.record_opt_out(number, sender, moment, REASON)
+def _stop(number: str, sender: str | None, moment: datetime) -> None:
+    opt_outs.stop_by_hand(number, sender, moment, REASON)
 
 
 def _change(
     stack: Stack,
     args: Namespace,
     question: str,
-    done: str,
-    note_it: Callable[[str, str | None, datetime], bool],
+    note_it: Callable[[str, str | None, datetime], None],
 ) -> Result:
     number, sender = _number(stack, args.number), _sender(stack, args.sender)
     whom = f"{mask_number(number)} from {_name(sender)}"
     confirm(stack, args, f"{question} {whom}?")
     note_it(number, sender, datetime.now(UTC))
-    now = (number, sender) in opt_outs.opted_out([(number, sender)])
-    data = {"number": mask_number(number), "sender": mask_number(sender), "suppressed": now}
-    return Result(data, [f"{whom}: {done}"])
+    pairs = {(number, sender)}
+    if sender is None:  # what holds for any sender must hold for each that has a row of its own
+        pairs |= {(number, row.sender) for row in opt_outs.list_opt_outs(number)}
+    held = opt_outs.opted_out(pairs)
+    data = {
+        "number": mask_number(number),
+        "sender": mask_number(sender),
+        "suppressed": held == pairs,
+    }
+    if held and held != pairs:
+        several = ", ".join(sorted(_name(other) for _, other in held))
+        return Result(data, [f"{whom}: suppressed only for {several}"])
+    return Result(data, [f"{whom}: {'suppressed' if held else 'may be written to'}"])
 
 
 def list_all(stack: Stack, args: Namespace) -> Result:

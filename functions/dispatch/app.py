@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from skycore.handler import lambda_handler
@@ -16,7 +16,7 @@ DEADLINE_SECONDS = 25.0  # of a batch; the function has 28
 
 @dataclass(frozen=True)
 class Settings(SendSettings):
-    send_dead_letter_queue_url: str
+    send_dead_letter_queue_url: str = field(kw_only=True)
 
 
 @lambda_handler

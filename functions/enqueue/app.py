@@ -24,6 +24,8 @@ class Settings:
     default_region: str
     allowed_country_codes: str
     event_retention_days: int
+    allowed_countries: str = ""  # not in the environment of the previous release
+    allow_campaign_sends: str = "on"
 
 
 @lambda_handler
@@ -40,7 +42,11 @@ def post_batch() -> Response[str]:
         key=event.headers.get("idempotency-key"),
         queue_url=settings.send_queue_url,
         policy=SendPolicy.of(
-            settings.default_region, settings.allowed_country_codes, settings.event_retention_days
+            settings.default_region,
+            settings.allowed_country_codes,
+            settings.event_retention_days,
+            settings.allowed_countries,
+            settings.allow_campaign_sends,
         ),
     )
     headers = {"Idempotency-Replayed": "true"} if sent.replayed else {}

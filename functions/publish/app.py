@@ -16,6 +16,7 @@ class Settings:
     event_topic_arn: str
     publish_retry_queue_url: str
     stack_name: str
+    default_region: str = "US"  # read by skycore.client.numbers
 
 
 @lambda_handler

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skycore.aws.queues import read_record, token_of
+from skycore.aws.queues import read_record, send_again, token_of
 from skycore.handler import lambda_handler
 from skycore.logs import log_exception
 from skycore.receiving.store import store
@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 class Settings:
     table_name: str
     event_retention_days: int
+    postback_queue_url: str = ""  # the previous release's environment does not have it
+    default_region: str = "US"  # read by skycore.client.numbers
+    stop_words: str = ""  # read by skycore.postbacks.opt_out_keywords
+
+
+REQUEUE_SECONDS = 30  # bodies that no time was left for wait this long for the next run
 
 
 @lambda_handler
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    records = {record["messageId"]: record for record in event["Records"]}
     postbacks = []
     used: dict[str, datetime] = {}
     failed = []
-    for record in event["Records"]:
+    for record in records.values():
         try:
             body, arrived = read_record(record)
         except Exception as error:  # noqa: BLE001 - put there by hand; it must not fail the others
@@ -36,5 +43,12 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         postbacks.append((record["messageId"], body, arrived))
         if token := token_of(record):
             used[token] = max(arrived, used.get(token, arrived))
-    failed += store(postbacks, days=load(Settings).event_retention_days, used=used)
+    settings = load(Settings)
+
+    def requeue(queue_ids: list[str]) -> list[str]:
+        url = settings.postback_queue_url
+        again = [records[queue_id] for queue_id in queue_ids]
+        return send_again(url, again, delay=REQUEUE_SECONDS) if url else queue_ids
+
+    failed += store(postbacks, days=settings.event_retention_days, used=used, requeue=requeue)
     return {"batchItemFailures": [{"itemIdentifier": queue_id} for queue_id in failed]}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from skycore.table.limit_state import State, decode
-from skycore.table.limits import Limits, remaining
+from skycore.table.limiter import KEY, decode
+from skycore.table.limits import Limits, new_item, remaining
 
 if TYPE_CHECKING:
     from local.page.stack import Stack
@@ -67,19 +67,17 @@ def allowance(stack: Stack) -> list[dict[str, Any]]:
     }
     share = int(parameters.get("PriorityShare") or 0)
     limits = Limits(most["second"], most["minute"], most["day"], share)
-    key = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}
-    answer = stack.admin("dynamodb").get_item(TableName=described["table_name"], Key=key)
-    item = answer.get("Item")
-    state = decode(item["windows"]["S"]) if item else State()
+    answer = stack.admin("dynamodb").get_item(TableName=described["table_name"], Key=KEY)
+    item = decode(answer["Item"]) if "Item" in answer else new_item()
     now = time.time_ns() // 1_000_000
-    left = remaining(state, now, limits)
-    paused = max(0, state.pause_until - now) / 1000
+    left = remaining(item, now, limits)
+    paused = max(0, item["pause_until"] - now) / 1000
     return [
         {
             "window": window,
             "limit": limit,
-            "left": getattr(left, window),
-            "paused_s": paused if state.pause_window == window else 0,
+            "left": left.get(window),
+            "paused_s": paused if item["pause_kind"] == window else 0,
         }
         for window, limit in most.items()
     ]

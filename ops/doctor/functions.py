@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ops.doctor.deployment import Deployment
 
 # The functions that send to the queue that triggers them, and end by their own rules.
-MAY_LOOP = {"DispatchFunction"}
+MAY_LOOP = {"DispatchFunction", "StoreFunction"}
 
 
 def state(deployment: Deployment) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def settings(deployment: Deployment) -> Iterator[Finding]:
 
 
 def recursion(deployment: Deployment) -> Iterator[Finding]:
-    """Lambda lets dispatch put waiting messages back, and would stop any other loop."""
+    """Lambda lets dispatch and store put messages back, and would stop any other loop."""
     client = deployment.client("lambda")
     for name, found in deployment.functions.items():
         function = found["FunctionName"]
@@ -69,7 +69,7 @@ def recursion(deployment: Deployment) -> Iterator[Finding]:
         if actual == expected:
             continue
         why = (
-            "Lambda stops messages that were put back 16 times, and they are never sent"
+            "Lambda stops messages that were put back 16 times, and they are dead-lettered"
             if name in MAY_LOOP
             else "Lambda would not stop a loop"
         )

@@ -113,6 +113,30 @@ def test_a_v1_and_a_v2_copy_of_a_delivery_report_are_one_event() -> None:
         assert expected(v1)[0]["id"] == expected(v2)[0]["id"], v1
 
 
+def test_different_notifications_under_one_id_are_different_events() -> None:
+    for names in [
+        ("same-id-mo-first", "same-id-mo-other-person", "same-id-mo-part-two"),
+        ("same-id-mms-mo-first", "same-id-mms-mo-ten-months-earlier"),
+        ("status-n202-deferred", "status-n202-delivrd"),
+        ("mms-n101-as-mms", "mms-n101-as-sms-after-mms"),
+        ("legacy-status-protocol-n201-accepted", "legacy-status-protocol-n201-receipt"),
+        ("sms-delivery-failed-e202-failed", "sms-delivery-failed-e202-expired"),
+    ]:
+        ids = {event["id"] for name in names for event in expected(name)}
+        assert len(ids) == len(names), names
+
+
+def test_a_v1_and_a_v2_copy_of_an_inbound_message_with_one_id_are_one_event() -> None:
+    assert expected("same-id-mo-v2")[0]["id"] == expected("same-id-mo-first")[0]["id"]
+
+
+def test_an_impossible_time_is_not_the_events_time() -> None:
+    arrived = "2026-11-22T10:41:15Z"
+    for name in ("time-a-year-ahead", "time-unset"):
+        (event,) = expected(name)
+        assert (event["time"], event["data"]["timestamp"] != arrived) == (arrived, True)
+
+
 def test_the_schema_names_what_events_have() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     data = SCHEMA["properties"]["data"]

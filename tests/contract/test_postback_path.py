@@ -22,7 +22,7 @@ def plain(event: Event) -> Event:
     """Return the event without what differs between a stack at work and the files."""
     data = {name: value for name, value in event["data"].items() if name not in OURS}
     kept = {name: value for name, value in event.items() if name not in OURS}
-    time = event["time"] if data["timestamp"] else None
+    time = event["time"] if event["time"] == data["timestamp"] else None
     return {**kept, "time": time, "data": data}
 
 
@@ -64,9 +64,9 @@ def test_a_body_of_the_corpus_is_published_as_expected(
 def test_unreadable_bodies_are_kept_as_their_bytes(
     stack: InProcess, published: dict[str, Event]
 ) -> None:
-    assert published
+    unparsed = [one for one in published.values() if one["type"] == "skycore.unparsed"]
+    kept = {stack.get(f"/postbacks/{one['id']}").json()["raw"] for one in unparsed}
     for name in BODIES:
         for event in expected(name):
             if event["type"] == "skycore.unparsed":
-                kept = stack.get(f"/postbacks/{event['id']}").json()
-                assert kept["raw"] == event["data"]["raw"], name
+                assert event["data"]["raw"] in kept, name

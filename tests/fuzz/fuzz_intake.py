@@ -25,7 +25,7 @@ MOST_EVENT_BYTES = 192 * 1024
 
 
 def one_input(body: bytes) -> None:
-    """Fails where a body raises, takes too long, or becomes what a subscriber cannot take."""
+    """Fail if a body raises, takes too long, or becomes what a subscriber cannot take."""
     start = time.monotonic()
     events = read_postback(body, ARRIVED)
     took = time.monotonic() - start

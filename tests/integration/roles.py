@@ -23,6 +23,7 @@ EXCEPTIONS = (
     ("store", "sqs:ReceiveMessage", "PostbackQueue", POLLER),
     ("store", "sqs:DeleteMessage", "PostbackQueue", POLLER),
     ("store", "sqs:GetQueueAttributes", "PostbackQueue", POLLER),
+    ("store", "sqs:SendMessage", "PostbackQueue", "only when large bodies take all the time"),
     ("publish", "sqs:ReceiveMessage", "PublishRetryQueue", POLLER),
     ("publish", "sqs:DeleteMessage", "PublishRetryQueue", POLLER),
     ("publish", "sqs:GetQueueAttributes", "PublishRetryQueue", POLLER),

@@ -12,6 +12,8 @@ from tests.template.parameters import cut_by_sam, refusals
 BODY = Template().body
 LISTS = {
     "AllowedCountryCodes": "1,44",
+    "AllowedCountries": "US,GB",
+    "StopWords": "BAJA,SALIR",
     "PostbackAllowedCidrs": "203.0.113.0/24,198.51.100.0/24",
     "SubscriberAccountIds": "111111111111,222222222222",
     "VpcSubnetIds": "subnet-0123456789abcdef0,subnet-0123abcd",
@@ -44,7 +46,11 @@ GOOD = {
         "VpcSubnetIds": "subnet-0123abcd",
         "VpcSecurityGroupIds": "sg-0123abcd",
     },
-    "one country": {"AllowedCountryCodes": "1"},
+    "one calling code": {"AllowedCountryCodes": "1"},
+    "one country": {"AllowedCountries": "US"},
+    "both": {"AllowedCountries": "US,CA", "AllowedCountryCodes": "1"},
+    "words of any script": {"StopWords": "TD,Désabonner,退订"},
+    "no campaigns": {"AllowCampaignSends": "off"},
     "a list with spaces, as CloudFormation trims it": {"AllowedCountryCodes": "1, 44"},
     "an address": {"PostbackAllowedCidrs": "203.0.113.7/32"},
     "every address": {"PostbackAllowedCidrs": "0.0.0.0/0"},
@@ -154,6 +160,9 @@ BAD = {
         f"{name}={value}": ({name: value}, name)
         for name, value in {
             "AllowedCountryCodes": "+1",
+            "AllowedCountries": "us",
+            "AllowCampaignSends": "no",
+            "StopWords": "LEAVE ME",
             "SubscriberAccountIds": "1111",
             "LogRetentionDays": "31",
             "PostbackQueueAgeSeconds": "1209601",  # SQS keeps nothing for longer

@@ -12,6 +12,7 @@ from tests.template.test_policies import listed
 # Each function that may send to a queue that starts it: RecursiveLoop, and why.
 LOOPS = {
     "DispatchFunction": ("Allow", "a message that waits goes back; expires_at or 14 days end it"),
+    "StoreFunction": ("Allow", "bodies that a batch has no time for go back, behind smaller ones"),
     "PublishFunction": (None, "it sends there only from the stream, so there are two rounds"),
 }
 

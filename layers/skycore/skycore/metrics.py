@@ -54,8 +54,12 @@ METRICS = {
     # Postbacks
     "Postbacks": Metric("Count", "new events that postbacks told", "Event"),
     "Duplicates": Metric("Count", "events that were stored already"),
+    "DuplicatesThatDiffer": Metric(
+        "Count", "repeats that differ from the stored copy in a field that is not compared"
+    ),
     "Unparsed": Metric("Count", "postbacks that could not be read"),
     "UnknownCodes": Metric("Count", "postbacks with a code that is not documented"),
+    "UnknownStatusWords": Metric("Count", "receipts with a status word that is not documented"),
     "DeliverySeconds": Metric("Seconds", "from Skycore's acceptance to the receipt's arrival"),
     # 1 for an accepted message, 0 for news of one: the minimum of an hour is 1 if messages were
     # accepted and nothing was heard of any, 0 if something was, and missing if all was quiet.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.catalogue.fields import carrier_name
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
+from skycore.client.numbers import is_same_number
 from skycore.postbacks.event import build_event, build_step_event
 from skycore.table import messages
 
@@ -70,8 +71,9 @@ def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
     accepted = max((time for time, step in own if step == "accepted"), default="")
     for event in events:
         # A campaign's recipients may share one tracking id.
-        if not row.to or event.subscriber_number in {None, row.to}:
-            time = max(timestamps.to_key(timestamps.from_text(event.time)), accepted)
+        if not row.to or is_same_number(row.to, event.data.get("to")):
+            happened = event.credible_at or event.received_at
+            time = max(timestamps.to_key(happened), accepted)
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])
             steps.append((time, rank, _timeline_entry(event)))
     return [step for _, _, step in sorted(steps, key=lambda step: step[:2])]

@@ -47,7 +47,7 @@ def utc_timestamp(text: str) -> str | None:
     if len(text) < 16 or text[4] != "-":  # dates alone, week dates
         return None
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text.upper())  # RFC 3339 allows `t` and `z`
         return to_text(time) if time.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "handler": {"logs", "metrics", "problems", "settings"},
     "http": {"handler", "problems"},
     "client": {"catalogue", "postbacks"},
-    "postbacks": {"catalogue", "timestamps"},
+    "postbacks": {"catalogue", "client", "timestamps"},
     "aws": {"chunks", "logs", "timestamps"},
     "table": {"catalogue", "chunks", "logs", "postbacks", "timestamps"},
     "serializers": {"catalogue", "postbacks", "table", "timestamps"},

@@ -1,9 +1,15 @@
+import csv
+from pathlib import Path
+
 import pytest
 
+from skycore import catalogue
 from skycore.catalogue.statuses import (
     all_postback_codes,
     event_meaning,
     find_postback_code,
+    has_unknown_status,
+    reported_status,
     status_step,
 )
 
@@ -22,6 +28,14 @@ def test_a_code_alone_means_what_the_catalogue_says(code) -> None:
         ("Message Sent/Delivered", False, "delivered"),
         ("Delivered", False, "delivered"),
         ("delivered to handset", False, "delivered"),
+        ("Message Sent/Retrieved", False, "delivered"),
+        ("Message Sent/DELIVRD", False, "delivered"),
+        ("Message Sent/Partially Delivered", False, "delivered"),
+        ("Message Sent/UNDELIV", True, "failed"),
+        ("message sent / not-supported", True, "failed"),
+        ("Message Sent/Unreachable", True, "failed"),
+        ("Message Sent/Unrecognized", True, "failed"),
+        ("Message Sent/EXPIRD", True, "expired"),
         ("Message Sent", False, "delivered"),
         ("Message Sent/Expired", True, "expired"),
         ("Expired", True, "expired"),
@@ -32,7 +46,7 @@ def test_a_code_alone_means_what_the_catalogue_says(code) -> None:
         ("Message Sent/NotSupported", True, "failed"),
         ("Not Supported", True, "failed"),
         ("Message Sent/Undelivered", True, "failed"),
-        ("Message Sent/Parked", True, "failed"),
+        ("Message Sent/Parked", False, "delivered"),
     ],
 )
 def test_status_beats_a_delivered_code(
@@ -42,7 +56,7 @@ def test_status_beats_a_delivered_code(
     assert known
     event, outcome, terminal = event_meaning(known, {"status": status}, is_json=False)
     kind = "mms" if code == "N102" else "sms"
-    assert event == f"{kind}_delivery_failed" if fails else f"{kind}_delivered"
+    assert event == (f"{kind}_delivery_failed" if fails else f"{kind}_delivered")
     assert (outcome, terminal) == ("failure" if fails else "success", True)
     assert status_step(code, status) == step
 
@@ -60,7 +74,19 @@ def test_status_beats_a_delivered_code(
         ("E102", "Message Sent/Expired", "mms_delivery_failed", "failure", "expired"),
         ("E202", "Message Sent/Expired", "sms_delivery_failed", "failure", "expired"),
         ("E202", "Message Sent/Failed", "sms_delivery_failed", "failure", "failed"),
+        ("N201", "UNDELIV", "sms_delivery_failed", "failure", "failed"),
+        ("N202", "Message Sent/Deferred", "sms_sent", "info", "sent"),
+        ("N102", "Indeterminate", "mms_sent", "info", "sent"),
+        ("E202", "Message Sent/Forwarded", "sms_sent", "info", "sent"),
+        ("E101", "buffered", "mms_sent", "info", "sent"),
+        ("E999", "Deferred", "mms_sent", "info", "sent"),
+        ("E202", "Message Sent/Delivered", "sms_delivery_failed", "failure", "failed"),
+        ("E201", "Message Failed", "sms_send_failed", "failure", "failed"),
+        ("E101", "Expired", "mms_send_failed", "failure", "expired"),
+        ("N103", "Failed", "mms_expired", "failure", "expired"),
+        ("N101", "Message Sent/Retrieved", "mms_delivered", "success", "delivered"),
         ("N502", "Message Sent/Failed", "ddm_delivered", "success", None),
+        ("N501", "Deferred", "ddm_sent", "info", None),
         ("E502", "Message Sent/Expired", "ddm_delivery_failed", "failure", None),
         ("N003", "Failed", "mms_saved", "success", None),
         ("E012", "Expired", "send_audio_encoding_failed", "failure", "failed"),
@@ -74,6 +100,72 @@ def test_status_and_other_codes(
     said = event_meaning(known, {"status": status}, is_json=False)
     assert (said.event, said.outcome) == (event, outcome)
     assert status_step(code, status) == step
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "extra", "event", "step"),
+    [
+        ("N102", "Retrieved", {"celly": "20"}, "mms_delivered", "delivered"),
+        ("N102", None, {"celly": "20"}, "mms_delivered", "delivered"),
+        ("N102", None, {"celly": "10"}, "mms_sent", "sent"),
+        ("N102", None, {"celly": "9"}, "mms_sent", "sent"),
+        ("N102", "Retrieved", {"celly": "30"}, "mms_delivery_failed", "expired"),
+        ("N102", "Rejected", {"celly": "35"}, "mms_delivery_failed", "failed"),
+        ("N102", "Rejected", {"celly": " 20 "}, "mms_delivered", "delivered"),
+        ("N102", "Expired", {"celly": "77"}, "mms_delivery_failed", "expired"),
+        ("N202", None, {"protocole": "3", "status": "2"}, "sms_delivery_failed", "failed"),
+        ("N202", None, {"protocol": "3", "status": "1"}, "sms_delivered", "delivered"),
+        ("N201", None, {"protocol": "4", "status": "0"}, "sms_sent", "sent"),
+        ("N201", None, {"protocol": "2", "status": "4"}, "sms_delivered", "delivered"),
+        ("N201", None, {"protocol": "2", "status": "410"}, "sms_delivery_failed", "failed"),
+        ("N202", None, {"protocol": "3", "status": "4"}, "sms_sent", "sent"),
+        ("E202", None, {"protocol": "2", "status": "811"}, "sms_delivery_failed", "expired"),
+        ("N202", None, {"protocol": "9", "status": "9"}, "sms_delivered", "delivered"),
+        ("N202", None, {"celly": ["20", "30"]}, "sms_delivered", "delivered"),
+        ("N501", None, {"celly": "30"}, "ddm_sent", None),
+    ],
+)
+def test_status_attributes_until_2014(code, status, extra, event, step) -> None:
+    named = {f"status_{name}": value for name, value in extra.items()}
+    known = find_postback_code(code)
+    assert event_meaning(known, {"status": status}, named, is_json=False).event == event
+    assert status_step(code, status, named) == step
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "extra", "unknown"),
+    [
+        ("N202", "Message Sent/Parked", {}, True),
+        ("N202", "Parked", {"status_celly": "20"}, False),
+        ("N202", None, {"status_celly": "77"}, True),
+        ("N202", "Message Sent/Delivered", {}, False),
+        ("N201", "Message Sent", {}, False),
+        ("N202", None, {}, False),
+        ("N202", " / ", {}, False),
+        ("N501", "Parked", {}, False),
+        ("N003", "Encoded", {}, False),
+        ("N999", "Parked", {}, False),
+    ],
+)
+def test_an_unknown_status_word_is_recognised(code, status, extra, unknown) -> None:
+    assert has_unknown_status(code, status, extra) is unknown
+
+
+def test_every_row_of_the_status_words() -> None:
+    with (Path(catalogue.__path__[0]) / "status_words.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["form"] for row in rows} == {"word", "celly", "protocol"}
+    assert {row["step"] for row in rows} == {"", "sent", "delivered", "expired", "failed"}
+    for row in rows:
+        pair = {"protocol": row["value"].split("|")[0], "status": row["value"].split("|")[-1]}
+        attributes = pair if row["form"] == "protocol" else {row["form"]: row["value"]}
+        extra = {f"status_{name}": value for name, value in attributes.items()}
+        status = row["value"].upper() if row["form"] == "word" else None
+        assert reported_status(status, extra) == (row["step"] or None, True), row
+    delivered = [
+        row["value"] for row in rows if row["form"] == "protocol" and row["step"] == "delivered"
+    ]
+    assert delivered == ["2|4", "3|1"]
 
 
 @pytest.mark.parametrize(

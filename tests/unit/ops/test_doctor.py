@@ -72,6 +72,11 @@ def test_dispatch_that_lambda_would_stop_is_a_problem(stack):
     )
 
 
+def test_store_that_lambda_would_stop_is_a_problem(stack):
+    found = only(recursion(stack, StoreFunction="Terminate", DispatchFunction="Allow"))
+    assert "StoreFunction is Terminate" in found.detail
+
+
 def test_another_function_that_may_loop_is_a_problem(stack):
     found = only(recursion(stack, PublishFunction="Allow", DispatchFunction="Allow"))
     assert "PublishFunction is Allow" in found.detail

@@ -1,5 +1,7 @@
 """Whatever is around a document, and whatever its encoding, it is the same event."""
 
+import base64
+import gzip
 import html
 import json
 from collections.abc import Callable
@@ -84,6 +86,28 @@ def multipart(content: bytes, headers: str, boundary: str, line: str = "\r\n") -
             multipart(XML.encode("utf-16"), 'Content-Disposition: form-data; name="xml"', "x"),
             id="multipart utf-16",
         ),
+        pytest.param(b"\0\0" + BYTES, id="zero bytes before"),
+        pytest.param(f"<xml>{XML}</xml>".encode(), id="in another element"),
+        pytest.param(f"<br />\n<b>Warning</b>: x<br />\n{XML}".encode(), id="a warning before"),
+        pytest.param(gzip.compress(BYTES), id="gzip"),
+        pytest.param(gzip.compress(JSON.encode("utf-16")), id="gzip of JSON in utf-16"),
+        pytest.param(gzip.compress(urlencode({"xml": XML}).encode()), id="gzip of a form"),
+        pytest.param(gzip.compress(gzip.compress(BYTES)) + b"\0\0", id="gzip twice, padded"),
+        pytest.param(base64.b64encode(BYTES), id="base64"),
+        pytest.param(base64.encodebytes(BYTES), id="base64 in lines"),
+        pytest.param(base64.b64encode(BYTES).rstrip(b"="), id="base64 without its end"),
+        pytest.param(base64.b64encode(JSON.encode()), id="base64 of JSON"),
+        pytest.param(base64.b64encode(gzip.compress(BYTES)), id="base64 of gzip"),
+        pytest.param(urlencode({"xml": base64.b64encode(BYTES)}).encode(), id="base64 in a form"),
+        pytest.param(b"xml=" + base64.b64encode(BYTES), id="base64 in a form, not encoded"),
+        pytest.param(
+            multipart(gzip.compress(BYTES), 'Content-Disposition: form-data; name="xml"', "x"),
+            id="multipart, gzip",
+        ),
+        pytest.param(
+            multipart(base64.b64encode(BYTES), 'Content-Disposition: form-data; name="xml"', "x"),
+            id="multipart, base64",
+        ),
         pytest.param(
             multipart(quote_plus(XML).encode(), 'Content-Disposition: form-data; name="xml"', "x"),
             id="multipart, encoded",
@@ -162,6 +186,14 @@ def test_nothing_is_changed_in_a_field_that_is_not_encoded(read: Read) -> None:
         (b"--x\r\n" * 300, "a multipart body of more than 200 parts"),
         (b"&lt;&#" + b"9" * 5000 + b";", "HTML escapes that cannot be read"),
         (b"<" + b"a" * 262_144, "longer than 262144 bytes"),
+        (gzip.compress(b"<" * 262_145), "longer than 262144 bytes"),
+        (gzip.compress(BYTES)[:-9], "gzip that breaks off or has several parts"),
+        (gzip.compress(BYTES) * 2, "gzip that breaks off or has several parts"),
+        (b"\x1f\x8b" + BYTES, "gzip that cannot be read"),
+        (b"PDw8" * 5 + b"P", "base64 that cannot be read"),
+        (urlencode([("xml", XML), ("XML", XML)]).encode(), "a form with several xml fields"),
+        (urlencode({"code": "N211", "text": XML}).encode(), "a form of single fields"),
+        (b"code=N211&text=" + BYTES, "a form of single fields"),
     ],
 )
 def test_not_readable(read: Read, body: bytes, error: str) -> None:

@@ -1,59 +1,51 @@
 import pytest
 
-from skycore.postbacks.xml_repair import (
-    bare_ampersands,
-    bare_less_thans,
-    close_leaves,
-    mend_characters,
-    spaced_attributes,
-    unbound_prefixes,
-    uncarried_references,
-)
-
-
-@pytest.mark.parametrize(
-    ("repair", "before", "after"),
-    [
-        (bare_ampersands, "AT&T & co", "AT&amp;T &amp; co"),
-        (bare_ampersands, "&amp; &lt; &#39; &#x1F600; &quot;", "&amp; &lt; &#39; &#x1F600; &quot;"),
-        (bare_ampersands, "&nbsp; &lol; &#; &#xZ;", "&amp;nbsp; &amp;lol; &amp;#; &amp;#xZ;"),
-        (bare_ampersands, "?a=1&b=2&lt=3", "?a=1&amp;b=2&amp;lt=3"),
-        (bare_less_thans, "I <3 you", "I &lt;3 you"),
-        (uncarried_references, "&#xD83D;&#xDE00; &#55357;&#56832;", "😀 😀"),
-        (uncarried_references, "&#xD83D; &#1; &#xFFFF; &#x110000;", "� � � �"),
-        (uncarried_references, "&#10; &#65;", "&#10; &#65;"),
-        (spaced_attributes, ' id="1"created="2"', ' id="1" created="2"'),
-        (spaced_attributes, ' id=\'a"b\'created="2" x=\'1\' y="z"', None),
-    ],
-)
-def test_repairs_of_text(repair, before: str, after: str | None) -> None:
-    expected = before.replace("'created", "' created") if after is None else after
-    assert repair(before) == expected
-
-
-def test_unbound_prefixes() -> None:
-    assert unbound_prefixes("sk:TO", ' xsi:a="b:c=\'d\'" id="1"') == ("TO", '  id="1"')
+from skycore.postbacks.xml_repair import close_leaves, repair_characters, resolve_references
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("<?xml version=1.0?><A>1</A>", "<A>1</A>"),
-        ("<A>x & <![CDATA[y & <z>]]> <!-- & --></A>",) * 2,
-        ('<A a="1 & 2">\x01</A>', '<A a="1 &amp; 2">\ufffd</A>'),
-        ("<A>1 < 2</A>", "<A>1 &lt; 2</A>"),
+        ("AT&T & co", "AT&amp;T &amp; co"),
+        ("&amp; &lt; &#39; &#x1F600; &quot;", "&amp; &lt; &#39; &#x1F600; &quot;"),
+        ("&nbsp; &lol; &#; &#xZ;", "&amp;nbsp; &amp;lol; &amp;#; &amp;#xZ;"),
+        ("?a=1&b=2&lt=3", "?a=1&amp;b=2&amp;lt=3"),
+        ("I <3 you", "I &lt;3 you"),
+        ("&#xD83D;&#xDE00; &#55357;&#56832;", "😀 😀"),
+        ("&#xD83D; &#1; &#xFFFF; &#x110000;", "� � � �"),
+        ("&#10; &#65;", "&#10; &#65;"),
+        ("x & <![CDATA[y & <z>]]> <!-- & -->", "x &amp; <![CDATA[y & <z>]]> <!-- & -->"),
+        ("1 < 2 \x01", "1 &lt; 2 \ufffd"),
+        ('<B id="1"created="2"/>', '<B id="1" created="2"/>'),
+        ('<B id=\'a"b\'created="2" x=\'1\' y="z"/>', '<B id=\'a"b\' created="2" x=\'1\' y="z"/>'),
+        ('<B a="1 & 2"/>', '<B a="1 &amp; 2"/>'),
+        ('<sk:TO xsi:a="b:c=\'d\'" id="1"/>', '<TO  id="1"/>'),
+        ("<?xml version=1.0?>", ""),
     ],
 )
-def test_mend_characters(before: str, after: str) -> None:
-    assert mend_characters(before) == after.replace("x & ", "x &amp; ")
+def test_characters(before: str, after: str) -> None:
+    assert repair_characters(f"<A>{before}</A>") == f"<A>{after}</A>"
 
 
 @pytest.mark.parametrize(
     "text",
     ["<A><!-- ", "<A><![CDATA[x</A>", "<A><? x</A>", "<!DOCTYPE a><A/>", "<A><b</A>", "<A></ A>"],
 )
-def test_mend_characters_gives_up(text: str) -> None:
-    assert mend_characters(text) is None
+def test_characters_in_doubt(text: str) -> None:
+    assert repair_characters(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "resolved"),
+    [
+        ("a &amp;&lt;&gt;&quot;&apos; b", "a &<>\"' b"),
+        ("&#65;&#x42; &#x1F600; &#xD83D;&#xDE00;", "AB 😀 😀"),
+        ("&nbsp; &lol; & &#; &amp;lt;", "&nbsp; &lol; & &#; &lt;"),
+        ("&#0; &#xD83D; &#x110000; &#9999999;", "� � � �"),
+    ],
+)
+def test_references_of_a_text(text: str, resolved: str) -> None:
+    assert resolve_references(text) == resolved
 
 
 @pytest.mark.parametrize(
@@ -102,6 +94,11 @@ def test_mend_characters_gives_up(text: str) -> None:
         pytest.param("<NEW><TO>1</TO>", None, id="in doubt: unknown group"),
         pytest.param("<CONTENT><FILE>u</FILE>", None, id="in doubt: group left open"),
         pytest.param("</TO><TO>1</TO>", None, id="in doubt: closed before it is opened"),
+        pytest.param("<OS>x/OS><TO>1</TO>", None, id="in doubt: a damaged close tag"),
+        pytest.param("<OS>x/OS<TO>1</TO>", None, id="in doubt: a close tag without brackets"),
+        pytest.param("<OS>x&lt;<TO>1</TO>", None, id="in doubt: an escaped bracket"),
+        pytest.param("<OS>x<!-- y --><TO>1</TO>", None, id="in doubt: a comment"),
+        pytest.param("<TEXT>STOP<TO>1</TO>", None, id="in doubt: a person's text left open"),
     ],
 )
 def test_close_leaves(inside: str, mended: str | None) -> None:

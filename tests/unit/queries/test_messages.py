@@ -78,6 +78,15 @@ def test_the_receipt_that_came_first_is_a_possible_match(table):
     assert [match["tracking_id"] for match in found] == [f"X{n:03}" for n in range(120)]
 
 
+@pytest.mark.parametrize("written", ["5491112345678", "541112345678"])
+def test_a_receipt_in_another_form_of_the_number_is_a_possible_match(table, written):
+    known = {"attempt": "a", "action": "sendSMS", "fingerprint": "f", "to": "5491112345678"}
+    messages.create(messages.new_row("m9", "unknown", time=NOW, days=90, **known))
+    arrive(receipt("N202", to=written, tracking_id="X1"))
+    found = get_message("m9")["possible_match"]
+    assert [match["tracking_id"] for match in found] == ["X1"]
+
+
 def test_of_very_many_receipts_the_earliest_are_looked_at(table, monkeypatch):
     monkeypatch.setattr("skycore.queries.messages.MAX_EVENTS", 5)
     row = messages.new_row(

@@ -117,14 +117,68 @@ def test_an_event_names_its_message(table, outside):
         ([receipt("N202", to=OTHER), receipt("E202")], "failed"),
         ([receipt("N202", to="+1 (774) 319-9144")], "delivered"),
         ([receipt("N202", to="")], "delivered"),
+        ([receipt("N202", to="7743199144")], "delivered"),
+        ([receipt("N202", to="0017743199144")], "delivered"),
+        ([receipt("N202", to="01117743199144")], "delivered"),
+        ([receipt("N202", to="tel:+17743199144")], "delivered"),
+        ([receipt("N202", to="17743199144/TYPE=PLMN")], "delivered"),
+        ([receipt("N202", to="1774319XXXX")], "delivered"),
+        ([receipt("N202", to="7743199145")], "accepted"),
+        ([receipt("N202", to="0017743199145")], "accepted"),
     ],
-    ids=["another recipient", "both", "written otherwise", "no recipient named"],
+    ids=lambda value: None if isinstance(value, str) else repr(value)[-60:],
 )
 def test_a_shared_tracking_id_moves_the_recipients_own_message(table, outside, bodies, expected):
     Sender().finish()
     arrive(*bodies)
     tell(table)
     assert status() == expected
+
+
+@pytest.mark.parametrize(
+    ("sent_to", "written"),
+    [
+        ("525562000000", "5215562000000"),
+        ("541112345678", "5491112345678"),
+        ("5491112345678", "541112345678"),
+        ("5511987654321", "551187654321"),
+        ("447911123456", "07911123456"),
+        ("12025550123", "2025550123"),
+    ],
+)
+def test_a_receipt_is_its_messages_however_the_recipient_is_written(
+    table, outside, sent_to, written
+):
+    Sender(to=sent_to).finish()
+    arrive(receipt("N202", to=written))
+    tell(table)
+    assert status() == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Message Sent/Expired", "Message Sent/Failed"),
+        ("Message Sent/Failed", "Message Sent/Expired"),
+    ],
+)
+def test_two_failures_of_one_message_end_the_same_in_any_order(table, outside, first, second):
+    Sender().finish()
+    arrive(receipt("E202", first))
+    arrive(receipt("E202", second))
+    tell(table)
+    assert status() == "failed"
+    assert len(table.of_kind("event")) == 2
+
+
+def test_a_receipt_that_is_on_its_way_hides_no_delivery(table, outside):
+    Sender().finish()
+    arrive(receipt("N202", "Message Sent/Deferred"))
+    tell(table)
+    assert status() == "sent"
+    arrive(receipt("N202", "Message Sent/Delivered"))
+    tell(table)
+    assert status() == "delivered"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
+from skycore import metrics
+from skycore import settings as environment
+from skycore.postbacks.parser import read_postback
 from skycore.receiving import store as store_flow
 from skycore.receiving.store import store
 from skycore.table import events, tokens
@@ -137,10 +142,218 @@ def test_a_batch_of_more_events_than_one_run_can_put_is_shared_out(table, monkey
     assert len(kept(table)) == 7
 
 
+def large(number: int) -> bytes:
+    return receipt(number).replace(b"</POSTBACK>", b"<NEW>" + b"x" * 20_000 + b"</NEW></POSTBACK>")
+
+
+class Clock:
+    """A clock on which each body takes some seconds to read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.now = 0.0
+        self.read: list[bytes] = []
+        real = store_flow.read_postback
+
+        def slow(raw: bytes, received_at: datetime) -> list[events.Event]:
+            self.now += seconds
+            self.read.append(raw)
+            return real(raw, received_at)
+
+        monkeypatch.setattr(store_flow, "time", self)
+        monkeypatch.setattr(store_flow, "read_postback", slow)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_small_bodies_of_a_batch_are_read_first(table, monkeypatch):
+    clock = Clock(monkeypatch, 5.0)
+    bodies = arrived(large(1), large(2), large(3), large(4), receipt(5), receipt(6))
+    assert store(bodies, days=90) == ["queue-1", "queue-2", "queue-3"]
+    assert clock.read == [receipt(5), receipt(6), large(1)]
+    assert len(kept(table)) == 3
+
+
+def test_the_first_copy_stays_though_a_larger_body_is_read_later(table):
+    first = receipt(1).replace(b"</POSTBACK>", b"<SPID>1</SPID>" + b" " * 20_000 + b"</POSTBACK>")
+    assert store(arrived(first, receipt(1)), days=90) == []
+    (stored,) = events.get_by_keys(table.items).values()
+    assert stored.event.received_at == START
+
+
+def test_what_no_time_was_left_for_is_requeued_and_has_not_failed(table, monkeypatch):
+    Clock(monkeypatch, 5.0)
+    requeued: list[str] = []
+
+    def requeue(queue_ids: list[str]) -> list[str]:
+        requeued.extend(queue_ids)
+        return ["queue-4"]
+
+    assert store(arrived(*map(receipt, range(6))), days=90, requeue=requeue) == ["queue-4"]
+    assert requeued == ["queue-3", "queue-4", "queue-5"]
+    assert len(kept(table)) == 3
+
+
+def test_an_undated_body_fails_only_if_its_own_events_take_all_the_time(table, monkeypatch):
+    clock = Clock(monkeypatch, 0.0)
+
+    def slow(_: int, operation: str, __: object) -> None:
+        clock.now += 1.0 * (operation == "PutItem")
+
+    table.before = slow
+    requeued: list[str] = []
+
+    def requeue(queue_ids: list[str]) -> list[str]:
+        requeued.extend(queue_ids)
+        return []
+
+    bodies = arrived(undated_many(40), undated_many(30), receipt(1))
+    assert store(bodies, days=90, requeue=requeue) == ["queue-1"]
+    assert requeued == ["queue-0"]
+
+
+def test_bodies_of_many_events_get_through_in_ten_receives(table, monkeypatch):
+    """A body that waits for others must not count receives: ten would dead-letter it."""
+    Clock(monkeypatch, 1.0)
+    monkeypatch.setattr(store_flow, "MAX_EVENTS", 20)
+    bodies = arrived(*(many(*range(n * 10, n * 10 + 10)) for n in range(60)))
+    receives = dict.fromkeys((queue_id for queue_id, _, _ in bodies), 0)
+    for _ in range(60):
+        again: list[str] = []
+
+        def requeue(queue_ids: list[str], again: list[str] = again) -> list[str]:
+            again.extend(queue_ids)
+            return []
+
+        for queue_id in store(bodies, days=90, requeue=requeue):
+            receives[queue_id] += 1
+            again.append(queue_id)
+        bodies = [one for one in bodies if one[0] in again]
+        if not bodies:
+            break
+    assert len(kept(table)) == 600
+    assert max(receives.values()) == 0
+
+
 def test_an_undated_kind_is_news_after_thirty_minutes(table):
     for minutes in (0, 10, 29, 45, 50):
         assert store(arrived(undated(), minutes=minutes), days=90) == []
     assert len(kept(table)) == 2
+
+
+def test_an_unparsed_body_is_news_after_thirty_minutes(table):
+    for minutes in (0, 10, 29, 45, 50, 7 * 1440):
+        assert store(arrived(b"unreadable", minutes=minutes), days=90) == []
+    assert len(kept(table)) == 3
+
+
+def inbound(text: str, sender: str = "17743199144") -> bytes:
+    return (
+        f"<POSTBACK><ORIGIN>SMS_MO</ORIGIN><CODE>N211</CODE><FROM>{sender}</FROM><TO>60856</TO>"
+        f"<TEXT>{text}</TEXT><RECEIVED>2026-11-22T10:00:00Z</RECEIVED>"
+        "<TRANSACTIONID>0</TRANSACTIONID></POSTBACK>"
+    ).encode()
+
+
+def test_an_id_that_comes_again_does_not_hide_another_message(table):
+    others = arrived(inbound("hello"), inbound("STOP", "17743199145"), inbound("part two"))
+    assert store(others, days=90) == []
+    assert store(arrived(inbound("hello"), inbound("part two"), minutes=5), days=90) == []
+    assert len(kept(table)) == 3
+
+
+def first_release(body: bytes, minutes: float = 0) -> str:
+    """Store a body's event under the id that the first release gave it."""
+    ((_, _, arrival),) = arrived(body, minutes=minutes)
+    (event,) = read_postback(body, arrival)
+    assert event.earlier_id is not None
+    assert events.put_all([(body, [replace(event, id=event.earlier_id)])], 90) == set()
+    return event.earlier_id
+
+
+FORMS = {
+    "inbound": (inbound("hello"), inbound("hello").replace(b"<TEXT>", b"<TEXT>\n ")),
+    "expired": (
+        receipt(1, "E202").replace(b"<TO>", b"<STATUS>Expired</STATUS><TO>"),
+        receipt(1, "E202").replace(b"<TO>", b"<STATUS>Message Sent/Expired</STATUS><TO>+"),
+    ),
+    "unparsed": (b"unreadable", b"unreadable"),
+}
+
+
+@pytest.mark.parametrize(("before", "again"), FORMS.values(), ids=FORMS)
+def test_a_repeat_over_an_upgrade_is_not_a_second_event(table, before, again):
+    first_release(before)
+    assert store(arrived(again, minutes=10), days=90) == []
+    assert len(kept(table)) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "other"),
+    [
+        (inbound("hello"), inbound("STOP", "17743199145")),
+        (FORMS["expired"][0], receipt(1, "E202").replace(b"<TO>", b"<STATUS>Failed</STATUS><TO>")),
+    ],
+    ids=["inbound", "expired"],
+)
+def test_what_the_first_release_merged_is_kept_apart_after_an_upgrade(table, before, other):
+    first_release(before)
+    assert store(arrived(other, minutes=10), days=90) == []
+    assert len(kept(table)) == 2
+
+
+def test_an_unparsed_body_of_the_first_release_hides_none_that_comes_later(table):
+    first_release(b"unreadable")
+    assert store(arrived(b"unreadable", minutes=31), days=90) == []
+    assert len(kept(table)) == 2
+
+
+@pytest.fixture
+def recorded(capsys, monkeypatch):
+    """Return how much a metric counted since the last question."""
+    monkeypatch.setenv("STACK_NAME", "stack")
+
+    def ask(name: str) -> int:
+        metrics.flush()
+        lines = [json.loads(one) for one in capsys.readouterr().out.splitlines() if "_aws" in one]
+        return sum(sum(line.get(name, [])) for line in lines)
+
+    ask("what earlier tests left")
+    return ask
+
+
+def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(table, recorded, caplog):
+    first = receipt(1).replace(b"<TO>", b"<STATUSDETAILS>a secret text</STATUSDETAILS><TO>")
+    other = receipt(1).replace(b"<TO>", b"<HANDSET>x</HANDSET><NEW>another</NEW><TO>")
+    store(arrived(first, receipt(2)), days=90)
+    store(arrived(first, first, receipt(2), minutes=1), days=90)
+    assert recorded("DuplicatesThatDiffer") == 0
+    with caplog.at_level("WARNING"):
+        store(arrived(other, minutes=5), days=90)
+    assert recorded("DuplicatesThatDiffer") == 1
+    (line,) = [one for one in caplog.records if one.message == "a repeat differs"]
+    assert line.fields == ["handset", "status_details", "extra"]
+    assert "secret" not in str(vars(line))
+    store(arrived(receipt(3), receipt(3).replace(b"<TO>", b"<OS>x</OS><TO>")), days=90)
+    assert recorded("DuplicatesThatDiffer") == 1
+    assert len(kept(table)) == 3
+
+
+def test_a_repeat_that_is_only_written_otherwise_does_not_differ(table, recorded):
+    time = b"<TIMESTAMP>2026-11-22T10:00:00%s</TIMESTAMP><TO>"
+    store(arrived(receipt(1).replace(b"<TO>", time % b"Z")), days=90)
+    again = receipt(1).replace(b"<TO>1", b"<TO>+1").replace(b"<TO>", time % b".25+00:00")
+    store(arrived(again, minutes=5), days=90)
+    assert recorded("Duplicates") == 1
+    store(arrived(again, minutes=6), days=90)
+    assert recorded("DuplicatesThatDiffer") == 0
+
+
+def test_an_unknown_status_word_is_counted(table, recorded):
+    odd = [receipt(n).replace(b"<TO>", b"<STATUS>Parked</STATUS><TO>") for n in range(3)]
+    known = receipt(9).replace(b"<TO>", b"<STATUS>Message Sent/Retrieved</STATUS><TO>")
+    store(arrived(*odd, known), days=90)
+    assert recorded("UnknownStatusWords") == 3
 
 
 BATCH = arrived(receipt(1), undated(), many(1, 2, 3), b"unreadable", undated(), receipt(4), many(5))
@@ -262,6 +475,62 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
     answer = app("store").handler(batch, None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     assert len(kept(table)) == 1
+
+
+def test_a_requeued_postback_keeps_its_body_arrival_and_token(table, app, monkeypatch, outside):
+    monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
+    monkeypatch.setenv("POSTBACK_QUEUE_URL", "https://sqs/postbacks")
+    environment._load.cache_clear()
+    monkeypatch.setattr(store_flow, "READ_BUDGET_SECONDS", -1.0)
+    attributes = {
+        "encoding": {"stringValue": "base64", "dataType": "String"},
+        "received_at": {"stringValue": "2026-11-22T10:00:00.000000Z", "dataType": "String"},
+        "token": {"stringValue": "0123456789ab", "dataType": "String"},
+    }
+    stamp = {"SentTimestamp": "1763800000000", "ApproximateReceiveCount": "9"}
+    body = base64.b64encode(receipt(1)).decode()
+    full = {"messageId": "a", "body": body, "attributes": stamp, "messageAttributes": attributes}
+    by_hand = {"messageId": "b", "body": "x", "attributes": stamp, "messageAttributes": {}}
+    sent: list[dict] = []
+
+    def send_message_batch(*, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803
+        assert QueueUrl == "https://sqs/postbacks"
+        sent.extend(Entries)
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    monkeypatch.setattr(outside, "send_message_batch", send_message_batch)
+    answer = app("store").handler({"Records": [full, by_hand]}, None)
+    environment._load.cache_clear()
+    assert answer == {"batchItemFailures": []}
+    values = [
+        {name: value["StringValue"] for name, value in entry["MessageAttributes"].items()}
+        for entry in sent
+    ]
+    assert [entry["MessageBody"] for entry in sent] == ["x", body]
+    assert all(entry["DelaySeconds"] > 0 for entry in sent)
+    assert values == [
+        {"received_at": "2025-11-22T08:26:40.000000Z"},
+        {
+            "encoding": "base64",
+            "received_at": "2026-11-22T10:00:00.000000Z",
+            "token": "0123456789ab",
+        },
+    ]
+
+
+def test_a_postback_that_cannot_be_requeued_comes_again(table, app, monkeypatch, outside):
+    monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
+    monkeypatch.setattr(store_flow, "READ_BUDGET_SECONDS", -1.0)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    stamp = {"SentTimestamp": "1763800000000"}
+    record = {"messageId": "a", "body": "x", "attributes": stamp, "messageAttributes": {}}
+    outside.queue_is_out = True
+    for url in ("https://sqs/postbacks", ""):  # without one: the previous release's environment
+        monkeypatch.setenv("POSTBACK_QUEUE_URL", url)
+        environment._load.cache_clear()
+        answer = app("store").handler({"Records": [record]}, None)
+        assert answer == {"batchItemFailures": [{"itemIdentifier": "a"}]}
+    environment._load.cache_clear()
 
 
 def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch):

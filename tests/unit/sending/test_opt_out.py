@@ -43,9 +43,16 @@ def left(shortcode: str) -> bytes:
     ],
 )
 def test_a_sender_is_told_by_its_digits(table, outside, body, told, asked):
+    opt_outs.record_sender(asked)
     arrive(body(told))
     assert tell(table) == []
     assert opt_outs.opted_out([(TO, asked), (TO, "60857")]) == {(TO, asked)}
+
+
+@pytest.fixture(autouse=True)
+def new_environment():
+    """Forget the senders that this execution environment knows."""
+    opt_outs._known_senders.clear()
 
 
 def test_a_number_is_told_by_its_digits(table, outside):

@@ -6,8 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from skycore.catalogue.actions import all_actions, find_action
 from skycore.problems import Problem
-from skycore.sending.validation import SendPolicy, check_sendable, parse_message
+from skycore.sending.validation import (
+    SendPolicy,
+    check_countries,
+    check_sendable,
+    parse_message,
+)
 
 RULES = SendPolicy.of("US", "", 90)
 SMS = {"to": "+1 774-319-9144", "from": "60856", "text": "Hello"}
@@ -93,6 +99,67 @@ def test_countries(countries, to, allowed):
         with pytest.raises(Problem) as problem:
             check_sendable(draft, rules)
         assert problem.value.code == "country_not_allowed"
+
+
+def allowed(action_name: str, fields: dict, rules: SendPolicy) -> bool:
+    action = find_action(action_name)
+    assert action is not None
+    try:
+        check_countries(action, fields, rules)
+    except Problem as problem:
+        return problem.code != "country_not_allowed"
+    return True
+
+
+@pytest.mark.parametrize(
+    ("codes", "countries", "to", "expected"),
+    [
+        ("", "US", "17743199144", True),
+        ("", "US", "18765550123", False),  # Jamaica
+        ("", "US", "18095551234", False),  # Dominican Republic
+        ("", "US", "12425551234", False),  # Bahamas
+        ("", "US", "16135550123", False),  # Canada
+        ("", "US,CA", "16135550123", True),
+        ("", "us, jm", "18765550123", True),
+        ("", "GB", "447400123456", True),
+        ("", "GB", "447797712345", False),  # Jersey
+        ("", "GB", "447624123456", False),  # Isle of Man
+        ("", "RU", "77001234567", False),  # Kazakhstan
+        ("", "US", "19990000120", False),  # of no country that is known
+        ("1", "US", "17743199144", True),
+        ("1", "US", "18765550123", False),
+        ("44", "US", "17743199144", False),
+        ("1", "US,GB", "447400123456", False),
+        ("", "", "18765550123", True),
+    ],
+)
+def test_countries_are_told_apart_where_they_share_a_calling_code(codes, countries, to, expected):
+    rules = SendPolicy.of("US", codes, 90, countries)
+    assert allowed("sendSMS", {"to": to, "from": "447797712345"}, rules) is expected
+
+
+JAMAICA = {"to": "18765550123", "mobile": "18765550123", "from": "18765550123"}
+
+
+@pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
+def test_every_recipient_of_every_action_is_checked_and_nothing_else(action):
+    """Leaving a list, reading and deleting are possible from everywhere."""
+    recipients = {one.name for one in action.parameters if one.kind == "msisdn"}
+    checked = bool(recipients) and (action.effect == "send" or action.name == "subscribe")
+    rules = SendPolicy.of("US", "", 90, "US")
+    assert allowed(action.name, JAMAICA, rules) is not checked
+    assert allowed(action.name, JAMAICA, SendPolicy.of("US", "44", 90)) is not checked
+    for name in recipients:
+        home = {name: "17743199144", "from": "18765550123"}
+        assert allowed(action.name, home, rules)
+
+
+@pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
+def test_campaign_sends_are_those_whose_numbers_only_skycore_knows(action):
+    off, on = SendPolicy.of("US", "", 90, "", "off"), SendPolicy.of("US", "", 90, "US", "on")
+    unknown = action.name in {"sendSavedMMSCampaign", "sendMessageBySubscriberRef"}
+    assert allowed(action.name, {}, off) is not unknown
+    assert allowed(action.name, {}, on)
 
 
 def test_a_message_that_would_be_late_is_no_new_message():

@@ -60,9 +60,8 @@ def test_a_send_passes_through_few_files(app, monkeypatch):
     files: set[str] = set()
 
     def note(frame: FrameType, _event: str, _argument: object) -> None:
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(LAYER):
-            files.add(str(path.relative_to(LAYER)))
+        if frame.f_code.co_filename.startswith(f"{LAYER}/"):  # quick: every call comes here
+            files.add(frame.f_code.co_filename.removeprefix(f"{LAYER}/"))
 
     for number in range(TRIES):
         event["headers"]["Idempotency-Key"] = f"send {number}"  # a repeat makes no call

@@ -11,10 +11,13 @@ import copy
 import re
 import zlib
 from collections import Counter
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from tests.unit.table import expressions
+from tests.unit.table.expressions import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +26,6 @@ type Item = dict[str, dict[str, Any]]
 type Key = tuple[str, str]
 
 INDEXES = {"by_number": "number", "by_day": "day", "by_state": "state"}
-TOKEN = re.compile(r"\s*(<=|>=|<>|[()=<>,]|[#:]?[A-Za-z_0-9.]+(?:\[\d+\])?)")
 
 
 class Crash(BaseException):
@@ -41,6 +43,8 @@ def size_of(item: Item) -> int:
         ((kind, held),) = field.items()
         if kind == "L":
             return 3 + sum(1 + value(entry) for entry in held)
+        if kind == "M":
+            return 3 + sum(1 + len(name) + value(entry) for name, entry in held.items())
         if kind in {"BOOL", "NULL"}:
             return 1
         if kind == "N":
@@ -93,22 +97,22 @@ class FakeDynamoDB(Hooked):
 
     def _UpdateItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         key = _key(request["Key"])
+        self._check("UpdateItem", request, self.items.get(key))
         before = self.items.get(key)
-        self._check("UpdateItem", request, before)
-        item = self._updated(request)
+        item, paths = self._updated(request, before)
         self._write(item, "UpdateItem")
-        told = {"ALL_OLD": before, "ALL_NEW": item, "NONE": None}[
-            request.get("ReturnValues", "NONE")
-        ]
-        return {"Attributes": copy.deepcopy(told)} if told else {}
+        wanted = request.get("ReturnValues", "NONE")
+        of = before if wanted.endswith("OLD") else item
+        returned = None if wanted == "NONE" else of
+        if of and wanted.startswith("UPDATED"):
+            returned = expressions.only(of, paths)
+        return {"Attributes": copy.deepcopy(returned)} if returned else {}
 
-    def _updated(self, request: dict[str, Any]) -> Item:
-        old = self.items.get(_key(request["Key"]), request["Key"])
-        item = copy.deepcopy(old)
-        for verb, clause in _clauses(request["UpdateExpression"]):
-            for part in _split(clause):
-                self._apply(verb, part, request, old, item)
-        return item
+    def _updated(self, request: dict[str, Any], before: Item | None) -> tuple[Item, Any]:
+        try:
+            return expressions.updated(request, before or request["Key"])
+        except expressions.InvalidError as invalid:
+            raise error("ValidationException", "UpdateItem") from invalid
 
     def _DeleteItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         key = _key(request["Key"])
@@ -117,29 +121,6 @@ class FakeDynamoDB(Hooked):
         if old:
             self._record("REMOVE", old, None)
         return {}
-
-    def _apply(self, verb: str, part: str, request: dict[str, Any], old: Item, item: Item) -> None:
-        names = request["ExpressionAttributeNames"]
-        values = request.get("ExpressionAttributeValues", {})
-        if verb == "REMOVE":
-            entry = re.fullmatch(r"(#\w+)\[(\d+)\]", part.strip())
-            if entry:
-                del item[names[entry[1]]]["L"][int(entry[2])]
-            else:
-                item.pop(names[part.strip()], None)
-            return
-        left, _, right = part.partition("=")
-        right = right.strip()
-        name = names[left.strip()]
-        appended = re.fullmatch(r"list_append ?\((#\w+), ?(:\w+)\)", right)
-        kept = re.fullmatch(r"if_not_exists ?\((#\w+), ?(:\w+)\)", right)
-        if kept:
-            item[name] = old.get(names[kept[1]], values[kept[2]])
-        elif appended:
-            held = old[names[appended[1]]]["L"]
-            item[name] = {"L": held + values[appended[2]]["L"]}
-        else:
-            item[name] = values[right] if right.startswith(":") else old[names[right]]
 
     # --- many items -----------------------------------------------------------------------------
 
@@ -174,12 +155,15 @@ class FakeDynamoDB(Hooked):
         writes = [write for entry in request["TransactItems"] for write in entry.values()]
         keys = [_key(write.get("Item") or write["Key"]) for write in writes]
         self._batch_limits("TransactWriteItems", keys, 100)
-        items = [write.get("Item") or self._updated(write) for write in writes]
+        items = [
+            write.get("Item") or self._updated(write, self.items.get(key))[0]
+            for key, write in zip(keys, writes, strict=True)
+        ]
         if sum(size_of(item) for item in items) > 4_000_000:
             raise error("ValidationException", "TransactWriteItems")
         reasons = []
         for key, write in zip(keys, writes, strict=True):
-            held = _holds(write["ConditionExpression"], write, self.items.get(key, {}))
+            held = holds(write["ConditionExpression"], write, self.items.get(key, {}))
             reasons.append({"Code": "None" if held else "ConditionalCheckFailed"})
         if any(reason["Code"] != "None" for reason in reasons):
             cancelled = error("TransactionCanceledException", "TransactWriteItems")
@@ -200,7 +184,7 @@ class FakeDynamoDB(Hooked):
             for item in self.items.values()
             if item.get(hashed) == wanted
             and sort in item
-            and _holds(request["KeyConditionExpression"], request, item)
+            and holds(request["KeyConditionExpression"], request, item)
         ]
         # An index gives rows of one moment in no order that means anything.
         rows.sort(key=lambda row: zlib.crc32(str(_key(row)).encode()))
@@ -216,7 +200,7 @@ class FakeDynamoDB(Hooked):
         more = first + len(page) < len(rows)
         last = {name: page[-1][name] for name in ("pk", "sk")} if more else None
         kept = request.get("FilterExpression")  # of the page, so of what an index projects
-        found = copy.deepcopy([row for row in page if not kept or _holds(kept, request, row)])
+        found = copy.deepcopy([row for row in page if not kept or holds(kept, request, row)])
         return {"Items": found, "Count": len(found), "ScannedCount": len(page)} | (
             {"LastEvaluatedKey": last} if last else {}
         )
@@ -239,7 +223,7 @@ class FakeDynamoDB(Hooked):
     def _check(self, operation: str, request: dict[str, Any], item: Item | None) -> None:
         condition = request.get("ConditionExpression")
         _check_aliases(request)
-        if condition and not _holds(condition, request, item or {}):
+        if condition and not holds(condition, request, item or {}):
             failed = error("ConditionalCheckFailedException", operation)
             if item and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
                 failed.response["Item"] = copy.deepcopy(item)  # type: ignore[typeddict-unknown-key]
@@ -267,15 +251,15 @@ class FakeDynamoDB(Hooked):
 
 def _check_aliases(request: dict[str, Any]) -> None:
     """Raise if an alias is missing or is not used, as DynamoDB does."""
-    expressions = " ".join(text for name, text in request.items() if name.endswith("Expression"))
+    texts = " ".join(text for name, text in request.items() if name.endswith("Expression"))
     for sign, known in (("#", "ExpressionAttributeNames"), (":", "ExpressionAttributeValues")):
-        if _aliases(sign, expressions) != request.get(known, {}).keys():
+        if _aliases(sign, texts) != request.get(known, {}).keys():
             raise error("ValidationException", "Expression")
 
 
 @cache
-def _aliases(sign: str, expressions: str) -> frozenset[str]:
-    return frozenset(re.findall(rf"{sign}\w+", expressions))
+def _aliases(sign: str, texts: str) -> frozenset[str]:
+    return frozenset(re.findall(rf"{sign}\w+", texts))
 
 
 def _image(item: Item) -> Item:
@@ -291,97 +275,9 @@ def _key(item: Item) -> Key:
 
 
 def _partition(request: dict[str, Any], hashed: str) -> dict[str, Any]:
-    """The value of the hash key in a query's condition, by which most items are ruled out."""
+    """Return the value of the hash key in a query's condition: most items do not have it."""
     for name, value in re.findall(r"(#\w+) = (:\w+)", request["KeyConditionExpression"]):
         if request["ExpressionAttributeNames"][name] == hashed:
             found: dict[str, Any] = request["ExpressionAttributeValues"][value]
             return found
     raise error("ValidationException", "Query")
-
-
-def _clauses(expression: str) -> list[tuple[str, str]]:
-    parts = re.split(r"\b(SET|REMOVE)\b", expression)[1:]
-    return list(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _split(clause: str) -> list[str]:
-    return [part for part in re.split(r",(?![^(]*\))", clause) if part.strip()]
-
-
-def _holds(expression: str, request: dict[str, Any], item: Item) -> bool:
-    held, rest = _or(list(_tokens(expression)), request, item)
-    assert not rest, expression
-    return held
-
-
-@cache
-def _tokens(expression: str) -> tuple[str, ...]:
-    tokens = TOKEN.findall(expression)
-    assert "".join(tokens) == re.sub(r"\s", "", expression), expression
-    return tuple(tokens)
-
-
-def _or(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool, list[str]]:
-    held, tokens = _and(tokens, request, item)
-    while tokens and tokens[0] == "OR":
-        other, tokens = _and(tokens[1:], request, item)
-        held = held or other
-    return held, tokens
-
-
-def _and(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool, list[str]]:
-    held, tokens = _term(tokens, request, item)
-    while tokens and tokens[0] == "AND":
-        other, tokens = _term(tokens[1:], request, item)
-        held = held and other
-    return held, tokens
-
-
-def _operand(token: str, *, request: dict[str, Any], item: Item) -> Any:
-    name, _, position = token.rstrip("]").partition("[")
-    if token.startswith("#"):
-        field = item.get(request["ExpressionAttributeNames"][name])
-    else:
-        field = request["ExpressionAttributeValues"][token]
-    if field and position:
-        field = dict(enumerate(field["L"])).get(int(position))
-    if field is None:
-        return None
-    ((kind, held),) = field.items()
-    return float(held) if kind == "N" else held
-
-
-def _term(tokens: list[str], request: dict[str, Any], item: Item) -> tuple[bool, list[str]]:
-    names = request.get("ExpressionAttributeNames", {})
-    operand = partial(_operand, request=request, item=item)
-    if tokens[0] == "(":
-        held, rest = _or(tokens[1:], request, item)
-        assert rest[0] == ")"
-        return held, rest[1:]
-    if tokens[0] in {"attribute_exists", "attribute_not_exists"}:
-        return (names[tokens[2]] in item) == (tokens[0] == "attribute_exists"), tokens[4:]
-    if tokens[0] == "begins_with":
-        return str(operand(tokens[2])).startswith(operand(tokens[4])), tokens[6:]
-    if tokens[0] == "size":
-        sized = operand(tokens[2])
-        left, tokens = None if sized is None else len(sized), tokens[3:]
-    else:
-        left = operand(tokens[0])
-    if tokens[1] == "BETWEEN":
-        low, high = operand(tokens[2]), operand(tokens[4])
-        return left is not None and low <= left <= high, tokens[5:]
-    if tokens[1] == "IN":
-        end = tokens.index(")")
-        return left in [operand(token) for token in tokens[3:end:2]], tokens[end + 1 :]
-    right = operand(tokens[2])
-    if left is None or right is None:
-        return False, tokens[3:]
-    held = {
-        "=": left == right,
-        "<>": left != right,
-        "<": left < right,
-        "<=": left <= right,
-        ">": left > right,
-        ">=": left >= right,
-    }[tokens[1]]
-    return held, tokens[3:]

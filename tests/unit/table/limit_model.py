@@ -6,16 +6,29 @@ Run as a program it prints the tables of docs/limits.md.
 from __future__ import annotations
 
 import heapq
+import logging
 import random
 from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from skycore.table.limit_state import State, decode, encode
+from botocore.exceptions import ClientError
+
+from skycore.sending.rate_limit import PATIENCE_MS
+from skycore.table.limit_plan import plan
 from skycore.table.limiter import Limiter
-from skycore.table.limits import Granted, Limits, Wait, succeeded, take, taught
-from tests.unit.table.limit_table import Table
+from skycore.table.limits import (
+    BULK_WAIT_MS,
+    MINUTE,
+    Granted,
+    Limits,
+    Pause,
+    Wait,
+    new_item,
+)
+from tests.unit.table.limit_table import QuickTable, Table, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +68,7 @@ class Run:
     arrivals: list[tuple[int, bool, bool]] = field(default_factory=list)  # ms, accepted, bulk
     refusals: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
+    writes: int = 0
 
     def times(self, *, bulk: bool | None = None, accepted: bool = False) -> list[int]:
         return [
@@ -98,43 +112,51 @@ class Skycore:
 
 
 class Rules:
-    """The limiter as its rules alone: one state that every copy sees at once."""
+    """The limiter as its rules alone: one item that every copy sees at once."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits, self.state = limits, State()
+    def __init__(self, limits: Limits, rng: random.Random) -> None:
+        self.limits, self.item = limits, new_item()
+        self.raced: list[tuple[Copy, Granted]] = []
 
     def take(self, copy: Copy, now: int) -> Granted | Wait:
-        self.state, result = take(
-            self.state,
+        planned = plan(
+            self.item,
             now,
             self.limits,
             count=copy.block,
             bulk=copy.bulk,
             longest_wait_ms=copy.longest_wait_ms,
         )
-        return result
+        if isinstance(planned, Wait):
+            return planned
+        self.item = written(self.item, planned)
+        return Granted(planned.slots_ms(self.item))
 
-    def learn(self, copy: Copy, now: int, code: str | None) -> None:
-        if code:
-            self.state = taught(self.state, now, code, None)
-        else:
-            self.state = succeeded(self.state, now)
+    def report(self, copy: Copy, now: int, code: str | None) -> None:
+        pause = Pause.of(self.item)
+        pause = pause.throttled(now, code, None) if code else pause.succeeded(now)
+        self.item = self.item | pause.attributes()
 
 
-class Crowd:
-    """The limiter as it is in the table: each copy has its own, and lists are always laid out."""
+class Processes:
+    """The limiter as it is: each copy has its own `Limiter`, over one table."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits, self.now = limits, 0
-        self.table = Table()
+    def __init__(self, limits: Limits, rng: random.Random) -> None:
+        self.limits, self.rng, self.now = limits, rng, 0
+        self.table = self.new_table()
         self.of_copy: dict[int, Limiter] = {}
+        self.copies: list[Copy] = []
+        self.raced: list[tuple[Copy, Granted]] = []
+
+    def new_table(self) -> Table:
+        return QuickTable()
 
     def _limiter(self, copy: Copy, now: int) -> Limiter:
         self.now = now
         if id(copy) not in self.of_copy:
-            limiter = Limiter(lambda: self.now, lambda _: None)
-            limiter._beaten_at = 1 << 62
-            self.of_copy[id(copy)] = limiter
+            self.copies.append(copy)
+            # Its own clock is the moment of its take, also if another copy comes in between.
+            self.of_copy[id(copy)] = Limiter(lambda: self.now, lambda _: None)
         return self.of_copy[id(copy)]
 
     def take(self, copy: Copy, now: int) -> Granted | Wait:
@@ -146,39 +168,65 @@ class Crowd:
                 longest_wait_ms=copy.longest_wait_ms,
             )
 
-    def learn(self, copy: Copy, now: int, code: str | None) -> None:
+    def report(self, copy: Copy, now: int, code: str | None) -> None:
         with self.table.connected():
             limiter = self._limiter(copy, now)
             if code:
-                limiter.teach(self.limits, code, None)
+                limiter.on_throttled(self.limits, code, None)
             else:
-                limiter.succeeded()
+                limiter.on_success()
 
 
-class TwoReleases(Crowd):
-    """Every fifth copy is of a release that knows no lists."""
+class Faults(Processes):
+    """The same, and much goes wrong.
 
-    def take(self, copy: Copy, now: int) -> Granted | Wait:
-        self._limiter(copy, now)
-        if list(self.of_copy).index(id(copy)) % 5:
-            return super().take(copy, now)
-        item = self.table.item or {}
-        state = decode(item["windows"]["S"]) if item else State()
-        after, result = take(
-            state,
-            now,
+    Before every third write another copy takes calls. The answer of every tenth write is lost, so
+    botocore writes again; every twentieth is carried out once more up to three seconds later.
+    """
+
+    def new_table(self) -> Table:
+        return FaultyTable(self)
+
+    def race(self) -> None:
+        """Let another copy take calls, at the same true time by its own clock."""
+        mine = self.now
+        copy = self.rng.choice(self.copies)
+        result = self.of_copy[id(copy)].take(
             self.limits,
             count=copy.block,
             bulk=copy.bulk,
             longest_wait_ms=copy.longest_wait_ms,
         )
+        self.now = mine
         if isinstance(result, Granted):
-            self.wrote += 1
-            version = {"version": {"S": f"earlier {self.wrote}"}}
-            self.table.item = item | version | {"windows": {"S": encode(after)}}
-        return result
+            self.raced.append((copy, result))
 
-    wrote = 0
+
+class FaultyTable(QuickTable):
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self.faults, self.late, self.racing = faults, list[tuple[int, Any]](), False
+
+    def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        rng, now = self.faults.rng, self.faults.now
+        for due, late in self.late:
+            if due <= now:
+                self.apply(late)
+        self.late = [one for one in self.late if one[0] > now]
+        if operation == "UpdateItem" and not self.racing:
+            if rng.random() < 1 / 3:
+                self.racing = True
+                self.faults.race()
+                self.racing = False
+            if rng.random() < 1 / 10:
+                self.apply(request)
+            if rng.random() < 1 / 20:
+                self.late.append((now + rng.randint(0, 3_000), request))
+        return super()._make_api_call(operation, request)
+
+    def apply(self, request: dict[str, Any]) -> None:
+        with suppress(ClientError):
+            super()._make_api_call("UpdateItem", request)
 
 
 CODES = {"second": "E106", "minute": "E113", "day": "E120"}
@@ -193,14 +241,14 @@ def simulate(
     seed: int = 0,
     teaching: bool = True,
     account: Limits | None = None,
-    limiter: type[Rules | Crowd] = Rules,
+    limiter: type[Rules | Processes] = Rules,
 ) -> Run:
     """All copies call as often as the limiter lets them, for so many seconds of true time.
 
     Skycore holds the account's own limits, which are the same unless given.
     """
     rng = random.Random(seed)
-    run, skycore, gate, order = Run(), Skycore(account or limits), limiter(limits), count()
+    run, skycore, gate, order = Run(), Skycore(account or limits), limiter(limits, rng), count()
     end = START + seconds * 1000
     events = [(START + copy.from_ms, next(order), "ask", copy) for copy in copies]
     heapq.heapify(events)
@@ -213,26 +261,36 @@ def simulate(
             if refused_by:
                 run.refusals[refused_by] += 1
             if teaching:
-                gate.learn(copy, local, CODES[refused_by] if refused_by else None)
+                gate.report(copy, local, CODES[refused_by] if refused_by else None)
             continue
         result = gate.take(copy, local)
+        granted = [] if isinstance(result, Wait) else [(copy, result)]
+        ask_at = now
         if isinstance(result, Wait):
             run.waits[result.window] += 1
-            ask_at = result.until_ms - copy.skew_ms + rng.randint(0, 20)
-            if copy.bulk:  # has its slot given before it comes, or looks again now and then
-                ask_at = max(ask_at - copy.longest_wait_ms, min(ask_at, now + 200))
-            ask_at = max(now + 1, ask_at)
-        else:
-            ask_at = now
-            for slot in result.slots_ms:
-                starts = max(now, slot - copy.skew_ms)
+            ask_at = _ask_again(copy, now, result.until_ms - copy.skew_ms + rng.randint(0, 20))
+        for sender, given in granted + gate.raced:
+            for slot in given.slots_ms:
+                starts = max(now, slot - sender.skew_ms)
                 arrives = starts + travel(rng)
-                heapq.heappush(events, (arrives, next(order), "call", copy))
+                heapq.heappush(events, (arrives, next(order), "call", sender))
                 # A single call waits for its answer; a block is sent while the next is taken.
-                ask_at = starts if copy.bulk else arrives + copy.pause_ms
-            ask_at = max(now + 1, ask_at)
-        heapq.heappush(events, (ask_at, next(order), "ask", copy))
+                if sender is copy:
+                    ask_at = starts if copy.bulk else arrives + copy.pause_ms
+        gate.raced.clear()
+        heapq.heappush(events, (max(now + 1, ask_at), next(order), "ask", copy))
+    if isinstance(gate, Processes):
+        run.writes = gate.table.calls.count("UpdateItem")
     return run
+
+
+def _ask_again(copy: Copy, now: int, until: int) -> int:
+    """When a copy that must wait until then asks again."""
+    if not copy.bulk:
+        return until
+    # It has its slot given before that comes, or looks again now and then.
+    look_again = 200 if until < now + PATIENCE_MS else PATIENCE_MS
+    return max(until - copy.longest_wait_ms, min(until, now + look_again))
 
 
 def singles(number: int, skew_ms: int = 0) -> list[Copy]:
@@ -247,15 +305,16 @@ def worst_excess(skew_ms: int, aligned_ms: int) -> int:
     The late copy's calls travel for a second, the others' for none: the worst that can be.
     """
     limits = Limits(per_minute=300)
-    now = START - START % 1_000 + aligned_ms
-    state, first = take(State(), now - skew_ms, limits, count=300)
+    now = START - START % MINUTE.width_ms + aligned_ms
+    first = plan(new_item(), now - skew_ms, limits, count=300)
     assert not isinstance(first, Wait)
-    arrivals = [now + 1_000] * 300
-    _, told = take(state, now + 10_000, limits)
+    item = written(new_item(), first)
+    told = plan(item, now + 10_000, limits)
     assert isinstance(told, Wait)
-    state, second = take(state, told.until_ms, limits, count=300)
+    second = plan(item, told.until_ms, limits, count=300)
     assert not isinstance(second, Wait)
-    return most_in(sorted(arrivals + list(second.slots_ms)), 60_000)
+    arrivals = [now + 1_000] * 300 + list(second.slots_ms(written(item, second)))
+    return most_in(sorted(arrivals), 60_000)
 
 
 def excess_by_skew() -> None:
@@ -265,7 +324,7 @@ def excess_by_skew() -> None:
     print("clocks spread evenly, 30 minutes of random lateness")
     print(f"{'skew ms':>8} {'a: most, how often':>20} {'b: most':>20}")
     for skew in (0, 100, 101, 200, 500, 1_000, 1_100, 2_000, 5_000, 10_000):
-        made_up = [worst_excess(skew, aligned) for aligned in range(0, 1_000, 50)]
+        made_up = [worst_excess(skew, aligned) for aligned in range(0, MINUTE.width_ms, 65)]
         over = sum(most > 300 for most in made_up) / len(made_up)
         spread = max(
             most_in(
@@ -304,7 +363,61 @@ def use_by_jitter() -> None:
                 )
 
 
+def batch(copies: int = 2, block: int = 10, **options: int) -> list[Copy]:
+    """Copies that send queued messages in blocks."""
+    return [
+        Copy(bulk=True, block=block, longest_wait_ms=BULK_WAIT_MS, **options) for _ in range(copies)
+    ]
+
+
+def faults() -> None:
+    """What is let through while clocks differ, answers are lost and Skycore pauses everyone."""
+    print("what is let through, in percent of the tightest limit, and the most in any window")
+    print("                  limits  callers  faults   used   most s/min/day  writes")
+    scenarios = [
+        (Limits(10), 50, 0, 300),
+        (Limits(10, 300), 50, 0, 600),
+        (Limits(10, 300), 10, 2, 600),
+        (Limits(10, 300), 0, 2, 600),
+        (Limits(5, 100, 5_000), 3, 2, 600),
+        (Limits(0, 60), 12, 2, 600),
+        (Limits(50, 1_200), 20, 2, 200),
+        (Limits(200), 50, 0, 30),
+        (Limits(2, 50, 1_000), 3, 2, 7_200),
+    ]
+    for limits, single, bulk, seconds in scenarios:
+        for kind in (Processes, Faults):
+            skew = 100 if kind is Faults else 0
+            copies = singles(single, skew) + batch(bulk, skew_ms=-skew // 2)
+            # While faults are on, an account that allows less refuses calls, so all are paused.
+            account = Limits(max(1, limits.per_second - 1)) if kind is Faults else limits
+            run = simulate(
+                limits,
+                seconds,
+                copies,
+                travel=quick(3),
+                limiter=kind,
+                account=account if limits.per_second else limits,
+            )
+            times = run.times()
+            least = [
+                (limits.per_second or 1e9) * seconds,
+                (limits.per_minute or 1e9) * seconds / 60,
+                (limits.per_day or 1e9) * max(1, seconds / 86_400),
+            ]
+            name = f"{limits.per_second}/s {limits.per_minute}/min {limits.per_day}/day"
+            most = "/".join(str(most_in(times, length)) for length in LENGTHS.values())
+            print(
+                f"{name:>24} {f'{single}+{bulk}':>8} {'yes' if skew else 'no':>7}"
+                f" {len(times) / min(least):>6.1%} {most:>16} {run.writes / len(times):>7.1f}",
+                flush=True,
+            )
+
+
 if __name__ == "__main__":
+    logging.disable()
+    faults()
+    print()
     excess_by_skew()
     print()
     use_by_jitter()

@@ -1,14 +1,9 @@
-"""The limiter's item in memory, and what many takers at once cost.
-
-Run as a program it prints the table of docs/limits.md.
-"""
+"""The limiter's item in memory, and places where a test can interfere."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -16,19 +11,16 @@ from unittest import mock
 from botocore.exceptions import ClientError
 from pynamodb.connection.base import Connection
 
-from skycore.table import limiter_item
-from skycore.table.limiter import Limiter
-from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
+from skycore.table.limiter import KEY, PREVIOUS_KEY, decode, encode
+from tests.unit.table.expressions import holds, updated
 from tests.unit.table.fake_dynamodb import error
 from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skycore.table.limit_state import State
-
-
-KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}
+    from skycore.table.limit_plan import Take
+    from skycore.table.limits import Item
 
 
 class Table:
@@ -38,6 +30,7 @@ class Table:
         self._table = new_table()
         self._request_signer = None
         self.calls: list[str] = []
+        self.requests: list[dict[str, Any]] = []
         self.before: Any = None  # called once, before the next call is carried out
         self.after: Any = None  # called once, after the next update
         self.tells_item = True  # where a condition fails
@@ -51,10 +44,11 @@ class Table:
 
     def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         assert request["TableName"] == "table"
-        assert request["Key"] == KEY
+        assert request["Key"] in (KEY, PREVIOUS_KEY)
         self._once("before")
         with self._lock:
             self.calls.append(operation)
+            self.requests.append(request)
             try:
                 answer = self._table._make_api_call(operation, request)
             except ClientError as error:
@@ -74,29 +68,65 @@ class Table:
     def refused(self) -> ClientError:
         """Return the error of a condition that fails on the item as it is now."""
         failed = error("ConditionalCheckFailedException", "UpdateItem")
-        failed.response["Item"] = self.item  # type: ignore[typeddict-unknown-key]
+        failed.response["Item"] = self.attributes  # type: ignore[typeddict-unknown-key]
         return failed
 
     @property
-    def item(self) -> dict[str, Any] | None:
-        """The item, None if there is none. It is a copy: assign to it to replace the item."""
-        return next(iter(self._table.items.values()), None)
-
-    @item.setter
-    def item(self, item: dict[str, Any] | None) -> None:
-        self._table.items = {("limiter", "limiter"): KEY | item} if item else {}
+    def attributes(self) -> dict[str, Any]:
+        """The item as DynamoDB has it."""
+        held: dict[str, Any] = self._table.items[KEY["pk"]["S"], KEY["sk"]["S"]]
+        return held
 
     @property
-    def state(self) -> State:
-        """What the item says, with what was drawn from its list."""
-        return limiter_item._seen(self.item).state
+    def item(self) -> Item:
+        """The item."""
+        return decode(self.attributes)
+
+    def delete(self) -> None:
+        """Delete the item, as an operator may."""
+        self._table.items = {}
+
+    def put(self, attributes: dict[str, Any]) -> None:
+        """Put an item with these attributes, key included."""
+        key = (attributes["pk"]["S"], attributes["sk"]["S"])
+        self._table.items = self._table.items | {key: attributes}
+
+
+class QuickTable(Table):
+    """One item and nothing else, for hundreds of thousands of calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[str, Any] = {}
 
     @property
-    def left(self) -> list[int] | None:
-        """The slots that are left in the item's list; None without a list."""
-        assert self.item is not None
-        ahead = self.item.get("ahead")
-        return ahead and [int(slot["N"]) for slot in ahead["L"]]
+    def attributes(self) -> dict[str, Any]:
+        return self.held
+
+    def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append(operation)
+        if operation == "GetItem":
+            return {"Item": self.held} if self.held and request["Key"] == KEY else {}
+        condition = request.get("ConditionExpression")
+        if condition and not holds(condition, request, self.held):
+            raise self.refused()
+        self.held, _ = updated(request, self.held)
+        return {"Attributes": self.held}
+
+
+def written(item: Item, take: Take) -> Item:
+    """Return the item once a take is written, as DynamoDB does it. Its condition must hold."""
+    update, condition = take.write.expressions()
+    request = {
+        "UpdateExpression": update,
+        "ExpressionAttributeNames": {alias: name for name, alias in take.write.names.items()},
+        "ExpressionAttributeValues": {
+            name: encode(value) for name, value in take.write.values.items()
+        },
+    }
+    attributes = encode(item)["M"]
+    assert holds(condition, request, attributes)
+    return decode(updated(request, attributes)[0])
 
 
 class SlowTable(Table):
@@ -112,46 +142,3 @@ class SlowTable(Table):
             return super()._make_api_call(operation, request)
         finally:
             time.sleep(self.seconds / 2)
-
-
-def _measure(limits: Limits, takers: int, seconds: float) -> str:
-    table = SlowTable(0.008)
-    took: list[float] = []
-    waits: Counter[str] = Counter()
-    end = time.monotonic() + seconds
-
-    def work() -> None:
-        mine = Limiter()
-        while time.monotonic() < end:
-            start = time.monotonic()
-            result = mine.take(limits, longest_wait_ms=SINGLE_WAIT_MS)
-            took.append(time.monotonic() - start)
-            if isinstance(result, Granted):
-                time.sleep(max(0, result.slots_ms[0] / 1000 - time.time()) + 0.1)
-            else:
-                waits[result.window] += 1
-                time.sleep(max(0, result.until_ms / 1000 - time.time()))
-
-    threads = [threading.Thread(target=work) for _ in range(takers)]
-    with table.connected():
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    took.sort()
-    granted = len(took) - waits.total()
-    calls = Counter(table.calls)
-    return (
-        f"{limits.per_second:>10} {takers:>7} {granted / seconds:>10.1f}"
-        f" {calls['UpdateItem'] / granted:>13.1f} {took[len(took) // 2] * 1000:>8.0f}"
-        f" {took[len(took) * 99 // 100] * 1000:>7.0f}"
-    )
-
-
-if __name__ == "__main__":
-    logging.disable()
-    print("single calls, 8 ms to DynamoDB and back, 100 ms a call")
-    print("per second  takers  granted/s  writes a call  take: median  99% ms")
-    for limit in (10, 50, 100, 200):
-        for number in (1, 10, 50):
-            print(_measure(Limits(limit), number, 6), flush=True)

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
-    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.type_defs import (
+        MessageAttributeValueTypeDef,
+        SendMessageBatchRequestEntryTypeDef,
+    )
 
 MAX_ENTRIES = 10  # in a call, the most that either service takes
 SECONDS = 10.0  # for many messages; the functions have 28
 QUEUE_BATCH_BYTES = 900_000  # of bodies in a call; SQS takes 1 MiB with the attributes
 QUEUE_ATTEMPTS = 5  # of an entry: where each call in five fails, one in 3,000 is left over
+SEND_AGAIN_ROUNDS = 2  # a postback that is left over comes again anyway, as a counted receive
+SEND_AGAIN_SECONDS = 5.0  # for copies of postbacks, after the 12 seconds of reading
 TOPIC_BATCH_BYTES = 250_000  # of a call; SNS takes 256 KiB with the attributes
 TOPIC_ATTEMPTS = 2  # of an entry; what is left has a retry queue
 UNSAFE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in a body of SQS
@@ -208,3 +213,46 @@ def token_of(record: Mapping[str, Any]) -> str | None:
     attributes = record.get("messageAttributes", {})
     token: str | None = attributes.get("token", {}).get("stringValue")
     return token
+
+
+def send_again(queue_url: str, records: Sequence[Mapping[str, Any]], *, delay: int) -> list[str]:
+    """Send copies of received postbacks, to be seen after `delay` seconds.
+
+    A copy keeps the body, the arrival and the token, and its count of receives begins anew.
+    Returns the message ids of those that SQS does not have.
+    """
+
+    def send_batch(indexes: list[int]) -> set[int]:
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {
+                "Id": str(index),
+                "MessageBody": records[index]["body"],
+                "MessageAttributes": _attributes_of(records[index]),
+                "DelaySeconds": delay,
+            }
+            for index in indexes
+        ]
+        try:
+            answer = clients.sqs().send_message_batch(QueueUrl=queue_url, Entries=entries)
+        except (BotoCoreError, ClientError) as error:
+            log_exception("queue did not answer", error, entries=len(entries))
+            return set()
+        return {int(entry["Id"]) for entry in answer.get("Successful", [])}
+
+    sizes = [len(record["body"].encode()) for record in records]
+    left = send_in_batches(
+        sizes, QUEUE_BATCH_BYTES, send_batch, rounds=SEND_AGAIN_ROUNDS, seconds=SEND_AGAIN_SECONDS
+    )
+    return [records[index]["messageId"] for index in sorted(left)]
+
+
+def _attributes_of(record: Mapping[str, Any]) -> dict[str, MessageAttributeValueTypeDef]:
+    """Return a received postback's attributes as SQS takes them, its arrival among them."""
+    _, received_at = read_record(record)
+    values = {
+        name: attribute["stringValue"]
+        for name, attribute in record.get("messageAttributes", {}).items()
+        if "stringValue" in attribute
+    }
+    values["received_at"] = timestamps.to_key(received_at)
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}

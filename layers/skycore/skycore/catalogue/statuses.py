@@ -12,7 +12,10 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 type Outcome = Literal["success", "failure", "info"]
 type Step = Literal["sent", "delivered", "failed", "expired"]
@@ -103,8 +106,7 @@ def origin_names() -> dict[str, str]:
 UNKNOWN = "unknown"
 UNPARSED = "unparsed"
 
-_FAILING = re.compile("fail|reject|notsupported|unsupported|undeliver|notdeliver|nondeliver")
-_NOT_LETTERS = re.compile("[^a-z]+")
+_NOT_OF_A_WORD = re.compile("[^a-z0-9]+")
 
 
 class EventMeaning(NamedTuple):
@@ -115,61 +117,106 @@ class EventMeaning(NamedTuple):
     terminal: bool | None
 
 
-def _said(status: str | None) -> Literal["delivered", "expired", "failed", "other"] | None:
-    """What STATUS says of delivery: `Message Sent/Expired` is expired, `Message Sent` nothing."""
-    if not status:
-        return None
-    word = _NOT_LETTERS.sub("", status.rpartition("/")[2].lower())
-    if word in {"", "sent", "messagesent"}:
-        return None
-    if "expired" in word:
-        return "expired"
-    if _FAILING.search(word):
-        return "failed"
-    return "delivered" if "delivered" in word else "other"
+class ReportedStatus(NamedTuple):
+    """What a STATUS says: its step, None if nothing; `known` is False for an unknown word."""
+
+    step: Step | None
+    known: bool
 
 
-def _contradiction(code: PostbackCode, status: str | None) -> Step | None:
-    """The step that STATUS tells where it contradicts a receipt's code.
+@cache
+def _status_words() -> dict[tuple[str, str], Step | None]:
+    """Read the table of what a STATUS says: words, `celly` numbers, and protocol|status pairs."""
+    path = Path(__file__).with_name("status_words.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            (row["form"], _folded(row["value"]) if row["form"] == "word" else row["value"]): (
+                cast("Step", row["step"]) if row["step"] else None
+            )
+            for row in csv.DictReader(file)
+        }
 
-    Before September 2014 N102 and N202 also came with Expired, Rejected or Failed, and N201 also
-    came as the delivery report.
+
+def reported_status(status: str | None, extra: Mapping[str, Any]) -> ReportedStatus:
+    """Return what a STATUS says of delivery: `Message Sent/Expired` is expired.
+
+    The last part after `/` counts. `extra` may hold the attributes that STATUS had until 2014:
+    they decide, `celly` before a pair of `protocol` and `status`.
     """
-    if code.step not in {"sent", "delivered"}:
-        return None
-    said = _said(status)
-    if said in {"expired", "failed"}:
-        return said
-    if said == "delivered" and code.step == "sent":
-        return "delivered"
-    if said == "other" and code.step == "delivered":
-        return "failed"
-    return None
+    protocol = extra.get("status_protocol", extra.get("status_protocole"))
+    forms = [("celly", _trimmed(extra.get("status_celly")))]
+    if protocol is not None:
+        forms.append(("protocol", f"{_trimmed(protocol)}|{_trimmed(extra.get('status_status'))}"))
+    forms.append(("word", _folded((status or "").rpartition("/")[2])))
+    words = _status_words()
+    for form in forms:
+        if form in words:
+            return ReportedStatus(words[form], known=True)
+    return ReportedStatus(None, known=not any(value for _, value in forms))
+
+
+def _folded(word: str) -> str:
+    return _NOT_OF_A_WORD.sub("", word.lower())
+
+
+def _trimmed(number: Any) -> str:
+    return number.strip() if isinstance(number, str) else ""
 
 
 def event_meaning(
-    code: PostbackCode | None, fields: dict[str, Any], *, is_json: bool
+    code: PostbackCode | None,
+    fields: Mapping[str, Any],
+    extra: Mapping[str, Any] | None = None,
+    *,
+    is_json: bool,
 ) -> EventMeaning:
-    """The event that a code and the other fields tell."""
+    """Return the event that a code, the other fields and `extra` report."""
     if code is None:
         return EventMeaning(UNKNOWN, None, None)
     if code.code == "E011" and "video_name" in fields and not is_json:
         # The number of E001 since 2015, in XML; the JSON API took it for the content check.
         return EventMeaning("mobile_video_encoding_failed", code.outcome, code.terminal)
-    step = _contradiction(code, fields.get("status"))
-    if step is None:
+    step = _step(code, fields.get("status"), extra or {})
+    message = "sms" if code.event.startswith("sms_") else "mms"
+    if step == code.step or (step in {"expired", "failed"} and code.outcome == "failure"):
         return EventMeaning(code.event, code.outcome, code.terminal)
-    message = code.event.partition("_")[0]
     if step == "delivered":
-        return EventMeaning(f"{message}_delivered", "success", True)
-    return EventMeaning(f"{message}_delivery_failed", "failure", True)
+        return EventMeaning(f"{message}_delivered", "success", terminal=True)
+    if step == "sent":
+        return EventMeaning(f"{message}_sent", "info", terminal=False)
+    return EventMeaning(f"{message}_delivery_failed", "failure", terminal=True)
 
 
-def status_step(code: str | None, status: str | None) -> Step | None:
-    """What a postback means for its message's status, None when nothing."""
+def status_step(
+    code: str | None, status: str | None, extra: Mapping[str, Any] | None = None
+) -> Step | None:
+    """Return what a postback means for its message's status, None when nothing."""
     known = find_postback_code(code) if code else None
-    if known is None or known.step is None:
-        return None
-    if known.step == "failed" and known.kind == "receipt" and _said(status) == "expired":
-        return "expired"
-    return _contradiction(known, status) or known.step
+    return None if known is None else _step(known, status, extra or {})
+
+
+def has_unknown_status(code: str | None, status: str | None, extra: Mapping[str, Any]) -> bool:
+    """Whether a receipt's STATUS is in none of the tables."""
+    known = find_postback_code(code) if code else None
+    is_receipt = known is not None and known.kind == "receipt" and known.step is not None
+    return is_receipt and not reported_status(status, extra).known
+
+
+def _step(code: PostbackCode, status: str | None, extra: Mapping[str, Any]) -> Step | None:
+    """Return the code's own step, or the one that a receipt's STATUS reports instead.
+
+    A failure or a message still on its way beats any code. A delivery beats only "sent": until
+    2014 N201 also came as the delivery report.
+    """
+    if code.kind != "receipt" or code.step is None:
+        return code.step
+    match reported_status(status, extra).step:
+        case "expired":
+            return "expired"
+        case "failed":
+            return "expired" if code.step == "expired" else "failed"
+        case "sent":
+            return "sent"
+        case "delivered" if code.step == "sent":
+            return "delivered"
+    return code.step

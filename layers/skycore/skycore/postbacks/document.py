@@ -1,12 +1,13 @@
-"""What XML and JSON bodies have in common: named things that hold text or other things."""
+"""What XML and JSON bodies share: nodes, the bounds of reading, and character encodings."""
 
 import codecs
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from skycore.catalogue.fields import plain_name
+from skycore.catalogue.fields import fields_by_element, plain_name
 
 
 class Node:
@@ -24,8 +25,16 @@ class Node:
 
     @property
     def plain(self) -> str:
-        """Name without what differs between the forms."""
+        """The name without letter case, hyphens and underscores, which differ between forms."""
         return plain_name(self.name)
+
+    def walk(self) -> Iterator["Node"]:
+        """Yield the node and everything in it, in the order of the document."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting += reversed(node.children)
 
     def inner(self) -> str:
         """The content as one text: as JSON where it was JSON, else with its markup.
@@ -56,14 +65,19 @@ class Node:
         return members
 
 
+# Reading stops at these bounds before it does more work. A body over one of them is unparsed.
+
 MAX_BODY_BYTES = 256 * 1024
-"""The most that the intake takes from Skycore."""
+"""The longest body that `ack` takes, and the longest that a compressed one may become."""
 
 MAX_LAYERS = 6
 """Wrappings (form field, percent encoding, HTML escapes...) around the document itself."""
 
 MAX_FORM_FIELDS = 200
 """Fields of a form, or parts of a multipart body."""
+
+MAX_DOCUMENTS = 10
+"""Documents after one another in a body. Skycore documents one."""
 
 MAX_DEPTH = 32
 """Elements inside each other. Documented ones reach 6."""
@@ -77,8 +91,17 @@ MAX_NOTIFICATIONS = 500
 MAX_ATTRIBUTES = 32
 """Attributes of one element. Documented ones have 4."""
 
+MAX_PIECES = 25_000
+"""Tags, texts and quotes that a repair looks at. 300 notifications at once have some 15,000."""
+
+MAX_WRONG_BYTES = 1_000
+"""Bytes that are not UTF-8 and are decoded one by one; a body with more is decoded as a whole."""
+
 MAX_NAME_CHARACTERS = 100
 """Length of an unknown element's name in `extra`; longer ones are cut."""
+
+WRITTEN_BY_PEOPLE = frozenset({"TEXT", "MESSAGETEXT", "SUBJECT", "MESSAGESUBJECT", "KEYWORD"})
+"""Plain names of the elements that hold what a stranger wrote on a phone."""
 
 
 class UnreadableError(Exception):
@@ -117,7 +140,7 @@ def _cp1252(byte: int) -> str:
         return chr(byte)
 
 
-_CP1252 = tuple(_cp1252(byte) for byte in range(256))
+_CP1252 = "".join(_cp1252(byte) for byte in range(256))
 
 
 def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
@@ -146,7 +169,7 @@ def _marked(data: bytes) -> str | None:
 
 
 def _not_utf8(data: bytes) -> str:
-    """Characters of bytes that are not UTF-8."""
+    """Decode bytes that are not UTF-8."""
     with suppress(UnicodeError):  # emoji as two halves of three bytes each, as from some databases
         halves = data.decode("utf-8", "surrogatepass")
         return halves.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -157,15 +180,14 @@ def _not_utf8(data: bytes) -> str:
             with suppress(LookupError):  # such as iso-88597
                 return data.decode(name, "replace")
         if name in {"iso-8859-1", "latin1", "latin-1", "windows-1252", "cp1252"}:
-            return data.decode("latin-1").translate(_LATIN1_TO_CP1252)
+            return codecs.charmap_decode(data, "strict", _CP1252)[0]
+    if data.decode("utf-8", "replace").count("\ufffd") > MAX_WRONG_BYTES:
+        return codecs.charmap_decode(data, "strict", _CP1252)[0]
     return data.decode("utf-8", "skycore.cp1252")
 
 
-_LATIN1_TO_CP1252 = {byte: _CP1252[byte] for byte in range(0x80, 0xA0)}
-
-
 def as_utf8(data: bytes) -> bytes:
-    """The same text in UTF-8, without byte order mark or blank lines around it."""
+    """Return the same text in UTF-8, without what is around it: mark, space, zero bytes."""
     if not data.isascii() or 0 in data:
         text = _marked(data)
         if text is None:
@@ -176,4 +198,41 @@ def as_utf8(data: bytes) -> bytes:
                 text = _not_utf8(data)
         if text is not None:
             data = text.encode("utf-8", "replace")
-    return data.strip().removeprefix(codecs.BOM_UTF8).lstrip()
+    return data.strip(_AROUND).removeprefix(codecs.BOM_UTF8).lstrip(_AROUND)
+
+
+_AROUND = b" \t\r\n\v\f\0"
+
+# Fields of words that may hold `&` or `<`, and those that may hold `&`, such as a name or a URL.
+# In the others, which hold codes, numbers, ids and times, it is damage and not text.
+_WORDS = {
+    *("text", "subject", "keyword", "status_details", "operator_name", "campaign_title"),
+    *("brand_name", "copy_to", "reference_value", "reference_data"),
+}
+_NAMES = {
+    *("campaign", "client_reference", "custom_pass_id", "email", "from_mask", "handset", "os"),
+    *("audio_name", "video_name", "files"),
+}
+_MARKUP = re.compile('[<>"{}]')
+_CODE = re.compile(r"[A-Za-z]?\d{3,4}")
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?([+-]\d\d(:?\d\d)?|Z)?", re.IGNORECASE
+)
+
+
+def refuse_uncertain(roots: list[Node]) -> None:
+    """Raise UnreadableError if a repaired document shows that the repair may be wrong.
+
+    Codes, numbers, ids and times must look like such; a word that is none means that a tag or a
+    quote was damaged in a way that has more than one reading.
+    """
+    for node in (node for root in roots for node in root.walk() if not node.children):
+        _, field = fields_by_element().get(node.plain, (0, None))
+        text = node.text.strip()
+        if field is None or field.name in _WORDS or not text:
+            continue
+        wrong = _MARKUP.search(text) or ("&" in text and field.name not in _NAMES)
+        wrong = wrong or (field.name == "code" and not _CODE.fullmatch(text))
+        wrong = wrong or (field.shape == "time" and not _TIME.fullmatch(text))
+        if wrong:
+            raise UnreadableError(f"a repair leaves {field.name} in doubt")

@@ -1,8 +1,9 @@
 """Events: what a notification, or a step of ours, tells subscribers."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from skycore.catalogue.statuses import (
@@ -12,13 +13,15 @@ from skycore.catalogue.statuses import (
     Step,
     event_meaning,
     find_postback_code,
+    has_unknown_status,
     status_step,
 )
+from skycore.client.numbers import canonical_number
 from skycore.postbacks.cloudevent import envelope
-from skycore.postbacks.identity import digest_of, digits, event_id, identify
+from skycore.postbacks.identity import compared, digest_of, event_id, identify
 from skycore.postbacks.notification import Fields
 from skycore.postbacks.opt_out_keywords import OptOut, opt_out_of, opt_out_of_mms
-from skycore.timestamps import to_text
+from skycore.timestamps import credible_time, event_time, from_text, to_text
 
 TYPE_PREFIX = "skycore."
 
@@ -27,12 +30,13 @@ TYPE_PREFIX = "skycore."
 class Event:
     """One notification, as stored.
 
-    `data`: the event contract's data without absent fields; of the message it belongs to it
-    knows nothing (`client_reference` is there only when Skycore sent it back). `counterpart`:
-    digits of the other side's mobile number. `dated`: an id or a time of its own tells it from a
-    later one of the same content; an event that is not needs `anchored`. `content_digest`: the
-    same for events of the same content. `replaces`: id of the unparsed event whose body was
-    understood later.
+    `data`: the event contract's data without absent fields; it knows nothing of the message
+    (`client_reference` is there only when Skycore sent it back). `subscriber_number`: the other
+    side's mobile number in its canonical form. `has_own_identity`: an id or a time of its own
+    tells it from a later one of the same content; without one the event needs `with_first_seen`.
+    `content_digest`: the same for events of the same content. `replaces`: id of the unparsed event
+    whose body was understood later. `earlier_id`: its id by the rules of the first release, where
+    that is another one.
     """
 
     id: str
@@ -46,6 +50,7 @@ class Event:
     has_own_identity: bool
     replaces: str | None = None
     content_digest: str = ""
+    earlier_id: str | None = None
 
     def __repr__(self) -> str:
         """Without what a person wrote, and without numbers."""
@@ -64,13 +69,34 @@ class Event:
     @property
     def status_step(self) -> Step | None:
         """What it means for its message's status, None when nothing."""
-        return status_step(self.data.get("code"), self.data.get("status"))
+        return status_step(self.data.get("code"), self.data.get("status"), self._extra)
+
+    @property
+    def has_unknown_status(self) -> bool:
+        """Whether it is a receipt whose STATUS is in no table."""
+        return has_unknown_status(self.data.get("code"), self.data.get("status"), self._extra)
+
+    @property
+    def stated_at(self) -> datetime | None:
+        """When it happened by Skycore's clock, if it said so, credibly or not."""
+        text = self.data.get("timestamp")
+        return from_text(text) if text else None
+
+    @property
+    def credible_at(self) -> datetime | None:
+        """When it happened by Skycore's clock, None unless that is credible."""
+        return credible_time(self.stated_at, self.received_at)
+
+    @property
+    def _extra(self) -> Mapping[str, Any]:
+        extra: Mapping[str, Any] = self.data.get("extra") or {}
+        return extra
 
     def with_first_seen(self, first_seen: datetime) -> "Event":
-        """The event under an id that holds when its content was first seen.
+        """Return the event under an id that depends on when its content was first seen.
 
-        For events that are not dated: a repeat shares the first arrival and so the id, and the
-        same content at a later time is news. A dated event is returned as it is.
+        For events without an identity of their own: a repeat shares the first arrival and so the
+        id, and the same content at a later time is a new event. Any other is returned as it is.
         """
         if self.has_own_identity:
             return self
@@ -164,9 +190,14 @@ def event_from_fields(fields: Fields, received_at: datetime, *, is_json: bool) -
     """The event that a notification's fields tell."""
     values = fields.values
     code = find_postback_code(values["code"])
-    event, outcome, terminal = event_meaning(code, values, is_json=is_json)
-    identity = identify(code.kind if code else "", outcome, values, fields.extra)
+    event, outcome, terminal = event_meaning(code, values, fields.extra, is_json=is_json)
+    kind = code.kind if code else ""
+    step = status_step(values["code"], values.get("status"), fields.extra)
+    identity = identify(kind, outcome, step, values, fields.extra)
     tracking_id = values.get("tracking_id")
+    # Of an inbound SMS only a v2 copy has a tracking id; its v1 copy must get the same event id.
+    id_ = event_id(None if kind == "sms_mo" else tracking_id, identity.digest)
+    earlier_id = event_id(tracking_id, identity.earlier)
     inbound = _inbound(code, values)
     arrived = to_text(received_at)
     data = {"event": event, **values, "received_at": arrived}
@@ -178,23 +209,25 @@ def event_from_fields(fields: Fields, received_at: datetime, *, is_json: bool) -
     if fields.extra:
         data["extra"] = fields.extra
     return Event(
-        id=event_id(tracking_id, identity.digest),
+        id=id_,
         type=TYPE_PREFIX + event,
         subject=_subject(values, inbound=inbound),
-        time=values.get("timestamp") or arrived,
+        time=event_time(values.get("timestamp"), received_at),
         data=data,
         tracking_id=tracking_id,
         subscriber_number=_counterpart(values, inbound=inbound),
         received_at=received_at,
         has_own_identity=identity.has_own_identity,
         content_digest=identity.digest,
+        earlier_id=earlier_id if identity.has_own_identity and earlier_id != id_ else None,
     )
 
 
 def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
-    """The event of a body, or of a notification in it, that cannot be read.
+    """Return the event of a body, or of a notification in it, that cannot be read.
 
-    `error` says why, without any of the content. The same body is the same event for ever.
+    `error` says why, without any of the content. The same bytes are the same event for as long as
+    Skycore repeats a postback; the first release kept them once for ever.
     """
     digest = digest_of(UNPARSED, body)
     arrived = to_text(received_at)
@@ -207,9 +240,47 @@ def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
         tracking_id=None,
         subscriber_number=None,
         received_at=received_at,
-        has_own_identity=True,
+        has_own_identity=False,
         content_digest=digest,
+        earlier_id=digest,
     )
+
+
+REPEAT_WINDOW = timedelta(minutes=30)  # Skycore's five retries end within it
+_OURS = {"event", "outcome", "terminal", "received_at", "opt_out", "from_report", "extra"}
+
+
+def is_same_notification(event: Event, earlier: Event) -> bool:
+    """Whether a stored event, whose id is `event.earlier_id`, is the same by the present rules."""
+    if event.unparsed or earlier.unparsed:
+        near = abs(event.received_at - earlier.received_at) <= REPEAT_WINDOW
+        return event.unparsed and earlier.unparsed and near
+    ids = []
+    for one in (event, earlier):
+        values = {name: value for name, value in one.data.items() if name not in _OURS}
+        extra = one.data.get("extra") or {}
+        kind = getattr(find_postback_code(values["code"]), "kind", "")
+        ids.append(identify(kind, one.data.get("outcome"), one.status_step, values, extra).digest)
+    return ids[0] == ids[1]
+
+
+def differing_fields(first: Event, copy: Event) -> list[str]:
+    """Return the names of the fields in which two copies of a notification differ.
+
+    All unknown elements are `extra`, because their names are the sender's.
+    """
+    names = (first.data.keys() | copy.data.keys()) - _OURS
+    differing = [
+        name
+        for name in names
+        if compared(name, first.data.get(name) or "") != compared(name, copy.data.get(name) or "")
+    ]
+    return sorted(differing) + (["extra"] if _extra(first) != _extra(copy) else [])
+
+
+def _extra(event: Event) -> dict[str, str]:
+    extra = event.data.get("extra") or {}
+    return {name: compared(name, value) for name, value in extra.items()}
 
 
 def _opt_out(code: PostbackCode | None, values: dict[str, Any]) -> OptOut | None:
@@ -247,7 +318,7 @@ def _subject(values: dict[str, Any], *, inbound: bool) -> str | None:
 
 
 def _counterpart(values: dict[str, Any], *, inbound: bool) -> str | None:
-    """Digits of the mobile number on the other side."""
+    """The mobile number on the other side, in its canonical form."""
     if inbound:
-        return digits(values.get("from"))
-    return digits(values.get("to") or values.get("mobile"))
+        return canonical_number(values.get("from"))
+    return canonical_number(values.get("to") or values.get("mobile"))

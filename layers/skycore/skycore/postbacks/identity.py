@@ -1,28 +1,33 @@
-"""What makes two deliveries one notification, and ids of events that say so.
+"""What makes two deliveries one notification, and the ids of events.
 
 Skycore sends a notification again when it was not answered, maybe written another way; a v1 and a
-v2 copy of a delivery report are one as well. The tables name, by kind, the fields that tell
-notifications of that kind apart; the outcome always belongs to them, because an old N102 may say
-delivered or expired.
+v2 copy of a delivery report are one as well. The tables name, by kind, the fields that identify a
+notification of that kind. What lacks one of them is compared in all fields: a notification stored
+twice is better than one lost.
 """
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
 from hashlib import blake2b, sha256
 from typing import Any, NamedTuple
 
+from skycore.client.numbers import canonical_number, received_digits
+from skycore.timestamps import from_text, to_text, utc_timestamp
+
 _MAX_KEY_BYTES = 256
 
-# Per kind the sets of fields to tell by, the first that a notification has in full. Where it has
-# none in full, all fields tell.
+# Per kind the fields that identify a notification, with alternatives that other notifications of
+# the kind have instead.
 IDENTITY_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "receipt": (("origin", "code", "tracking_id", "to"),),
     "encode": (
         ("origin", "code", "mms_id", "audio_name"),
         ("origin", "code", "mms_id", "video_name"),
     ),
-    "sms_mo": (("transaction_id",), ("tracking_id",), ("from", "to", "timestamp", "text")),
-    "mms_mo": (("tracking_id",),),
+    # A provider's id is not unique: counters restart, and the parts of a long message share one.
+    "sms_mo": (("id", "from", "to", "timestamp", "text"),),
+    "mms_mo": (("id", "from", "to", "timestamp", "files"),),
     "subscription": (("code", "mobile", "campaign", "timestamp"),),
     "email_subscription": (
         ("code", "email", "campaign", "timestamp"),
@@ -30,62 +35,143 @@ IDENTITY_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "pass": (("code", "pass_data_id", "serial_number", "timestamp"),),
 }
+# Codes whose notifications differ in one more field.
+CODE_FIELDS = {"N101": "sent_as", "N502": "handset"}
+# Compared as well, and no reason to compare all fields where they are absent.
+OPTIONAL_FIELDS = {"mms_mo": ("subject", "text", "keyword"), "sms_mo": ("keyword",)}
+INBOUND_KINDS = frozenset({"sms_mo", "mms_mo"})
+_ATTRIBUTES = ("status_celly", "status_protocol", "status_protocole", "status_status")
 _UNTIMED = {("code", "email", "campaign")}  # the same may happen again
 _NUMBERS = {"to", "from", "mobile"}
+_PROSE = {"text", "subject"}
 DATE_FIELDS = {
     "": ("timestamp", "tracking_id", "transaction_id", "history_id"),
     "encode": ("mms_id", "tracking_id", "history_id"),
 }
 DATE_EXTRA_FIELDS = {"timestamp", "received", "notification_created"}
-_NUMBER = re.compile(r"\+?[0-9(][0-9 ().-]*")
+# In a digest, instead of the step: the word that the first release had there, so that its ids hold.
+# It had one word for "failed" and "expired", which are told apart now.
+_STEP_WORDS = {"sent": "info", "delivered": "success"}
 _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,342})\.[0-9a-f]{32}")
 
 
 class Identity(NamedTuple):
     """`digest`: 32 hexadecimal digits, the same for each delivery of a notification.
 
-    `dated`: an id or a time tells it from a later one of the same content.
+    `has_own_identity`: an id or a time tells it from a later one of the same content. `earlier`:
+    the digest by the rules of the first release.
     """
 
     digest: str
     has_own_identity: bool
-
-
-def digits(number: str | None) -> str | None:
-    """A phone number's digits, None for a sender's name or what is too long for a number.
-
-    A leading + is only a way of writing: the digits begin with the country code either way.
-    """
-    if not number or len(number) > 40 or not _NUMBER.fullmatch(number):
-        return None
-    return re.sub("[^0-9]", "", number) or None
+    earlier: str
 
 
 def identify(
-    kind: str, outcome: str | None, values: dict[str, Any], extra: dict[str, Any]
+    kind: str,
+    outcome: str | None,
+    step: str | None,
+    values: Mapping[str, Any],
+    extra: Mapping[str, Any],
 ) -> Identity:
-    """The identity of a notification of that kind with those fields."""
+    """Return the identity of a notification of that kind with those fields.
+
+    `step`: what it means for its message's status, if anything.
+    """
+    known: dict[str, Any] = dict(values)
+    if "timestamp" not in known and "timestamp" in extra:
+        known["timestamp"] = extra["timestamp"]  # no readable time, but one to compare
+    if kind in INBOUND_KINDS:
+        known |= _inbound_fields(values)
+    reached = outcome or ""
+    if kind == "receipt" and step is not None:
+        reached = _STEP_WORDS.get(step, step)
+    if step == "expired" and values.get("code") == "N103":
+        reached = "failure"  # as in the first release: the code alone says that it expired
+    added = CODE_FIELDS.get(str(values.get("code")))
     for names in IDENTITY_FIELDS.get(kind, ()):
-        if all(name in values for name in names):
-            told = [f"{name}={_compared(name, values[name])}" for name in names]
-            return Identity(digest_of(kind, outcome or "", *told), names not in _UNTIMED)
-    told = [f"{name}={_compared(name, values[name])}" for name in sorted(values)]
-    told += [
-        f"extra {name}={_compared(name, extra[name])}"
+        wanted = (*names, added) if added else names
+        if all(name in known for name in wanted):
+            optional = [name for name in OPTIONAL_FIELDS.get(kind, ()) if name in known]
+            parts = [_part(name, known[name]) for name in (*wanted, *optional)]
+            parts += [_part(f"extra {name}", extra[name]) for name in _ATTRIBUTES if name in extra]
+            digest = digest_of(kind, reached, *parts)
+            has_own = names not in _UNTIMED
+            break
+    else:
+        digest = digest_of(kind, reached, *_all_parts(known, extra))
+        dated = any(name in values for name in DATE_FIELDS.get(kind, DATE_FIELDS[""]))
+        has_own = dated or not DATE_EXTRA_FIELDS.isdisjoint(extra)
+    return Identity(digest, has_own, _earlier_digest(kind, outcome, values, extra))
+
+
+def _inbound_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an inbound message's ids as one field: v1 and v2 have different names for them."""
+    ids = dict.fromkeys(
+        str(values[name]) for name in ("transaction_id", "tracking_id") if name in values
+    )
+    return {"id": list(ids)} if ids else {}
+
+
+def _all_parts(known: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
+    parts = [_part(name, known[name]) for name in sorted(known)]
+    parts += [
+        _part(f"extra {name}", extra[name])
         for name in sorted(extra)
         if name != "notification_id"  # may be its place in that one body
     ]
-    dated = any(name in values for name in DATE_FIELDS.get(kind, DATE_FIELDS[""]))
-    return Identity(
-        digest_of(kind, outcome or "", *told), dated or not DATE_EXTRA_FIELDS.isdisjoint(extra)
-    )
+    return parts
 
 
-def _compared(name: str, value: Any) -> str:
-    """A value as it is compared: numbers by their digits, text without its line breaks."""
+def _part(name: str, value: Any) -> str:
+    return f"{name}={compared(name.removeprefix('extra '), value)}"
+
+
+def compared(name: str, value: Any) -> str:
+    """Return a value as it is compared.
+
+    Numbers in their canonical form, times as instants in whole seconds, a person's words without
+    the space around them, other text without its line breaks.
+    """
     if isinstance(value, list):
-        return "\x1e".join(_compared(name, entry) for entry in value)
-    return (name in _NUMBERS and digits(value)) or " ".join(value.split())
+        return "\x1e".join(compared(name, entry) for entry in value)
+    if name in _NUMBERS and (number := canonical_number(value)):
+        return number
+    if name in DATE_EXTRA_FIELDS and (time := utc_timestamp(value)):
+        return to_text(from_text(time).replace(microsecond=0))
+    if name in _PROSE:
+        return "\n".join(value.strip().splitlines())
+    return " ".join(value.split())
+
+
+# Per kind the fields that the first release compared; its events keep the ids that this gave them.
+_EARLIER_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
+    **IDENTITY_FIELDS,
+    "sms_mo": (("transaction_id",), ("tracking_id",), ("from", "to", "timestamp", "text")),
+    "mms_mo": (("tracking_id",),),
+}
+
+
+def _earlier_digest(
+    kind: str, outcome: str | None, values: Mapping[str, Any], extra: Mapping[str, Any]
+) -> str:
+    for names in _EARLIER_FIELDS.get(kind, ()):
+        if all(name in values for name in names):
+            parts = [f"{name}={_compared_earlier(name, values[name])}" for name in names]
+            return digest_of(kind, outcome or "", *parts)
+    parts = [f"{name}={_compared_earlier(name, values[name])}" for name in sorted(values)]
+    parts += [
+        f"extra {name}={_compared_earlier(name, extra[name])}"
+        for name in sorted(extra)
+        if name != "notification_id"
+    ]
+    return digest_of(kind, outcome or "", *parts)
+
+
+def _compared_earlier(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return "\x1e".join(_compared_earlier(name, entry) for entry in value)
+    return (name in _NUMBERS and received_digits(value)) or " ".join(value.split())
 
 
 def digest_of(*parts: str | bytes) -> str:

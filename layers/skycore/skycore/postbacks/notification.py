@@ -6,13 +6,13 @@ from typing import Any
 
 from skycore.catalogue.fields import PostbackField, fields_by_element, plain_name
 from skycore.catalogue.statuses import find_postback_code, origin_names
+from skycore.client.numbers import received_digits
 from skycore.postbacks.document import (
     MAX_NAME_CHARACTERS,
     Node,
     UnreadableError,
     replace_unsupported,
 )
-from skycore.postbacks.identity import digits
 from skycore.timestamps import utc_timestamp
 
 _WRAPPERS = {"POSTBACK", "POSTBACKS", "NOTIFICATION", "NOTIFICATIONS"}
@@ -50,9 +50,9 @@ class Fields:
     """A notification's fields.
 
     `values`: text by the event's names, without empty ones (`files` is a list); phone numbers are
-    digits. `extra`: what has
-    no name of its own: unknown elements (nested ones with their names joined), attributes,
-    further values of a field that has one already, and times that are none.
+    digits, as Skycore wrote them. `extra`: what has no name of its own: unknown elements (nested
+    ones with their names joined), attributes, further values of a field that has one already, and
+    times that are none.
     """
 
     def __init__(self, notification: Node) -> None:
@@ -80,7 +80,7 @@ class Fields:
             if field.shape != "prose" or text.isspace():
                 text = text.strip()
             if field.shape == "number":
-                text = digits(text) or text
+                text = received_digits(text) or text
             if text:
                 self._keep(field, rank, replace_unsupported(text), node.name)
 
@@ -142,12 +142,13 @@ class Fields:
                 self._add(f"{prefix}_{_snake_name(attribute)}", replace_unsupported(text.strip()))
 
     def _status(self, node: Node) -> str:
-        """STATUS as text, from its attributes where it has none (2011-2014).
+        """Return STATUS as text, from its attributes where it has none (2011-2014).
 
         `text` and `description` are words; `status` is one, or a number of the SMS protocol.
         """
-        words = [node.text, *(node.attributes.get(name, "") for name in ("text", "description"))]
-        status = node.attributes.get("status", "")
+        attributes = {plain_name(name): value for name, value in node.attributes.items()}
+        words = [node.text, attributes.get("TEXT", ""), attributes.get("DESCRIPTION", "")]
+        status = attributes.get("STATUS", "")
         words.append(status if not status.strip().isdigit() else "")
         return next((word for word in words if word.strip()), "")
 

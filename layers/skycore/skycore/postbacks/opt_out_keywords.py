@@ -1,47 +1,65 @@
-"""What a handset's text says about being written to: STOP, START, or perhaps.
+"""What a person's text says about being written to: stop, start, or perhaps stop.
 
-The words are those that US carriers and CTIA name. Only a message that is nothing but the word
-counts; case, blanks and punctuation around it do not.
+The words are data, in `opt_out_words.csv`; the parameter StopWords adds to them. Only a
+message that is nothing but the word counts. Case, accents, width, punctuation, spaces and invisible
+characters do not, and a word that is repeated counts once.
 """
 
 from __future__ import annotations
 
+import csv
+import os
 import re
+import unicodedata
+from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Literal
+from pathlib import Path
+from typing import Literal, cast
 
 type OptOut = Literal["stop", "start", "possible"]
 
-STOP_WORDS = frozenset(
-    ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT")
-)
-START_WORDS = frozenset(("START", "UNSTOP", "YES"))
-
-# In the midst of a sentence only these are likely to be meant for us: people cancel and end much.
-_HINTS = frozenset(("STOP", "STOPALL", "UNSUBSCRIBE", "OPTOUT"))
+# Words that make a longer text `possible`. Of the others people cancel, end and remove much.
+_HINTS = ("STOP", "STOPALL", "UNSUBSCRIBE", "OPTOUT", "ARRET")
 _NO_LETTER = re.compile(r"[\W_]+")
+_MAX_WHOLE = 200  # characters of a text that may be a repeated word; longer ones are sentences
+
+
+@cache
+def opt_out_words() -> dict[str, OptOut]:
+    """Return what each folded word means."""
+    path = Path(__file__).with_name("opt_out_words.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            "".join(_words(row["word"])): cast("OptOut", row["meaning"])
+            for row in csv.DictReader(file)
+        }
 
 
 def opt_out_of(text: str | None) -> OptOut | None:
-    """`stop` or `start` if the whole text is such a word, `possible` if a stop word is in it."""
+    """Return `stop` or `start` if the whole text is such a word, `possible` if it resembles one.
+
+    Also `possible` is a text in which a word such as STOP stands among others.
+    """
     if not text:
         return None
-    words = [word for word in _NO_LETTER.split(text.upper()) if word]
-    whole = "".join(words)
-    # "Opt-out", "STOP ALL", "s.t.o.p" are the word; "stop start" is none.
-    if whole in STOP_WORDS:
+    words = _words(text)
+    own = _own_stop_words(os.environ.get("STOP_WORDS", ""))
+    meanings = opt_out_words() | dict.fromkeys(own, "stop")
+    said = {meanings.get(whole) for whole in _wholes(words)}
+    if "stop" in said or (words and all(meanings.get(word) == "stop" for word in words)):
         return "stop"
-    if whole in START_WORDS:
+    if "start" in said:
         return "start"
+    hints = {*_HINTS, *own}
     pairs = {first + second for first, second in pairwise(words)}
-    return "possible" if _HINTS & ({*words} | pairs) else None
+    return "possible" if "possible" in said or hints & ({*words} | pairs) else None
 
 
 def opt_out_of_mms(text: str | None, subject: str | None) -> OptOut | None:
-    """What an inbound MMS says, as far as its postback has its words.
+    """Return what an inbound MMS says, as far as its postback has its words.
 
     The text is as a rule a file at Skycore, of which there is only a URL; then the subject counts.
-    It may stop and not start: a picture under the subject "Yes" asks for nothing.
+    The subject may stop and not start: a picture under the subject "Start" asks for nothing.
     """
     said = {opt_out_of(words) for words in (text, subject) if words and words.strip()}
     if said == {"stop"}:
@@ -49,3 +67,28 @@ def opt_out_of_mms(text: str | None, subject: str | None) -> OptOut | None:
     if said == {"start"} and text:
         return "start"
     return "possible" if said & {"stop", "possible"} else None
+
+
+@lru_cache(maxsize=8)
+def _own_stop_words(parameter: str) -> tuple[str, ...]:
+    """Return the folded words of the parameter StopWords, which commas separate."""
+    return tuple(folded for word in parameter.split(",") if (folded := "".join(_words(word))))
+
+
+def _words(text: str) -> list[str]:
+    """Return the text's words, folded: capitals of one width without accents or marks."""
+    decomposed = unicodedata.normalize("NFKD", text.upper())
+    kept = (c for c in decomposed if unicodedata.category(c) not in {"Mn", "Cf"})
+    return [word for word in _NO_LETTER.split("".join(kept).upper()) if word]
+
+
+def _wholes(words: list[str]) -> set[str]:
+    """Return the text as one word, as it is and with repetitions counted once.
+
+    "Opt-out", "STOP ALL" and "s.t.o.p" are the word, and so is "STOP STOP".
+    """
+    whole = "".join(words)
+    if len(whole) > _MAX_WHOLE:
+        return {whole, "".join(dict.fromkeys(words))}
+    once = re.fullmatch(r"(.+?)\1*", whole)
+    return {whole, "".join(dict.fromkeys(words)), once[1] if once else whole}

@@ -1,15 +1,20 @@
 """Request bodies to events."""
 
 import re
+import zlib
+from base64 import b64decode
+from collections.abc import Iterable
 from datetime import datetime
 from html import unescape
 from urllib.parse import unquote_to_bytes
 
+from skycore.catalogue.fields import fields_by_element, plain_name
 from skycore.postbacks.document import (
     MAX_BODY_BYTES,
     MAX_FORM_FIELDS,
     MAX_LAYERS,
     MAX_NOTIFICATIONS,
+    WRITTEN_BY_PEOPLE,
     Node,
     UnreadableError,
     as_utf8,
@@ -24,10 +29,10 @@ _PLACE = re.compile(r"notifications? (\d+(?:, \d+)*) of (\d+): ")
 
 
 def read_postback(body: bytes, received_at: datetime) -> list[Event]:
-    """Every event that a request body tells, at least one, whatever the bytes are.
+    """Return the events of a request body, at least one, whatever the bytes are.
 
-    What cannot be read is one unparsed event; nothing is raised. Repeats inside the body are
-    returned once. `received_at` is the time of arrival.
+    A body, or the notifications in it, that cannot be read are one unparsed event; nothing is
+    raised. Repeats inside the body are returned once. `received_at` is the time of arrival.
     """
     try:
         return _events(body, received_at)
@@ -38,78 +43,156 @@ def read_postback(body: bytes, received_at: datetime) -> list[Event]:
 
 
 def reparse(body: bytes, received_at: datetime, error: str) -> list[Event]:
-    """What a postback that was kept as unparsed, for the reason `error`, tells now instead.
+    """Return the events of a postback that was kept as unparsed for the reason `error`.
 
-    Empty while it still cannot be read. Of a body with several notifications it is those that
+    Empty while it still cannot be read. Of a body with several notifications, return those that
     the reason names; those of them that still cannot be read are again one unparsed event.
     """
     try:
-        told = _each(body, received_at)
+        results = _each(body, received_at)
     except Exception:  # noqa: BLE001 - unreadable, or a fault of ours
         return []
     place = _PLACE.match(error)
-    if place and int(place[2]) == len(told):
+    if place and int(place[2]) == len(results):
         wanted = {int(number) for number in place[1].split(", ")}
     else:
-        wanted = set(range(1, len(told) + 1))
-    events = _together(body, received_at, told, wanted)
+        wanted = set(range(1, len(results) + 1))
+    events = _together(body, received_at, results, wanted)
     return events if any(not event.unparsed for event in events) else []
 
 
+type Result = Event | UnreadableError  # of one notification: its event, or why there is none
+
+
 def _events(body: bytes, received_at: datetime) -> list[Event]:
-    told = _each(body, received_at)
-    if not any(isinstance(one, Event) for one in told):
-        raise UnreadableError(f"none of {len(told)} notifications can be read: {told[0]}")
+    results = _each(body, received_at)
+    if not any(isinstance(result, Event) for result in results):
+        raise UnreadableError(f"none of {len(results)} notifications can be read: {results[0]}")
     events: dict[str, Event] = {}
-    for event in _together(body, received_at, told, set(range(1, len(told) + 1))):
+    for event in _together(body, received_at, results, set(range(1, len(results) + 1))):
         events.setdefault(event.id, event)
     return list(events.values())
 
 
-def _each(body: bytes, received_at: datetime) -> list[Event | UnreadableError]:
-    """For each notification in the body, in order, its event or why there is none."""
-    found = [node for root in read_body(body) for node in notifications(root)]
+def _each(body: bytes, received_at: datetime) -> list[Result]:
+    """Return the result for each notification in the body, in order."""
+    roots = read_body(body)
+    found = [node for root in roots for node in notifications(root)]
     if len(found) > MAX_NOTIFICATIONS:
         raise UnreadableError(f"more than {MAX_NOTIFICATIONS} notifications")
+    _refuse_texts_outside(roots, found)
     if len(found) == 1:
         return [_event(found[0], received_at)]
-    told: list[Event | UnreadableError] = []
+    results: list[Result] = []
     for node in found:
         try:
-            told.append(_event(node, received_at))
+            results.append(_event(node, received_at))
         except UnreadableError as error:
-            told.append(error)
-    return told
+            results.append(error)
+    _refuse_strangers(roots, found, results)
+    return results
 
 
 def _together(
-    body: bytes, received_at: datetime, told: list[Event | UnreadableError], wanted: set[int]
+    body: bytes, received_at: datetime, results: list[Result], wanted: set[int]
 ) -> list[Event]:
-    """The wanted notifications' events, and one unparsed event for all that cannot be read.
+    """Return the wanted notifications' events, and one unparsed event for all without one.
 
     One, because each takes the whole body to wherever events go.
     """
     events: list[Event] = []
-    faults: list[str] = []
-    for number, one in enumerate(told, 1):
+    unreadable: list[str] = []
+    for number, result in enumerate(results, 1):
         if number not in wanted:
             continue
-        if isinstance(one, Event):
-            events.append(one)
+        if isinstance(result, Event):
+            events.append(result)
             continue
-        if not faults:
-            first, why = len(events), one
-        faults.append(str(number))
-    if faults:
-        several = "s" if len(faults) > 1 else ""
-        place = f"notification{several} {', '.join(faults)} of {len(told)}: {why}"
+        if not unreadable:
+            first, why = len(events), result
+        unreadable.append(str(number))
+    if unreadable:
+        several = "s" if len(unreadable) > 1 else ""
+        place = f"notification{several} {', '.join(unreadable)} of {len(results)}: {why}"
         events.insert(first, unparsed_event(body + place.encode(), received_at, place))
     return events
 
 
 def _event(node: Node, received_at: datetime) -> Event:
+    _refuse_repeats(node)
     return event_from_fields(Fields(node), received_at, is_json=node.is_json)
 
+
+# --- What a stranger's text, or a fault of Skycore's, must not do ------------------------------
+
+
+def _refuse_repeats(notification: Node) -> None:
+    """Raise UnreadableError if an element that occurs once has several values.
+
+    Beside a person's text it must not even repeat its value.
+    """
+    elements = list(notification.children)
+    elements += [field for node in elements if node.plain == "BODY" for field in node.children]
+    by_person = any(node.plain in WRITTEN_BY_PEOPLE for node in elements)
+    values: dict[str, str] = {}
+    for node in elements:
+        _, field = fields_by_element().get(node.plain, (0, None))
+        if field is None or field.shape in {"list", "numbers"}:
+            continue
+        value = node.inner().strip()
+        different = value != values.get(node.plain, value)
+        if different and field.name == "code":
+            raise UnreadableError("two different codes in one notification")
+        if different or (by_person and node.plain in values):
+            raise UnreadableError(f"{field.name} occurs twice in one notification")
+        values[node.plain] = value
+
+
+def _refuse_texts_outside(roots: list[Node], found: list[Node]) -> None:
+    """Raise UnreadableError if a person's text stands outside of the notifications."""
+    reported = {id(node) for node in found}
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node.plain in WRITTEN_BY_PEOPLE:
+            raise UnreadableError("a text outside of the notifications")
+        if id(node) not in reported:
+            waiting += node.children
+
+
+def _refuse_strangers(roots: list[Node], found: list[Node], results: list[Result]) -> None:
+    """Raise UnreadableError if a body reports on several people where Skycore reports on one.
+
+    Skycore documents one notification in a body, and POSTBACKs of several NOTIFICATIONs. In any
+    other form, and in that one if its NOTIFICATIONs have no ids of their own, a text that Skycore
+    did not escape could have made the notifications. So all must be about the same person.
+    """
+    people = {_person(result) for result in results if isinstance(result, Event)}
+    with_text = any(node.plain in WRITTEN_BY_PEOPLE for root in roots for node in root.walk())
+    reported = {id(node) for node in found}
+    nested = any(id(inner) in reported for node in found for inner in node.walk() if inner != node)
+    if len(roots) > 1 or roots[0].is_json or nested:
+        if with_text or len(people) > 1:
+            raise UnreadableError("several notifications in a form that Skycore does not document")
+    elif with_text and len(people) > 1 and not _have_ids(found):
+        raise UnreadableError("texts and reports on several people in one body")
+
+
+def _person(event: Event) -> str | None:
+    """Return the number or address of the person that the event is about, if it names one."""
+    data = event.data
+    return event.subscriber_number or data.get("email") or data.get("mobile") or data.get("to")
+
+
+def _have_ids(found: list[Node]) -> bool:
+    """Return whether each NOTIFICATION has an id of its own."""
+    ids = [
+        text for node in found for name, text in node.attributes.items() if plain_name(name) == "ID"
+    ]
+    return len(ids) == len(set(ids)) == len(found)
+
+
+# --- What is around the document --------------------------------------------------------------
 
 _ESCAPED = re.compile(
     rb"&(?:amp;)*(?:lt|quot|#0*(?:60|34|123|91)|#x0*(?:3c|22|7b|5b));", re.IGNORECASE
@@ -119,24 +202,30 @@ _PERCENT = re.compile(
 )
 _FORM = re.compile(rb"[A-Za-z0-9_.%\[\]-]{1,64}=")
 _RAW_FIELD = re.compile(rb"(?:^|&)[\w.-]{1,64}=\s*(?=[<{\[])")
+# Base64 of what begins with `<`, `{`, `[`, a byte order mark or gzip's mark.
+_BASE64 = re.compile(rb"(?:P[A-P]|e[w-z]|W[w-z]|77u/|H4sI)[A-Za-z0-9+/ \r\n]{10,}={0,2}")
 _PART_NAME = re.compile(rb"""\bname\s*=\s*(?:"([^"]*)"|([^\s;"]+))""", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _CONTENT_STARTS = (b"<", b"{", b"[", b"&", b"%", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\0")
 
 
 def read_body(body: bytes) -> list[Node]:
-    """The root elements or objects in a body.
+    """Return the root elements or objects in a body.
 
     Raises UnreadableError when there are none, or when the body is over a bound.
     """
     if len(body) > MAX_BODY_BYTES:
         raise UnreadableError(f"longer than {MAX_BODY_BYTES} bytes")
     for _ in range(MAX_LAYERS):
+        if body.startswith(b"\x1f\x8b"):
+            body = _decompressed(body)
+            continue
         if body.lstrip().startswith(b"--"):  # its parts may differ in encoding
             body = _best(_parts(body.strip()))
+            continue
         body = as_utf8(body)
         if body.startswith(b"<"):
-            return read_xml(body)
+            return read_xml(body.decode())
         if body.startswith((b"{", b"[")):
             return read_json(body.decode())
         body = _unwrapped(body)
@@ -144,21 +233,35 @@ def read_body(body: bytes) -> list[Node]:
 
 
 def _unwrapped(body: bytes) -> bytes:
-    """The body with its outermost layer taken off."""
+    """Return the body without its outermost layer."""
     if not body:
         raise UnreadableError("empty")
+    if _BASE64.fullmatch(body):
+        return _base64_decoded(body)
     if _ESCAPED.match(body):
         return _html_unescaped(body)
     if _PERCENT.match(body):
         return _percent_decoded(body)
     raw = _RAW_FIELD.search(body)
     if raw:
+        _refuse_fields(pair.partition(b"=")[0] for pair in body[: raw.end()].split(b"&"))
         return body[raw.end() :]
     if _FORM.match(body):
         return _best(_form_fields(body))
     if body.startswith(b'"'):
         return _json_string(body)
     raise UnreadableError("neither XML nor JSON nor a form")
+
+
+def _base64_decoded(body: bytes) -> bytes:
+    """Return the content. A form may have made spaces of `+`, of which the last is lost."""
+    text = b"".join(body.replace(b" ", b"+").split())
+    if b" " in body and len(text) % 4 == 3:
+        text += b"+"
+    try:
+        return b64decode(text + b"==")
+    except ValueError:
+        raise UnreadableError("base64 that cannot be read") from None
 
 
 def _html_unescaped(body: bytes) -> bytes:
@@ -173,13 +276,13 @@ def _percent_decoded(value: bytes) -> bytes:
 
 
 def _json_string(body: bytes) -> bytes:
-    """XML or JSON that was given as one JSON string."""
+    """Return XML or JSON that was given as one JSON string."""
     nodes = read_json(f"[{body.decode()}]")
     return nodes[0].text.encode() if nodes else b""
 
 
 def _form_fields(body: bytes) -> list[tuple[bytes, bytes]]:
-    """Names and values of an urlencoded form."""
+    """Return names and values of an urlencoded form."""
     pairs = body.split(b"&", MAX_FORM_FIELDS)
     if len(pairs) > MAX_FORM_FIELDS:
         raise UnreadableError(f"a form of more than {MAX_FORM_FIELDS} fields")
@@ -188,7 +291,7 @@ def _form_fields(body: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _parts(body: bytes) -> list[tuple[bytes, bytes]]:
-    """Names and contents of a multipart body, whose boundary is its first line."""
+    """Return names and contents of a multipart body, whose boundary is its first line."""
     boundary = body.partition(b"\n")[0].rstrip()
     parts = body.split(b"\n" + boundary, MAX_FORM_FIELDS)
     if len(parts) > MAX_FORM_FIELDS:
@@ -204,11 +307,34 @@ def _parts(body: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
+def _decompressed(body: bytes) -> bytes:
+    """Return the content of a gzip body, of which no more is made than a body may have."""
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)  # gzip only
+    try:
+        content = stream.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise UnreadableError("gzip that cannot be read") from None
+    if len(content) > MAX_BODY_BYTES:
+        raise UnreadableError(f"longer than {MAX_BODY_BYTES} bytes")
+    if not stream.eof or stream.unused_data.strip(b"\0"):
+        raise UnreadableError("gzip that breaks off or has several parts")
+    return content
+
+
+def _refuse_fields(names: Iterable[bytes]) -> None:
+    """Raise UnreadableError if a form has a postback's fields: a text in it is no document."""
+    if any(plain_name(name.strip().decode("latin-1")) in fields_by_element() for name in names):
+        raise UnreadableError("a form of single fields")
+
+
 def _best(fields: list[tuple[bytes, bytes]]) -> bytes:
-    """The field called xml, else the first that looks like XML or JSON."""
-    for name, value in fields:
-        if name.strip().lower() == b"xml" and value.strip():
-            return value
+    """Return the field called xml, else the first that looks like XML or JSON."""
+    xml = [value for name, value in fields if name.strip().lower() == b"xml" and value.strip()]
+    if len(xml) > 1:
+        raise UnreadableError("a form with several xml fields")
+    if xml:
+        return xml[0]
+    _refuse_fields(name for name, _ in fields)
     for _, value in fields:
         if value.lstrip().startswith(_CONTENT_STARTS):
             return value

@@ -1,34 +1,32 @@
 """Repairs of XML that Skycore is known to send, tried only when a strict reading failed.
 
-`mend_characters` changes characters and tags where only one reading exists:
-- `bare_ampersands`: `AT&T` is `AT&amp;T`
-- `bare_less_thans`: `I <3 you` is `I &lt;3 you`
-- `uncarried_references`: `&#xD83D;&#xDE00;` is one emoji, `&#1;` is U+FFFD
-- `spaced_attributes`: `id="1"created="2"` has a blank between
-- `unbound_prefixes`: `xsi:a="..."` goes where no `xmlns:xsi` is; the declaration always goes,
-  because the encoding is known by then
-
-`close_leaves` closes fields that were left open. A field holds text only, so that the next
-field's tag or its container's end tag ends it. In doubt it gives up: a value must not land in
-another field.
+People's texts are set apart by then, so that everything here is Skycore's own markup. A repair is
+made only where one reading exists. In doubt the body is unparsed: a value must not land in
+another field, and markup must not land in a value.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from skycore.catalogue.fields import fields_by_element, plain_name
-from skycore.postbacks.document import replace_unsupported
-
-_TAG = re.compile(
-    r"""<(/?)([A-Za-z_][\w:.-]*)((?>[^<>"']|"[^"<]*"|'[^'<]*')*+)>""",
+from skycore.postbacks.document import (
+    MAX_DEPTH,
+    MAX_PIECES,
+    WRITTEN_BY_PEOPLE,
+    replace_unsupported,
 )
+
+_TAG = re.compile(r"""<(/?)([A-Za-z_][\w:.-]*)((?>[^<>"']|"[^"<]*"|'[^'<]*')*+)>""")
 _AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
-_REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,6})|([0-9]{1,7}));")
+_REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#x([0-9A-Fa-f]{1,6})|#([0-9]{1,7}));")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _QUOTED = re.compile(r"""("[^"]*"|'[^']*')(?=([A-Za-z_:])?)""")
 _PREFIXED_ATTRIBUTE = re.compile(
-    r"""(?<![\w:.-])[A-Za-z_][\w.-]*:[\w.-]+\s*=\s*(?:"[^"]*"|'[^']*')"""
+    r"""(?<![\w:.-])[A-Za-z_][\w.-]{0,40}:[\w.-]+\s*=\s*(?:"[^"]*"|'[^']*')"""
 )
+_MARKUP = re.compile("[<>]|&(?:lt|gt|#)")
 
 
 class _Piece(NamedTuple):
@@ -45,108 +43,134 @@ class _InDoubtError(Exception):
 
 
 def _pieces(text: str) -> Iterator[_Piece]:
-    """The text in pieces, in time linear in its length."""
+    """Yield the text in pieces, at most MAX_PIECES, in time linear in its length."""
     place = 0
-    while place < len(text):
+    for _ in range(MAX_PIECES):
+        if place == len(text):
+            return
         start = text.find("<", place)
-        if start < 0:
-            start = len(text)
-        if start > place:
-            yield _Piece("text", text[place:start])
-            place = start
-            continue
-        for opening, closing in (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")):
-            if text.startswith(opening, start):
-                end = text.find(closing, start)
-                if end < 0:
-                    raise _InDoubtError
-                place = end + len(closing)
-                if opening != "<?":
-                    yield _Piece("as-is", text[start:place])
-                break
+        if start != place:
+            end = start if start > 0 else len(text)
+            yield _Piece("text", text[place:end])
+        elif text.startswith(("<!--", "<![CDATA[", "<?"), start):
+            end = _end_of_section(text, start)
+            if text[start + 1] == "!":
+                yield _Piece("as-is", text[start:end])
+        elif tag := _TAG.match(text, start):
+            slash, name, attributes = tag.groups()
+            kind = "close" if slash else "empty" if attributes.endswith("/") else "open"
+            yield _Piece(kind, tag[0], name, attributes)
+            end = tag.end()
+        elif text[start + 1 : start + 2] in {"/", "!", ""} or text[start + 1].isalpha():
+            raise _InDoubtError
         else:
-            tag = _TAG.match(text, start)
-            if tag:
-                slash, name, attributes = tag.groups()
-                kind = "close" if slash else "empty" if attributes.endswith("/") else "open"
-                yield _Piece(kind, tag[0], name, attributes)
-                place = tag.end()
-            elif text[start + 1 : start + 2] in {"/", "!", ""} or text[start + 1].isalpha():
-                raise _InDoubtError
-            else:
-                yield _Piece("text", "<")
-                place = start + 1
+            yield _Piece("text", "<")
+            end = start + 1
+        place = end
+    raise _InDoubtError
 
 
-def bare_ampersands(text: str) -> str:
-    """Escape each `&` that begins no reference that XML knows."""
-    return _AMPERSAND.sub("&amp;", text)
+def _end_of_section(text: str, start: int) -> int:
+    """Return where the comment, CDATA section or instruction that starts there ends."""
+    opening = "<!--" if text.startswith("<!--", start) else text[start : start + 2]
+    closing = {"<!--": "-->", "<!": "]]>", "<?": "?>"}[opening]
+    end = text.find(closing, start)
+    if end < 0:
+        raise _InDoubtError
+    return end + len(closing)
 
 
-def bare_less_thans(text: str) -> str:
-    """Escape each `<`; for text, in which none begins a tag."""
-    return text.replace("<", "&lt;")
+# --- Characters -------------------------------------------------------------------------------
 
 
-def _referred(reference: re.Match[str]) -> str:
-    hexadecimal, decimal = reference.groups()
-    number = int(hexadecimal, 16) if hexadecimal else int(decimal)
-    if 0xD800 <= number <= 0xDFFF:
-        return chr(number)
-    if number > 0x10FFFF or replace_unsupported(chr(number)) != chr(number):
-        return "\ufffd"
-    return reference[0]
+def repair_characters(text: str) -> str | None:
+    """Return the text with its characters, references and tags repaired; None when in doubt.
 
-
-def uncarried_references(text: str) -> str:
-    """Join references to surrogates into one character; no character for what XML forbids."""
-    if "&#" not in text:
-        return text
-    text = _REFERENCE.sub(_referred, text)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def spaced_attributes(attributes: str) -> str:
-    """Put the blank between two attributes that stand together."""
-    return _QUOTED.sub(lambda quoted: quoted[1] + " " if quoted[2] else quoted[1], attributes)
-
-
-def unbound_prefixes(name: str, attributes: str) -> tuple[str, str]:
-    """The element's name without its prefix, and only the attributes that have none."""
-    return _local(name), _PREFIXED_ATTRIBUTE.sub("", attributes)
-
-
-def mend_characters(text: str) -> str | None:
-    """The text with its characters, references and tags mended; None when in doubt."""
+    `AT&T` and `a <3` are escaped, `&#xD83D;&#xDE00;` is one emoji, `id="1"created="2"` gets its
+    space, and prefixes without `xmlns:` go. So does the declaration: the encoding is known.
+    """
     unbound = "xmlns:" not in text
     out = []
     try:
         for kind, source, name, attributes in _pieces(replace_unsupported(text)):
             if kind == "text":
-                out.append(bare_ampersands(uncarried_references(bare_less_thans(source))))
+                out.append(_escape_bare(source).replace("<", "&lt;"))
             elif kind == "as-is":
                 out.append(source)
             else:
                 if unbound:
-                    name, attributes = unbound_prefixes(name, attributes)  # noqa: PLW2901
-                mended = spaced_attributes(bare_ampersands(uncarried_references(attributes)))
-                out.append(f"<{'/' if kind == 'close' else ''}{name}{mended}>")
+                    name = _local(name)  # noqa: PLW2901
+                    attributes = _PREFIXED_ATTRIBUTE.sub("", attributes)  # noqa: PLW2901
+                spaced = _QUOTED.sub(
+                    lambda quoted: quoted[1] + " " if quoted[2] else quoted[1], attributes
+                )
+                out.append(f"<{'/' if kind == 'close' else ''}{name}{_escape_bare(spaced)}>")
     except _InDoubtError:
         return None
     return "".join(out)
 
 
-def close_leaves(text: str) -> str | None:
-    """The text with each field closed that was left open; None when in doubt.
+def _escape_bare(text: str) -> str:
+    """Escape each `&` that begins no reference of XML, and repair references to characters."""
+    if "&" not in text:
+        return text
+    repaired = _REFERENCE.sub(lambda found: found[0] if found[1] else _character(found), text)
+    return _AMPERSAND.sub("&amp;", _join_surrogates(repaired))
 
+
+def resolve_references(text: str) -> str:
+    """Return the text with its references resolved, those that XML knows."""
+    if "&" not in text:
+        return text
+    return _join_surrogates(_REFERENCE.sub(_resolved, text))
+
+
+def _character(reference: re.Match[str]) -> str:
+    """Return the reference to a character, resolved if XML does not allow it."""
+    character = _resolved(reference)
+    return character if character == "\ufffd" or "\ud800" <= character <= "\udfff" else reference[0]
+
+
+def _resolved(reference: re.Match[str]) -> str:
+    """Return the character, or half of one; U+FFFD if there is no such character."""
+    named, hexadecimal, decimal = reference.groups()
+    if named:
+        return _NAMED[named]
+    number = int(hexadecimal, 16) if hexadecimal else int(decimal)
+    if number > 0x10FFFF:
+        return "\ufffd"
+    half = 0xD800 <= number <= 0xDFFF
+    return chr(number) if half else replace_unsupported(chr(number))
+
+
+def _join_surrogates(text: str) -> str:
+    """Join the halves of characters; U+FFFD for a half alone."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+# --- Elements left open -----------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open element, and what it holds so far: nothing, text or elements."""
+
+    name: str
+    holds: str = ""
+    texts: list[str] = field(default_factory=list)
+
+
+def close_leaves(text: str) -> str | None:
+    """Return the text with each field closed that was left open; None when in doubt.
+
+    A field holds text only, so the next field's tag or its container's end tag ends it.
     `<FROM_MASK><FROM_MASK>` (the slash forgotten) is an empty field; `<OS>x<TO>1</TO>` and
     `<OS>x</POSTBACK>` end OS where the next field or its container's end begins. A close tag in
     other letter case than its open tag closes it.
     """
     try:
         pieces = list(_pieces(text))
-        closed = {piece.name for piece in pieces if piece.kind == "close"}
-        return "".join(_Closing(pieces, closed).pieces())
+        return "".join(_Closing(pieces).pieces())
     except _InDoubtError:
         return None
 
@@ -154,18 +178,16 @@ def close_leaves(text: str) -> str | None:
 class _Closing:
     """One walk over the pieces with the open elements on a stack."""
 
-    def __init__(self, pieces: list[_Piece], closed: set[str]) -> None:
+    def __init__(self, pieces: list[_Piece]) -> None:
         self.all = pieces
-        self.closed = closed
-        self.stack: list[str] = []
-        self.holds: list[str] = []  # what each of them holds so far: nothing, text or elements
+        self.closed = {piece.name for piece in pieces if piece.kind == "close"}
+        self.stack: list[_Open] = []
 
     def pieces(self) -> Iterator[str]:
-        """The mended pieces."""
+        """Yield the repaired pieces."""
         for number, piece in enumerate(self.all):
             if piece.kind in {"text", "as-is"}:
-                if self.stack and not self.holds[-1] and not piece.source.isspace():
-                    self.holds[-1] = "text"
+                self._add(piece.source)
                 yield piece.source
             elif piece.kind == "close":
                 yield from self._close(piece.name)
@@ -174,50 +196,66 @@ class _Closing:
         if self.stack:
             raise _InDoubtError
 
-    def _in_leaf(self) -> bool:
-        """Whether the innermost open element can hold text only."""
-        name = self.stack[-1]
-        return _is_field(name) or (self.holds[-1] == "text" and name not in self.closed)
+    def _add(self, text: str) -> None:
+        if self.stack:
+            self.stack[-1].texts.append(text)
+            if not self.stack[-1].holds and not text.isspace():
+                self.stack[-1].holds = "text"
 
-    def _pop(self) -> str:
-        self.holds.pop()
-        return f"</{self.stack.pop()}>"
+    def _in_leaf(self) -> bool:
+        """Return whether the innermost open element can hold text only."""
+        top = self.stack[-1]
+        return _is_field(top.name) or (top.holds == "text" and top.name not in self.closed)
+
+    def _end(self) -> str:
+        """Close the innermost element for Skycore.
+
+        In doubt if a person wrote it, or if its text may hold the rest of a damaged tag.
+        """
+        top = self.stack.pop()
+        text = "".join(top.texts).rstrip().lower()
+        by_person = plain_name(_local(top.name)) in WRITTEN_BY_PEOPLE
+        rest_of_tag = text.endswith("/") or f"/{top.name.lower()}" in text
+        if by_person or rest_of_tag or _MARKUP.search(text):
+            raise _InDoubtError
+        return f"</{top.name}>"
 
     def _open(self, number: int, piece: _Piece) -> Iterator[str]:
         if self.stack and self._in_leaf():
-            if _same(piece.name, self.stack[-1]):
+            if _same(piece.name, self.stack[-1].name):
                 yield from self._open_again(number)
                 return
             if not _is_field(piece.name) and plain_name(_local(piece.name)) != "CONTENT":
                 raise _InDoubtError
-            yield self._pop()
+            yield self._end()
         if self.stack:
-            self.holds[-1] = "elements"
+            self.stack[-1].holds = "elements"
         if piece.kind == "open":
-            self.stack.append(piece.name)
-            self.holds.append("")
+            if len(self.stack) == MAX_DEPTH:
+                raise _InDoubtError
+            self.stack.append(_Open(piece.name))
         yield piece.source
 
     def _open_again(self, number: int) -> Iterator[str]:
-        """A field's own open tag inside it: the slash forgotten, or the tag written twice."""
+        """Read a field's own open tag inside it: the slash forgotten, or the tag written twice."""
         following = self.all[number + 1 : number + 3]
         text = bool(following) and following[0].kind in {"text", "as-is"}
         blank = not text or following[0].source.isspace()
         tag = following[1 if text else 0 :][:1]
-        if tag and tag[0].kind == "close" and _same(tag[0].name, self.stack[-1]):
-            if self.holds[-1]:
+        if tag and tag[0].kind == "close" and _same(tag[0].name, self.stack[-1].name):
+            if self.stack[-1].holds:
                 raise _InDoubtError
         elif blank:
-            yield self._pop()
+            yield self._end()
         else:
             raise _InDoubtError
 
     def _close(self, name: str) -> Iterator[str]:
-        if self.stack and not _same(name, self.stack[-1]) and self._in_leaf():
-            yield self._pop()
-        if not self.stack or not _same(name, self.stack[-1]):
+        if self.stack and not _same(name, self.stack[-1].name) and self._in_leaf():
+            yield self._end()
+        if not self.stack or not _same(name, self.stack[-1].name):
             raise _InDoubtError
-        yield self._pop()
+        yield f"</{self.stack.pop().name}>"
 
 
 def _local(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
-from skycore.client.numbers import NumberError, parse_msisdn, parse_sender
+from skycore.client.numbers import NumberError, equivalent_forms, parse_msisdn, parse_sender
 from skycore.problems import Problem, validation_problem
 from skycore.serializers import event_envelope, owners_of
 from skycore.table import events, messages, pagination, queue_transitions
@@ -80,7 +80,11 @@ def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
         return []
     called = timestamps.from_text(row.created_at)
     span = TimeRange("event", called, called + LOOK_AHEAD, None)
-    keys = pagination.earliest(Row.by_number, pagination.by_month(row.to), span, MAX_EVENTS)
+    keys = [
+        key
+        for form in dict.fromkeys([row.to, *equivalent_forms(row.to)])
+        for key in pagination.earliest(Row.by_number, pagination.by_month(form), span, MAX_EVENTS)
+    ]
     stored = events.get_by_keys(keys).values()
     receipts = [item.event for item in stored if item.event.status_step and item.event.tracking_id]
     owned = messages.messages_by_tracking_id({str(event.tracking_id) for event in receipts})

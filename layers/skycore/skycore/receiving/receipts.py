@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skycore import metrics, timestamps
+from skycore.client.numbers import canonical_number
 from skycore.logs import log, log_exception, mask_number
 from skycore.table import events, messages, opt_outs
 
@@ -55,35 +56,67 @@ def _move(message_id: str, event: Event) -> MessageRow | None:
     if step is None:
         return None
     return messages.apply_receipt(
-        message_id, step, event.subscriber_number, event.received_at, tracking_id=event.tracking_id
+        message_id, step, event.data.get("to"), event.received_at, tracking_id=event.tracking_id
     )
 
 
 def record_opt_outs(event: Event) -> None:
-    """Notes what an event says about its number's wishes; safe to repeat, in any order.
+    """Note what an event says about its number's opt-out; safe to repeat, in any order.
 
-    N302 concerns a sender only when the person asked for it (SOURCE MO): any other source took
-    the number off one campaign. N301 lifts. What the table can never hold is logged and passed
-    over, because the event must be told all the same; raises the table's other errors.
+    N301 and N302 concern a sender only if the person asked for it (SOURCE MO or WEB): any other
+    source put the number on one campaign or took it off. What the table can never hold is logged
+    and passed over, because the event must be published all the same; raises the table's other
+    errors.
     """
-    data, moment = event.data, timestamps.from_text(event.time)
-    code, number = data.get("code"), event.subscriber_number
+    data, number = event.data, event.subscriber_number
+    code = data.get("code")
     if not number:
         return
-    sender: str | None
-    wish: str | None
-    if code in {"N211", "N401"}:
-        sender, wish = data.get("to"), data.get("opt_out")
-    elif code == "N302" and str(data.get("source") or "").strip().upper() == "MO":
-        sender, wish = data.get("shortcode"), "stop"
-    elif code == "N301":
-        sender, wish = data.get("shortcode"), "start"
-    else:
-        return
+    shortcode = _sender(data.get("shortcode"))
+    by_person = str(data.get("source") or "").strip().upper() in {"MO", "WEB"}
     try:
-        if wish == "stop" and opt_outs.record_opt_out(number, sender, moment, str(code)):
-            log.info("opted out", extra={"number": mask_number(number), "code": code})
-        if wish == "start" and opt_outs.record_opt_in(number, sender, moment):
-            log.info("opted in", extra={"number": mask_number(number), "code": code})
+        if code in {"N211", "N401"}:
+            _record_words(event, number, _sender(data.get("to")))
+        elif code == "N302" and by_person:
+            _record_stop(event, number, shortcode)
+        elif code == "N301" and by_person and shortcode:
+            _record_start(event, number, shortcode)
     except ValueError as error:
         log_exception("opt-out not noted", error, event_id=event.id)
+
+
+def _sender(written: str | None) -> str | None:
+    """Return a sender as opt-outs are kept: a number's canonical form, or a name."""
+    return canonical_number(written) or written
+
+
+def _record_words(event: Event, number: str, sender: str | None) -> None:
+    """Note what a person wrote to a sender.
+
+    A stop to a number that this stack never sent from answers a message whose sender was
+    replaced on the way, so it counts for all senders.
+    """
+    match event.data.get("opt_out"):
+        case "stop":
+            known = sender is not None and opt_outs.is_sender(sender)
+            _record_stop(event, number, sender if known else None)
+        case "start" if sender is not None:
+            _record_start(event, number, sender)
+
+
+def _record_stop(event: Event, number: str, sender: str | None) -> None:
+    """Note a stop: at its credible time, else at its arrival."""
+    code, moment = str(event.data.get("code")), event.credible_at or event.received_at
+    if opt_outs.record_opt_out(number, sender, moment, code):
+        log.info("opted out", extra={"number": mask_number(number), "code": code})
+
+
+def _record_start(event: Event, number: str, sender: str) -> None:
+    """Note a start: at its credible time, else so early that no stop is lost to a wrong clock."""
+    moment = event.credible_at
+    if moment is None:
+        earliest = event.received_at - timestamps.MAX_BEHIND
+        moment = min(event.stated_at or earliest, earliest)
+    if opt_outs.record_opt_in(number, sender, moment):
+        code = event.data.get("code")
+        log.info("opted in", extra={"number": mask_number(number), "code": code})

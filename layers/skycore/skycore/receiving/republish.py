@@ -108,7 +108,7 @@ def _replace(stored: StoredEvent, told: Sequence[Event], days: int) -> None:
         if not event.has_own_identity:
             event = event.with_first_seen(events.first_seen(event, days))  # noqa: PLW2901 - the same one
         anchored[event.id] = replace(event, replaces=stored.event.id)
-    known = events.existing_ids(anchored.values())
+    known = events.first_copies(anchored.values())
     fresh = [event for event in anchored.values() if event.id not in known]
     if events.put_all([(stored.raw, fresh)], days):
         raise RuntimeError("the table refuses events; nothing is lost, run it again")

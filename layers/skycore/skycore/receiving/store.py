@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from skycore import metrics
 from skycore.logs import log, log_exception
+from skycore.postbacks.event import differing_fields
 from skycore.postbacks.parser import read_postback
 from skycore.table import events, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from skycore.postbacks.event import Event
@@ -24,58 +25,97 @@ READ_BUDGET_SECONDS = (
 
 MAX_EVENTS = 5_000  # of a batch: some 250 calls to the table
 
+SMALL_BYTES = 16 * 1024  # Skycore's postbacks are a few kB; a hundred such take milliseconds
+
 type Postback = tuple[str, bytes, datetime]  # the queue's message id, the body, its arrival
 
 
 @dataclass(slots=True)
 class _Read:
-    """A queue message and the events that its body tells."""
+    """A queue message and the events of its body."""
 
     queue_id: str
     raw: bytes
+    received_at: datetime
     events: list[Event] = field(default_factory=list)
 
 
 def store(
-    postbacks: Iterable[Postback], *, days: int, used: Mapping[str, datetime] | None = None
+    postbacks: Iterable[Postback],
+    *,
+    days: int,
+    used: Mapping[str, datetime] | None = None,
+    requeue: Callable[[list[str]], list[str]] = list,
 ) -> list[str]:
-    """Stores what the postbacks tell; returns the queue ids of those that must come again.
+    """Store the events of the postbacks; return the queue ids of those that SQS must give again.
 
     Whatever a body is, it is kept: as events, or as one unparsed event. The first copy of a
-    notification stays; later ones are counted as duplicates. What could not be read in time
-    comes again, with fewer others. `used`: the fingerprints of the tokens that they came by, and
-    when each last did; noted if that is easy, and never a reason to store anything again.
+    notification stays; later ones are counted as duplicates. Small bodies go first, so that none
+    waits for a large one. `days`: how long events are kept. `used`: the fingerprints of the
+    tokens that the postbacks came by, and when each last did. `requeue` takes the queue ids of
+    bodies that no time was left for, and returns those that could not be put back into the queue.
     """
-    failed: set[str] = set()
-    read: list[_Read] = []
-    found = 0
     deadline = time.monotonic() + READ_BUDGET_SECONDS
-    for queue_id, raw, received_at in sorted(postbacks, key=lambda postback: postback[2]):
+    read, waiting = _read(postbacks, deadline)
+    anchored, failed, unanchored = _anchor(read, days, deadline)
+    waiting += unanchored
+    try:
+        failed |= _put_new(anchored, days)
+    except Exception as error:  # noqa: BLE001 - the whole batch comes again
+        log_exception("postbacks not stored", error, count=len(anchored))
+        failed |= {one.queue_id for one in anchored}
+    else:
+        if time.monotonic() < deadline:  # a note is not worth a batch that comes again
+            _note_tokens(used or {})
+    if waiting:
+        log.warning("postbacks left for another run", extra={"postbacks": len(waiting)})
+        failed |= set(requeue(waiting))
+    return sorted(failed)
+
+
+def _read(postbacks: Iterable[Postback], deadline: float) -> tuple[list[_Read], list[str]]:
+    """Read the bodies, small ones first; return what was read and the queue ids of the rest."""
+    read: list[_Read] = []
+    waiting: list[str] = []
+    found = 0
+    for queue_id, raw, received_at in sorted(
+        postbacks, key=lambda postback: (len(postback[1]) > SMALL_BYTES, postback[2])
+    ):
         if time.monotonic() > deadline or found > MAX_EVENTS:
-            failed.add(queue_id)
+            waiting.append(queue_id)
             continue
-        told = read_postback(raw, received_at)
-        found += len(told)
-        read.append(_Read(queue_id, raw, told))
-    # Each undated event costs calls of its own; a body of many must not take the others' time.
+        found_here = read_postback(raw, received_at)
+        found += len(found_here)
+        read.append(_Read(queue_id, raw, received_at, found_here))
+    return read, waiting
+
+
+def _anchor(
+    read: list[_Read], days: int, deadline: float
+) -> tuple[list[_Read], set[str], list[str]]:
+    """Give events without an identity of their own the id of their first arrival.
+
+    Return the postbacks that are complete, by arrival, the queue ids of those that failed, and of
+    those that no time was left for. Each such event costs calls of its own, so a body of many of
+    them goes last.
+    """
+    complete: list[_Read] = []
+    failed: set[str] = set()
+    waiting: list[str] = []
     for one in sorted(
         read, key=lambda one: sum(not event.has_own_identity for event in one.events)
     ):
+        undated = any(not event.has_own_identity for event in one.events)
+        if undated and time.monotonic() > deadline:
+            waiting.append(one.queue_id)
+            continue
         try:
             one.events = [_anchored(event, days, deadline) for event in one.events]
+            complete.append(one)
         except Exception as error:  # noqa: BLE001 - one bad postback must not fail the others
             log_exception("postback not read", error)
             failed.add(one.queue_id)
-    read = [one for one in read if one.queue_id not in failed]
-    try:
-        failed |= _put_new(read, days)
-    except Exception as error:  # noqa: BLE001 - the whole batch comes again
-        log_exception("postbacks not stored", error, count=len(read))
-        failed |= {one.queue_id for one in read}
-    else:
-        if time.monotonic() < deadline:  # an unsure note is not worth a batch that comes again
-            _note_tokens(used or {})
-    return sorted(failed)
+    return sorted(complete, key=lambda one: one.received_at), failed, waiting
 
 
 def _note_tokens(used: Mapping[str, datetime]) -> None:
@@ -96,23 +136,36 @@ def _anchored(event: Event, days: int, deadline: float) -> Event:
 
 def _put_new(read: list[_Read], days: int) -> set[str]:
     distinct = {event.id: event for one in read for event in one.events}
-    seen = events.existing_ids(distinct.values())
+    first = events.first_copies(distinct.values())
     fresh: list[tuple[bytes, list[Event]]] = []
     for one in read:
-        new = [event for event in one.events if event.id not in seen]
-        seen.update(event.id for event in new)
+        new = []
+        for event in one.events:
+            if event.id in first:
+                _compare_copies(first[event.id], event)
+            else:
+                new.append(event)
+                first[event.id] = event
         if new:
             fresh.append((one.raw, new))
     not_put = events.put_all(fresh, days)
     stored = sum(len(new) for _, new in fresh) - len(not_put)
-    told = sum(len(one.events) for one in read)
+    found = sum(len(one.events) for one in read)
     log.info(
         "postbacks stored",
-        extra={"postbacks": len(read), "events": stored, "duplicates": told - stored},
+        extra={"postbacks": len(read), "events": stored, "duplicates": found - stored},
     )
     _measure([event for _, new in fresh for event in new if event.id not in not_put])
-    metrics.count("Duplicates", told - sum(len(new) for _, new in fresh))
+    metrics.count("Duplicates", found - sum(len(new) for _, new in fresh))
     return {one.queue_id for one in read if any(event.id in not_put for event in one.events)}
+
+
+def _compare_copies(first: Event, copy: Event) -> None:
+    """Count a repeat that differs in a field that is not compared: only its first copy is kept."""
+    names = differing_fields(first, copy)
+    if names:
+        metrics.count("DuplicatesThatDiffer")
+        log.warning("a repeat differs", extra={"event_id": first.id, "fields": names})
 
 
 def _measure(stored: Sequence[Event]) -> None:
@@ -120,5 +173,6 @@ def _measure(stored: Sequence[Event]) -> None:
         metrics.count("Postbacks", number, by=event)
         metrics.count("Unparsed", number if event == "unparsed" else 0)
         metrics.count("UnknownCodes", number if event == "unknown" else 0)
+    metrics.count("UnknownStatusWords", sum(one.has_unknown_status for one in stored))
     if any(one.status_step is not None for one in stored):
         metrics.record("Silence", 0)

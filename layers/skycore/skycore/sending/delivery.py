@@ -226,11 +226,17 @@ class SendSettings:
     max_calls_per_minute: int
     max_calls_per_day: int
     priority_share: int
+    allowed_countries: str = ""  # not in the environment of the previous release
+    allow_campaign_sends: str = "on"
 
     def policy(self) -> SendPolicy:
         """Return the stack's policy for every message."""
         return SendPolicy.of(
-            self.default_region, self.allowed_country_codes, self.event_retention_days
+            self.default_region,
+            self.allowed_country_codes,
+            self.event_retention_days,
+            self.allowed_countries,
+            self.allow_campaign_sends,
         )
 
 
@@ -308,6 +314,8 @@ def deliver(
         )
     except Problem as problem:
         context.rate_limiter.report_result(problem)
+        if problem.code == "outcome_unknown":
+            _record_sender(draft)
         if problem.members.get("skycore_code") == BLOCKED_CODE and draft.to:
             _record_blocked(draft.to)
         if problem.code in FINAL_PROBLEMS:
@@ -316,6 +324,7 @@ def deliver(
             )
         raise
     context.rate_limiter.report_result(None)
+    _record_sender(draft)
     for recipient in reply.recipients:
         if recipient.get("error_code") == BLOCKED_CODE and recipient.get("to"):
             _record_blocked(str(recipient["to"]))
@@ -326,6 +335,19 @@ def deliver(
         outcomes.record_recipients(row, reply, **recording, deadline=deadline)
         raise all_refused
     return outcomes.record_accepted(row, reply, **recording, deadline=deadline)
+
+
+def _record_sender(draft: Draft) -> None:
+    """Note that this stack sends from the message's sender, so that a stop to it is a stop to it.
+
+    Never raises, as `_record_blocked`: without the note a stop counts for all senders.
+    """
+    if draft.sender is None:
+        return
+    try:
+        opt_outs.record_sender(draft.sender)
+    except Exception as error:  # noqa: BLE001 - see above
+        log_exception("sender not noted", error)
 
 
 def _record_blocked(number: str) -> None:

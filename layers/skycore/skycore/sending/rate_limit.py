@@ -1,4 +1,4 @@
-"""The account's limits before every call of Skycore, and what its refusals teach."""
+"""Slots for calls of Skycore, under the account's limits and the pauses that Skycore asks for."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from skycore.table.limiter import Limiter
 from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits, Wait, usable
 
 if TYPE_CHECKING:
-    from skycore.table.limit_state import WindowName
+    from skycore.table.limits import WindowName
 
 TRIES = 3  # of a single call whose slot passed while its process was held up
-PATIENCE_MS = 4_000  # that a copy of dispatch waits for slots; the rest of its time is for calls
+PATIENCE_MS = 4_000  # that dispatch waits for slots; the rest of its time is for calls
 ASK_AGAIN_MS = 200
 THROTTLE_CODES = frozenset(("E106", "E113", "E120"))
 
 
 @dataclass(slots=True)
 class Slot:
-    """The moment that the limits gave to one call (None: there are no limits)."""
+    """The moment from which one call may be made (None: there are no limits)."""
 
     rate_limiter: RateLimiter
     at_ms: int | None
     single: bool
 
     def check(self) -> None:
-        """Raises Problem rate_limited once the moment is too long ago to be kept to."""
+        """Raise Problem rate_limited if the call can no longer start in time."""
         if self.at_ms is not None and not _kept(self.at_ms):
             raise rate_limited("second", 1)
 
     def reacquire(self) -> None:
-        """Takes a slot of its own for a second call of the same message.
+        """Take another slot for a second call of the same message.
 
-        Raises Problem rate_limited; at once for a message of the queue, which can come again.
+        Raises Problem rate_limited: at once for a queued message, which can be requeued.
         """
         if self.at_ms is None:
             return
@@ -48,15 +48,15 @@ class Slot:
 
 @dataclass(slots=True)
 class RateLimiter:
-    """One process's way through the limits."""
+    """Acquires slots for the calls of one process, and reports their results."""
 
     limits: Limits
     limiter: Limiter = field(default_factory=Limiter)
 
     def acquire(self) -> Slot:
-        """Takes a call for a single message and waits until its slot, two seconds at most.
+        """Take a slot for a single call and wait for it, two seconds at most.
 
-        Raises Problem rate_limited, with when to come again, if there is none.
+        Raises Problem rate_limited, with Retry-After, if there is none.
         """
         for _ in range(TRIES):
             result = self._take(1, bulk=False, longest_wait_ms=SINGLE_WAIT_MS)
@@ -69,13 +69,13 @@ class RateLimiter:
         raise rate_limited("second", 1)
 
     def slot(self, at_ms: int, *, single: bool) -> Slot:
-        """What a call needs to know of its slot."""
+        """Return the slot of a call that may be made at `at_ms`."""
         return Slot(self, at_ms if self.limits.any else None, single)
 
     def acquire_batch(self, count: int) -> tuple[int, ...] | Wait:
-        """Takes up to `count` calls for messages of the queue: their slots, soon to come.
+        """Take up to `count` slots for queued messages; return them, or when to ask again.
 
-        Waits up to PATIENCE_MS for the first; otherwise when to come again.
+        Waits up to PATIENCE_MS for the first slot.
         """
         until = now_ms() + PATIENCE_MS
         while True:
@@ -90,7 +90,7 @@ class RateLimiter:
             wait_until(ask_at)
 
     def _take(self, count: int, *, bulk: bool, longest_wait_ms: int) -> Granted | Wait:
-        """The limiter's answer, measured."""
+        """Return the limiter's answer, and record its metrics."""
         began = now_ms()
         result = self.limiter.take(
             self.limits, count=count, bulk=bulk, longest_wait_ms=longest_wait_ms
@@ -103,21 +103,21 @@ class RateLimiter:
         return result
 
     def report_result(self, problem: Problem | None) -> Problem | None:
-        """Tells the limiter what Skycore said: everyone pauses, or pauses end.
+        """Report a call's result: a throttled one pauses everyone, a success ends the doubling.
 
-        Returns the problem with the time that the limiter makes of it. Never raises: the answer
-        to the call must not be lost for it.
+        Return the problem with the limiter's `window` and Retry-After. Never raises, so that the
+        result of the call is not lost.
         """
         try:
             if problem is None:
-                self.limiter.succeeded()
+                self.limiter.on_success()
                 return None
             code = str(problem.members.get("skycore_code"))
             if problem.code != "rate_limited" or code not in THROTTLE_CODES:
                 return problem
-            wait = self.limiter.teach(self.limits, code, problem.retry_after)
+            wait = self.limiter.on_throttled(self.limits, code, problem.retry_after)
         except Exception as error:  # noqa: BLE001 - see above
-            log.warning("limiter not taught", extra={"error": type(error).__name__})
+            log.warning("limiter not updated", extra={"error": type(error).__name__})
             return problem
         problem.retry_after = wait.retry_after_s
         problem.members["window"] = wait.window
@@ -125,7 +125,7 @@ class RateLimiter:
 
 
 def _kept(slot_ms: int) -> bool:
-    """Whether there is still time to make a slot's call."""
+    """Return whether a slot's call can still start in time."""
     now = now_ms()
     if usable(slot_ms, now):
         return True
@@ -134,18 +134,18 @@ def _kept(slot_ms: int) -> bool:
 
 
 def rate_limited(window: WindowName, retry_after: int) -> Problem:
-    """The problem of our own limiter."""
+    """Return the problem of a call for which our own limits have no slot."""
     detail = f"the account's calls of this {window} are used up; nothing was sent"
     return Problem("rate_limited", detail, retry_after=retry_after, window=window)
 
 
 def now_ms() -> int:
-    """The time, in milliseconds since 1970."""
+    """Return the time, in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def wait_until(slot_ms: int) -> None:
-    """Sleeps until a slot (milliseconds since 1970)."""
+    """Sleep until a slot (milliseconds since 1970)."""
     ahead = slot_ms / 1000 - time.time()
     if ahead > 0:  # a sleep of nothing gives the processor away all the same
         time.sleep(ahead)

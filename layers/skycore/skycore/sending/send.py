@@ -31,6 +31,7 @@ from skycore.sending.idempotency import (
     replay_result,
 )
 from skycore.sending.validation import (
+    check_countries,
     check_opt_out,
     check_sendable,
     dry_run,
@@ -211,6 +212,7 @@ def call_action(
         prepared = prepare(action, fields, default_region=policy.region)
     except InvalidRequest as error:
         raise validation_problem(error.errors) from None
+    check_countries(action, prepared, policy)
     with before_the_call():
         get_ready(context.skycore, deadline)
         slot = context.rate_limiter.acquire()

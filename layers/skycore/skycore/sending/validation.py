@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.catalogue.actions import Action, find_action
 from skycore.client.errors import FieldError, InvalidRequest
+from skycore.client.numbers import region_of
 from skycore.client.validation import field_names, prepare
 from skycore.problems import Problem, validation_problem
 from skycore.sending.idempotency import SendResult
@@ -20,25 +21,42 @@ if TYPE_CHECKING:
 MAX_TEMPLATE_FIELDS = 100  # of a batch; no action has half as many
 OWN_FIELDS = ("action", "client_reference", "expires_at", "dry_run", "opt_out_confirmation")
 MAX_REFERENCE_LENGTH = 255  # characters of client_reference
+RECIPIENT_KINDS = {"msisdn", "email"}  # of parameters that name who gets a message
 
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
     """The stack's parameters that apply to every message.
 
-    `region` is DefaultRegion, `countries` the calling codes that may be sent to (empty: all), and
-    `days` how long a message's row is kept.
+    `region` is DefaultRegion, `countries` the calling codes and `regions` the ISO countries that
+    may be sent to (empty: all), `campaigns` whether sends are taken whose numbers only Skycore
+    knows, `days` how long its row is kept.
     """
 
     region: str
     countries: tuple[str, ...]
     days: int
+    regions: tuple[str, ...] = ()
+    campaigns: bool = True
 
     @staticmethod
-    def of(region: str, countries: str, days: int) -> SendPolicy:
-        """Return the policy of these parameters; commas separate `countries`."""
+    def of(
+        region: str,
+        countries: str,
+        days: int,
+        allowed_countries: str = "",
+        allow_campaign_sends: str = "on",
+    ) -> SendPolicy:
+        """Return the policy of the environment's texts; commas separate the lists' items."""
         codes = (code.strip().removeprefix("+") for code in countries.split(","))
-        return SendPolicy(region, tuple(code for code in codes if code), days)
+        regions = (name.strip().upper() for name in allowed_countries.split(","))
+        return SendPolicy(
+            region,
+            tuple(code for code in codes if code),
+            days,
+            tuple(name for name in regions if name),
+            allow_campaign_sends != "off",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +130,7 @@ def check_sendable(draft: Draft, policy: SendPolicy) -> None:
     """
     if draft.expires_at is not None and draft.expires_at <= timestamps.now():
         raise validation_problem([FieldError("expires_at", "must be in the future")])
-    _check_country(draft, policy)
+    check_countries(draft.action, draft.fields, policy)
 
 
 def get_action(name: str) -> Action:
@@ -129,16 +147,34 @@ def _action(name: object) -> Action:
     return get_action(name)
 
 
-def _check_country(draft: Draft, policy: SendPolicy) -> None:
-    """Raise Problem country_not_allowed unless the number begins with an allowed calling code.
+SUBSCRIBE = "subscribe"  # the one action that sends nothing and makes Skycore send to a number
 
-    No calling code is a prefix of another, so the first digits identify it (ITU-T E.164).
+
+def check_countries(action: Action, fields: Mapping[str, Any], policy: SendPolicy) -> None:
+    """Check the recipients of an action that sends, or subscribes a number.
+
+    Raises Problem country_not_allowed for a number outside the policy's countries, and for a send
+    to numbers that only Skycore knows where the policy does not take those.
     """
-    if draft.to and policy.countries and not draft.to.startswith(policy.countries):
+    if action.effect != "send" and action.name != SUBSCRIBE:
+        return
+    recipients = [one.name for one in action.parameters if one.kind in RECIPIENT_KINDS]
+    if not recipients and not policy.campaigns:
         detail = (
-            f"only numbers of these calling codes may be sent to: {', '.join(policy.countries)}"
+            "AllowCampaignSends is off: messages go only to numbers and addresses that they name"
         )
         raise Problem("country_not_allowed", detail)
+    numbers = [one.name for one in action.parameters if one.kind == "msisdn"]
+    for number in (fields[name] for name in numbers if fields.get(name)):
+        # No calling code is the beginning of another, so the digits' beginning is the country's.
+        if policy.countries and not number.startswith(policy.countries):
+            codes = ", ".join(policy.countries)
+            detail = f"only numbers of these calling codes may be sent to: {codes}"
+            raise Problem("country_not_allowed", detail)
+        if policy.regions and region_of(number) not in policy.regions:
+            names = ", ".join(policy.regions)
+            detail = f"only numbers of these countries may be sent to: {names}"
+            raise Problem("country_not_allowed", detail)
 
 
 def check_opt_out(draft: Draft) -> datetime | None:

@@ -13,7 +13,7 @@ from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 
 from skycore import timestamps
-from skycore.postbacks.event import Event
+from skycore.postbacks.event import REPEAT_WINDOW, Event, is_same_notification
 from skycore.table import batches, models
 from skycore.table.models import StoredRow, condition_failed, expiry
 
@@ -64,6 +64,28 @@ def existing_ids(events: Iterable[Event]) -> set[str]:
     """The ids of those events that are stored already."""
     by_key = {models.event_key(event.id): event.id for event in events}
     return {by_key[key] for key in batches.read_all(by_key, ["kind"])}
+
+
+def first_copies(wanted: Iterable[Event]) -> dict[str, Event]:
+    """Return the stored copies of those events that are stored already, by the wanted events' ids.
+
+    The first release identified some notifications by other fields. Its event is the first copy
+    only if the present rules agree, so that neither a repeat over an upgrade is a second event, nor
+    is lost what those rules merged.
+    """
+    distinct = list(wanted)
+    ids = {id_ for event in distinct for id_ in (event.id, event.earlier_id) if id_}
+    by_key = {models.event_key(id_): id_ for id_ in ids}
+    found = batches.read_all(batches.read_all(by_key, ["kind"]))  # as a rule nothing is there
+    stored = {by_key[key]: from_item(item).event for key, item in found.items()}
+    first: dict[str, Event] = {}
+    for event in distinct:
+        earlier = stored.get(event.earlier_id or "")
+        if event.id in stored:
+            first[event.id] = stored[event.id]
+        elif earlier is not None and is_same_notification(event, earlier):
+            first[event.id] = earlier
+    return first
 
 
 def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[str]:
@@ -187,22 +209,22 @@ def _unpack(blob: bytes, sk: str) -> tuple[Event, bytes]:
     kept = json.loads(line.decode("utf-8", "surrogatepass"))
     data = kept["data"]
     tracking_id = data.get("tracking_id")
+    received_at = timestamps.from_text(data["received_at"])
     event = Event(
         id=models.event_id_of(sk),
         type=TYPE_PREFIX + data["event"],
         subject=kept.get("subject", tracking_id and tracking_id[:MAX_SUBJECT_LENGTH]),
-        time=data.get("timestamp") or data["received_at"],
+        time=timestamps.event_time(data.get("timestamp"), received_at),
         data=data,
         tracking_id=tracking_id,
         subscriber_number=kept.get("counterpart"),
-        received_at=timestamps.from_text(data["received_at"]),
+        received_at=received_at,
         has_own_identity=True,  # or anchored, before it was stored: its id stands
         replaces=kept.get("replaces"),
     )
     return event, raw
 
 
-REPEAT_WINDOW = timedelta(minutes=30)  # Skycore's five retries end within it
 MAX_QUEUE_AGE = timedelta(days=14)  # of a postback in its queues: SQS keeps it no longer
 MAX_ATTEMPTS = 10  # of a conditional write; each lost one means that another copy was written
 

@@ -1,42 +1,55 @@
-"""The limiter: who takes a call writes its one item, on the condition that nobody did since.
+"""One process's side of the limiter, and the limiter's item in the table.
 
-A call costs one conditional write as long as this process was the last to write. A write that
-another was quicker than brings back what that one wrote, and is tried again from there; and it
-lays out the next slots in a list, from which many can draw without seeing each other's writes.
-Processes share nothing but the item, so what it says holds for the whole account.
+Processes share nothing but the item, so what it says holds for the whole account. See `limits` for
+its attributes, `limit_plan` for what is written, docs/limits.md for the algorithm.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pynamodb.exceptions import VerboseClientError
 
 from skycore.logs import log
-from skycore.table import limiter_item
-from skycore.table import limits as rules
-from skycore.table.limits import Granted, Limits, Remaining, Wait
+from skycore.table import models
+from skycore.table.limit_plan import Take, Write, plan
+from skycore.table.limits import (
+    WINDOWS,
+    Granted,
+    Limits,
+    Pause,
+    Wait,
+    bucket_key,
+    new_item,
+    remaining,
+    usable,
+)
+from skycore.table.models import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from skycore.table.limit_state import State, WindowName
-    from skycore.table.limiter_item import Ahead, Seen
+    from skycore.table.limits import Item, WindowName
 
-TRIES = 40  # of a write, and no more after TRYING_MS
-TRYING_MS = 2_000
-FIRST_BACKOFF_S = 0.004  # doubles up to LONGEST_BACKOFF_S; the wait is random below it
-LONGEST_BACKOFF_S = 0.1
+KEY = {"pk": {"S": "limiter"}, "sk": {"S": "windows"}}
+PREVIOUS_KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}  # of release 1.0.0
+PREVIOUS_WIDTH_MS = {"minute": 1_000, "day": 900_000}  # of its buckets
+MAX_ATTEMPTS = 40  # of a write: under a second, with the waits between them
+MAX_BACKOFF_S = 0.02
+LEAD_MS = 25  # for each failed write: a few times as long as a write takes
 PAUSE_KNOWN_FOR_MS = 5_000  # without limits the item is read for pauses only, at most so often
-BEATEN = "the limiter's item was always written by another; try again"
-PASSED_MS = 10  # that a slot may be drawn late: a quarter of the reserve that PACE leaves
-CROWDED_MS = 10_000  # after another was quicker, so long slots are laid out in a list
+CONTENDED_MS = 60_000  # after a failed condition, read the item before writing it for so long
 
 
 class Limiter:
     """One process's side of the limiter. It remembers the item as it last saw it.
 
-    Threads may share it: each works from one `Seen` and writes only in place of that one.
+    Threads may share it. Methods raise botocore's errors (ClientError for what DynamoDB refuses).
     """
 
     def __init__(
@@ -46,186 +59,222 @@ class Limiter:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._seen = limiter_item.NOTHING
-        self._seen_at = 0  # milliseconds; 0: never
-        self._beaten_at = 0  # when another was quicker to write
+        self._item: Item | None = None
+        self._seen_at = 0  # milliseconds
+        self._failed_at = 0  # when a condition failed last
 
     def take(
         self, limits: Limits, *, count: int = 1, bulk: bool = False, longest_wait_ms: int = 0
     ) -> Granted | Wait:
-        """Takes up to `count` calls: the slots of at least one, or when to ask again.
+        """Take up to `count` calls; return the slots of at least one, or when to ask again.
 
         The caller sleeps until a slot and makes its call then, at most USABLE_MS late. Slots lie
         at most `longest_wait_ms` ahead. What is taken and not used is lost for its window.
-        Raises botocore's errors (ClientError for what DynamoDB refuses).
         """
-
-        def taken(seen: Seen) -> tuple[State, Granted | Wait]:
-            return rules.take(
-                seen.state,
-                self._clock(),
+        if not limits.any:
+            return self._wait_for_pause(count, longest_wait_ms)
+        fresh = self._clock() - self._failed_at < CONTENDED_MS  # a write from memory may fail
+        item = self._item
+        if fresh or item is None:
+            fresh, item = True, self._read(consistent=True)
+        failed = 0
+        for attempt in range(MAX_ATTEMPTS):
+            self._back_off(attempt)
+            now = self._clock()
+            planned = plan(
+                item,
+                now,
                 limits,
                 count=count,
                 bulk=bulk,
                 longest_wait_ms=longest_wait_ms,
+                lead_ms=LEAD_MS * failed,
             )
-
-        if not limits.any:
-            if not 0 <= self._clock() - self._seen_at < PAUSE_KNOWN_FOR_MS:
-                self._read(consistent=False)
-            return taken(self._seen)[1]
-        for_singles = (limits, longest_wait_ms) if count == 1 and not bulk else None
-        fresh, may_draw = False, bool(for_singles)
-        for _ in self._rounds():
-            granted = None
-            if isinstance(result := taken(self._seen)[1], Wait):
-                if fresh:
-                    return result
-                # What is remembered may be old, and the moment told would be too early.
-                self._read(consistent=True)
-            elif may_draw and self._may_have_slots():
-                granted, may_draw = self._draw(limits, longest_wait_ms), False
-            else:
-                granted = self._take_whole(taken, for_singles)
-                may_draw = bool(for_singles)  # the other may have laid out a list
-            if granted:
-                return granted
+            if isinstance(planned, Take):
+                done, item = self._write(planned.write)
+                now = self._clock()
+                failed += not done
+                slots = planned.slots_ms(item) if done else ()
+                if kept := tuple(slot for slot in slots if usable(slot, now)):
+                    return Granted(kept)
+            elif fresh:
+                return planned
+            else:  # what is remembered may be old, and the wait too short
+                item = self._read(consistent=True)
             fresh = True
-        log.warning("limiter: the item was always written by another")
+        log.warning("limiter: the conditions of every write failed")
         return Wait(self._clock() + 1000, "second", 1)
 
-    def teach(self, limits: Limits, code: str, retry_after_s: int | None) -> Wait:
-        """Makes everyone pause after Skycore refused with E106, E113 or E120.
+    def on_throttled(self, limits: Limits, code: str, retry_after_s: int | None) -> Wait:
+        """Pause everyone after Skycore refused a call with E106, E113 or E120.
 
-        Returns when the next call may be made, and because of which window. Raises as `take`.
+        Return when the next call may be made, and because of which window.
         """
-        if not self._change(lambda state, now: rules.taught(state, now, code, retry_after_s)):
-            log.warning("limiter: not taught, the item was always written by another")
+        item = self._change_pause(lambda pause, now: pause.throttled(now, code, retry_after_s))
         now = self._clock()
-        _, result = rules.take(self._seen.state, now, limits)
-        return result if isinstance(result, Wait) else Wait(now + 1000, "second", 1)
+        planned = plan(item, now, limits)
+        return planned if isinstance(planned, Wait) else Wait(now + 1000, "second", 1)
 
-    def succeeded(self) -> None:
-        """Notes that Skycore took a call, which ends the doubling of pauses. Raises as `take`.
+    def on_success(self) -> None:
+        """Note that Skycore took a call, which ends the doubling of pauses.
 
         Writes only if this process knows of such pauses, so it may be called after every call.
         """
-        self._change(rules.succeeded)
+        if self._item and self._item["pause_doubling"]:
+            self._change_pause(Pause.succeeded)
 
-    def percent_left(self, limits: Limits) -> dict[WindowName, float]:
-        """What is left of each limit there is, as this process last saw it; asks nobody."""
-        return rules.percent_left(self._seen.state, self._clock(), limits) if limits.any else {}
+    def pause(self, milliseconds: int) -> int:
+        """Pause everyone for so long; return until when. A longer pause stays.
 
-    def hold(self, milliseconds: int) -> int:
-        """Makes everyone pause for so long; until when (milliseconds since 1970). Calls go on.
-
-        Without limits others hear of it within PAUSE_KNOWN_FOR_MS. Raises as `take`, and
-        TimeoutError if others were always quicker to write.
+        Without limits others hear of it within PAUSE_KNOWN_FOR_MS.
         """
         until = self._clock() + milliseconds
         self._read(consistent=True)
-        if not self._change(lambda state, now: rules.held(state, now, until)):
-            raise TimeoutError(BEATEN)
+        self._change_pause(
+            lambda pause, _: pause if until <= pause.until_ms else Pause(until, "second")
+        )
         return until
 
-    def let_go(self, until: int) -> None:
-        """Ends the pause of `hold` that lasts `until`. Raises as `hold`."""
+    def resume(self, until: int) -> None:
+        """End the pause that `pause` returned `until` for; one that Skycore caused since stays."""
         self._read(consistent=True)
-        if not self._change(lambda state, now: rules.let_go(state, now, until)):
-            raise TimeoutError(BEATEN)
+        self._change_pause(
+            lambda pause, now: replace(pause, until_ms=now) if pause.until_ms == until else pause
+        )
 
-    def _change(self, change: Callable[[State, int], State]) -> bool:
-        """Writes what `change` makes of a state at a time; False if others were always quicker."""
-        for _ in self._rounds():
-            seen = self._seen
-            state = change(seen.state, self._clock())
-            if state is not seen.state and seen.left is not None:
-                seen = self._closed()
-                state = change(seen.state, self._clock())
-            if state is seen.state or self._write(state, seen):
-                return True
-        return False
+    def allowance(self, limits: Limits) -> dict[WindowName, int]:
+        """Return the calls that are left in each window that has a limit."""
+        return remaining(self._read(consistent=False), self._clock(), limits)
 
-    def allowance(self, limits: Limits) -> Remaining:
-        """The calls that are left in each window, for metrics. Raises as `take`."""
-        self._read(consistent=False)
-        return rules.remaining(self._seen.state, self._clock(), limits)
+    def percent_left(self, limits: Limits) -> dict[WindowName, float]:
+        """Return what is left of each limit, as this process last saw the item; read nothing."""
+        left = remaining(self._item or new_item(), self._clock(), limits)
+        most = {"second": limits.per_second, "minute": limits.per_minute, "day": limits.per_day}
+        return {window: 100 * calls / most[window] for window, calls in left.items()}
 
-    def _rounds(self) -> Iterator[None]:
-        """Tries of a write, with random waits between them, while there is time."""
-        end = self._clock() + TRYING_MS
-        longest = FIRST_BACKOFF_S
-        for _ in range(TRIES):
-            yield
-            if self._clock() > end:
-                return
-            self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
-            longest = min(2 * longest, LONGEST_BACKOFF_S)
+    def _wait_for_pause(self, count: int, longest_wait_ms: int) -> Granted | Wait:
+        """Return what `take` returns without limits: only a pause is in the way."""
+        now, item = self._clock(), self._item
+        if item is None or not 0 <= now - self._seen_at < PAUSE_KNOWN_FOR_MS:
+            item = self._read(consistent=False)
+        paused = new_item() | Pause.of(item).attributes()
+        planned = plan(paused, now, Limits(), count=count, longest_wait_ms=longest_wait_ms)
+        return Granted(planned.slots_ms(item)) if isinstance(planned, Take) else planned
 
-    def _take_whole(
-        self,
-        taken: Callable[[Seen], tuple[State, Granted | Wait]],
-        for_singles: tuple[Limits, int] | None,
-    ) -> Granted | None:
-        """Takes calls by writing the whole state; None if that was in vain."""
-        seen = self._seen if for_singles else self._closed()
-        state, result = taken(seen)
-        if isinstance(result, Granted) and self._write(state, seen, for_singles):
-            return self._in_time(result.slots_ms)
-        return None
+    def _change_pause(self, change: Callable[[Pause, int], Pause]) -> Item:
+        """Write what `change` makes of the pause at a time; return the item with it.
 
-    def _write(
-        self, state: State, seen: Seen, for_singles: tuple[Limits, int] | None = None
-    ) -> bool:
-        """Puts `state` in place of `seen`, which it was made from; False if that is gone.
-
-        For single calls it is told their limits and longest wait, and lays out a list where many
-        callers meet: another was quicker lately, or the last list was used up.
+        Raises TimeoutError if others were always quicker to change it.
         """
-        now = self._clock()
-        ahead: Ahead | None = None
-        if for_singles and (seen.left == () or now - self._beaten_at < CROWDED_MS):
-            state, ahead = limiter_item.laid_out(state, now, *for_singles) or (state, None)
-        done, there = limiter_item.write(state, seen, ahead)
-        if not done:
-            self._beaten_at = self._clock()
-        self._see(there)
-        return done
+        item = self._item or new_item()
+        for attempt in range(MAX_ATTEMPTS):
+            self._back_off(attempt)
+            seen = Pause.of(item)
+            pause = change(seen, self._clock())
+            if pause == seen:
+                return item
+            write = Write()
+            for name, value in pause.attributes().items():
+                write.equals(name, item[name])
+                write.set(name, value)
+            done, item = self._write(write)
+            if done:
+                return item
+        raise TimeoutError("the limiter's pause was changed by others all the time; try again")
 
-    def _may_have_slots(self) -> bool:
-        """Whether there may be a slot to draw: a list that is used up may have a successor."""
-        left = self._seen.left
-        return left == () or bool(left and self._clock() - left[-1] < CROWDED_MS)
+    def _back_off(self, attempt: int) -> None:
+        if attempt > 1:  # the first repeat knows the item as it is
+            longest = min(MAX_BACKOFF_S, 0.002 * 2**attempt)
+            self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
 
-    def _draw(self, limits: Limits, longest_wait_ms: int) -> Granted | None:
-        """The next slot of the list, None if it has none that lies near enough."""
-        now = self._clock()
-        slot, there = limiter_item.draw(limits, now - PASSED_MS, now + longest_wait_ms)
-        self._see(there)
-        return None if slot is None else self._in_time((slot,))
+    def _read(self, *, consistent: bool) -> Item:
+        found = _call("GetItem", ConsistentRead=consistent).get("Item")
+        if not found and consistent:  # whoever reads this way writes next
+            found = _create()
+        return self._remember(decode(found) if found else new_item())
 
-    def _closed(self) -> Seen:
-        """The item, from whose list nobody draws while it is written."""
-        if self._seen.left is not None:
-            self._see(limiter_item.close())
-        return self._seen
+    def _write(self, write: Write) -> tuple[bool, Item]:
+        """Return whether the conditions held, and the item as it is now."""
+        try:
+            return True, self._remember(decode(_update(write)))
+        except VerboseClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            self._failed_at = self._clock()
+            # PynamoDB keeps only the code; the item is in the error that it was raised from.
+            found = getattr(error.__cause__, "response", {}).get("Item")
+            return False, self._remember(decode(found or _create()))
 
-    def _in_time(self, slots_ms: tuple[int, ...]) -> Granted | None:
-        """Those of the slots that a call can still be made with, None if there is none."""
-        now = self._clock()
-        usable = tuple(slot for slot in slots_ms if rules.usable(slot, now))
-        return Granted(usable) if usable else None
-
-    def _read(self, *, consistent: bool) -> None:
-        self._see(limiter_item.read(consistent=consistent))
-
-    def _see(self, seen: Seen) -> None:
-        self._seen = seen
-        self._seen_at = self._clock()
+    def _remember(self, item: Item) -> Item:
+        self._item, self._seen_at = item, self._clock()
+        return item
 
 
-_limiter = Limiter()
-take = _limiter.take
-teach = _limiter.teach
-succeeded = _limiter.succeeded
-allowance = _limiter.allowance
+def _update(write: Write) -> dict[str, Any]:
+    update, condition = write.expressions()
+    attributes: dict[str, Any] = _call(
+        "UpdateItem",
+        UpdateExpression=update,
+        **({"ConditionExpression": condition} if condition else {}),
+        ExpressionAttributeNames={alias: name for name, alias in write.names.items()},
+        ExpressionAttributeValues={name: encode(value) for name, value in write.values.items()},
+        ReturnValues="ALL_NEW",
+        ReturnValuesOnConditionCheckFailure="ALL_OLD",
+    )["Attributes"]
+    return attributes
+
+
+def _call(operation: str, **request: Any) -> dict[str, Any]:
+    # PynamoDB's own update cannot ask for the item that a condition failed on.
+    answer: dict[str, Any] = models.connection().dispatch(
+        operation, {"TableName": Row.Meta.table_name, "Key": KEY, **request}
+    )
+    return answer
+
+
+def encode(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"M": {name: encode(held) for name, held in value.items()}}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def decode(attributes: dict[str, Any]) -> Item:
+    """Return the item that has these attributes."""
+    read: dict[str, Callable[[Any], Any]] = {"N": int, "S": str, "M": decode}
+    return {
+        name: read[kind](held)
+        for name, attribute in attributes.items()
+        for kind, held in attribute.items()
+    }
+
+
+def _create() -> dict[str, Any]:
+    """Make the item where there is none, and return it."""
+    previous = _call("GetItem", Key=PREVIOUS_KEY, ConsistentRead=True).get("Item")
+    item = _counted_before(json.loads(previous["windows"]["S"])) if previous else new_item()
+    write = Write()
+    for name, value in item.items():
+        write.set_new(name, value)  # another process may have made it since
+    return _update(write)
+
+
+def _counted_before(state: dict[str, Any]) -> Item:
+    """Return the item with what release 1.0.0 had counted, so that an upgrade forgets no call."""
+    until, kind, doubling = state["pause"]
+    item = new_item() | Pause(until, ("second", "minute", "day")[kind], doubling).attributes()
+    for lane, ahead in zip(("shared", "kept", "bulk"), state["lanes"], strict=True):
+        item[lane] = state["now"] * 1000 + ahead
+    for window in WINDOWS:
+        calls, bulk_calls = Counter[str](), Counter[str]()
+        first, *kinds = state[window.name] or (0, [], [])
+        for runs, counts in zip(kinds, ([calls], [calls, bulk_calls]), strict=True):
+            number = first
+            for run in runs:  # the calls of a bucket; -3: three buckets without calls
+                end_ms = (number + 1) * PREVIOUS_WIDTH_MS[window.name] - 1
+                for counted in counts if run > 0 else ():
+                    counted[bucket_key(end_ms // window.width_ms)] += run
+                number += max(1, -run)
+        at = state["now"] // window.width_ms
+        totals = {"at": at, "n": calls.total(), "bulk": bulk_calls.total()}
+        item[window.attribute] = {**totals, "counts": calls, "bulk_counts": bulk_calls}
+    return item

@@ -1,48 +1,30 @@
-"""The account's limits of calls per second, minute and day, over rolling windows.
+"""The account's limits of calls per second, minute and day: values and arithmetic.
 
-Pure rules: a state and a time in milliseconds go in, a state comes out. Whoever takes a call is
-given its slot, a moment now or soon, and makes the call then, at most USABLE_MS late.
-
-Minute and day are counted in buckets (`limit_windows`). The second is kept by spacing, in lanes:
-PriorityShare of the calls, in whole ones, have a lane that is for single calls only; the others
-share a lane, in which bulk calls are also spaced by themselves, so that they never use more than
-what PriorityShare leaves. N calls of a lane take longer than a second, by the reserve that PACE
-leaves for calls that travel at different speeds.
+Times are milliseconds since 1970, lanes microseconds. A slot is the moment, now or soon, from which
+a call may be made. `limit_plan` decides who gets which slot; docs/limits.md explains the algorithm.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
-from skycore.table.limit_state import (
-    DAY,
-    LATE_MS,
-    MINUTE,
-    Buckets,
-    Window,
-    added,
-    free_from,
-    pruned,
-    used,
-)
+type WindowName = Literal["second", "minute", "day"]
+type Item = dict[str, Any]  # the limiter's item: numbers, texts and maps of numbers, see new_item
 
-if TYPE_CHECKING:
-    from skycore.table.limit_state import State, WindowName
-
-# How far ahead a slot may lie. Bulk calls look further than single ones, so that neither kind can
-# keep the other out of the lane that they share.
+LATE_MS = 1_000  # from a slot to the call's arrival at Skycore, at most
+SKEW_MS = 100  # between the clocks of any two execution environments, at most
+USABLE_MS = LATE_MS // 2  # after its slot a call may start so late; the rest is for its way
+# How far ahead a slot may lie. Queued messages look further ahead than single calls, so that a
+# flood of single calls cannot keep them out of the lane that they share.
 SINGLE_WAIT_MS = 2_000
 BULK_WAIT_MS = 3_000
-USABLE_MS = LATE_MS // 2  # after its slot a call may start so late; the rest is for its way
 PACE = 96  # percent of the second's limit that the lanes hand out
 RELAXED_PACE = 85  # the same, while a longer window decides how many calls there are in all
 RELAXED_BELOW = 80  # percent of the second's limit that such a window lets through on average
-SHORTEST_PAUSE_MS = 1_000
-LONGEST_PAUSE_MS = 900_000
-
-_MINUTE_S = 60
-_DAY_S = 86_400
+MIN_PAUSE_MS = 1_000
+MAX_PAUSE_MS = 900_000
+NO_LIMIT = 10**12  # calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +37,7 @@ class Limits:
     priority_share: int = 20
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a negative limit or a share that leaves nothing for bulk."""
+        """Raise ValueError for a negative limit or a share that leaves nothing for bulk."""
         if min(self.per_second, self.per_minute, self.per_day) < 0:
             raise ValueError("a limit is 0 (none) or more")
         if not 0 <= self.priority_share < 100:
@@ -66,245 +48,194 @@ class Limits:
         """Whether there is a limit at all."""
         return bool(self.per_second or self.per_minute or self.per_day)
 
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """Calls per second of the shared lane and of the lane that is kept for single calls."""
+        kept = self.per_second * self.priority_share // 100
+        return self.per_second - kept, kept
+
+    def most(self, window: Window) -> tuple[int, int]:
+        """Return the most calls in a window, and the most bulk calls among them."""
+        limit = self.per_minute if window is MINUTE else self.per_day
+        if not limit:
+            return NO_LIMIT, NO_LIMIT
+        return limit, max(1, limit - -(-limit * self.priority_share // 100))
+
+    def spacing_us(self, calls: int, percent: int = 100) -> int:
+        """Return the microseconds between calls at `percent` of `calls` a second."""
+        seldom = self.per_second * RELAXED_BELOW
+        relaxed = (self.per_minute and self.per_minute * 100 <= seldom * 60) or (
+            self.per_day and self.per_day * 100 <= seldom * 86_400
+        )
+        return -(-1_000_000 * 100 * 100 // (calls * percent * (RELAXED_PACE if relaxed else PACE)))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rolling window, counted in buckets. `span` buckets are as long as the window and the guard.
+
+    So a call in bucket b shares no window with one in bucket b + span + 1, however late either
+    arrives. The guard covers lateness and skew.
+    """
+
+    name: Literal["minute", "day"]
+    length_ms: int
+    span: int
+
+    @property
+    def attribute(self) -> str:
+        """The item's map of it. `day` itself is the key of an index."""
+        return f"last_{self.name}"
+
+    @property
+    def width_ms(self) -> int:
+        """The width of a bucket."""
+        return -(-(self.length_ms + LATE_MS + SKEW_MS) // self.span)
+
+    def buckets(self, item: Item) -> list[tuple[int, int, int]]:
+        """Return the item's buckets, oldest first: number, calls, and bulk calls among them."""
+        held = item[self.attribute]
+        oldest = held["at"] - self.span
+        return sorted(
+            (oldest + (int(key) - oldest) % 100, calls, held["bulk_counts"].get(key, 0))
+            for key, calls in held["counts"].items()
+        )
+
+    def used(self, item: Item, now: int) -> tuple[int, int]:
+        """Return the calls, and the bulk calls, that may share a window with a call at `now`."""
+        held, bucket = item[self.attribute], now // self.width_ms
+        if bucket <= held["at"]:  # nothing older is in the item
+            return held["n"], held["bulk"]
+        oldest = bucket - self.span
+        counted = [bucket for bucket in self.buckets(item) if bucket[0] >= oldest]
+        return sum(calls for _, calls, _ in counted), sum(bulk for *_, bulk in counted)
+
+    def opens_at(self, item: Item, now: int, most: int, most_bulk: int) -> int:
+        """Return the first moment from `now` on at which one more call fits."""
+        calls, bulk_calls = self.used(item, now)
+        if calls < most and bulk_calls < most_bulk:
+            return now
+        for bucket, here, bulk_here in self.buckets(item):
+            if calls < most and bulk_calls < most_bulk:
+                break
+            leaves_at = (bucket + self.span + 1) * self.width_ms
+            if leaves_at > now:
+                calls, bulk_calls, now = calls - here, bulk_calls - bulk_here, leaves_at
+        return now
+
+
+MINUTE = Window("minute", 60_000, 47)  # buckets of 1.3 s, 96.2% usable
+DAY = Window("day", 86_400_000, 48)  # buckets of 30 min, 98.0% usable
+WINDOWS = (MINUTE, DAY)
+
+
+def bucket_key(bucket: int) -> str:
+    """Return the key of a bucket in the item: its last two digits, so that the item stays small."""
+    return f"{bucket % 100:02}"
+
+
+def new_item() -> Item:
+    """Return the item as it is before the first call."""
+    # at: the bucket that the window was moved on to; no slot lies before it any more
+    # n, bulk: all calls that are counted, and the bulk calls among them
+    # counts, bulk_counts: the same by bucket
+    window = {"at": 0, "n": 0, "bulk": 0, "counts": {}, "bulk_counts": {}}
+    lanes = {"shared": 0, "kept": 0, "bulk": 0}  # the first microsecond that is free
+    return {
+        **lanes,
+        **Pause().attributes(),
+        "last_minute": window,
+        "last_day": window,
+        "kind": "limiter",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Until when nobody calls Skycore, and in the name of which window.
+
+    `doubling_ms` is how long the last pause for a used-up quota was; 0 once a call succeeded.
+    """
+
+    until_ms: int = 0
+    kind: WindowName = "second"
+    doubling_ms: int = 0
+
+    @classmethod
+    def of(cls, item: Item) -> Pause:
+        """Return the item's pause."""
+        return cls(item["pause_until"], item["pause_kind"], item["pause_doubling"])
+
+    def attributes(self) -> Item:
+        """Return the attributes that the item has of it."""
+        names = ("pause_until", "pause_kind", "pause_doubling")
+        return dict(zip(names, (self.until_ms, self.kind, self.doubling_ms), strict=True))
+
+    def throttled(self, now: int, code: str, retry_after_s: int | None) -> Pause:
+        """Return the pause after Skycore refused a call with E106, E113 or E120.
+
+        E106 (calls too close together) pauses for the seconds that its text names, else for one,
+        and at most fifteen minutes; E113 (too many of one action) for one second. E120 (quota used
+        up) does not say which window it means: its pause doubles from one second to fifteen minutes
+        until a call succeeds. An E120 during such a pause belongs to a call made before it.
+        """
+        pause, doubling = MIN_PAUSE_MS, self.doubling_ms
+        kind: WindowName = "second"
+        match code.strip().upper():
+            case "E106":
+                pause = min((retry_after_s or 1) * 1000, MAX_PAUSE_MS)
+            case "E113":
+                pass
+            case "E120":
+                if doubling and now < self.until_ms and self.kind == "day":
+                    return self
+                pause = doubling = min(max(2 * doubling, MIN_PAUSE_MS), MAX_PAUSE_MS)
+                kind = "day"
+            case _:
+                return self
+        if now + pause <= self.until_ms:
+            return replace(self, doubling_ms=doubling)
+        return Pause(now + pause, kind, doubling)
+
+    def succeeded(self, now: int) -> Pause:
+        """Return the pause after a call that Skycore took: the next E120 starts small again.
+
+        A success during a pause changes nothing: that call was made before the pause.
+        """
+        return self if now < self.until_ms else replace(self, doubling_ms=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Call i may be made at `slots_ms[i]` (milliseconds since 1970), or up to USABLE_MS later."""
+    """Call i may be made at `slots_ms[i]`, or up to USABLE_MS later."""
 
     slots_ms: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No call may be made before `until_ms` (milliseconds since 1970), because of `window`."""
+    """No call may be made before `until_ms`, because of `window`."""
 
     until_ms: int
     window: WindowName
     retry_after_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Remaining:
-    """Calls that could still be taken now, by window; None where there is no limit."""
-
-    second: int | None
-    minute: int | None
-    day: int | None
-
-
-def take(
-    state: State,
-    now: int,
-    limits: Limits,
-    *,
-    count: int = 1,
-    bulk: bool = False,
-    longest_wait_ms: int = 0,
-) -> tuple[State, Granted | Wait]:
-    """Takes up to `count` calls, each from all three windows at once.
-
-    Grants as many, at least one, as have a slot within `longest_wait_ms` of `now`. If not even
-    one has, nothing is taken: the state comes back as it was, with when and why.
-
-    While bulk calls have used their part of a minute or day, they are given no slots: single calls
-    would have to queue behind those. Single callers wait SINGLE_WAIT_MS at most, bulk callers
-    BULK_WAIT_MS.
-    """
-    if count < 1:
-        raise ValueError("at least one call is taken")
-    at = max(now, state.now)
-    latest = now + longest_wait_ms
-    longest_queue = longest_wait_ms
-    if bulk and limits.per_second and not _lanes(limits)[1]:
-        # With no lane of its own a single call must still find a slot soon enough.
-        longest_queue = SINGLE_WAIT_MS - _spacing(limits, limits.per_second) // 2_000
-    changed = replace(
-        state,
-        now=at,
-        shared_us=max(state.shared_us, at * 1000),
-        kept_us=max(state.kept_us, at * 1000),
-        bulk_us=max(state.bulk_us, at * 1000),
-        minute=pruned(MINUTE, state.minute, at),
-        day=pruned(DAY, state.day, at),
-    )
-    slots: list[int] = []
-    while len(slots) < count:
-        open_from, window = _open_from(changed, limits, bulk=bulk)
-        after, slot = _spaced(changed, limits, open_from, bulk=bulk)
-        part_used_up = bulk and open_from > _open_from(changed, limits, bulk=False)[0]
-        if slot > latest or slot > open_from + longest_queue or part_used_up:
-            if slots:
-                break
-            if slot > open_from:
-                window = "second"
-            return state, Wait(slot, window, _seconds(slot - now))
-        changed = replace(
-            after,
-            minute=added(MINUTE, after.minute, slot, bulk=bulk),
-            day=added(DAY, after.day, slot, bulk=bulk),
-        )
-        slots.append(slot)
-    return changed, Granted(tuple(slots))
-
-
 def usable(slot_ms: int, now: int) -> bool:
-    """Whether a call with this slot may still start; if not, another one must be taken."""
+    """Return whether a call with this slot may still start; if not, it needs another slot."""
     return now <= slot_ms + USABLE_MS
 
 
-def taught(state: State, now: int, code: str, retry_after_s: int | None) -> State:
-    """After Skycore refused a call: everyone pauses. Other codes than these change nothing.
-
-    E106 (calls too close together) pauses for the seconds that its text names, else for one, and
-    at most fifteen minutes; E113 (too many of one action) for one second. E120 (quota used up)
-    does not say which window it means: its pause doubles from one second to fifteen minutes until
-    a call succeeds. An E120 that comes during such a pause is for a call made before it.
-    """
-    at = max(now, state.now)
-    window: WindowName = "second"
-    doubling = state.doubling_ms
-    match code.strip().upper():
-        case "E106":
-            pause = min((retry_after_s or 1) * 1000, LONGEST_PAUSE_MS)
-        case "E113":
-            pause = SHORTEST_PAUSE_MS
-        case "E120":
-            if doubling and at < state.pause_until and state.pause_window == "day":
-                return state
-            pause = doubling = min(max(2 * doubling, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)
-            window = "day"
-        case _:
-            return state
-    if at + pause <= state.pause_until:
-        return replace(state, now=at, doubling_ms=doubling)
-    return replace(state, now=at, pause_until=at + pause, pause_window=window, doubling_ms=doubling)
-
-
-def succeeded(state: State, now: int) -> State:
-    """After a call that Skycore took: the next pause for a used-up quota starts small again.
-
-    During a pause it changes nothing: that call was made before it.
-    """
-    if not state.doubling_ms or max(now, state.now) < state.pause_until:
-        return state
-    return replace(state, doubling_ms=0)
-
-
-def held(state: State, now: int, until: int) -> State:
-    """Everyone pauses until then, because an operator wants it; a longer pause stays."""
-    if until <= state.pause_until:
-        return state
-    return replace(state, now=max(now, state.now), pause_until=until, pause_window="second")
-
-
-def let_go(state: State, now: int, until: int) -> State:
-    """Ends the pause of `held` that lasts `until`; one that Skycore taught meanwhile stays."""
-    if state.pause_until != until:
-        return state
-    at = max(now, state.now)
-    return replace(state, now=at, pause_until=at)
-
-
-def remaining(state: State, now: int, limits: Limits) -> Remaining:
-    """The calls left in each window: the coming second, and the minute and day up to `now`."""
-    at = max(now, state.now)
-
-    def left(window: Window, buckets: Buckets, most: int) -> int | None:
-        return max(0, most - used(pruned(window, buckets, at))) if most else None
-
-    second: int | None = None
+def remaining(item: Item, now: int, limits: Limits) -> dict[WindowName, int]:
+    """Return the calls left in the coming second, and in the minute and day, where limited."""
+    left: dict[WindowName, int] = {}
     if limits.per_second:
-        second = 0
-        for calls, lane in zip(_lanes(limits), (state.shared_us, state.kept_us), strict=True):
-            if calls:
-                taken = -(-max(0, lane - at * 1000) // _spacing(limits, calls))
-                second += max(0, calls - taken)
-    return Remaining(
-        second,
-        left(MINUTE, state.minute, limits.per_minute),
-        left(DAY, state.day, limits.per_day),
-    )
-
-
-def percent_left(state: State, now: int, limits: Limits) -> dict[WindowName, float]:
-    """What is left in each window that has a limit, in percent of the limit."""
-    left = remaining(state, now, limits)
-    windows: tuple[tuple[WindowName, int | None, int], ...] = (
-        ("second", left.second, limits.per_second),
-        ("minute", left.minute, limits.per_minute),
-        ("day", left.day, limits.per_day),
-    )
-    return {name: 100 * calls / most for name, calls, most in windows if calls is not None}
-
-
-def _open_from(state: State, limits: Limits, *, bulk: bool) -> tuple[int, WindowName]:
-    """The first moment at which no pause and neither minute nor day is in the way."""
-    moment: int = state.now
-    window: WindowName = "second"
-    if state.pause_until > moment:
-        moment, window = state.pause_until, state.pause_window
-    if limits.per_minute:
-        most_bulk = _bulk_part(limits, limits.per_minute) if bulk else None
-        free = free_from(MINUTE, state.minute, state.now, limits.per_minute, most_bulk)
-        if free > moment:
-            moment, window = free, "minute"
-    if limits.per_day:
-        most_bulk = _bulk_part(limits, limits.per_day) if bulk else None
-        free = free_from(DAY, state.day, state.now, limits.per_day, most_bulk)
-        if free > moment:
-            moment, window = free, "day"
-    return moment, window
-
-
-def _spaced(state: State, limits: Limits, open_from: int, *, bulk: bool) -> tuple[State, int]:
-    """The first slot from `open_from` on in a lane, and the state once it is taken."""
-    if not limits.per_second:
-        return state, open_from
-    earliest = open_from * 1000
-    shared, kept = _lanes(limits)
-    if bulk:
-        own = max(earliest, state.bulk_us)
-        slot = max(own, state.shared_us)
-        after = replace(
-            state,
-            shared_us=slot + _spacing(limits, shared),
-            # From where it was due, not from where it was put: what single calls delayed is
-            # caught up.
-            bulk_us=own + _spacing(limits, limits.per_second, 100 - limits.priority_share),
+        left["second"] = sum(
+            max(0, calls + min(0, now * 1000 - item[lane]) // limits.spacing_us(calls))
+            for calls, lane in zip(limits.lanes, ("shared", "kept"), strict=True)
+            if calls
         )
-        return after, _up_to_ms(slot)
-    in_shared = max(earliest, state.shared_us)
-    in_kept = max(earliest, state.kept_us)
-    if kept and in_kept <= in_shared:
-        return replace(state, kept_us=in_kept + _spacing(limits, kept)), _up_to_ms(in_kept)
-    return replace(state, shared_us=in_shared + _spacing(limits, shared)), _up_to_ms(in_shared)
-
-
-def _lanes(limits: Limits) -> tuple[int, int]:
-    """Calls per second of the shared lane and of the one kept for single calls."""
-    kept = limits.per_second * limits.priority_share // 100
-    return limits.per_second - kept, kept
-
-
-def _spacing(limits: Limits, calls: int, percent: int = 100) -> int:
-    """Microseconds from one call to the next at `percent` of `calls` a second."""
-    seldom = limits.per_second * RELAXED_BELOW
-    relaxed = (limits.per_minute and limits.per_minute * 100 <= seldom * _MINUTE_S) or (
-        limits.per_day and limits.per_day * 100 <= seldom * _DAY_S
-    )
-    pace = RELAXED_PACE if relaxed else PACE
-    return -(-1_000_000 * 100 * 100 // (calls * percent * pace))
-
-
-def _bulk_part(limits: Limits, most: int) -> int:
-    """What of a minute or day bulk calls may use: the kept part is rounded up, 1 is left."""
-    kept = -(-most * limits.priority_share // 100)
-    return max(1, most - kept)
-
-
-def _up_to_ms(microseconds: int) -> int:
-    return -(-microseconds // 1000)
-
-
-def _seconds(milliseconds: int) -> int:
-    return max(1, -(-milliseconds // 1000))
+    for window in WINDOWS:
+        if (most := limits.most(window)[0]) < NO_LIMIT:
+            left[window.name] = max(0, most - window.used(item, now)[0])
+    return left

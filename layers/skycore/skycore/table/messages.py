@@ -23,6 +23,7 @@ from pynamodb.exceptions import (
 
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
+from skycore.client import numbers
 from skycore.table import batches, models
 from skycore.table.models import Row, StoredRow, condition_failed, expiry
 
@@ -224,13 +225,14 @@ def apply_receipt(
 ) -> MessageRow | None:
     """Move a message to the `status` that a postback reports for `number`; return its row if moved.
 
-    The row gets the tracking id too, in case the update to accepted was lost. Campaigns share one
-    tracking id: a receipt for another number does not concern the message, and a message without
-    a number, which is a campaign's, stays as it is.
+    The row gets the tracking id too, in case the update to accepted was lost. Campaigns share a
+    tracking id: their message has no number and stays, another number's receipt moves nothing.
     """
     # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
     one_of_several = MessageRow.to.does_not_exist() & MessageRow.parent.exists()
-    its_own = MessageRow.to.exists() if number is None else MessageRow.to == number
+    its_own = MessageRow.to.exists()
+    if forms := numbers.received_forms(number):
+        its_own = MessageRow.to.is_in(*forms) | MessageRow.to.contains(numbers.ending_of(forms[-1]))
     condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
     mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
     return transition_if(message_id, status, time, condition, own=False, attributes=mended)

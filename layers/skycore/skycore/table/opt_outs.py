@@ -1,23 +1,25 @@
 """Opt-outs: one row per number and sender, with the times of the last opt-out and opt-in.
 
 Times only grow, so notifications may come in any order and any number of times. A row for sender
-`*` is of all senders. Numbers are told by their digits, however they are written. These rows do
-not expire: an opt-out holds until it is lifted.
+`*` is of all senders. Rows are written under a number's canonical form and read under every form
+that a release may have written. They do not expire: an opt-out holds until it is lifted. Nor do
+rows of senders, by which a stop to a number that is none of ours is recognised.
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pynamodb.attributes import UnicodeAttribute
-from pynamodb.exceptions import UpdateError
+from pynamodb.exceptions import DoesNotExist, UpdateError
 
-from skycore.postbacks.identity import digits
+from skycore.client.numbers import canonical_form, equivalent_forms, received_digits, stored_forms
 from skycore.table import batches
 from skycore.table.models import StoredRow, condition_failed, error_code
-from skycore.timestamps import from_text, to_key
+from skycore.timestamps import MAX_AHEAD, from_text, now, to_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +35,7 @@ _MOST = 40  # characters of a number or sender in a key; longer ones do not exis
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """What a number last said to a sender (None: to all), times as in its row."""
+    """What a number last said to a sender (None: to all); number and times as in its row."""
 
     number: str
     sender: str | None
@@ -54,43 +56,50 @@ class OptOutRow(StoredRow, discriminator="opt_out"):
     reason = UnicodeAttribute(null=True)
 
 
-def record_opt_out(number: str, sender: str | None, moment: datetime, reason: str) -> bool:
-    """Notes that `number` wants nothing from `sender` (None: anyone) since `moment`.
+class SenderRow(StoredRow, discriminator="sender"):
+    """A sender that this stack has used. It is never deleted."""
 
-    True if that is news; an older or repeated notification changes nothing. Raises ValueError for
-    what no row can hold, and PynamoDB's errors.
+
+def record_opt_out(number: str, sender: str | None, moment: datetime, reason: str) -> bool:
+    """Note that `number` wants nothing from `sender` (None: anyone) since `moment`.
+
+    Return whether that changed the row; an older or repeated notification does not. Raises
+    ValueError for what no row can hold, and PynamoDB's errors.
     """
     later = OptOutRow.stopped_at.does_not_exist() | (OptOutRow.stopped_at < to_key(moment))
     return _note(number, sender, {"stopped_at": to_key(moment), "reason": reason}, later)
 
 
 def record_opt_in(number: str, sender: str | None, moment: datetime) -> bool:
-    """Notes that `number` wants to hear from `sender` (None: anyone) again since `moment`."""
+    """Note that `number` wants to hear from `sender` (None: anyone) again since `moment`.
+
+    Otherwise as `record_opt_out`.
+    """
     later = OptOutRow.started_at.does_not_exist() | (OptOutRow.started_at < to_key(moment))
-    return _note(number, sender, {"started_at": to_key(moment)}, later)
+    impossible = OptOutRow.started_at > _latest_possible()
+    return _note(number, sender, {"started_at": to_key(moment)}, later | impossible)
 
 
 def opted_out(pairs: Iterable[Pair]) -> set[Pair]:
-    """Those (number, sender) pairs whose number's last word to the sender, or to all, was stop."""
-    wanted = set(pairs)
-    rows = batches.read_all(key for number, sender in wanted for key in _keys(number, sender))
+    """Return the (number, sender) pairs whose last word to the sender, or to all, was stop.
+
+    Numbers are digits with their country code.
+    """
+    keys = {pair: _keys(*pair) for pair in set(pairs)}
+    rows = batches.read_all(key for ours in keys.values() for key in ours)
     return {
-        (number, sender)
-        for number, sender in wanted
-        if _last_word_is_stop([rows[key] for key in _keys(number, sender) if key in rows])
+        pair
+        for pair, ours in keys.items()
+        if _last_word_is_stop([rows[key] for key in ours if key in rows])
     }
 
 
 def list_opt_outs(number: str | None) -> Iterator[OptOut]:
-    """What `number` said to each sender; without one, what every number did.
+    """Return what `number` said to each sender; without one, what every number did.
 
     The latter reads the whole table. Raises PynamoDB's errors.
     """
-    if number is None:
-        rows = OptOutRow.scan()
-    else:
-        rows = OptOutRow.query(_partition(number), OptOutRow.sk.startswith(_OPT_OUT))
-    for row in rows:
+    for row in OptOutRow.scan() if number is None else _rows_of(number):
         sender = row.sk.removeprefix(_OPT_OUT)
         yield OptOut(
             row.pk.removeprefix("number#"),
@@ -101,15 +110,38 @@ def list_opt_outs(number: str | None) -> Iterator[OptOut]:
         )
 
 
+def stop_by_hand(number: str, sender: str | None, moment: datetime, reason: str) -> None:
+    """Record an operator's opt-out, which counts after every opt-in that is on file."""
+    started = [row.started_at for row in _rows_of(number) if row.started_at]
+    possible = (text for text in started if text <= _latest_possible())
+    latest = max((from_text(text) for text in possible), default=moment)
+    record_opt_out(number, sender, max(moment, latest), reason)
+
+
+def lift_by_hand(number: str, sender: str | None, moment: datetime) -> None:
+    """Record an operator's opt-in, which counts after every opt-out that is on file.
+
+    An opt-out that states a later time, by a clock that is ahead, is dated before the opt-in.
+    """
+    before = to_key(moment - timedelta(microseconds=1))
+    for row in _rows_of(number):
+        if row.stopped_at and row.stopped_at >= to_key(moment):
+            with contextlib.suppress(UpdateError):  # another stop came in the meantime: it counts
+                row.update(
+                    [OptOutRow.stopped_at.set(before)], OptOutRow.stopped_at == row.stopped_at
+                )
+    record_opt_in(number, sender, moment)
+
+
 def can_confirm(number: str, sender: str | None) -> bool:
     """Whether no message confirmed the last stop, towards this sender or all."""
     return _unconfirmed(number, sender) is not None
 
 
 def claim_confirmation(number: str, sender: str | None, moment: datetime) -> datetime | None:
-    """Takes the one message that may confirm an opt-out, at `moment` or at a stop that is later.
+    """Take the one message that may confirm an opt-out, at `moment` or at a stop that is later.
 
-    When it was taken; None if it was since the stop.
+    Return when it was taken; None if it was since the stop.
     """
     found = _unconfirmed(number, sender)
     if found is None:
@@ -125,7 +157,7 @@ def claim_confirmation(number: str, sender: str | None, moment: datetime) -> dat
 
 
 def _unconfirmed(number: str, sender: str | None) -> tuple[batches.Key, str] | None:
-    """The row and the time of the last stop, if no message confirmed it in either row."""
+    """Return the row and the time of the last stop, if no message confirmed it in any row."""
     rows = batches.read_all(_keys(number, sender))
     stops = [(row["stopped_at"]["S"], key) for key, row in rows.items() if "stopped_at" in row]
     if not stops:
@@ -136,23 +168,56 @@ def _unconfirmed(number: str, sender: str | None) -> tuple[batches.Key, str] | N
 
 
 def release_confirmation(number: str, sender: str | None, moment: datetime) -> None:
-    """Undoes `confirm_once` of that moment, for a confirmation that provably was not sent."""
-    for to in (sender, None):
-        row = OptOutRow(_partition(number), _sort(to))
-        with contextlib.suppress(UpdateError):  # of the other row, or taken anew
-            row.update([OptOutRow.confirmed_at.remove()], OptOutRow.confirmed_at == to_key(moment))
+    """Undo `claim_confirmation` of that moment, for a confirmation that provably was not sent."""
+    taken = to_key(moment)
+    for key, row in batches.read_all(_keys(number, sender)).items():
+        if row.get("confirmed_at", {}).get("S") == taken:
+            with contextlib.suppress(UpdateError):  # taken anew
+                OptOutRow(*key).update(
+                    [OptOutRow.confirmed_at.remove()], OptOutRow.confirmed_at == taken
+                )
+
+
+_known_senders: set[str] = set()  # of this execution environment: rows that are in the table
+
+
+def record_sender(sender: str) -> None:
+    """Note that this stack sends from `sender`; one write per sender and execution environment."""
+    name = _plain(sender)
+    if name not in _known_senders:
+        SenderRow(f"sender#{name}", "sender").save()
+        _known_senders.add(name)
+
+
+def is_sender(number: str) -> bool:
+    """Whether this stack has ever sent from this number or name."""
+    name = _plain(number)
+    if name not in _known_senders:
+        try:
+            SenderRow.get(f"sender#{name}", "sender", consistent_read=True)
+        except DoesNotExist:
+            return False
+        _known_senders.add(name)
+    return True
 
 
 def _last_word_is_stop(rows: Iterable[batches.Item]) -> bool:
     told = list(rows)
     stopped = max((row.get("stopped_at", {}).get("S", _NEVER) for row in told), default=_NEVER)
-    started = max((row.get("started_at", {}).get("S", _NEVER) for row in told), default=_NEVER)
+    starts = (row.get("started_at", {}).get("S", _NEVER) for row in told)
+    # The first release believed Skycore's clock: an opt-in of the future is not one.
+    possible = (start for start in starts if start <= _latest_possible())
     # Of two at the same moment, the safe one counts.
-    return bool(stopped) and stopped >= started
+    return bool(stopped) and stopped >= max(possible, default=_NEVER)
+
+
+def _latest_possible() -> str:
+    return to_key(now() + MAX_AHEAD)
 
 
 def _note(number: str, sender: str | None, values: dict[str, str], only_if: Condition) -> bool:
-    return _note_in(OptOutRow(_partition(number), _sort(sender)), values, only_if)
+    row = OptOutRow(_partition(canonical_form(number)), _OPT_OUT + _plain(sender or EVERY_SENDER))
+    return _note_in(row, values, only_if)
 
 
 def _note_in(row: OptOutRow, values: dict[str, str], only_if: Condition) -> bool:
@@ -168,18 +233,25 @@ def _note_in(row: OptOutRow, values: dict[str, str], only_if: Condition) -> bool
     return True
 
 
+def _rows_of(number: str) -> Iterator[OptOutRow]:
+    for form in stored_forms(number):
+        yield from OptOutRow.query(_partition(form), OptOutRow.sk.startswith(_OPT_OUT))
+
+
 def _partition(number: str) -> str:
-    return f"number#{_plain(number)}"
+    return f"number#{number[:_MOST]}"
 
 
-def _keys(number: str, sender: str | None) -> tuple[batches.Key, batches.Key]:
-    return (_partition(number), _sort(sender)), (_partition(number), _sort(None))
-
-
-def _sort(sender: str | None) -> str:
-    return _OPT_OUT + _plain(sender or EVERY_SENDER)
+def _keys(number: str, sender: str | None) -> list[batches.Key]:
+    """Return where the rows of a number towards a sender, and towards all, may be."""
+    senders = [EVERY_SENDER]
+    if sender is not None:
+        senders += equivalent_forms(sender) if received_digits(sender) else [_plain(sender)]
+    return [
+        (_partition(form), _OPT_OUT + name) for form in stored_forms(number) for name in senders
+    ]
 
 
 def _plain(name: str) -> str:
-    """A number's digits, or a sender's name."""
-    return digits(name) or name.strip()[:_MOST]
+    """Return a number's canonical form, or a sender's name."""
+    return canonical_form(name) if received_digits(name) else name.strip()[:_MOST]

@@ -9,10 +9,13 @@ event keeps its id, a postback is stored once, and a message is sent once.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +31,7 @@ class DeadLetters:
 
     sqs: Any
     url: str
+    failed: Counter[str] = field(default_factory=Counter)  # that were not moved, by AWS's reason
     _held: dict[str, str] = field(default_factory=dict)  # receipt handles by message id
 
     def __enter__(self) -> Self:
@@ -73,23 +77,31 @@ class DeadLetters:
                 yield new
 
     def move(self, found: list[dict[str, Any]], to: str) -> int:
-        """Moves messages to the queue `to`, bodies and attributes as they are; how many.
+        """Move messages to the queue `to`, bodies and attributes as they are; return how many.
 
-        Raises botocore's errors; what was not moved is in the dead-letter queue still.
+        What AWS refuses to move is counted in `failed`, with its reason, and stays where it is.
         """
 
-        def move_one(message: dict[str, Any]) -> None:
+        def move_one(message: dict[str, Any]) -> bool:
             attributes = {
                 name: {part: value[part] for part in _ATTRIBUTE if part in value}
                 for name, value in message.get("MessageAttributes", {}).items()
             }
-            self.sqs.send_message(
-                QueueUrl=to, MessageBody=message["Body"], MessageAttributes=attributes
-            )
-            self.delete(message)
+            try:
+                self.sqs.send_message(
+                    QueueUrl=to, MessageBody=message["Body"], MessageAttributes=attributes
+                )
+                self.delete(message)
+            except ClientError as error:
+                self.failed[str(error.response["Error"]["Code"])] += 1
+                return False
+            except BotoCoreError as error:
+                self.failed[type(error).__name__] += 1
+                return False
+            return True
 
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            return sum(1 for _ in pool.map(move_one, found))
+            return sum(pool.map(move_one, found))
 
     def delete(self, message: dict[str, Any]) -> None:
         """Deletes a message for good."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
@@ -10,6 +11,7 @@ from ops.dead_letters import DeadLetters
 from ops.describe import describe
 from ops.output import Refused, Result, UsageError, confirm, progress, table
 from ops.queues import QUEUES, depths, oldest_ages
+from skycore.receiving import republish
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -50,6 +52,9 @@ published again with replay. Name them with --id, or say --all.
   python -m ops dlq discard publish --all
   python -m ops dlq discard postback --id 6f6c7a54-0dd0-4f5c-9b7e-0c7c1d9c6a11
 """
+NOT_FOUND = (
+    "The queue holds no such message, or hides it from others for a minute: run it again.",
+)
 
 
 def list_all(stack: Stack, _: Namespace) -> Result:
@@ -97,13 +102,29 @@ def redrive(stack: Stack, args: Namespace) -> Result:
     confirm(stack, args, f"Put {what} of about {waiting} back into the {queue.name} queue?")
     to = stack.id_of(queue.queue)
     moved = 0
+    named = set(args.id)
     with _opened(stack, args) as letters:
         for part in _asked_for(letters, args):
             if moved:  # it takes more than one round
                 progress(f"{moved} put back")
+            if queue.name == "publish-retry":  # the rows must stay for as long as they are named
+                republish.keep_named_rows(_names(part))
             moved += letters.move(part, to)
-    data = {"queue": queue.name, "moved": moved, "left": depths(stack, queue.dead)["waiting"]}
-    return Result(data, [f"{moved} put back into the {queue.name} queue"])
+            named -= {message["MessageId"] for message in part}
+    left = depths(stack, queue.dead)["waiting"]
+    lines = [f"{moved} put back into the {queue.name} queue"]
+    lines += [f"{count} not put back: {why}" for why, count in sorted(letters.failed.items())]
+    if letters.failed:
+        lines.append("They are in the dead-letter queue still, some maybe in both queues.")
+    lines += _not_found(named)
+    data = {
+        "queue": queue.name,
+        "moved": moved,
+        "failed": letters.failed,
+        "not_found": sorted(named),
+        "left": left,
+    }
+    return Result(data, lines, ok=not letters.failed and not named)
 
 
 def discard(stack: Stack, args: Namespace) -> Result:
@@ -114,12 +135,31 @@ def discard(stack: Stack, args: Namespace) -> Result:
     what = f"{len(args.id)} messages" if args.id else f"all of about {waiting} messages"
     confirm(stack, args, f"Delete {what} of the dead-letter queue {args.queue} for good?")
     deleted = 0
+    named = set(args.id)
     with _opened(stack, args) as letters:
         for part in _asked_for(letters, args):
             for message in part:
                 letters.delete(message)
                 deleted += 1
-    return Result({"queue": args.queue, "deleted": deleted}, [f"{deleted} deleted"])
+                named.discard(message["MessageId"])
+    data = {"queue": args.queue, "deleted": deleted, "not_found": sorted(named)}
+    return Result(data, [f"{deleted} deleted", *_not_found(named)], ok=not named)
+
+
+def _not_found(named: set[str]) -> list[str]:
+    """Say which messages that --id names were not received from the queue."""
+    if not named:
+        return []
+    return [f"{len(named)} not found: {', '.join(sorted(named))}", *NOT_FOUND]
+
+
+def _names(letters: list[dict[str, Any]]) -> list[Any]:
+    """Return the names of events in messages of the retry queue, without what is not JSON."""
+    names = []
+    for letter in letters:
+        with contextlib.suppress(ValueError):
+            names.append(json.loads(letter["Body"]))
+    return names
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`replay`: unparsed postbacks read again after a fix, or a stretch of events published again."""
+"""`replay`: read unparsed postbacks again after a fix, or publish a stretch of events again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ops import redact
 from ops.command import Command
 from ops.output import Refused, Result, UsageError, confirm, progress
 from ops.stack import MINUTE, moment
@@ -21,8 +22,9 @@ ABOUT = """\
 Without --since it reads every postback again that could not be read; what is understood now is
 stored and published as new events with ids of their own. Run it from the release with the fix.
 
-With --since it publishes stored events again, under the ids they had, so that subscribers can
-drop what they know. Every subscriber of the topic gets them.
+With --since it puts the names of stored events into the publish retry queue. The events are
+published again, under the ids they had, so that subscribers can drop what they know; every
+subscriber of the topic gets them. Statuses move and opt-outs are recorded as the first time.
 
   python -m ops replay --dry-run
   python -m ops replay --since 2026-11-22T08:00Z --until 2026-11-22T09:00Z --type sms_received
@@ -45,15 +47,32 @@ def _reread(stack: Stack, args: Namespace) -> Result:
     now: Counter[str] = Counter()
     read: list[dict[str, Any]] = []
     lines: list[str] = []
+    known = 0
     for one in republish.reread_unparsed(days=stack.days, write=not args.dry_run):
-        told = ", ".join(one.types) or f"still unreadable: {one.error}"
-        lines.append(f"  {one.received_at:%Y-%m-%d %H:%M:%S}Z  {one.event_id}  {told}")
-        read.append({"event_id": one.event_id, "types": one.types, "error": one.error})
+        found = [*one.types, *([f"{one.known} known already"] if one.known else [])]
+        words = ", ".join(found) or f"still unreadable: {redact.words(one.error)}"
+        lines.append(f"  {one.received_at:%Y-%m-%d %H:%M:%S}Z  {one.event_id}  {words}")
+        read.append(
+            {
+                "event_id": one.event_id,
+                "types": one.types,
+                "known": one.known,
+                "error": redact.words(one.error),
+            }
+        )
         now.update(one.types)
-    still = sum(not one["types"] for one in read)
-    lines += _counted("would become" if args.dry_run else "became", now)
+        known += one.known
+    still = sum(not one["types"] and not one["known"] for one in read)
+    lines += _counted("would become events" if args.dry_run else "became events", now)
+    lines.append(f"{known} were known already; a copy of their postback had been read.")
     lines.append(f"{still} still unreadable; they stay listed (unparsed).")
-    data = {"dry_run": args.dry_run, "read": read, "events": now, "still_unreadable": still}
+    data = {
+        "dry_run": args.dry_run,
+        "read": read,
+        "events": now,
+        "known": known,
+        "still_unreadable": still,
+    }
     return Result(data, lines)
 
 
@@ -61,28 +80,29 @@ def _republish(stack: Stack, args: Namespace) -> Result:
     until = args.until or datetime.now(UTC)
     types = {name if "." in name else f"skycore.{name}" for name in args.type}
     found: Counter[str] = Counter()
-    for envelopes in republish.iter_events(args.since, until, types, source=stack.source):
-        found.update(republish.count_by_type(envelopes))
+    for page in republish.stored_names(args.since, until, types):
+        found.update(type_ for type_, _ in page)
     lines = [
         f"Events of {stack.name} that came from {args.since:{MINUTE}} to {until:{MINUTE}},",
         f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:",
         *_counted("found", found),
     ]
-    data = {"dry_run": args.dry_run, "found": found, "published": Counter[str]()}
+    data = {"dry_run": args.dry_run, "found": found, "queued": Counter[str]()}
     if args.dry_run or not found:
         return Result(data, lines)
     for line in lines:
         progress(line)
     confirm(stack, args, "Every subscriber gets them again, under the same ids. Publish?")
-    sent = data["published"]
+    queued = data["queued"]
     try:
-        for page in republish.republish(
-            args.since, until, types, source=stack.source, topic_arn=stack.topic
+        for counts in republish.republish(
+            args.since, until, types, retry_queue_url=stack.id_of("PublishRetryQueue")
         ):
-            sent.update(page)
+            queued.update(counts)
     except RuntimeError as error:
-        raise Refused(f"{sent.total()} published, then: {error}") from None
-    return Result(data, _counted("published", sent))
+        raise Refused(f"{queued.total()} or more queued, then: {error}") from None
+    ending = "publish works through them; when the publish retry queue is empty, all is published."
+    return Result(data, [*_counted("queued to be published again", queued), ending])
 
 
 def _counted(what: str, counts: Mapping[str, int]) -> list[str]:

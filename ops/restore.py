@@ -96,7 +96,7 @@ def history(item: Item) -> Item:
         # As a send that died on its way, which `sweep` finds and settles as unknown.
         row["status"] = {"S": "sending"}
         row["rank"] = {"N": str(RANKS["sending"])}
-        row["state"] = {"S": models.state_partition("sending")}
+        row["state"] = {"S": models.state_partition("sending", row["pk"]["S"])}
     return row
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -127,7 +127,11 @@ def _rate(counts: Counter[str], pages: list[Any], minutes: int) -> dict[str, Any
 
 
 def _listed(state: str) -> int:
-    return sum(1 for _ in Row.by_state.query(models.state_partition(state), limit=MOST_LISTED))
+    rows = chain.from_iterable(
+        Row.by_state.query(partition, limit=MOST_LISTED)
+        for partition in models.state_partitions(state)
+    )
+    return sum(1 for _ in islice(rows, MOST_LISTED))
 
 
 def _allowance(stack: Stack) -> dict[str, dict[str, int]]:

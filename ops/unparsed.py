@@ -36,8 +36,10 @@ def run(stack: Stack, args: Namespace) -> Result:
     since = args.since or now - timedelta(days=stack.days)
     span = TimeRange("event", since, now + timedelta(minutes=1), None)
     pages = pagination.iter_pages(Row.by_state, pagination.unbounded(events.UNPARSED), span)
-    found = islice((one for page in pages for one in events.get_by_keys(page).values()), args.limit)
-    rows = sorted(found, key=lambda one: one.event.received_at, reverse=True)
+    found = (one for page in pages for one in events.get_by_keys(page).values())
+    rows = list(islice(found, args.limit + 1))  # one more shows whether there are more
+    more = len(rows) > args.limit
+    rows = rows[: args.limit]
     data = []
     for one in rows:
         told = {
@@ -52,8 +54,9 @@ def run(stack: Stack, args: Namespace) -> Result:
     columns = ("received_at", "event_id", "bytes", "error")
     shown = [table(columns, [[told[column] for column in columns] for told in data])]
     bodies = [f"\n{one.event.id}\n{one.raw!r}" for one in rows] if args.show else []
-    ending = f"{len(data)} unparsed postbacks since {since:%Y-%m-%d %H:%M}Z"
-    return Result({"events": data}, [*(shown if data else []), *bodies, ending])
+    count = f"the newest {len(data)}" if more else str(len(data))
+    ending = f"{count} unparsed postbacks since {since:%Y-%m-%d %H:%M}Z"
+    return Result({"events": data, "more": more}, [*(shown if data else []), *bodies, ending])
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -40,7 +40,7 @@ def enabled(deployment: Deployment) -> Iterator[Finding]:
 
 
 def stream_retries(deployment: Deployment) -> Iterator[Finding]:
-    """A record of the table's stream that always fails leaves it for the dead-letter queue."""
+    """A record of the table's stream is retried until it is old, and then a dead letter."""
     dead = deployment.queues["PublishDeadLetterQueue"]["QueueArn"]
     for name, found in deployment.event_sources.items():
         if ":dynamodb:" not in found["EventSourceArn"]:
@@ -50,9 +50,13 @@ def stream_retries(deployment: Deployment) -> Iterator[Finding]:
             config = f'{{"OnFailure": {{"Destination": "{dead}"}}}}'
             fix = _update(deployment, name, "--destination-config", config)
             yield Finding(f"{name} has no dead-letter queue: failed records are lost", fix)
-        if found.get("MaximumRetryAttempts", -1) == -1:
-            fix = _update(deployment, name, "--maximum-retry-attempts", _retries())
-            yield Finding(f"{name} retries without end: one record blocks its shard", fix)
+        tries = int(found.get("MaximumRetryAttempts", -1))
+        if tries != -1:
+            fix = _update(deployment, name, "--maximum-retry-attempts", -1)
+            yield Finding(f"{name} gives a record up after {tries} tries of an outage", fix)
+        if found.get("MaximumRecordAgeInSeconds", -1) == -1:
+            fix = _update(deployment, name, "--maximum-record-age-in-seconds", _record_age())
+            yield Finding(f"{name} lets records expire without a dead letter", fix)
         if not found.get("BisectBatchOnFunctionError"):
             fix = _update(deployment, name, "--bisect-batch-on-function-error")
             yield Finding(f"{name} does not split a failing batch", fix)
@@ -153,9 +157,9 @@ def _maximum(found: dict[str, Any]) -> int:
     return int((found.get("ScalingConfig") or {}).get("MaximumConcurrency") or 0)
 
 
-def _retries() -> int:
+def _record_age() -> int:
     events = template()["Resources"]["PublishFunction"]["Properties"]["Events"]
-    return int(events["TableStream"]["Properties"]["MaximumRetryAttempts"])
+    return int(events["TableStream"]["Properties"]["MaximumRecordAgeInSeconds"])
 
 
 def _update(deployment: Deployment, name: str, *words: object) -> str:

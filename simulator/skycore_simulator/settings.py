@@ -7,7 +7,7 @@ from typing import Any
 from skycore_simulator.tables import action_named, table
 
 FORMATS = ("v1", "v2", "sinch")
-REPORT_FORMS = ("tracking_ids", "documented")
+REPORT_FORMS = ("documented", "tracking_ids")
 OLDER_NAMES = {"weather": "faults"}  # still accepted, and returned beside the newer name
 _CODE = re.compile(r"E\d{3}")
 _CONTENT_TYPE = re.compile(r"[!-~]+/[!-~]+( *;[ -~]*)?")
@@ -44,7 +44,7 @@ class Settings:
     outcome_for_number: dict[str, str] = field(default_factory=dict)
     encode_seconds: float = 0.5  # audio and video in a template take this long
     # "documented" has the attributes of Skycore's appendix C, which contain no tracking id.
-    report_form: str = "tracking_ids"
+    report_form: str = "documented"
     report_spacing_seconds: float = 0.0  # E510 for a report requested sooner
     postback_url: str | None = None
     postback_format: str = "v1"  # v1 XML, v2 JSON, or Sinch's XML

@@ -57,7 +57,7 @@ def sweep(stack: Stack) -> None:
 
 def test_sweep_writes_down_that_a_call_died(stack, sms):
     sent = stack.post("/messages", {**sms, "to": number()}).json()
-    in_flight = models.state_partition("sending")
+    in_flight = models.state_partitions("sending")[0]  # as earlier releases wrote it
     lost = copy_from_yesterday(stack, sent["message_id"], "sending", in_flight)
     assert status(stack, lost) == "unknown"
     sweep(stack)

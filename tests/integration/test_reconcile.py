@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 
 from tests.integration.test_subscribers import in_stack
@@ -11,15 +12,16 @@ from tests.patience import until
 def reconcile(stack, *arguments: str) -> str:
     since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     given = ("--local", "--since", since, "--yes", *arguments)
-    return in_stack(stack, *given, module="ops.reconcile")
+    # Messages of other tests have the same text and time: rows that fit several are left alone.
+    return in_stack(stack, *given, module="ops.reconcile", codes=(0, 1))
 
 
-def test_a_delivery_that_no_postback_told_is_learnt_once(stack, sms):
-    told = stack.post("/messages", sms).json()
-    assert until(lambda: _status(stack, told) == "delivered")
+def test_a_delivery_that_no_postback_reported_is_found_once_in_the_documented_report(stack, sms):
     stack.control("settings", {"postback_url": ""}, "PATCH")  # an outage: Skycore gives up
     try:
-        missed = stack.post("/messages", {**sms, "text": "missed"}).json()
+        # The report has no tracking ids: the message is found by its number, text and time.
+        text = f"missed {uuid.uuid4()}"
+        missed = stack.post("/messages", {**sms, "text": text}).json()
         assert until(lambda: _settled(stack, missed))
     finally:
         url = stack.description["postback_url"]

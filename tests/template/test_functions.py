@@ -72,9 +72,10 @@ def test_the_stream_filter_lets_new_events_and_news_through(template):
     ]
 
 
-def test_a_failing_record_leaves_the_stream(template):
+def test_a_record_is_retried_until_it_is_old_and_then_its_place_is_a_dead_letter(template):
     source = template.functions["PublishFunction"]["Events"]["TableStream"]["Properties"]
-    assert 0 < source["MaximumRetryAttempts"] <= 100
+    assert source["MaximumRetryAttempts"] == -1
+    assert 82_800 <= source["MaximumRecordAgeInSeconds"] < 86_400  # the stream keeps them a day
     assert source["BisectBatchOnFunctionError"] is True
     assert source["DestinationConfig"]["OnFailure"]["Destination"] == {
         "Fn::GetAtt": ["PublishDeadLetterQueue", "Arn"]

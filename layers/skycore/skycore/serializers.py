@@ -70,8 +70,8 @@ def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
     # Skycore's times may be whole seconds: no receipt is shown before its message was accepted.
     accepted = max((time for time, step in own if step == "accepted"), default="")
     for event in events:
-        # A campaign's recipients may share one tracking id.
-        if not row.to or is_same_number(row.to, event.data.get("to")):
+        # The recipients of one call may share a tracking id.
+        if not (row.to and row.parent) or is_same_number(row.to, event.data.get("to")):
             happened = event.credible_at or event.received_at
             time = max(timestamps.to_key(happened), accepted)
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])

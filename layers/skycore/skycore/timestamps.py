@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+MAX_AHEAD = timedelta(minutes=2)  # of a foreign clock before ours
+MAX_BEHIND = timedelta(minutes=35)  # Skycore's last retry comes after some 25 minutes
+EARLIEST = datetime(2010, 1, 1, tzinfo=UTC)  # before Skycore's first postback
 
 
 def now() -> datetime:
@@ -42,7 +46,7 @@ def utc_timestamp(text: str) -> str | None:
     """A postback's time as UTC, None for one without an offset or that is no date and time.
 
     Skycore writes `2019-03-08T14:22:05-05:00`, with `-05`, with a blank for the `T`, with
-    fractions of one to six digits, and with `Z`.
+    fractions of one to six digits, and with `Z`; RFC 3339 allows `t` and `z` as well.
     """
     if len(text) < 16 or text[4] != "-":  # dates alone, week dates
         return None
@@ -51,3 +55,17 @@ def utc_timestamp(text: str) -> str | None:
         return to_text(time) if time.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+def credible_time(stated: datetime | None, received_at: datetime) -> datetime | None:
+    """Return a time that a foreign clock states, None unless it fits the time of arrival."""
+    if stated is None or not received_at - MAX_BEHIND <= stated <= received_at + MAX_AHEAD:
+        return None
+    return stated
+
+
+def event_time(timestamp: str | None, received_at: datetime) -> str:
+    """Return an event's `time`: its timestamp, or its arrival where that is impossible."""
+    if timestamp and EARLIEST <= from_text(timestamp) <= received_at + MAX_AHEAD:
+        return timestamp
+    return to_text(received_at)

@@ -24,8 +24,8 @@ MAY_IMPORT = {
     "client": {"catalogue", "postbacks"},
     "postbacks": {"catalogue", "client", "timestamps"},
     "aws": {"chunks", "logs", "timestamps"},
-    "table": {"catalogue", "chunks", "logs", "postbacks", "timestamps"},
-    "serializers": {"catalogue", "postbacks", "table", "timestamps"},
+    "table": {"catalogue", "chunks", "client", "logs", "postbacks", "timestamps"},
+    "serializers": {"catalogue", "client", "postbacks", "table", "timestamps"},
 }
 LOWER = {*MAY_IMPORT} - {"handler", "http"}
 MAY_IMPORT |= {"sending": LOWER, "receiving": LOWER, "queries": LOWER}

@@ -3,13 +3,15 @@
 import time
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
 
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import InvalidRequest, OutcomeUnknown
 from skycore.client.reply import Reply
-from skycore.client.report import ReportRow, read_report, report_link
+from skycore.client.report import ReportRow, read_report, report_link, report_url, text_digest
 from skycore.client.request import Credentials
 from tests.unit.client.skycore_server import answer, serve
 
@@ -106,12 +108,128 @@ def test_hostile_files_take_linear_time() -> None:
     [
         ({"status": "Success", "url": "https://a.example/r.xml"}, "https://a.example/r.xml"),
         ({"link": "HTTP://a.example/r.xml"}, "HTTP://a.example/r.xml"),
+        ({"mms_id": " https://a.example/r.xml\n"}, "https://a.example/r.xml"),
+        ({"status": "Success", "file": "/reports/r.xml"}, "/reports/r.xml"),
         ({"status": "Success"}, None),
         ({"status": "Success", "file": "r.xml", "x": {"y": "1"}}, None),
     ],
 )
 def test_link(fields: dict[str, object], link: str | None) -> None:
     assert report_link(Reply("getSendingStatus", fields)) == link
+
+
+# What Skycore's documentation shows, 2013 to 2015; kind, section, history id, group id, mms id,
+# text, fallback and state.
+STEPS = '<INQUE time="2012-04-30T08:30:12.327558Z"/>'
+DOCUMENTED = {
+    "a lone SMS": (
+        (
+            '<TEXT id="455118" to="11112233444" carrier="Verizon Wireless" from="60856"'
+            ' body="Hi & bye"><ACK gw="10" net="0" time="2012-04-30 08:30:13-04">'
+            '<DLR gw="20" net="0" time="x"></TEXT>'
+        ),
+        ("sms", "single", "455118", None, None, "Hi & bye", False, "delivered"),
+    ),
+    "a binary MMS": (
+        (
+            '<CONTENT id="1" to="1" from="60856" carrier="AT&T" delivery="binary" contentid="7"'
+            f' contentname="Sale">{STEPS}<INIT gw="0"/><ACK gw="9" net="0"><DLR gw="20" net="1000">'
+        ),
+        ("mms", "single", "1", None, "7", None, False, "delivered"),
+    ),
+    "a fallback SMS": (
+        f'<CONTENT id="2" to="1" delivery="xhtml" contentid="7">{STEPS}<ACK gw="10"><DLR gw="20">',
+        ("mms", "single", "2", None, "7", None, True, "delivered"),
+    ),
+    "a fallback SMS by its step": (
+        f'<CONTENT id="2" to="1" contentid="7">{STEPS}<ACK gw="10"/><OPENED gw="11"/>',
+        ("mms", "single", "2", None, "7", None, True, "opened"),
+    ),
+    "a campaign's message": (
+        (
+            '<BATCH id="12418" from="60856" campaignid="5" campaignname="a" contentid="7"'
+            ' scheduled_date="2012-04-30 08:30@server localtime" />'
+            f'<CONTENT id="150838" to="1">{STEPS}'
+            '<REJECTED gw="35"/></CONTENT></BATCH>'
+        ),
+        ("mms", "batch", "150838", "12418", "7", None, False, "rejected"),
+    ),
+    "an SMS campaign's message": (
+        f'<BATCH id="12419" body="All"><TEXT id="3" to="1">{STEPS}<ACK gw="10"></TEXT></BATCH>',
+        ("sms", "batch", "3", "12419", None, "All", False, "sent"),
+    ),
+    "an autoresponder's": (
+        f'<AUTORESPONDER id="8" contentid="7"><CONTENT id="4" to="1">{STEPS}</CONTENT>',
+        ("mms", "autoresponder", "4", "8", "7", None, False, "queued"),
+    ),
+    "a group's id is not a message's": (
+        f'<AUTORESPONDER id="8"><TEXT to="1" text="Hi">{STEPS}</TEXT>',
+        ("sms", "autoresponder", None, "8", None, "Hi", False, "queued"),
+    ),
+    "a subscription's": (
+        f'<SUB to="1" from="60856" carrier="x"><TEXT text="Hi" id="5">{STEPS}<ERROR info="no"/>',
+        ("sms", "subscription", "5", None, None, "Hi", False, "failed"),
+    ),
+    "discovery expired": (
+        f'<CONTENT id="6" to="1">{STEPS}<ACK gw="80"/><EXPIRED gw="30"/></CONTENT>',
+        ("mms", "single", "6", None, None, None, False, "queued"),
+    ),
+    "discovery expired before the message was sent": (
+        (
+            f'<CONTENT id="6" to="1">{STEPS}<ACK gw="80"/><EXPIRED gw="30"/>'
+            '<INIT gw="0"/><ACK gw="9"/>'
+        ),
+        ("mms", "single", "6", None, None, None, False, "sent"),
+    ),
+    "discovery rejected, and its message too": (
+        (
+            f'<CONTENT id="6" to="1">{STEPS}<ACK gw="80"/><REJECTED gw="35"/><ACK gw="9"/>'
+            '<REJECTED gw="35"/>'
+        ),
+        ("mms", "single", "6", None, None, None, False, "rejected"),
+    ),
+    "discovery delivered": (
+        f'<CONTENT id="6" to="1">{STEPS}<ACK gw="80"/><DLR gw="81"/></CONTENT>',
+        ("mms", "single", "6", None, None, None, False, "queued"),
+    ),
+    "discovery without a DLR's number": (
+        f'<CONTENT id="6" to="1">{STEPS}<ACK gw="80"/><DLR/></CONTENT>',
+        ("mms", "single", "6", None, None, None, False, "queued"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_a_documented_form_is_read(name: str) -> None:
+    body, expected = DOCUMENTED[name]
+    (row,) = read_report(f"<RESPONSE>{body}</RESPONSE>".encode()).rows
+    got = (
+        *(row.kind, row.section, row.history_id, row.group_id, row.mms_id, row.text),
+        *(row.fallback, row.state),
+    )
+    assert got == expected
+    assert row.tracking_id is None
+    assert row.steps[0].time is not None
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTED if name.startswith("discovery")])
+def test_device_discovery_has_states_of_its_own(name: str) -> None:
+    (row,) = read_report(DOCUMENTED[name][0].encode()).rows
+    assert row.steps[2].state in {"ddm_failed", "ddm_delivered"}
+
+
+def test_an_errors_explanation_is_kept() -> None:
+    (row,) = read_report(DOCUMENTED["a subscription's"][0].encode()).rows
+    assert row.steps[-1].info == "no"
+
+
+@pytest.mark.parametrize(
+    "text", ["Fish & chips", "fish &amp; CHIPS ", "Fish\n&  chips", "Fish chips"]
+)
+def test_a_text_is_found_however_the_report_escapes_and_wraps_it(text: str) -> None:
+    (row,) = read_report(f'<TEXT body="{text}">'.encode()).rows
+    assert text_digest(str(row.text)) == text_digest("Fish & chips")
+    assert text_digest(text) != text_digest("Fish & chips 2")
 
 
 def test_fetch() -> None:
@@ -123,18 +241,52 @@ def test_fetch() -> None:
     assert b"the-key" not in server.requests[0]
 
 
+def test_a_path_is_fetched_from_the_endpoints_host() -> None:
+    with (
+        serve(answer(SAMPLE)) as server,
+        SkycoreClient(server.url, Credentials(api_key="the-key")) as client,
+    ):
+        assert len(client.fetch_report("/reports/r.xml").rows) == len(EXPECTED)
+    assert server.requests[0].startswith(b"GET /reports/r.xml ")
+
+
 @pytest.mark.parametrize(
     "link",
     [
         *("https://evil.example/r", "http://127.0.0.1.evil.example/", "//127.0.0.1/", "r.xml", ""),
-        *("file:///etc/passwd", "https://notskycore.com/", "https://a@secure.skycore.com/"),
-        *("ftp://skycore.com/", "http://127.0.0.1:x@evil.example/"),
+        *("file:///etc/passwd", "https://skycore.com/", "https://a@secure.skycore.com/"),
+        *("ftp://127.0.0.1:9/", "http://127.0.0.1:x@evil.example/", "http://u:p@127.0.0.1:9/"),
+        *("http://127.0.0.2\\.skycore.com/r.xml", "http://127.0.0.2\\@127.0.0.1:9/r.xml"),
+        *("https://169.254.169.254\\.skycore.com/", "https://evil.example\uff0f.skycore.com/"),
+        "http://evil.example:9#@127.0.0.1:9/",
+        *("http://127.0.0.1:10/", "http://127.0.0.1/", "https://127.0.0.1:9/", "https://["),
+        *("http:/127.0.0.1:9/", "http:127.0.0.1:9", "http:///127.0.0.1:9/", "http://"),
+        *("http://2130706433:9/", "http://0x7f000001:9/", "http://[::1]:9/", "http://localhost:9/"),
+        *("http://evil.example:9/\r\nHost: 127.0.0.1", "\x00http://127.0.0.1:9/"),
     ],
 )
-def test_other_links_are_not_fetched(link: str) -> None:
+def test_other_links_are_not_fetched(link: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client = SkycoreClient("http://127.0.0.1:9/", Credentials(api_key="k"))
+    monkeypatch.setattr(client, "_exchange", lambda *_: pytest.fail("fetched"))
     with client, pytest.raises(InvalidRequest):
         client.fetch_report(link)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"/\\@:?#.%[] \t\r\n\0", "http", "//", "127.0.0.1:9", "evil.example"])
+    ).map("".join)
+)
+def test_whatever_passes_the_check_connects_to_the_endpoints_host(tail: str) -> None:
+    for link in ("http://127.0.0.1:9" + tail, "http://" + tail, tail):
+        try:
+            url = report_url(link, "http://127.0.0.1:9/")
+        except InvalidRequest:
+            continue
+        prepared = requests.Request("GET", url).prepare()
+        adapter = HTTPAdapter()
+        host, _ = adapter.build_connection_pool_key_attributes(prepared, verify=True)
+        assert (host["host"], host["port"] or 443) in {("127.0.0.1", 9), ("127.0.0.1", 443)}
 
 
 def test_a_report_is_not_fetched_in_clear_text_when_the_base_is_not() -> None:

@@ -8,6 +8,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from ops import dlq
 from ops.dead_letters import DeadLetters
@@ -46,26 +47,26 @@ class Sqs:
             }
         )
 
-    def receive_message(self, **asked: Any) -> dict[str, Any]:
-        visible = [
-            one for one in self.queues[asked["QueueUrl"]] if self._id(one) not in self.hidden
-        ]
-        given = visible[: asked["MaxNumberOfMessages"]]
+    def receive_message(self, **args: Any) -> dict[str, Any]:
+        visible = [one for one in self.queues[args["QueueUrl"]] if self._id(one) not in self.hidden]
+        given = visible[: args["MaxNumberOfMessages"]]
         self.hidden |= {self._id(one) for one in given}
         return {"Messages": given} if given else {}
 
-    def send_message(self, **asked: Any) -> None:
-        if asked["MessageBody"] == "refused":
+    def send_message(self, **args: Any) -> None:
+        if args["MessageBody"] == "refused":
             raise RuntimeError("no")
+        if args["MessageBody"] == "throttled":
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "SendMessage")
         now = time.time() * 1000
-        self.put(asked["QueueUrl"], asked["MessageBody"], asked["MessageAttributes"], now)
+        self.put(args["QueueUrl"], args["MessageBody"], args["MessageAttributes"], now)
 
-    def delete_message(self, **asked: Any) -> None:
-        url, handle = asked["QueueUrl"], asked["ReceiptHandle"]
+    def delete_message(self, **args: Any) -> None:
+        url, handle = args["QueueUrl"], args["ReceiptHandle"]
         self.queues[url] = [one for one in self.queues[url] if self._id(one) != handle]
 
-    def change_message_visibility(self, **asked: Any) -> None:
-        self.hidden.discard(asked["ReceiptHandle"])
+    def change_message_visibility(self, **args: Any) -> None:
+        self.hidden.discard(args["ReceiptHandle"])
 
     @staticmethod
     def _id(message: dict[str, Any]) -> str:
@@ -164,11 +165,17 @@ def test_a_letter_is_told_without_number_and_text(queue, letter, told):
     assert describe(queue, letter, show=True)["body"] == letter["Body"]
 
 
+def stack_of(sqs: Sqs, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A stack whose queues are these, whichever is args for."""
+    stack: Any = Namespace(ask=False, client=lambda _: sqs)
+    stack.id_of = lambda logical_id: DEAD if "DeadLetter" in logical_id else HOME
+    monkeypatch.setattr(dlq, "depths", lambda *_: {"waiting": len(sqs.queues[DEAD])})
+    return stack
+
+
 def redriven(count: int, monkeypatch: pytest.MonkeyPatch) -> Result:
     """The answer to a redrive of so many dead letters."""
-    stack: Any = Namespace(ask=False, client=lambda _: Sqs([f"{n:02}" for n in range(count)]))
-    stack.id_of = {"PostbackDeadLetterQueue": DEAD, "PostbackQueue": HOME}.get
-    monkeypatch.setattr(dlq, "depths", lambda *_: {"waiting": count})
+    stack = stack_of(Sqs([f"{n:02}" for n in range(count)]), monkeypatch)
     return dlq.redrive(stack, Namespace(queue="postback", id=[], limit=None, yes=True))
 
 
@@ -177,6 +184,37 @@ def test_progress_is_told_only_where_it_takes_several_rounds(monkeypatch, capsys
     assert capsys.readouterr().err == ""
     assert redriven(25, monkeypatch).shown == ["25 put back into the postback queue"]
     assert capsys.readouterr().err == "10 put back\n20 put back\n"
+
+
+def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch):
+    sqs = Sqs(["a", "throttled", "b", "throttled"])
+    stack = stack_of(sqs, monkeypatch)
+    answer = dlq.redrive(stack, Namespace(queue="postback", id=[], limit=None, yes=True))
+    assert not answer.ok
+    assert (answer.data["moved"], answer.data["failed"]) == (2, {"ThrottlingException": 2})
+    assert answer.data["left"] == 2
+    assert "2 not put back: ThrottlingException" in answer.shown
+    assert bodies(sqs, HOME) == ["a", "b"]
+
+
+@pytest.mark.parametrize("act", [dlq.redrive, dlq.discard])
+def test_a_named_message_that_is_not_there_is_named_in_the_answer(monkeypatch, act):
+    stack = stack_of(Sqs(["a"]), monkeypatch)
+    args = Namespace(queue="postback", id=[f"{DEAD}0", "gone"], all=False, limit=None, yes=True)
+    answer = act(stack, args)
+    assert not answer.ok
+    assert answer.data["not_found"] == ["gone"]
+    assert "1 not found: gone" in answer.shown
+    assert answer.data.get("moved", answer.data.get("deleted")) == 1
+
+
+def test_names_that_are_put_back_keep_their_rows(monkeypatch):
+    kept: list[Any] = []
+    monkeypatch.setattr(dlq.republish, "keep_named_rows", kept.extend)
+    name = {"message_id": "m1", "step": "accepted"}
+    stack = stack_of(Sqs([json.dumps(name), "{"]), monkeypatch)
+    dlq.redrive(stack, Namespace(queue="publish-retry", id=[], limit=None, yes=True))
+    assert kept == [name]
 
 
 def test_what_a_postback_tells_is_shown_in_words():

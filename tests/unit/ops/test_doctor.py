@@ -204,15 +204,18 @@ def test_reservations_of_other_stacks_leave_less(stack):
 # --- The stream, TLS, network, domain ------------------------------------------------------------
 
 
-def test_a_stream_without_an_end_is_found(stack):
+def test_a_stream_that_loses_records_is_found(stack):
     stack.has_queue("PublishDeadLetterQueue")
     stream = arn("dynamodb", "table/skycore-Table-1/stream/1")
-    stack.has_event_source("S", "PublishFunction", "", EventSourceArn=stream)
+    stack.has_event_source(
+        "S", "PublishFunction", "", EventSourceArn=stream, MaximumRetryAttempts=20
+    )
     words = [finding.detail for finding in checked("stream-retries", stack).findings]
-    assert len(words) == 3
+    assert len(words) == 4
     assert "no dead-letter queue" in words[0]
-    assert "retries without end" in words[1]
-    assert "does not split" in words[2]
+    assert "after 20 tries" in words[1]
+    assert "expire without a dead letter" in words[2]
+    assert "does not split" in words[3]
 
 
 def test_the_streams_settings_of_the_template_are_ok(stack):
@@ -225,7 +228,8 @@ def test_the_streams_settings_of_the_template_are_ok(stack):
         DestinationConfig={
             "OnFailure": {"Destination": arn("sqs", "skycore-PublishDeadLetterQueue-1")}
         },
-        MaximumRetryAttempts=20,
+        MaximumRetryAttempts=-1,
+        MaximumRecordAgeInSeconds=85_800,
         BisectBatchOnFunctionError=True,
     )
     assert checked("stream-retries", stack).result == "ok"

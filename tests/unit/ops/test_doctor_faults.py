@@ -306,7 +306,7 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("log-format", "LogFormat is Text, not JSON", text_logs),
     ("log-groups", "log group /aws/lambda/skycore-ack is missing", no_log_group),
     ("event-sources", "DispatchFunctionQueue is Disabled", source(State="Disabled")),
-    ("stream-retries", "S retries without end", stream_without_end),
+    ("stream-retries", "S lets records expire without a dead letter", stream_without_end),
     ("visibility", "SendQueue hides messages for 30 s", short_visibility),
     ("maximum-concurrency", "has no MaximumConcurrency", source()),
     ("concurrency-quota", "the stack may use 12 concurrent executions", small_quota),

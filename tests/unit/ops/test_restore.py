@@ -6,6 +6,7 @@ import pytest
 
 from ops.restore import history
 from skycore.catalogue.statuses import RANKS
+from skycore.table import models
 
 IN_PROGRESS = ["queued", "sending"]
 
@@ -28,7 +29,7 @@ def test_a_message_that_may_have_been_sent_since_is_not_sent(status):
     row = history(message(status))
     assert row["status"] == {"S": "sending"}
     assert row["rank"] == {"N": str(RANKS["sending"])}
-    assert row["state"] == {"S": "state#sending"}
+    assert row["state"]["S"] in models.state_partitions("sending")[1:]
     assert row["fingerprint"] == {"S": "f"}
 
 

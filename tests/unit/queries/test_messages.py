@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from skycore.problems import Problem
 from skycore.queries.messages import (
@@ -30,7 +34,7 @@ def arrive(*bodies: bytes) -> None:
 
 
 def test_a_timeline_names_carrier_and_handset(table):
-    Sender().finish()
+    Sender(parent="p1", shared=True).finish()
     moment = (NOW + timedelta(seconds=5)).isoformat()
     arrive(
         f"""<POSTBACK><ORIGIN>MMS_MT</ORIGIN><CODE>N102</CODE><TRACKINGID>T1</TRACKINGID>
@@ -150,3 +154,112 @@ def test_a_stretch_beyond_all_rows_costs_no_queries(table, since, until):
     assert [row["message_id"] for row in page["messages"]] == ["m1"]
     assert page["cursor"] is None
     assert table.calls["Query"] <= 6
+
+
+def pages(query: dict[str, list[str]], **given: Any) -> tuple[list[str], list[str]]:
+    """The ids on all pages of a query, and the cursors between them."""
+    ids: list[str] = []
+    cursors: list[str] = []
+    while True:
+        cursor = {"cursor": cursors[-1:]} if cursors else {}
+        page = list_messages({"limit": ["2"], **query, **cursor}, region="US", days=90, **given)
+        ids += [message["message_id"] for message in page["messages"]]
+        if page["cursor"] is None:
+            return ids, cursors
+        cursors.append(page["cursor"])
+
+
+def several(count: int = 5, to: str = TO) -> None:
+    for n in range(count):
+        row = messages.new_row(
+            f"{to}-{n}",
+            "accepted",
+            time=NOW - timedelta(minutes=n),
+            days=90,
+            attempt="a",
+            action="sendSMS",
+            fingerprint="f",
+            to=to,
+            sender="60856",
+        )
+        messages.create(row)
+
+
+SINCE = (NOW - timedelta(days=1)).isoformat()
+QUERIES: dict[str, dict[str, list[str]]] = {
+    "to": {"to": ["+17743199144"]},
+    "from": {"from": ["60856"]},
+    "since": {"to": ["+17743199144"], "since": [SINCE]},
+    "until": {"to": ["+17743199144"], "until": [NOW.isoformat()]},
+    "another number": {"to": ["+17743199145"]},
+    "another sender": {"from": ["60857"]},
+}
+
+
+def refused(query: dict[str, list[str]], cursor: str) -> bool:
+    try:
+        list_messages({**query, "cursor": [cursor]}, region="US", days=90)
+    except Problem as problem:
+        fields = [error["field"] for error in problem.members["errors"]]
+        return (problem.status, problem.code, fields) == (422, "invalid_request", ["cursor"])
+    return False
+
+
+def test_a_cursor_is_of_its_own_query_only(table):
+    several()
+    several(to=OTHER)
+    for name, query in QUERIES.items():
+        if name != "another sender":
+            _, (cursor, *_) = pages(query)
+            for other, other_query in QUERIES.items():
+                assert refused(other_query, cursor) == (other != name), (name, other)
+            with pytest.raises(Problem):
+                list_unparsed({"cursor": [cursor]}, days=90)
+            assert refused({"tracking_id": ["T1"]}, cursor)
+
+
+def test_a_cursor_holds_for_another_limit_and_the_same_number_written_otherwise(table):
+    several()
+    _, (cursor, *_) = pages({"to": ["+17743199144"]})
+    query = {"to": [" 1 (774) 319-9144"], "limit": ["50"], "cursor": [cursor]}
+    assert len(list_messages(query, region="US", days=90)["messages"]) == 3
+
+
+def encoded(value: Any) -> str:
+    text = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+AT = "message#2026-11-22T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("", "x", "=", "%", "é", "\ud800", " ", "A" * 5000, "null", "WyJ4Il0"),
+        *(encoded(value) for value in (None, 1, "x", [], {}, [AT], [AT, 1, "a"], [AT, "a", "b"])),
+        *(encoded(value) for value in ([AT, 1, "a", ""], [AT, "a", None, ""], [1, "", "", ""])),
+        *(encoded(value) for value in (["x#", "", "", ""], ["event" + AT[7:], "", "", ""])),
+        *(encoded(value) for value in ([AT, "message#x", "message", "0" * 16], [AT, "~", "", 0])),
+        *(encoded(value) for value in ([AT, "\ud800", "", ""], [AT, "a" * 5000, "", ""])),
+        encoded(["message#9999-12-31T23:59:59-23:59", "", "", ""]),
+        *(encoded(b"[" * 5000), encoded(b"1" * 5000), encoded(b"\xff"), encoded(b"\0")),
+    ],
+)
+def test_a_cursor_that_this_service_did_not_make_is_refused(table, cursor):
+    several()
+    assert refused({"to": [TO]}, cursor)
+    assert refused({"from": ["60856"]}, cursor)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_cursor_with_any_change_is_refused(table, data):
+    if not table.items:
+        several()
+    query = QUERIES[data.draw(st.sampled_from(["to", "from", "since"]))]
+    _, (cursor, *_) = pages(query)
+    place = data.draw(st.integers(0, len(cursor)))
+    cut = data.draw(st.integers(0, 3))
+    changed = cursor[:place] + data.draw(st.text(max_size=3)) + cursor[place + cut :]
+    assert refused(query, changed) == (changed != cursor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
 from skycore.catalogue.statuses import RANKS
+from skycore.queries.messages import get_message
 from skycore.receiving.publish import publish, publish_retries
 from skycore.receiving.store import store
 from skycore.table import messages
@@ -53,7 +54,10 @@ def arrive(*bodies: bytes) -> None:
 class Sender:
     """What a send writes, in its order: the row, the pointer, and that Skycore accepted."""
 
-    def __init__(self, to: str | None = TO, parent: str | None = None) -> None:
+    def __init__(
+        self, to: str | None = TO, parent: str | None = None, *, shared: bool | None = False
+    ) -> None:
+        self.shared = shared
         known = {"to": to, "parent": parent, "sender": "60856", "action": "sendSMS"}
         row = messages.new_row(
             "m1", "sending", time=NOW, days=90, attempt="a", fingerprint="f", **known
@@ -61,7 +65,9 @@ class Sender:
         self.steps = [lambda: messages.create(row), self.point, self.accept]
 
     def point(self) -> None:
-        messages.put_tracking_row("T1", "m1", "order-1", time=NOW, days=90)
+        messages.put_tracking_row(
+            "T1", "m1", "order-1", time=NOW, days=90, shared=cast("bool", self.shared)
+        )
 
     def accept(self) -> None:
         if not messages.transition("m1", "accepted", time=NOW, own=True, tracking_id="T1"):
@@ -128,11 +134,39 @@ def test_an_event_names_its_message(table, outside):
     ],
     ids=lambda value: None if isinstance(value, str) else repr(value)[-60:],
 )
-def test_a_shared_tracking_id_moves_the_recipients_own_message(table, outside, bodies, expected):
-    Sender().finish()
+@pytest.mark.parametrize("shared", [True, None], ids=["shared", "of an earlier release"])
+def test_a_shared_tracking_id_moves_the_recipients_own_message(
+    table, outside, bodies, expected, shared
+):
+    Sender(parent="p1", shared=shared).finish()
     arrive(*bodies)
     tell(table)
     assert status() == expected
+
+
+@pytest.mark.parametrize("to", [OTHER, "7743199144", "0017743199144", "1774319XXXX", ""])
+@pytest.mark.parametrize(
+    ("parent", "shared"),
+    [(None, False), ("p1", False), (None, None)],
+    ids=["one message", "one of several recipients", "of an earlier release"],
+)
+@pytest.mark.parametrize("early", [False, True])
+def test_a_receipt_is_of_the_one_message_with_its_tracking_id_however_to_is_written(
+    table, outside, to, parent, shared, early
+):
+    sender = Sender(parent=parent, shared=shared)
+    sender.step()
+    if early:
+        arrive(receipt("N202", to=to))
+        tell(table)
+    sender.finish()
+    if not early:
+        arrive(receipt("N202", to=to))
+    tell(table)
+    assert status() == "delivered"
+    assert [step["event"] for step in get_message("m1")["timeline"]][-1] == (
+        "sms_delivered" if parent is None or to == "1774319XXXX" or not to else "message_accepted"
+    )
 
 
 @pytest.mark.parametrize(
@@ -293,7 +327,8 @@ def test_any_order_and_any_repetition_end_the_same(monkeypatch, data):
     """Receipts, the send's own writes and the stream interleave at every call to the table."""
     from skycore.aws import clients
 
-    table, outside, sender = new_table(), Outside(), Sender()
+    shared = data.draw(st.booleans(), label="shared tracking id")
+    table, outside, sender = new_table(), Outside(), Sender(shared=shared)
     monkeypatch.setattr(Connection, "client", table)
     monkeypatch.setattr(clients, "sns", lambda: outside)
     monkeypatch.setattr(clients, "sqs", lambda: outside)
@@ -334,7 +369,7 @@ def test_any_order_and_any_repetition_end_the_same(monkeypatch, data):
         tell(table, start)
     retry(outside)
 
-    told = [STATUSES[kind] for kind, to in coming if to == TO]
+    told = [STATUSES[kind] for kind, to in coming if to == TO or not shared]
     assert status() == max(["accepted", *filter(None, told)], key=RANKS.__getitem__)
     events_kept = {item["sk"]["S"][6:] for item in table.of_kind("event")}
     assert events_kept <= set(outside.ids())

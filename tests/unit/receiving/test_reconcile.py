@@ -1,48 +1,253 @@
-"""What a report says becomes the postback that would have told it."""
+"""What a report says becomes the postback that would have reported it, unless that is known."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pynamodb.connection.base import Connection
 
-from skycore.client.report import read_report
+from skycore import timestamps
+from skycore.client.report import campaign_tracking_id, read_report, text_digest
 from skycore.postbacks.parser import read_postback
-from skycore.receiving.reconcile import REPORT_STATES, events_from_report
+from skycore.receiving import reconcile as subject
+from skycore.receiving.reconcile import REPORT_STATES, Reconciled, reconcile
+from skycore.receiving.store import store
+from skycore.table import events, messages
+from tests.unit.receiving.test_publish import OTHER, TO, receipt, status, tell
+from tests.unit.table.tables import new_table
 
-NOW = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)
-REAL = b"""<?xml version='1.0'?><POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE>
-<STATUS>Message Sent/Delivered</STATUS><FROM>60856</FROM><TO>17743199144</TO>
-<TRACKINGID>U01T&amp;x=</TRACKINGID><TIMESTAMP>2026-11-22T05:41:15-05:00</TIMESTAMP></POSTBACK>"""
+NOW = datetime.now(UTC).replace(microsecond=0)
+SENT = NOW - timedelta(hours=6)
+TEXT = "Fish & chips"
+EASTERN = ZoneInfo("America/New_York")
+DELIVERED = '<ACK gw="10" net="0"><DLR gw="20" net="0">'
 
 
-def row(steps: str, item: str = "TEXT") -> bytes:
-    return (
-        f"<RESPONSE><SENDING_LIST><{item} trackingid='U01T&amp;x=' to='17743199144' from='60856'>"
-        f"<MSG_STATUS>{steps}</MSG_STATUS></{item}></SENDING_LIST></RESPONSE>"
-    ).encode()
+def printed(moment: datetime, zone: Any = EASTERN) -> str:
+    """The report's times end in Z although they are of another zone."""
+    return moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_it_is_the_same_event_as_the_postbacks():
-    report = read_report(row("<DLR gw='20' net='1000' time='2026-11-22T05:41:15Z'/>"))
-    ((_, event),) = events_from_report(report.rows, NOW)
-    (real,) = read_postback(REAL, NOW)
+def sms(steps: str = DELIVERED, *, at: datetime = SENT, zone: Any = EASTERN, **given: str) -> str:
+    """An SMS as the report documents it."""
+    known = {"id": "455118", "to": TO, "from": "60856", "carrier": "AT&T", "body": TEXT}
+    attributes = "".join(f' {name}="{value}"' for name, value in (known | given).items())
+    return f'<TEXT{attributes}>\n<INQUE time="{printed(at, zone)}"/>{steps}</TEXT>'
+
+
+def mms(steps: str = '<ACK gw="9"><DLR gw="20" net="1000">', **given: str) -> str:
+    known = {"id": "455119", "to": TO, "from": "60856", "delivery": "binary", "contentid": "1001"}
+    attributes = "".join(f' {name}="{value}"' for name, value in (known | given).items())
+    inque = f'<INQUE time="{printed(SENT)}"/>'
+    return f"<CONTENT{attributes}><MSG_STATUS>{inque}{steps}</MSG_STATUS></CONTENT>"
+
+
+def run(*items: str, around: str = "SENDING_LIST", write: bool = True) -> Reconciled:
+    body = f"<?xml version='1.0'?><RESPONSE><{around}>{''.join(items)}</{around}></RESPONSE>"
+    return reconcile(read_report(body.encode()), days=90, write=write)
+
+
+def sent(
+    message_id: str = "m1",
+    tracking_id: str | None = "T1",
+    *,
+    at: datetime = SENT,
+    action: str = "sendSMS",
+    text: str | None = TEXT,
+    mms_id: str | None = None,
+    to: str = TO,
+) -> None:
+    """What a send leaves behind."""
+    row = messages.new_row(
+        message_id,
+        "sending",
+        time=at,
+        days=90,
+        attempt="a",
+        fingerprint="f",
+        to=to,
+        sender="60856",
+        action=action,
+        content=text_digest(text) if text else None,
+    )
+    messages.create(row)
+    answer = messages.pack({"status": 201, "body": {"mms_id": mms_id}})
+    if tracking_id is None:
+        messages.transition(message_id, "unknown", time=at, own=True)
+        return
+    messages.put_tracking_row(tracking_id, message_id, None, time=at, days=90)
+    messages.transition(
+        message_id, "accepted", time=at, own=True, tracking_id=tracking_id, answer=answer
+    )
+
+
+def reasons(found: Reconciled) -> list[str]:
+    return [one.reason for one in found.unmatched]
+
+
+@pytest.fixture(autouse=True)
+def fresh(table):
+    return table
+
+
+class TestRowsWithoutATrackingId:
+    @pytest.mark.parametrize("zone", [EASTERN, UTC], ids=["US Eastern", "UTC"])
+    def test_an_sms_is_found_by_its_numbers_text_and_time(self, table, outside, zone):
+        sent()
+        assert run(sms(zone=zone)).missing == ("skycore.sms_delivered",)
+        tell(table)
+        assert status() == "delivered"
+        (event,) = events.by_tracking_id("T1")
+        assert event.data["from_report"] is True
+        assert printed(SENT, zone) not in event.time
+        assert run(sms(zone=zone)).missing == ()
+
+    def test_an_mms_is_found_by_its_content_id(self):
+        sent("m1", "T1", action="sendSavedMMS", text=None, mms_id="1000")
+        sent("m2", "T2", action="sendSavedMMS", text=None, mms_id="1001")
+        assert run(mms()).missing == ("skycore.mms_delivered",)
+        assert len(events.by_tracking_id("T2")) == 1
+
+    def test_a_fallback_sms_is_no_delivery_of_the_mms(self):
+        sent(action="sendSavedMMS", text=None, mms_id="1001")
+        found = run(mms(DELIVERED, delivery="xhtml"))
+        assert found.missing == ("skycore.sms_delivered",)
+        (event,) = events.by_tracking_id("T1")
+        assert (event.data["origin"], event.data["code"]) == ("MMS_MT", "N202")
+
+    def test_a_campaign_is_found_by_the_id_of_its_batch(self):
+        events.mark_shared([campaign_tracking_id("12418")], time=SENT, days=90)
+        batch = '<BATCH id="12418" from="60856" contentid="7" />'
+        found = run(batch, mms(to=TO), mms(to=OTHER, id="3"), "</BATCH>", around="BATCHES")
+        assert found.missing == ("skycore.mms_delivered",) * 2
+        assert run(batch, mms(), mms(to=OTHER), "</BATCH>", around="BATCHES").missing == ()
+
+    @pytest.mark.parametrize(
+        ("item", "reason"),
+        [
+            (sms(to=OTHER), subject.NOT_FOUND),
+            (sms("", at=SENT).replace("TEXT", "CONTENT").replace("/>", '/><DLR gw="20">'), ""),
+            (sms(body="Fish and chips"), subject.NOT_FOUND),
+            (sms(**{"from": "60857"}), subject.NOT_FOUND),
+            (sms(at=SENT + timedelta(hours=2)), subject.NOT_FOUND),
+            (sms(at=SENT - timedelta(hours=2)), subject.NOT_FOUND),
+            (sms().replace("<INQUE", "<X"), subject.NO_TIME),
+            (sms(to=""), subject.NO_NUMBER),
+            (sms() + sms(id="2"), subject.AMBIGUOUS),
+        ],
+        ids=["number", "kind", "text", "sender", "late", "early", "no time", "no number", "twice"],
+    )
+    def test_what_fits_no_message_for_certain_is_returned_and_becomes_no_event(
+        self, table, item, reason
+    ):
+        sent()
+        before = dict(table.items)
+        found = run(item)
+        assert found.missing == ()
+        assert set(reasons(found)) == {reason or subject.NOT_FOUND}
+        assert found.rows == len(found.unmatched)
+        assert table.items == before
+
+    def test_two_messages_that_fit_are_not_guessed_between(self):
+        sent("m1", "T1")
+        sent("m2", "T2", at=SENT + timedelta(minutes=1))
+        assert reasons(run(sms())) == [subject.AMBIGUOUS]
+
+    def test_a_message_whose_outcome_is_unknown_is_left_to_a_person(self):
+        sent(tracking_id=None)
+        assert reasons(run(sms())) == [subject.UNKNOWN_CALL]
+        assert status() == "unknown"
+
+    def test_other_groups_of_the_account_are_counted(self):
+        group = '<AUTORESPONDER id="9" from="60856">'
+        found = run(group, sms(), "</AUTORESPONDER>", around="AUTORESPONDERS")
+        assert reasons(found) == [subject.OTHER_GROUP]
+        (unmatched,) = found.unmatched
+        assert (unmatched.row.history_id, unmatched.row.group_id) == ("455118", "9")
+
+    def test_device_discovery_settles_nothing(self):
+        sent(action="sendMMS", text=None, mms_id="1001")
+        found = run(mms('<ACK gw="80"/><EXPIRED gw="30"/>'))
+        assert (found.missing, found.unsettled, found.unmatched) == ((), 1, ())
+
+    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.permutations(range(6)), st.sampled_from([EASTERN, UTC]))
+    def test_any_order_of_rows_and_any_repetition_end_the_same(self, monkeypatch, order, zone):
+        monkeypatch.setattr(Connection, "client", new_table())
+        items = []
+        for n in range(6):
+            moment = SENT + timedelta(minutes=20 * (n // 2))
+            sent(f"m{n}", f"T{n}", at=moment, to=f"1774319000{n % 2}")
+            items.append(sms(at=moment, zone=zone, to=f"1774319000{n % 2}", id=str(n)))
+        assert len(run(*(items[n] for n in order)).missing) == 6
+        assert all(len(events.by_tracking_id(f"T{n}")) == 1 for n in range(6))
+        assert run(*items).missing == ()
+
+
+T1 = f"<TO>{TO}</TO><TRACKINGID>T1</TRACKINGID></POSTBACK>"
+
+
+@pytest.mark.parametrize("owned", [True, False], ids=["own message", "another's"])
+@pytest.mark.parametrize(
+    ("postback", "item"),
+    [
+        ("<ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE><STATUS>Message Sent/Delivered</STATUS>", sms()),
+        ("<ORIGIN>SMS_MT</ORIGIN><CODE>E201</CODE>", sms('<ERROR info="no route"/>')),
+        ("<ORIGIN>MMS_MT</ORIGIN><CODE>E101</CODE>", mms("<INIT/><ERROR/>")),
+        ("<ORIGIN>MMS_MT</ORIGIN><CODE>E999</CODE>", mms("<INIT/><ERROR/>")),
+        ("<ORIGIN>MMS_MT</ORIGIN><CODE>N103</CODE>", mms('<ACK gw="9"><EXPIRED gw="30"/>')),
+        ("<ORIGIN>MMS_MT</ORIGIN><CODE>N202</CODE><SENTAS>SMS</SENTAS>", mms(DELIVERED)),
+        ("<ORIGIN>MMS_MT</ORIGIN><CODE>N202</CODE>", mms('<OPENED gw="11"/>')),
+        ("<ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE>", sms('<ACK gw="10"><EXPIRED gw="30"/>')),
+    ],
+)
+@pytest.mark.parametrize("to", [TO, ""], ids=["", "without TO"])
+def test_what_a_postback_reported_is_not_reported_again_under_another_id(
+    table, postback, item, owned, to
+):
+    kind = "sendSMS" if item.startswith("<TEXT") else "sendMMS"
+    if owned:
+        sent(action=kind, text=TEXT if kind == "sendSMS" else None, mms_id="1001")
+    else:
+        item = item.replace(" id=", " trackingid='T1' id=")
+    body = ("<POSTBACK>" + postback + T1.replace(TO, to)).encode()
+    assert store([("q", body, NOW)], days=90) == []
+    found = run(item)
+    assert (found.missing, found.known, found.unmatched) == ((), 1, ())
+
+
+def test_a_higher_status_than_the_known_one_becomes_an_event():
+    sent()
+    assert store([("q", receipt("E202", "Message Sent/Failed"), NOW)], days=90) == []
+    assert run(sms('<ACK gw="10"><EXPIRED gw="30"/>')).missing == ()
+    assert run(sms()).missing == ("skycore.sms_delivered",)
+
+
+def test_nothing_is_stored_without_write(table):
+    sent()
+    before = dict(table.items)
+    assert run(sms(), write=False).missing == ("skycore.sms_delivered",)
+    assert table.items == before
+
+
+def test_an_event_from_the_report_has_the_id_that_its_postback_would_have():
+    sent()
+    run(sms())
+    (event,) = events.by_tracking_id("T1")
+    (real,) = read_postback(receipt("N202", "Message Sent/Delivered"), timestamps.now())
     assert event.id == real.id
-    assert event.data["from_report"] is True
-    assert "2026-11-22T05:41:15Z" in event.data["status_details"]
 
 
-@pytest.mark.parametrize("steps", ["<INQUE time='x'/>", "<ACK gw='10' time='x'/>", ""])
-def test_what_is_not_settled_tells_nothing(steps):
-    assert list(events_from_report(read_report(row(steps)).rows, NOW)) == []
-
-
-def test_every_told_status_is_read_as_it_is_meant():
-    for (kind, state), (code, status) in REPORT_STATES.items():
+def test_every_reported_status_is_read_as_it_is_meant():
+    for (kind, state), (code, stated) in REPORT_STATES.items():
         body = (
-            f"<POSTBACK><ORIGIN>{kind.upper()}_MT</ORIGIN><CODE>{code}</CODE><STATUS>{status}"
+            f"<POSTBACK><ORIGIN>{kind.upper()}_MT</ORIGIN><CODE>{code}</CODE><STATUS>{stated}"
             "</STATUS><TO>17743199144</TO><TRACKINGID>T</TRACKINGID></POSTBACK>"
         ).encode()
         (event,) = read_postback(body, NOW)
-        expected = {"opened": "delivered", "rejected": "failed"}.get(state, state)
-        assert event.status_step == expected, (kind, state)
+        assert event.status_step == subject._STEPS.get(state, state), (kind, state)

@@ -15,8 +15,8 @@ from skycore.queries.messages import list_unparsed
 from skycore.receiving import republish
 from skycore.receiving.publish import publish
 from skycore.receiving.store import store
-from skycore.table import events, messages
-from tests.unit.receiving.test_publish import TO, WHERE, Sender, receipt
+from skycore.table import events, messages, opt_outs
+from tests.unit.receiving.test_publish import TO, WHERE, Sender, receipt, retry, status
 from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB
 from tests.unit.table.tables import new_table
 
@@ -140,7 +140,8 @@ def test_what_is_known_by_now_is_not_told_twice(table, fault):
     fault()
     arrive(ODD)  # SQS brought it again after the fix
     before = len(table.of_kind("event"))
-    reread()
+    assert [(one.types, one.known) for one in reread(write=False)] == [((), 1)]
+    assert [(one.types, one.known) for one in reread()] == [((), 1)]
     assert len(table.of_kind("event")) == before
     assert unparsed() == []
 
@@ -173,6 +174,13 @@ def test_dying_in_between_and_running_again_ends_the_same(table, fault, monkeypa
         assert run(step).items == expected.items, step
 
 
+def replay(since: datetime, until: datetime, *types: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for page in republish.republish(since, until, types, retry_queue_url="retry"):
+        counts.update(page)
+    return counts
+
+
 @pytest.mark.parametrize(
     ("minutes", "types", "expected"),
     [
@@ -182,20 +190,62 @@ def test_dying_in_between_and_running_again_ends_the_same(table, fault, monkeypa
         (-60 * 24 * 3, [], {}),
     ],
 )
-def test_stored_events_are_told_again_under_the_same_ids(table, outside, minutes, types, expected):
+def test_stored_events_are_published_again_under_the_same_ids(
+    table, outside, minutes, types, expected
+):
     bodies = [receipt(code, tracking_id=f"X{n}") for n in range(3) for code in ("N201", "N202")]
     arrive(many(*bodies[:4]), *bodies, b"unreadable")
     Sender().finish()
     first = {event["id"]: event for event in tell(table, outside)}
     outside.published = []
     until = NOW + timedelta(minutes=minutes)
-    pages = republish.republish(until - timedelta(days=2), until, types, **WHERE)
-    counts: Counter[str] = Counter()
-    for page in pages:
-        counts.update(page)
+    counts = replay(until - timedelta(days=2), until, *types)
     assert counts == {f"skycore.{name}": number for name, number in expected.items()}
+    assert outside.published == []
+    assert retry(outside) == []
     assert len(outside.published) == sum(expected.values())
     assert all(first[event["id"]] == event for event in outside.published)
+
+
+STOP = f"""<POSTBACK><ORIGIN>SMS_MO</ORIGIN><CODE>N211</CODE><FROM>{TO}</FROM><TO>60856</TO>
+<TEXT>STOP</TEXT><RECEIVED>{NOW.isoformat()}</RECEIVED><TRANSACTIONID>X1</TRANSACTIONID></POSTBACK>
+""".encode()
+
+
+def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(table, outside):
+    """An outage of a day: the stream's records are gone, the events are in the table."""
+    Sender().finish()
+    arrive(receipt("N202"), STOP)
+    table.stream.clear()
+    replay(NOW - timedelta(hours=1), NOW + timedelta(hours=1))
+    for _ in range(2):  # safe to repeat
+        bodies = list(outside.queued)
+        assert retry(outside) == []
+        outside.queued = bodies
+    assert status() == "delivered"
+    assert opt_outs.opted_out([(TO, "60856")])
+    assert len(set(outside.ids())) == 3  # and message_accepted
+
+
+@pytest.mark.parametrize("days", [2, 90])
+def test_a_row_that_is_named_again_late_stays_for_as_long_as_a_queue_may_name_it(
+    table, outside, days
+):
+    batch = [("q", many(receipt("N202"), receipt("N201")), NOW), ("r", b"unreadable", NOW)]
+    assert store(batch, days=days) == []
+    soon = str(int((NOW + timedelta(hours=1)).timestamp()))
+    for item in table.items.values():
+        item["expires"]["N"] = soon
+    replay(NOW - timedelta(hours=1), NOW + timedelta(hours=1))
+    until = int((NOW + timedelta(days=16)).timestamp())
+    assert {int(item["expires"]["N"]) >= until for item in table.items.values()} == {True}
+    assert retry(outside) == []
+    assert len(outside.published) == 3
+
+
+def test_what_is_not_a_name_is_left_alone(table):
+    republish.keep_named_rows([{}, {"event_id": ""}, 7, None, []])
+    assert table.items == {}
 
 
 @pytest.mark.parametrize(("days", "steps"), [(14, 1), (16, 0)])
@@ -206,13 +256,13 @@ def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days,
         messages.new_row("m1", "queued", time=made, days=90, attempt="a", fingerprint="f", **known)
     )
     messages.transition("m1", "expired", time=NOW, own=True)
-    pages = republish.iter_events(NOW - timedelta(minutes=1), NOW, [], source="urn:skycore:test")
-    told = [event["type"] for page in pages for event in page]
+    pages = republish.stored_names(NOW - timedelta(minutes=1), NOW, [])
+    told = [type_ for page in pages for type_, _ in page]
     assert told == ["skycore.message_expired"] * steps
 
 
-def test_a_topic_that_refuses_is_an_error(table, outside):
+def test_a_queue_that_refuses_is_an_error(table, outside):
     arrive(receipt("N202"))
-    outside.topic_is_out = True
+    outside.queue_is_out = True
     with pytest.raises(RuntimeError):
-        list(republish.republish(NOW, NOW, [], **WHERE))
+        replay(NOW, NOW)

@@ -7,6 +7,7 @@ import math
 import random
 import time
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,7 +23,7 @@ from skycore.sending.outcomes import (
     record_outcome,
     record_recipients,
 )
-from skycore.table import messages
+from skycore.table import events, messages
 from tests.unit.table.fake_dynamodb import error
 
 ACTION = "sendMessageBySubscriberRef"
@@ -95,6 +96,23 @@ def test_a_recipients_row_says_what_came_of_it(row, told, status, code):
     assert {id_: one.message_id for id_, one in pointer.items()} == (
         {"T": "m1-1"} if "tracking_id" in told else {}
     )
+
+
+def test_a_tracking_id_of_several_recipients_is_known_to_be_shared(row):
+    groups = [{"to": str(n), "tracking_id": "own" if n == 3 else "T"} for n in range(1, 4)]
+    finish(row, Reply(ACTION, {"subscribers": groups}))
+    pointers = messages.messages_by_tracking_id(["T", "own"])
+    assert {id_: one.shared for id_, one in pointers.items()} == {"T": True, "own": False}
+    assert events.shared_among(["T", "own"]) == {"T"}
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_campaigns_tracking_id_is_known_to_be_shared(row, notes, monkeypatch, queued):
+    if queued:
+        monkeypatch.setattr(outcomes, "apply_outcome", Mock(side_effect=TimeoutError))
+    finish(row, Reply(ACTION, {"scheduled_id": "12418"}))
+    mend_all(notes)
+    assert events.shared_among(["TU1TXzEyNDE4", "TU1TXzEyNDE5"]) == {"TU1TXzEyNDE4"}
 
 
 def test_the_message_is_written_before_its_recipients(row, table):

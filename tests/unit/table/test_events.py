@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from skycore import timestamps
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback
 from skycore.table import events, models
@@ -26,7 +27,8 @@ WRITE_UNIT = 1024  # bytes
 def store(*bodies: bytes) -> list:
     """Stores each body's events; the events."""
     told = [(body, read_postback(body, ARRIVED)) for body in bodies]
-    assert events.put_all(told, 90) == set()
+    shared = events.shared_tracking_ids(event for _, one in told for event in one)
+    assert events.put_all(told, 90, shared) == set()
     return [event for _, one in told for event in one]
 
 
@@ -49,10 +51,20 @@ def test_a_postback_under_1_kb_costs_one_write_unit(table, name):
     assert all(size <= WRITE_UNIT for size in sizes), sizes
 
 
-def test_every_row_leaves_after_its_days(table):
-    store(*BODIES.values())
-    expected = int(ARRIVED.timestamp()) + 90 * 86_400
-    assert {item["expires"]["N"] for item in table.items.values()} == {str(expected)}
+@pytest.mark.parametrize(
+    ("days", "age", "expected"),
+    [(90, 0, 90), (2, 0, 16), (90, 80, 16), (2, 14, 16)],
+    ids=["its days", "a short retention", "read again late", "out of a dead-letter queue"],
+)
+def test_every_row_leaves_after_its_days_but_not_while_a_queue_may_name_it(
+    table, days, age, expected
+):
+    now = timestamps.now()
+    arrived = now - timedelta(days=age)
+    told = [(body, read_postback(body, arrived)) for body in BODIES.values()]
+    assert events.put_all(told, days, set()) == set()
+    left = {int(item["expires"]["N"]) - int(now.timestamp()) for item in table.items.values()}
+    assert all(0 <= seconds - expected * 86_400 < 60 for seconds in left)
 
 
 def test_one_body_of_many_notifications_is_kept_once(table):
@@ -125,3 +137,43 @@ def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table):
         assert stored is not None
         assert stored.event.tracking_id == tracking_id
         assert [one.id for one in events.by_tracking_id(tracking_id)] == [event.id]
+
+
+def receipts(*numbers: str, tracking_id: str = "T") -> list[bytes]:
+    body = "<POSTBACK><CODE>N102</CODE><TRACKINGID>{}</TRACKINGID><TO>{}</TO></POSTBACK>"
+    return [body.format(tracking_id, number).encode() for number in numbers]
+
+
+NUMBERS = [f"1774319{n:04}" for n in range(40)]
+
+
+def share(tracking_id: str) -> None:
+    events.mark_shared([tracking_id], time=ARRIVED, days=90)
+
+
+def test_the_events_of_a_campaign_are_spread_over_partitions_and_found_by_their_ids(table):
+    share("T")
+    stored = store(*receipts(*NUMBERS))
+    assert len({item["pk"]["S"] for item in table.of_kind("event")}) == 8
+    assert set(events.first_copies(stored, {"T"})) == {event.id for event in stored}
+    assert events.get_many(event.id for event in stored).keys() == {e.id for e in stored}
+    assert {event.id for event in events.by_tracking_id("T")} == {e.id for e in stored}
+
+
+def test_the_events_of_a_campaign_that_an_earlier_release_stored_are_found_beside_new_ones(table):
+    old = store(*receipts(*NUMBERS[:20]))  # before its tracking id was known to be shared
+    share("T")
+    assert set(events.first_copies(old, {"T"})) == {event.id for event in old}
+    new = store(*receipts(*NUMBERS[20:]))
+    both = {event.id for event in old + new}
+    assert {event.id for event in events.by_tracking_id("T")} == both
+    assert events.get_many(both).keys() == both
+
+
+def test_a_tracking_id_that_ends_as_a_shard_does_keeps_its_events_apart(table):
+    share("T")
+    (mine,) = store(*receipts(NUMBERS[0]))
+    shard = models.shared_event_key(mine.id, NUMBERS[0])[0].removeprefix("tracking#")
+    (other,) = store(*receipts(NUMBERS[1], tracking_id=shard))
+    assert [event.id for event in events.by_tracking_id(shard)] == [other.id]
+    assert [event.id for event in events.by_tracking_id("T")] == [mine.id]

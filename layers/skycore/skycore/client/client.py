@@ -9,8 +9,6 @@ from typing import Any, Literal, Self
 from urllib.parse import urlencode, urlsplit
 
 import requests
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
 
 from skycore.catalogue.actions import Action, find_action
 from skycore.client.connections import Bounds
@@ -25,12 +23,11 @@ from skycore.client.errors import (
     SkycoreError,
 )
 from skycore.client.reply import MAX_REPLY_BYTES, Reply, read_reply
-from skycore.client.report import Report, read_report
+from skycore.client.report import Report, read_report, report_url
 from skycore.client.request import Credentials, request_query, request_xml
 from skycore.client.transport import connect_ahead, exchange, mount_adapter, new_session
 from skycore.client.validation import prepare
 
-_SKYCORE = "skycore.com"
 _MAX_REPORT_BYTES = 64 * 1024 * 1024
 _PAUSES = (0.1, 0.3)  # seconds before each of the two repeats of what was proven unsent
 _STALE_KEY = ("E102", "E103", "E104")
@@ -175,17 +172,14 @@ class SkycoreClient:
     ) -> Report:
         """Fetch and read the file that a reply of getSendingStatus links to (``report_link``).
 
-        The link must lead to the host and port of ``base_url``, or to skycore.com's https port; no
-        credentials are sent, redirects are not followed, and at most 64 MiB are read. Raises
-        ``InvalidRequest`` for another link, ``NotSent`` without a connection, ``OutcomeUnknown``
-        for anything but a file.
+        The link must lead to the host of ``base_url``; no credentials are sent, redirects are not
+        followed, and at most 64 MiB are read. It raises ``InvalidRequest`` for another link,
+        ``NotSent`` without a connection, ``OutcomeUnknown`` for anything but a file.
         """
-        if not _is_at_skycore(link, self._base_url):
-            raise InvalidRequest([FieldError("link", "must be an absolute URL at Skycore")])
-        parts = urlsplit(link)
-        mount_adapter(self._session, f"{parts.scheme}://{parts.netloc}/")
+        url = report_url(link, self._base_url)
+        mount_adapter(self._session, url)
         bounds = self._bounds(timeout, deadline, _MAX_REPORT_BYTES)
-        with exchange(self._session, "GET", link, bounds=bounds) as answer:
+        with exchange(self._session, "GET", url, bounds=bounds) as answer:
             if answer.status != HTTPStatus.OK:
                 raise OutcomeUnknown(f"HTTP {answer.status}")
             return read_report(answer.body)
@@ -251,22 +245,6 @@ def _nothing_sent(reason: str) -> Iterator[None]:
         raise
     except Exception:  # noqa: BLE001 - see above
         raise NotReady(reason) from None
-
-
-def _is_at_skycore(link: str, base_url: str) -> bool:
-    """Whether a link leads to the origin of ``base_url``, or to Skycore by https."""
-    if "\\" in link or "@" in link or not (link.isascii() and link.isprintable()):
-        return False
-    try:
-        target, base = parse_url(link), parse_url(base_url)  # as the connection will read them
-    except LocationParseError:
-        return False
-    origin = (target.scheme, target.host, target.port)
-    if origin == (base.scheme, base.host, base.port):
-        return True
-    host = target.host or ""
-    at_home = host == _SKYCORE or host.endswith(f".{_SKYCORE}")
-    return at_home and target.scheme == "https" and target.port in (None, 443)
 
 
 def _joint(url: str) -> str:

@@ -11,7 +11,7 @@ from skycore.catalogue.fields import reply_field
 from skycore.client.errors import HTTP_PROBLEMS, HttpRefused, OutcomeUnknown, Refused, plain_code
 from skycore.client.numbers import is_same_number
 from skycore.postbacks.document import Node, UnreadableError, as_utf8
-from skycore.postbacks.xml_document import read_xml
+from skycore.postbacks.xml_document import read_markup
 
 MAX_REPLY_BYTES = 2 * 1024 * 1024  # as transferred, and again when unpacked
 _SUCCESS = "success"
@@ -255,7 +255,7 @@ def read_reply_xml(body: bytes) -> Node | None:
         raise UnreadableError("reply with a document type or entities")
     if before.rfind("<!--") > before.rfind("-->"):
         raise UnreadableError("reply in a comment")
-    return read_xml(text[openings[0] : closings[0]].encode())[0]
+    return read_markup(text[openings[0] : closings[0]])[0]
 
 
 def _is_cut_off(text: str) -> bool:

@@ -5,12 +5,17 @@ closed again, ampersands stand bare. It is read tag by tag, without a tree and w
 what is not understood is passed over. ``docs/report.md`` says what is certain about it.
 """
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Self
-from urllib.parse import urlsplit
 
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.reply import Reply
 
 # possessive, so that no hostile file makes it slow; quoted values may hold > but not <
@@ -54,21 +59,28 @@ _RANKS = {
     state: rank
     for rank, state in enumerate(
         (
-            *("ddm_sent", "ddm_delivered", "queued", "sent"),
+            *("ddm_sent", "ddm_failed", "ddm_delivered", "queued", "sent"),
             *("expired", "rejected", "failed", "delivered", "opened"),
         )
     )
 }
+# Device discovery shares these gateway numbers and steps with the message itself.
+_OF_DISCOVERY = {"expired": "ddm_failed", "rejected": "ddm_failed", "failed": "ddm_failed"}
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One status of a message; ``time`` as printed: it ends in Z but may be another zone's."""
+    """One status of a message; ``time`` as printed: it ends in Z but may be another zone's.
+
+    ``info`` is Skycore's explanation of an error.
+    """
 
     state: str
     gateway: str | None
     network: str | None
     time: str | None
+    info: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +88,27 @@ class ReportRow:
     """One message of the report.
 
     ``kind`` is ``sms`` or ``mms``; ``section`` is ``batch``, ``autoresponder``, ``subscription`` or
-    ``single``. ``state`` is the one of its steps that says most: ``queued``, ``sent``, ``expired``,
-    ``rejected``, ``failed``, ``delivered``, ``opened``, or of a device discovery ``ddm_sent`` and
-    ``ddm_delivered``; None when there is no step. ``attributes`` holds all attributes, those of the
-    group around it included, under lower-case names without ``-`` and ``_``.
+    ``single``. ``fallback``: the MMS was sent as an SMS with a link. ``history_id`` is Skycore's
+    number of this message, which is not its tracking id; ``group_id`` is the one of its batch (the
+    scheduled sending of a campaign) or autoresponder. ``text`` is the text of an SMS.
+
+    ``state`` is the one of its steps that says most: ``queued``, ``sent``, ``expired``,
+    ``rejected``, ``failed``, ``delivered``, ``opened``, or of a device discovery ``ddm_sent``,
+    ``ddm_failed`` and ``ddm_delivered``; None when there is no step. ``attributes`` holds all
+    attributes, those of the group around it included, under lower-case names without ``-`` and
+    ``_``; the group's id is under ``groupid``.
     """
 
     kind: str
     section: str
+    history_id: str | None
+    group_id: str | None
     tracking_id: str | None
     to: str | None = field(repr=False)
     sender: str | None = field(repr=False)
     mms_id: str | None
+    text: str | None = field(repr=False)
+    fallback: bool
     state: str | None
     gateway: str | None
     network: str | None
@@ -105,11 +126,52 @@ class Report:
 
 
 def report_link(reply: Reply) -> str | None:
-    """The link in a reply of getSendingStatus; the name of its element is not documented."""
-    for value in reply.fields.values():
-        if isinstance(value, str) and urlsplit(value).scheme.lower() in ("http", "https"):
-            return value
-    return None
+    """Return the link in a reply of getSendingStatus; its element's name is not documented.
+
+    It is a whole URL, or a path at the endpoint's host.
+    """
+    values = [value.strip() for value in reply.fields.values() if isinstance(value, str)]
+    whole = (value for value in values if value.lower().startswith(("http:", "https:")))
+    return next(whole, None) or next((value for value in values if value.startswith("/")), None)
+
+
+def report_url(link: str, base_url: str) -> str:
+    """Return the URL to fetch for a link, which must lead to the host of ``base_url``.
+
+    Its port must be the one of ``base_url``, or that of HTTPS. urllib3 parses the link, and what
+    it understood is what requests fetches, so that no spelling of a link names one host to this
+    check and another to the connection. Raises ``InvalidRequest``.
+    """
+    try:
+        base = parse_url(base_url)
+        is_path = link.startswith("/") and not link.startswith("//")
+        url = parse_url(f"{base.scheme}://{base.netloc}{link}" if is_path else link)
+    except (LocationParseError, ValueError):
+        raise InvalidRequest([FieldError("link", "is not a URL")]) from None
+    origin = (url.scheme, url.port or _PORTS.get(url.scheme or ""))
+    allowed = {(base.scheme, base.port or _PORTS.get(base.scheme or "")), ("https", 443)}
+    if url.host is None or url.host != base.host or origin not in allowed or url.auth:
+        raise InvalidRequest([FieldError("link", f"must be a URL at {base.host}")])
+    return url.url
+
+
+def text_digest(text: str) -> str:
+    """Return 4 hex digits by which the text of an SMS is found in the report.
+
+    So few that they do not reveal the text. Only its letters and digits count, without their
+    case: the report escapes and wraps texts in no documented way.
+    """
+    folded = "".join(filter(str.isalnum, text.casefold())) or text.strip()
+    return blake2b(folded.encode("utf-8", "surrogatepass"), digest_size=2).hexdigest()
+
+
+def campaign_tracking_id(scheduled_id: str) -> str:
+    """Return the tracking id in the postbacks of a campaign send, whose reply has none.
+
+    The one documented pair shows that it contains the SCHEDULEDID; nothing says that it always
+    does, so it may help to find rows and must not decide what becomes of a message.
+    """
+    return base64.b64encode(f"MMS_{scheduled_id}".encode()).decode()
 
 
 def read_report(content: bytes) -> Report:
@@ -168,7 +230,9 @@ class _Item:
     @classmethod
     def inside(cls, group: _Tag | None, tag: _Tag) -> Self:
         """A message; what its group says of all its messages holds for it, too."""
-        shared = group.attributes if group else {}
+        shared = dict(group.attributes) if group else {}
+        if "id" in shared:  # of the group; a message has one of its own
+            shared["groupid"] = shared.pop("id")
         section = _SECTIONS[group.name] if group else "single"
         return cls(_ITEMS[tag.name], section, shared | tag.attributes)
 
@@ -176,20 +240,34 @@ class _Item:
         if tag.name in _BY_STEP:
             gateway = tag.attributes.get("gw")
             state = _BY_GATEWAY.get(gateway or "", _BY_STEP[tag.name])
+            if self._in_discovery():
+                state = _OF_DISCOVERY.get(state, state)
+                if state == "delivered" and gateway is None:
+                    state = "ddm_delivered"
             network, time = tag.attributes.get("net"), tag.attributes.get("time")
-            self.steps.append(Step(state, gateway, network, time))
+            self.steps.append(Step(state, gateway, network, time, tag.attributes.get("info")))
         elif inner := _plain(tag.text.strip()):
             self.attributes.setdefault(_folded(tag.name), inner)
+
+    def _in_discovery(self) -> bool:
+        """Whether the handset's discovery is on, and the message itself has not left yet."""
+        states = {step.state for step in self.steps}
+        began = any(step.state == "queued" and step.gateway == "0" for step in self.steps)
+        return bool(states & {"ddm_sent", "ddm_delivered"}) and not (began or "sent" in states)
 
     def row(self) -> ReportRow:
         said_most = max(self.steps, key=lambda step: _RANKS[step.state], default=None)
         return ReportRow(
             kind=self.kind,
             section=self.section,
+            history_id=self._first("id"),
+            group_id=self._first("groupid"),
             tracking_id=self._first("trackingid"),
             to=_digits(self._first("to", "mobile", "msisdn")),
             sender=_digits(self._first("from", "shortcode")),
-            mms_id=self._first("mmsid"),
+            mms_id=self._first("mmsid", "contentid") if self.kind == "mms" else None,
+            text=self._first("body", "text") if self.kind == "sms" else None,
+            fallback=self.kind == "mms" and self._is_fallback(),
             state=said_most.state if said_most else None,
             gateway=said_most.gateway if said_most else None,
             network=said_most.network if said_most else None,
@@ -197,6 +275,11 @@ class _Item:
             steps=tuple(self.steps),
             attributes=self.attributes,
         )
+
+    def _is_fallback(self) -> bool:
+        """Whether the MMS left as an SMS with a link."""
+        as_sms = any(step.gateway in ("10", "11") for step in self.steps)
+        return as_sms or self.attributes.get("delivery", "").lower() == "xhtml"
 
     def _first(self, *names: str) -> str | None:
         return next((self.attributes[name] for name in names if self.attributes.get(name)), None)

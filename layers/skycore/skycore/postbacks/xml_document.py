@@ -37,7 +37,11 @@ def read_xml(source: str) -> list[Node]:
 
     Raises UnreadableError when the body cannot be read with certainty, or is over a bound.
     """
-    source = set_texts_apart(_without_junk_before(source))
+    return read_markup(set_texts_apart(_without_junk_before(source)))
+
+
+def read_markup(source: str) -> list[Node]:
+    """Return the root elements of XML in which every `<` is markup; raises as `read_xml`."""
     try:
         return _documents(source)
     except ParseError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta
@@ -41,7 +42,7 @@ def get_message(message_id: str) -> dict[str, Any]:
     row = messages.get(message_id) if len(message_id) <= MAX_ID_LENGTH else None
     if row is None:
         raise Problem("message_not_found", "there is no message with this id")
-    reported = events.by_tracking_id(row.tracking_id) if row.tracking_id else []
+    reported = events.of_message(row)
     view = {
         **serializers.message(row, timestamps.now()),
         "timeline": serializers.timeline(row, reported),
@@ -114,9 +115,10 @@ def list_messages(query: Query, *, region: str, days: int) -> dict[str, Any]:
             Row.by_number, pagination.by_month(number), span, limit
         )
         rows = messages.get_many(keys)
-        return _page([rows[key] for key in keys if key in rows], cursor)
+        return _page([rows[key] for key in keys if key in rows], parameters.cursor_text(cursor))
     if sender:
-        return _page(*_by_sender(sender, span, limit))
+        matching, cursor = _by_sender(sender, span, limit)
+        return _page(matching, parameters.cursor_text(cursor))
     owners = messages.messages_by_tracking_id([parameters.values["tracking_id"]]).values()
     owned = (messages.get(owner.message_id) for owner in owners)
     return _page([row for row in owned if row is not None], None)
@@ -144,7 +146,7 @@ def list_unparsed(query: Query, *, days: int) -> dict[str, Any]:
             break
         page.append(_unparsed(stored))
         last = Cursor(index_sort_key("event", stored.event.received_at), pk, sk)
-    return {"events": page, "cursor": _cursor_text(cursor)}
+    return {"events": page, "cursor": parameters.cursor_text(cursor)}
 
 
 def _unparsed(stored: StoredEvent) -> dict[str, Any]:
@@ -176,12 +178,9 @@ def _by_sender(sender: str, span: TimeRange, limit: int) -> tuple[list[MessageRo
     return matching, cursor
 
 
-def _page(rows: Sequence[MessageRow], cursor: Cursor | None) -> dict[str, Any]:
+def _page(rows: Sequence[MessageRow], cursor: str | None) -> dict[str, Any]:
     now = timestamps.now()
-    return {
-        "messages": [serializers.message(row, now) for row in rows],
-        "cursor": _cursor_text(cursor),
-    }
+    return {"messages": [serializers.message(row, now) for row in rows], "cursor": cursor}
 
 
 class _ListQuery:
@@ -191,6 +190,7 @@ class _ListQuery:
         self.values = {name: values[-1] for name, values in query.items() if values}
         self.errors: list[FieldError] = []
         self.days = days
+        self.filters = filters
         for name in sorted(set(self.values) - {*filters, *PAGING}):
             self.add_error(name, "is no parameter of this route")
 
@@ -212,6 +212,7 @@ class _ListQuery:
         except NumberError as error:
             self.add_error(name, str(error))
             return None
+        self.values[name] = digits  # however it is written on the next page
         return digits
 
     def limit(self) -> int:
@@ -244,25 +245,34 @@ class _ListQuery:
         text = self.values.get("cursor")
         if text is None:
             return None
-        cursor = _read_cursor(text, kind)
-        if cursor is None:
-            self.add_error("cursor", "the cursor of the page before, as it was")
+        cursor = _read_cursor(text)
+        # Whatever was changed in it, or if another query returned it, its text is another one.
+        if (
+            cursor is None
+            or not cursor.at.startswith(f"{kind}#")
+            or self.cursor_text(cursor) != text
+        ):
+            detail = "the cursor of the page before, as it was, with that page's other parameters"
+            self.add_error("cursor", detail)
+            return None
         return cursor
 
+    def cursor_text(self, cursor: Cursor | None) -> str | None:
+        """Return the text of a cursor, which is one of this query only; `limit` may differ."""
+        if cursor is None:
+            return None
+        names = (*self.filters, "since", "until")
+        query = [self.values.get(name) for name in names]
+        digest = hashlib.blake2b(json.dumps([astuple(cursor), names, query]).encode()).hexdigest()
+        text = json.dumps([*astuple(cursor), digest[:16]], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
-def _read_cursor(text: str, kind: str) -> Cursor | None:
-    """Return the cursor in a text; None if it is none of a page of this kind of row."""
+
+def _read_cursor(text: str) -> Cursor | None:
+    """Return the cursor in a text, which may be of anyone's making; None if there is none."""
     try:
-        cursor = Cursor(*json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
-        row_kind, _, time = cursor.at.partition("#")
-        timestamps.from_text(time)
-    except (ValueError, TypeError, AttributeError, OverflowError):
+        at, pk, sk, _ = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        timestamps.from_text(at.partition("#")[2])
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    return cursor if row_kind == kind and isinstance(cursor.pk + cursor.sk, str) else None
-
-
-def _cursor_text(cursor: Cursor | None) -> str | None:
-    if cursor is None:
-        return None
-    text = json.dumps(astuple(cursor), separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return Cursor(at, pk, sk) if isinstance(pk, str) and isinstance(sk, str) else None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from skycore.serializers import Owners
 
 # Of the function's 28 seconds. The rest is for the last call of each, at its slowest, and for the
-# retry queue, which has what could not be told in time.
+# retry queue, which takes what could not be published in time.
 APPLY_BUDGET_SECONDS = 10.0  # moving statuses and noting opt-outs, one event after the other
 PUBLISH_BUDGET_SECONDS = 5.0
 RETRY_QUEUE_BUDGET_SECONDS = 6.0
@@ -73,23 +73,24 @@ def publish_retries(named: Sequence[tuple[str, str]], *, source: str, topic_arn:
     skipped.
     """
     failed: list[str] = []
-    wanted: list[tuple[str, Key, batches.Key]] = []
+    wanted: list[tuple[str, Key, list[batches.Key]]] = []
     for queue_id, body in named:
         try:
             name = json.loads(body)
-            wanted.append((queue_id, name, _key(name)))
+            wanted.append((queue_id, name, models.named_rows(name)))
         except Exception as error:  # noqa: BLE001 - one bad message must not fail the others
             log_exception("not read again", error)
             failed.append(queue_id)
     try:
-        items = batches.read_all(key for _, _, key in wanted)
+        items = batches.read_all(key for _, _, row_keys in wanted for key in row_keys)
     except Exception as error:  # noqa: BLE001 - all of them come again
         log_exception("rows not read", error)
         return failed + [queue_id for queue_id, _, _ in wanted]
     news: list[_StreamChange] = []
-    for queue_id, name, key in wanted:
-        if key in items:
-            news.append(_StreamChange(name, queue_id, _row(name, items[key])))
+    for queue_id, name, row_keys in wanted:
+        item = next((items[key] for key in row_keys if key in items), None)
+        if item is not None:
+            news.append(_StreamChange(name, queue_id, _row(name, item)))
         else:
             log.error("nothing of this name is in the table", extra={"wanted": name})
     return failed + [one.record_id for one in _publish(news, source, topic_arn)]
@@ -116,10 +117,10 @@ def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list
         try:
             envelope = _apply_and_build(one, whole, owners, source)
         except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
-            log_exception("not told", error)
+            log_exception("event not published", error)
             left.append(one)
         else:
-            log.debug("told", extra={"event": envelope["type"], "event_id": envelope["id"]})
+            log.debug("event built", extra={"event": envelope["type"], "event_id": envelope["id"]})
             ready.append(one)
             pairs.append((event_json(envelope), message_attributes(envelope)))
     bind_message()
@@ -141,12 +142,12 @@ def _apply_and_build(
                 message_id=owner.message_id if owner else None, tracking_id=event.tracking_id
             )
             if owner is not None:
-                apply_receipt(owner.message_id, event)
+                apply_receipt(owner, event)
             record_opt_outs(event)
             return event_envelope(whole.get(event.id, stored), owners, source)
         case MessageRow() as row:
             bind_message(message_id=row.message_id, tracking_id=row.tracking_id)
-            apply_earlier_receipts(row, row.tracking_id)
+            apply_earlier_receipts(row)
             return step_envelope(row, cast("OwnStep", one.name["step"]), source)
     raise ValueError("a row that cannot be read")
 
@@ -164,15 +165,6 @@ def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
         else:
             continue
         yield _StreamChange(name, change["SequenceNumber"], _row(name, image, of_stream=True))
-
-
-def _key(name: Mapping[str, str]) -> batches.Key:
-    """Where the row of a name is. Raises an error for what is no name."""
-    if "event_id" in name:
-        if not models.is_event_id(name["event_id"]):
-            raise ValueError("no event has such an id")
-        return models.event_key(name["event_id"])
-    return models.message_partition(name["message_id"]), models.MESSAGE
 
 
 def _row(

@@ -5,37 +5,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skycore import metrics, timestamps
-from skycore.client.numbers import canonical_number
+from skycore.catalogue.statuses import RANKS
+from skycore.client.numbers import canonical_number, ending_of, received_forms
 from skycore.logs import log, log_exception, mask_number
 from skycore.table import events, messages, opt_outs
+from skycore.table.messages import MessageRow
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from skycore.postbacks.event import Event
-    from skycore.table.messages import MessageRow
+    from skycore.table.messages import TrackingRow
 
 
-def apply_receipt(message_id: str, event: Event) -> None:
-    """Moves the message to the status that the event tells, if that ranks above what it has.
+def apply_receipt(owner: TrackingRow, event: Event) -> None:
+    """Move the owner's message to the status that the event reports, if that ranks above its own.
 
-    This also mends a row whose update to accepted was lost.
+    This also repairs a row whose update to accepted was lost.
     """
-    row = _move(message_id, event)
+    row = _move(owner.message_id, event, shared=owner.shared)
     if row is None:
         return
     if _accepted_at(row) is None:
-        # This receipt was quicker than our own note that Skycore accepted, which then is no news.
-        apply_earlier_receipts(row, event.tracking_id)
+        # This receipt was quicker than our own record that Skycore accepted the message.
+        apply_earlier_receipts(row)
     else:
         _measure(row, event)
 
 
-def apply_earlier_receipts(row: MessageRow, tracking_id: str | None) -> None:
-    """Applies receipts that came before anyone knew whose tracking id they carry."""
-    for event in events.by_tracking_id(tracking_id) if tracking_id else ():
-        if _move(row.message_id, event) is not None:
-            _measure(row, event)
+def apply_earlier_receipts(row: MessageRow) -> None:
+    """Apply receipts that came before their tracking id was known to be this message's."""
+    if row.to is None and row.parent is None:
+        return  # a campaign's message, which no receipt moves
+    received = [event for event in events.of_message(row) if event.status_step]
+    if not received:
+        return
+    owner = messages.messages_by_tracking_id([str(row.tracking_id)]).get(str(row.tracking_id))
+    for event in received:
+        moved = _move(row.message_id, event, shared=owner.shared if owner else None)
+        if moved is not None:
+            _measure(moved, event)
 
 
 def _measure(row: MessageRow, event: Event) -> None:
@@ -50,13 +59,31 @@ def _accepted_at(row: MessageRow) -> datetime | None:
     return timestamps.from_text(line.split(" ", 1)[0]) if line else None
 
 
-def _move(message_id: str, event: Event) -> MessageRow | None:
-    """The message's row as the event made it; None if the event changed nothing."""
-    step = event.status_step
+def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow | None:
+    """Return the message's row as the event moved it; None if the event changed nothing.
+
+    The row gets the tracking id too, in case the update to accepted was lost. A tracking id that
+    is not `shared` is the message's own, however the postback writes the number. A receipt of a
+    shared one moves the message to the same number; a campaign's message, which has no number,
+    stays as it is. Earlier releases did not record `shared` (None): then only the recipients of
+    one call may share it.
+    """
+    step, tracking_id = event.status_step, event.tracking_id
     if step is None:
         return None
-    return messages.apply_receipt(
-        message_id, step, event.data.get("to"), event.received_at, tracking_id=event.tracking_id
+    to, parent = MessageRow.to, MessageRow.parent
+    its_own = to.exists()
+    forms = received_forms(event.data.get("to"))
+    if forms and shared is not False:
+        its_own = to.is_in(*forms) | to.contains(ending_of(forms[-1]))
+        if shared is None:
+            its_own |= to.exists() & parent.does_not_exist()
+    # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
+    its_own |= to.does_not_exist() & parent.exists()
+    condition = (MessageRow.rank < RANKS[step]) & its_own
+    repaired = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
+    return messages.transition_if(
+        message_id, step, event.received_at, condition, own=False, attributes=repaired
     )
 
 

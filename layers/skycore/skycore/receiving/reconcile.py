@@ -1,105 +1,344 @@
 """Backfill delivery statuses from Skycore's report of a window.
 
 Skycore gives up on a postback after some 25 minutes; after a longer outage only the report of
-getSendingStatus still knows. What it says of a message becomes an event with the identity that
-the postback would have had, so what a postback did tell is not told again.
+getSendingStatus still knows. A status that no postback reported becomes an event, as if its
+postback had come. The report carries no tracking ids, so its rows are joined to messages by kind,
+numbers, content and time; a row that fits no message, or several, is returned with the reason.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from itertools import batched
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
+from zoneinfo import ZoneInfo
 
 from skycore import timestamps
+from skycore.catalogue.statuses import RANKS
+from skycore.client.report import campaign_tracking_id, text_digest
 from skycore.postbacks.parser import read_postback
-from skycore.table import events
+from skycore.table import events, messages, pagination
+from skycore.table.models import Row
+from skycore.table.pagination import TimeRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from skycore.client.report import Report, ReportRow
     from skycore.postbacks.event import Event
+    from skycore.table.messages import MessageRow
 
-# (kind, what the report says): code and STATUS of the postback that would have told it.
+# What the report says: code and STATUS of the postback that would have reported it. A fallback
+# SMS has an SMS's codes under the origin of its MMS.
 REPORT_STATES = {
     ("sms", "delivered"): ("N202", "Message Sent/Delivered"),
+    ("sms", "opened"): ("N202", "Message Sent/Delivered"),
     ("sms", "expired"): ("E202", "Message Sent/Expired"),
     ("sms", "rejected"): ("E202", "Message Sent/Rejected"),
     ("sms", "failed"): ("E202", "Message Sent/Failed"),
     ("mms", "delivered"): ("N102", "Message Sent/Delivered"),
-    ("mms", "opened"): ("N102", "Message Sent/Delivered"),
     ("mms", "expired"): ("E102", "Message Sent/Expired"),
     ("mms", "rejected"): ("E102", "Message Sent/Rejected"),
     ("mms", "failed"): ("E102", "Message Sent/Failed"),
 }
+_STEPS = {"opened": "delivered", "rejected": "failed"}  # others are steps as they are
 BATCH_SIZE = 100  # events that are looked up and stored in one go
+MAX_QUEUED = timedelta(days=36)  # before its call, that a message's row may have been made
+CLOCKS_APART = timedelta(minutes=5)  # of Skycore's clock and ours, with the call in between
+UNTIL_SENT = timedelta(hours=1)  # that Skycore may keep a message before the first step it prints
+# The report's times end in Z, but samples have the same digits as Eastern time.
+ZONES = (UTC, ZoneInfo("America/New_York"))
+
+NO_NUMBER = "it has no recipient"
+NO_TIME = "it has no time by which to find its message"
+NOT_FOUND = "no message of this stack fits it"
+UNKNOWN_CALL = "its message has no tracking id: the outcome of its call is unknown"
+AMBIGUOUS = "several rows or messages fit each other"
+OTHER_GROUP = "it belongs to a group that this stack did not send"
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A settled row of the report that could not be joined to a message, and why."""
+
+    row: ReportRow
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What a report had to say: its rows, and the types of the events that were missing."""
+    """What became of the report's rows; `complete` says whether it was read to its end.
+
+    `missing`: the types of the events that no postback had reported. `known`: settled rows whose
+    status is known. `unsettled`: rows that report nothing final.
+    """
 
     rows: int
     complete: bool
     missing: tuple[str, ...]
+    known: int
+    unsettled: int
+    unmatched: tuple[Unmatched, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """A settled row and where it belongs; `message` is None for a campaign or another's message."""
+
+    row: ReportRow
+    tracking_id: str
+    to: str
+    message: MessageRow | None
+    shared: bool = False
+
+    @property
+    def rank(self) -> int:
+        """The rank of the status that the row reports."""
+        return RANKS[_STEPS.get(str(self.row.state), str(self.row.state))]
 
 
 def reconcile(report: Report, *, days: int, write: bool) -> Reconciled:
-    """Store an event for each status in the report that no postback has told.
+    """Store an event for each settled status in the report that no postback has reported.
 
-    The table's stream publishes them, with `from_report` true. Safe to repeat. Without `write`,
-    nothing is stored.
+    The table's stream publishes them, with `from_report` true. A message whose status is known
+    already, or one that ranks above the report's, gets no event, whatever its postback's code was.
+    Safe to repeat. Without `write`, nothing is stored.
     """
+    settled = [row for row in report.rows if _postback_of(row)]
+    joined, unmatched = join(settled)
+    reported = _Reported()
+    best: dict[tuple[str, str], _Joined] = {}
+    for one in sorted(joined, key=lambda one: one.rank):
+        best[one.tracking_id, one.to] = one
+    in_order = sorted(best.values(), key=lambda one: one.tracking_id)
+    new = (_event_of(one) for one in in_order if not reported.has(one))
     missing = [
         event.type
-        for part in _parts(events_from_report(report.rows, timestamps.now()))
+        for part in batched(new, BATCH_SIZE, strict=False)
         for event in _store(part, days, write=write)
     ]
-    return Reconciled(len(report.rows), report.complete, tuple(missing))
+    return Reconciled(
+        rows=len(report.rows),
+        complete=report.complete,
+        missing=tuple(missing),
+        known=len(joined) - len(missing),
+        unsettled=len(report.rows) - len(settled),
+        unmatched=tuple(unmatched),
+    )
 
 
-def events_from_report(rows: Iterable[ReportRow], now: datetime) -> Iterator[tuple[bytes, Event]]:
-    """The postback that each settled row stands for, and its event; others tell nothing.
-
-    The report's times may be of any zone, so the event's time is `now`; what was printed is in
-    `status_details`.
-    """
+def join(rows: Iterable[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
+    """Return where each settled row belongs, and the rows for which that is not certain."""
+    joined: list[_Joined] = []
+    unmatched: list[Unmatched] = []
+    by_number: dict[str, list[ReportRow]] = defaultdict(list)
     for row in rows:
-        told = REPORT_STATES.get((row.kind, row.state or ""))
-        if told is None or not row.tracking_id or not row.to:
-            continue
-        code, status = told
-        values = {
-            "ORIGIN": f"{row.kind.upper()}_MT",
-            "CODE": code,
-            "STATUS": status,
-            "FROM": row.sender,
-            "TO": row.to,
-            "TRACKINGID": row.tracking_id,
-            "MMSID": row.mms_id,
-            "STATUSDETAILS": f"from Skycore's report, {row.time or 'without a time'}",
-        }
-        elements = "".join(
-            f"<{name}>{escape(value)}</{name}>" for name, value in values.items() if value
+        if not row.to:
+            unmatched.append(Unmatched(row, NO_NUMBER))
+        elif row.tracking_id:
+            joined.append(_of_tracking_id(row, row.tracking_id, row.to))
+        elif row.section == "single":
+            by_number[row.to].append(row)
+        elif (campaign := _campaign_of(row)) is not None:
+            joined.append(_Joined(row, campaign, row.to, None, shared=True))
+        else:
+            unmatched.append(Unmatched(row, OTHER_GROUP))
+    for number, its_rows in by_number.items():
+        for row, found in _match(its_rows, number):
+            if isinstance(found, str):
+                unmatched.append(Unmatched(row, found))
+            else:
+                joined.append(_Joined(row, str(found.tracking_id), number, found))
+    return joined, unmatched
+
+
+def _of_tracking_id(row: ReportRow, tracking_id: str, to: str) -> _Joined:
+    """Join a row that carries a tracking id, which Skycore's documentation does not mention."""
+    owner = messages.messages_by_tracking_id([tracking_id]).get(tracking_id)
+    message = messages.get(owner.message_id) if owner else None
+    if message is not None and (not message.to or (owner and owner.shared)):
+        message = None  # a campaign's; or one of several recipients, maybe another one
+    shared = bool(events.shared_among([tracking_id]))
+    return _Joined(row, tracking_id, to, message, shared=shared)
+
+
+def _campaign_of(row: ReportRow) -> str | None:
+    """Return the tracking id of the campaign that the row's batch is, if this stack sent it."""
+    if row.section != "batch" or not row.group_id:
+        return None
+    tracking_id = campaign_tracking_id(row.group_id)
+    return tracking_id if events.shared_among([tracking_id]) else None
+
+
+# --- rows without an id: by kind, numbers, content and time -------------------------------------
+
+
+def _match(rows: Sequence[ReportRow], number: str) -> Iterator[tuple[ReportRow, MessageRow | str]]:
+    """Yield each row to `number` with its message, or with the reason why there is none."""
+    moments = {index: _readings(row) for index, row in enumerate(rows)}
+    known = [moment for readings in moments.values() for moment in readings]
+    candidates = _sent_to(number, min(known), max(known)) if known else []
+    # The file's times are all of one zone: the one under which most rows fit a message.
+    fits = max(
+        (
+            {i: _fitting(rows[i], times[zone], candidates) for i, times in moments.items() if times}
+            for zone in range(len(ZONES))
+        ),
+        key=lambda found: sum(map(bool, found.values())),
+    )
+    claims = Counter(message.message_id for found in fits.values() for message in found)
+    for index, row in enumerate(rows):
+        found = fits.get(index, [])
+        if not moments[index]:
+            yield row, NO_TIME
+        elif not found:
+            yield row, NOT_FOUND
+        elif len(found) > 1 or claims[found[0].message_id] > 1:
+            yield row, AMBIGUOUS
+        elif not found[0].tracking_id:
+            yield row, UNKNOWN_CALL
+        else:
+            yield row, found[0]
+
+
+def _fitting(row: ReportRow, time: datetime, messages_: list[MessageRow]) -> list[MessageRow]:
+    """Return the messages that a row whose first step was at `time` may be of."""
+    return [one for one in messages_ if _same_content(row, one) and _same_time(row, time, one)]
+
+
+def _sent_to(number: str, first: datetime, last: datetime) -> list[MessageRow]:
+    """Return the messages to a number that may have been sent from `first` to `last`."""
+    since, until = first - UNTIL_SENT - MAX_QUEUED, last + CLOCKS_APART
+    span = TimeRange("message", since, until, None)
+    pages = pagination.iter_pages(Row.by_number, pagination.by_month(number), span)
+    return [row for page in pages for row in messages.get_many(page).values()]
+
+
+def _same_content(row: ReportRow, message: MessageRow) -> bool:
+    """Whether kind, sender and content are the same, as far as both are known."""
+    if row.kind != ("mms" if "MMS" in message.action.upper() else "sms"):
+        return False
+    if row.sender and message.sender and row.sender != message.sender:
+        return False
+    if row.kind == "sms":
+        return not (row.text and message.content) or text_digest(row.text) == message.content
+    mms_id = _mms_id(message)
+    return not (row.mms_id and mms_id) or row.mms_id == mms_id
+
+
+def _mms_id(message: MessageRow) -> str | None:
+    body = messages.unpack(message.answer)["body"] if message.answer else {}
+    mms_id = body.get("mms_id")
+    return mms_id if isinstance(mms_id, str) else None
+
+
+def _same_time(row: ReportRow, moment: datetime, message: MessageRow) -> bool:
+    """Whether the row's first step, at `moment`, can be of the message's call.
+
+    Skycore queues a message (INQUE) when it accepts it; other steps may come later.
+    """
+    queued = bool(row.steps) and row.steps[0].state == "queued"
+    later = CLOCKS_APART if queued else UNTIL_SENT
+    return -CLOCKS_APART <= moment - _sent_at(message) <= later
+
+
+def _sent_at(message: MessageRow) -> datetime:
+    """Return the time of the message's last call, or of its row."""
+    steps = (line.split(" ", 1) for line in reversed(message.steps))
+    sent = (moment for moment, step in steps if step in {"sending", "accepted", "unknown"})
+    return timestamps.from_text(next(sent, message.created_at))
+
+
+def _readings(row: ReportRow) -> list[datetime]:
+    """Return the time of the row's first step in each of ZONES; empty if it has no time."""
+    text = next((step.time for step in row.steps if step.time), None)
+    try:
+        moment = datetime.fromisoformat(text or "")
+        if moment.utcoffset():  # it says which zone it is of
+            return [moment.astimezone(UTC)] * len(ZONES)
+        return [moment.replace(tzinfo=zone).astimezone(UTC) for zone in ZONES]
+    except (ValueError, OverflowError):
+        return []
+
+
+# --- what is known already, and what becomes an event -------------------------------------------
+
+
+@dataclass(slots=True)
+class _Reported:
+    """What postbacks have reported so far; ask for one tracking id after the other."""
+
+    _ranks: dict[str, Mapping[str | None, int]] = field(default_factory=dict)
+
+    def has(self, one: _Joined) -> bool:
+        """Whether the row's status is known, or one that ranks above it."""
+        if one.message is not None and one.message.rank >= one.rank:
+            return True
+        if one.tracking_id not in self._ranks:
+            self._ranks = {one.tracking_id: self._read(one)}  # a campaign's may be many
+        ranks = self._ranks[one.tracking_id]
+        if one.message is not None:  # all of its events are this message's, however TO is written
+            return max(ranks.values(), default=0) >= one.rank
+        without_number = 0 if one.shared else ranks.get(None, 0)
+        return max(ranks.get(one.to, 0), without_number) >= one.rank
+
+    @staticmethod
+    def _read(one: _Joined) -> Mapping[str | None, int]:
+        found = (
+            events.of_message(one.message)
+            if one.message is not None
+            else events.by_tracking_id(one.tracking_id, limit=None)
         )
-        body = f"<POSTBACK>{elements}</POSTBACK>".encode()
-        for event in read_postback(body, now):
-            if not event.unparsed:
-                yield body, replace(event, data={**event.data, "from_report": True})
+        ranks: dict[str | None, int] = defaultdict(int)
+        for event in found:
+            if event.status_step:
+                number = event.subscriber_number
+                ranks[number] = max(ranks[number], RANKS[event.status_step])
+        return ranks
 
 
-def _store(part: list[tuple[bytes, Event]], days: int, *, write: bool) -> list[Event]:
-    """Stores those of the events that are not known; returns them."""
+def _postback_of(row: ReportRow) -> tuple[str, str] | None:
+    """Return code and STATUS of a settled row's postback, otherwise None."""
+    return REPORT_STATES.get(("sms" if row.fallback else row.kind, row.state or ""))
+
+
+def _event_of(one: _Joined) -> tuple[bytes, Event]:
+    """Return the postback that would have reported the row, and its event, as of now.
+
+    The report's times may be of any zone; what was printed is in `status_details`.
+    """
+    row = one.row
+    code, status = _postback_of(row) or ("", "")
+    info = next((step.info for step in row.steps if step.info), None)
+    values = {
+        "ORIGIN": f"{row.kind.upper()}_MT",
+        "CODE": code,
+        "SENTAS": "SMS" if row.fallback else None,
+        "STATUS": status,
+        "FROM": row.sender,
+        "TO": one.to,
+        "TRACKINGID": one.tracking_id,
+        "MMSID": None if row.fallback else row.mms_id,
+        "STATUSDETAILS": f"from Skycore's report, {row.time or 'without a time'} {info or ''}",
+    }
+    elements = "".join(
+        f"<{name}>{escape(value)}</{name}>" for name, value in values.items() if value
+    )
+    body = f"<POSTBACK>{elements}</POSTBACK>".encode("utf-8", "replace")
+    (event,) = read_postback(body, timestamps.now())
+    return body, replace(event, data={**event.data, "from_report": True})
+
+
+def _store(part: Iterable[tuple[bytes, Event]], days: int, *, write: bool) -> list[Event]:
+    """Store those of the events that are not stored; return them."""
     distinct = {event.id: (body, event) for body, event in part}
-    known = events.existing_ids(event for _, event in distinct.values())
+    found = [event for _, event in distinct.values()]
+    shared = events.shared_tracking_ids(found)
+    known = events.first_copies(found, shared)
     new = [pair for id_, pair in distinct.items() if id_ not in known]
-    if write and events.put_all([(body, [event]) for body, event in new], days):
+    if write and events.put_all([(body, [event]) for body, event in new], days, shared):
         raise TimeoutError("the table did not take every event; run it again")
     return [event for _, event in new]
-
-
-def _parts(pairs: Iterable[tuple[bytes, Event]]) -> Iterator[list[tuple[bytes, Event]]]:
-    return (list(part) for part in batched(pairs, BATCH_SIZE, strict=False))

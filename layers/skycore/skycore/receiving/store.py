@@ -136,7 +136,8 @@ def _anchored(event: Event, days: int, deadline: float) -> Event:
 
 def _put_new(read: list[_Read], days: int) -> set[str]:
     distinct = {event.id: event for one in read for event in one.events}
-    first = events.first_copies(distinct.values())
+    shared = events.shared_tracking_ids(distinct.values())
+    first = events.first_copies(distinct.values(), shared)
     fresh: list[tuple[bytes, list[Event]]] = []
     for one in read:
         new = []
@@ -148,7 +149,7 @@ def _put_new(read: list[_Read], days: int) -> set[str]:
                 first[event.id] = event
         if new:
             fresh.append((one.raw, new))
-    not_put = events.put_all(fresh, days)
+    not_put = events.put_all(fresh, days, shared)
     stored = sum(len(new) for _, new in fresh) - len(not_put)
     found = sum(len(one.events) for one in read)
     log.info(

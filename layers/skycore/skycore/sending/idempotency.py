@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
+from skycore.client.report import text_digest
 from skycore.problems import Problem, validation_problem
 from skycore.table import messages
 
@@ -62,6 +63,7 @@ def new_message(
     """
     if request is not None and len(request) > MAX_REQUEST_BYTES:
         raise Problem("too_large", f"a message is at most {MAX_REQUEST_BYTES} bytes, compressed")
+    text = draft.fields.get("text")
     return messages.new_row(
         message_id,
         status,
@@ -74,6 +76,7 @@ def new_message(
         sender=draft.sender,
         client_reference=draft.client_reference,
         fingerprint=fingerprint(body),
+        content=text_digest(text) if isinstance(text, str) else None,
         request=request,
     )
 

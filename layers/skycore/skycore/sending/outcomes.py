@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Self
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 from skycore import metrics, timestamps
 from skycore.aws import queues
 from skycore.chunks import chunked
+from skycore.client.report import campaign_tracking_id
 from skycore.logs import log, log_exception, mask_number
-from skycore.table import batches, messages, models
+from skycore.table import batches, events, messages, models
 from skycore.table.models import expiry
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Outcome:
 
     `status` and `answer` (packed) are recorded in the message's row, `recipients` in rows of
     their own; an outcome has either or both. `action` and `fingerprint` are the parent's, for
-    those rows.
+    those rows. `shared`: a tracking id that has many recipients, as a campaign's.
     """
 
     message_id: str
@@ -57,6 +59,7 @@ class Outcome:
     recipients: tuple[dict[str, Any], ...] = ()
     action: str | None = None
     fingerprint: str | None = None
+    shared: str | None = None
 
     @classmethod
     def of(cls, row: MessageRow, **values: Any) -> Self:
@@ -92,6 +95,7 @@ class Outcome:
             recipients=tuple(values.get("children", ())),
             action=values.get("action"),
             fingerprint=values.get("fingerprint"),
+            shared=values.get("shared"),
         )
 
 
@@ -117,8 +121,13 @@ def record_accepted(
     }
     if reply.recipients:
         body["recipients"] = describe_recipients(row.message_id, reply)
+    scheduled_id = _word(reply.fields.get("scheduled_id"))
     outcome = Outcome.of(
-        row, status="accepted", tracking_id=tracking_id, answer=_pack_answer(201, body)
+        row,
+        status="accepted",
+        tracking_id=tracking_id,
+        answer=_pack_answer(201, body),
+        shared=campaign_tracking_id(scheduled_id) if scheduled_id else None,
     )
     _apply_or_queue(outcome, repair_queue, days)
     record_recipients(row, reply, days=days, repair_queue=repair_queue, deadline=deadline)
@@ -180,6 +189,8 @@ def apply_outcome(outcome: Outcome, days: int) -> None:
 
     Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
     """
+    if outcome.shared is not None:
+        events.mark_shared([outcome.shared], time=outcome.at, days=days)
     if outcome.status is not None:
         _apply_to_message(outcome, outcome.status, days)
     if outcome.recipients:
@@ -271,12 +282,16 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
     if DynamoDB leaves rows unprocessed.
     """
     reference = outcome.client_reference
+    counts = Counter(child["tracking_id"] for child in outcome.recipients)
+    shared = {tracking_id for tracking_id, count in counts.items() if tracking_id and count > 1}
+    events.mark_shared(shared, time=outcome.at, days=days)
     tracking_rows = {
         child["tracking_id"]: messages.TrackingRow(
             models.tracking_partition(child["tracking_id"]),
             models.MESSAGE,
             message_id=child["message_id"],
             client_reference=reference,
+            shared=child["tracking_id"] in shared,
             expires=expiry(outcome.at, days),
         )
         for child in outcome.recipients

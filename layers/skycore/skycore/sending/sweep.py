@@ -47,7 +47,9 @@ def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
     now = timestamps.now()
     paused = pauses.read(consistent=True)
     metrics.record("Paused", int(any(one.paused for one in paused.by_scope.values())))
-    in_flight = messages.in_state(models.state_partition("sending"), now)
+    in_flight = chain.from_iterable(
+        messages.in_state(partition, now) for partition in models.state_partitions("sending")
+    )
     swept = {
         "probes": _guarded(partial(_send_probes, paused, now, queue_url)),
         "unknown": _each(in_flight, lambda row: _mark(row, "unknown"), deadline),

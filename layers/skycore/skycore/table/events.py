@@ -7,6 +7,7 @@ import json
 import zlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
@@ -18,10 +19,12 @@ from skycore.table import batches, models
 from skycore.table.models import StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
+
+    from skycore.table.messages import MessageRow
 
 MAX_BLOB_BYTES = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
 MAX_SUBJECT_LENGTH = 256  # characters; no more of it is told
@@ -48,6 +51,10 @@ class RawRow(StoredRow, discriminator="raw"):
     blob = BinaryAttribute(legacy_encoding=False)
 
 
+class SharedRow(StoredRow, discriminator="shared"):
+    """That several recipients share a tracking id; a campaign's has this row and no TrackingRow."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
     """An event as it was stored, with the postback that told it.
@@ -60,14 +67,10 @@ class StoredEvent:
     raw_key: str | None = None
 
 
-def existing_ids(events: Iterable[Event]) -> set[str]:
-    """The ids of those events that are stored already."""
-    by_key = {models.event_key(event.id): event.id for event in events}
-    return {by_key[key] for key in batches.read_all(by_key, ["kind"])}
-
-
-def first_copies(wanted: Iterable[Event]) -> dict[str, Event]:
+def first_copies(wanted: Iterable[Event], shared: Collection[str]) -> dict[str, Event]:
     """Return the stored copies of those events that are stored already, by the wanted events' ids.
+
+    `shared` as from `shared_tracking_ids`.
 
     The first release identified some notifications by other fields. Its event is the first copy
     only if the present rules agree, so that neither a repeat over an upgrade is a second event, nor
@@ -76,6 +79,7 @@ def first_copies(wanted: Iterable[Event]) -> dict[str, Event]:
     distinct = list(wanted)
     ids = {id_ for event in distinct for id_ in (event.id, event.earlier_id) if id_}
     by_key = {models.event_key(id_): id_ for id_ in ids}
+    by_key |= {_event_key(event, shared): event.id for event in distinct}
     found = batches.read_all(batches.read_all(by_key, ["kind"]))  # as a rule nothing is there
     stored = {by_key[key]: from_item(item).event for key, item in found.items()}
     first: dict[str, Event] = {}
@@ -88,16 +92,56 @@ def first_copies(wanted: Iterable[Event]) -> dict[str, Event]:
     return first
 
 
-def put_all(bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int) -> set[str]:
+def _event_key(event: Event, shared: Collection[str]) -> batches.Key:
+    number = _number_of_receipt(event)
+    if number is None or event.tracking_id not in shared:
+        return models.event_key(event.id)
+    return models.shared_event_key(event.id, number)
+
+
+def _number_of_receipt(event: Event) -> str | None:
+    """Return the number by which the event is kept if recipients share its tracking id."""
+    return event.subscriber_number if event.tracking_id else None
+
+
+def mark_shared(tracking_ids: Iterable[str], *, time: datetime, days: int) -> None:
+    """Record that several recipients share each of these tracking ids, for their events' models.
+
+    A campaign's tracking id has this row and no TrackingRow. Raises PynamoDB's errors.
+    """
+    for tracking_id in tracking_ids:
+        SharedRow(
+            models.tracking_partition(tracking_id), models.SHARED, expires=expiry(time, days)
+        ).save()
+
+
+def shared_among(tracking_ids: Iterable[str]) -> set[str]:
+    """Return those of the tracking ids that several recipients share."""
+    wanted = {(models.tracking_partition(id_), models.SHARED): id_ for id_ in tracking_ids}
+    return {wanted[key] for key in batches.read_all(wanted, ["kind"])}
+
+
+def shared_tracking_ids(events: Iterable[Event]) -> set[str]:
+    """Return the events' tracking ids that a campaign's, or a call's, recipients share."""
+    receipts = [event for event in events if _number_of_receipt(event)]
+    # Until 2014 the receipts of a campaign said so themselves.
+    said = {str(event.tracking_id) for event in receipts if event.data.get("scheduled_id")}
+    return said | shared_among({str(event.tracking_id) for event in receipts} - said)
+
+
+def put_all(
+    bodies: Sequence[tuple[bytes, Sequence[Event]]], days: int, shared: Collection[str]
+) -> set[str]:
     """Put new events, each with its raw body, to be kept for `days`.
 
-    Returns the ids of events that could not be put. A raw body is put before its events.
+    Returns the ids of events that could not be put. A raw body is put before its events. Events
+    whose tracking id is `shared` are spread over partitions by their recipients' numbers.
     """
     raw_rows: dict[str, RawRow] = {}
     rows: list[EventRow] = []
     for raw, events in bodies:
         for event in events:
-            row = _row(event, raw, days, shared=len(events) > 1)
+            row = _row(event, raw, days, key=_event_key(event, shared), alone=len(events) == 1)
             rows.append(row)
             if row.raw_key and row.raw_key not in raw_rows:
                 raw_rows[row.raw_key] = RawRow(
@@ -121,24 +165,44 @@ def get(event_id: str) -> StoredEvent | None:
 
 def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
     """The events that exist among `event_ids`, with their raw bodies."""
-    return get_by_keys(models.event_key(id_) for id_ in event_ids if models.is_event_id(id_))
+    possible = (models.possible_event_keys(id_) for id_ in event_ids if models.is_event_id(id_))
+    return get_by_keys(key for id_keys in possible for key in id_keys)
 
 
 def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
-    """The events that exist among `row_keys`, by their ids, with their raw bodies."""
-    found = with_raw([from_item(item) for item in batches.read_all(row_keys).values()])
+    """The events that exist among `row_keys`, in their order, by id, with their raw bodies."""
+    wanted = list(row_keys)
+    items = batches.read_all(wanted)
+    found = with_raw([from_item(items[key]) for key in wanted if key in items])
     return {stored.event.id: stored for stored in found}
 
 
-def by_tracking_id(tracking_id: str) -> list[Event]:
-    """The events with this tracking id, consistently read, at most 1,000, in no order."""
-    rows = EventRow.query(
-        models.tracking_partition(tracking_id),
-        EventRow.sk.startswith("event#"),
-        consistent_read=True,
-        limit=MAX_EVENTS_PER_TRACKING_ID,
+def by_tracking_id(
+    tracking_id: str, *, limit: int | None = MAX_EVENTS_PER_TRACKING_ID
+) -> list[Event]:
+    """The events with this tracking id, consistently read, in no order; None for all of them."""
+    return _with_tracking_id(tracking_id, models.shared_tracking_partitions(tracking_id), limit)
+
+
+def of_message(row: MessageRow) -> list[Event]:
+    """The events with the message's tracking id, at most 1,000, as `by_tracking_id`."""
+    if row.tracking_id is None:
+        return []
+    if row.to and not row.parent:  # it shares its tracking id with no other recipient
+        own = [models.tracking_partition(row.tracking_id)]
+        return _with_tracking_id(row.tracking_id, own, MAX_EVENTS_PER_TRACKING_ID)
+    return by_tracking_id(row.tracking_id)
+
+
+def _with_tracking_id(
+    tracking_id: str, partitions: Iterable[str], limit: int | None
+) -> list[Event]:
+    of_this_id = EventRow.sk.startswith(models.event_prefix(tracking_id))
+    rows = chain.from_iterable(
+        EventRow.query(partition, of_this_id, consistent_read=True, limit=limit)
+        for partition in partitions
     )
-    return [_unpack(row.blob, row.sk)[0] for row in rows]
+    return [_unpack(row.blob, row.sk)[0] for row in islice(rows, limit)]
 
 
 def from_item(item: Mapping[str, Any]) -> StoredEvent:
@@ -170,21 +234,21 @@ def mark_reparsed(event_id: str) -> None:
             raise
 
 
-def _row(event: Event, raw: bytes, days: int, *, shared: bool) -> EventRow:
+def _row(event: Event, raw: bytes, days: int, *, key: batches.Key, alone: bool) -> EventRow:
     """Return an event's row; `raw_key` names the row of its raw body if that has its own."""
-    pk, sk = models.event_key(event.id)
+    pk, sk = key
     line = _pack(event)
-    blob = zlib.compress(line if shared else line + b"\n" + raw)
-    alone = not shared and len(blob) <= MAX_BLOB_BYTES
+    whole = zlib.compress(line + b"\n" + raw) if alone else b""
+    together = alone and len(whole) <= MAX_BLOB_BYTES
     number = event.subscriber_number
     return EventRow(
         pk,
         sk,
-        blob=blob if alone or shared else zlib.compress(line),
-        raw_key=None if alone else f"raw#{hashlib.sha256(raw).hexdigest()}",
+        blob=whole if together else zlib.compress(line),
+        raw_key=None if together else f"raw#{hashlib.sha256(raw).hexdigest()}",
         number=models.number_partition(number, event.received_at) if number else None,
         day=models.day_partition(sk, event.received_at),
-        state=models.state_partition(UNPARSED) if event.unparsed else None,
+        state=models.state_partition(UNPARSED, sk) if event.unparsed else None,
         at=models.index_sort_key("event", event.received_at),
         expires=expiry(event.received_at, days),
     )

@@ -23,7 +23,6 @@ from pynamodb.exceptions import (
 
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
-from skycore.client import numbers
 from skycore.table import batches, models
 from skycore.table.models import Row, StoredRow, condition_failed, expiry
 
@@ -36,7 +35,10 @@ if TYPE_CHECKING:
 
 
 class MessageRow(StoredRow, discriminator="message"):
-    """One message. `outbox` is the last own step that is yet to be published."""
+    """One message. `outbox` is the last own step that is yet to be published.
+
+    `content` is a digest of an SMS's text, by which Skycore's report is joined to its message.
+    """
 
     message_id = UnicodeAttribute()
     status = UnicodeAttribute()
@@ -59,16 +61,21 @@ class MessageRow(StoredRow, discriminator="message"):
     failed_for = UnicodeAttribute(null=True)  # why it failed and waits for others to go first
     failed_at = UnicodeAttribute(null=True)
     confirmation = BooleanAttribute(null=True)
+    content = UnicodeAttribute(null=True)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
     answer = BinaryAttribute(null=True, legacy_encoding=False)
     request = BinaryAttribute(null=True, legacy_encoding=False)
 
 
 class TrackingRow(StoredRow, discriminator="pointer"):
-    """From a tracking id to its message. Written before the message's row says accepted."""
+    """From a tracking id to its message. Written before the message's row says accepted.
+
+    `shared`: whether several recipients share the tracking id; None in rows of earlier releases.
+    """
 
     message_id = UnicodeAttribute()
     client_reference = UnicodeAttribute(null=True)
+    shared = BooleanAttribute(null=True)
 
 
 def pack(value: Any) -> bytes:
@@ -108,7 +115,7 @@ def _state_of_new(status: str, pk: str, time: datetime, deadline: str | None) ->
     """Return a new row's partition in the index by state: sending, or queued with a deadline."""
     if status == "queued" and deadline:
         return models.queued_partition(pk, time, timestamps.from_text(deadline))
-    return models.state_partition(status) if status == "sending" else None
+    return models.state_partition(status, pk) if status == "sending" else None
 
 
 def step(status: str, time: datetime) -> str:
@@ -215,29 +222,6 @@ def transition(
     return moved is not None
 
 
-def apply_receipt(
-    message_id: str,
-    status: str,
-    number: str | None,
-    time: datetime,
-    *,
-    tracking_id: str | None,
-) -> MessageRow | None:
-    """Move a message to the `status` that a postback reports for `number`; return its row if moved.
-
-    The row gets the tracking id too, in case the update to accepted was lost. Campaigns share a
-    tracking id: their message has no number and stays, another number's receipt moves nothing.
-    """
-    # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
-    one_of_several = MessageRow.to.does_not_exist() & MessageRow.parent.exists()
-    its_own = MessageRow.to.exists()
-    if forms := numbers.received_forms(number):
-        its_own = MessageRow.to.is_in(*forms) | MessageRow.to.contains(numbers.ending_of(forms[-1]))
-    condition = (MessageRow.rank < RANKS[status]) & (its_own | one_of_several)
-    mended = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
-    return transition_if(message_id, status, time, condition, own=False, attributes=mended)
-
-
 def transition_if(
     message_id: str,
     status: str,
@@ -254,7 +238,7 @@ def transition_if(
     actions: list[Action] = [
         MessageRow.status.set(status),
         MessageRow.rank.set(RANKS[status]),
-        MessageRow.state.set(models.state_partition(status))
+        MessageRow.state.set(models.state_partition(status, models.message_partition(message_id)))
         if status == "sending"
         else MessageRow.state.remove(),
         MessageRow.outbox.set(status)
@@ -285,14 +269,21 @@ def record_accepted_after_receipt(
 
 
 def put_tracking_row(
-    tracking_id: str, message_id: str, client_reference: str | None, *, time: datetime, days: int
+    tracking_id: str,
+    message_id: str,
+    client_reference: str | None,
+    *,
+    time: datetime,
+    days: int,
+    shared: bool = False,
 ) -> None:
-    """Point a tracking id at its message."""
+    """Point a tracking id at its message; `shared` if several recipients share it."""
     TrackingRow(
         models.tracking_partition(tracking_id),
         models.MESSAGE,
         message_id=message_id,
         client_reference=client_reference,
+        shared=shared,
         expires=expiry(time, days),
     ).save()
 

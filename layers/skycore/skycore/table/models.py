@@ -5,6 +5,7 @@ The form of a key is fixed: rows outlive releases.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from datetime import UTC, timedelta
@@ -16,22 +17,26 @@ from pynamodb.connection import Connection
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
-from skycore.postbacks.identity import tracking_key, tracking_key_of_event_id
+from skycore import timestamps
+from skycore.postbacks.identity import event_id, tracking_key, tracking_key_of_event_id
 from skycore.timestamps import to_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from pynamodb.exceptions import PynamoDBException
 
 MESSAGE = "message"
+SHARED = "shared"
 EVENT = "event#"
 MAX_EVENT_ID_BYTES = 1_000  # in a sort key of at most 1,024; our ids have up to 375
 UNDISPATCHED_SHARDS = 4  # of the index by state: a batch queues a thousand messages at once
 UNDISPATCHED_AFTER = timedelta(hours=1)  # a message that dispatch has not seen by then is lost
 DAY_SHARDS = 8  # of the index by day: 8 x 1,000 write units a second, twice 10 million sends a day
+STATE_SHARDS = 8  # of a state in the index by state, for as many writes as the index by day
 PARKED_SHARDS = 16  # of a due minute: 16 x 500 writes a second, as many as the index by day takes
+TRACKING_SHARDS = 8  # of the events of a tracking id that many recipients share
 BY_DEADLINE = "state#queued#"
 
 
@@ -128,9 +133,18 @@ def use_table(table: str, region: str | None) -> None:
     Row.Meta.table_name, Row.Meta.region = table, region
 
 
+# Days that every row stays, whatever `days` says: the stream may bring it a day late, and a
+# message that names it may then wait 14 days in a retry queue and its dead-letter queue.
+MIN_DAYS = 16
+
+
 def expiry(time: datetime, days: int) -> int:
-    """Return when a row of `time` expires after `days`, in epoch seconds (time to live)."""
-    return int((time + timedelta(days=days)).timestamp())
+    """Return when a row of `time` expires after `days`, in epoch seconds (time to live).
+
+    Not before a queue can no longer name the row, even if `time` is long past.
+    """
+    kept = time + timedelta(days=days)
+    return int(max(kept, timestamps.now() + timedelta(days=MIN_DAYS)).timestamp())
 
 
 def condition_failed(error: PynamoDBException) -> bool:
@@ -171,6 +185,46 @@ def event_key(event_id: str) -> tuple[str, str]:
     return (f"tracking#{tracking}" if tracking is not None else sort), sort
 
 
+def shared_event_key(event_id: str, number: str) -> tuple[str, str]:
+    """Return the key of an event about `number` whose tracking id several recipients share."""
+    partition, sort = event_key(event_id)
+    return f"{partition}#{_shard(number, TRACKING_SHARDS)}", sort
+
+
+def possible_event_keys(event_id: str) -> list[tuple[str, str]]:
+    """Return every key that the event with this id may have, the usual one first."""
+    partition, sort = event_key(event_id)
+    if partition == sort:
+        return [(partition, sort)]
+    return [(partition, sort), *((one, sort) for one in _shards(partition, TRACKING_SHARDS))]
+
+
+def named_rows(name: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the keys that the row of a name in the retry queue may have.
+
+    A name is {"event_id"}, or {"message_id", "step"}. Raises an error for anything else.
+    """
+    if "event_id" in name:
+        if not is_event_id(name["event_id"]):
+            raise ValueError("no event has such an id")
+        return possible_event_keys(name["event_id"])
+    return [(message_partition(name["message_id"]), MESSAGE)]
+
+
+def shared_tracking_partitions(tracking_id: str) -> list[str]:
+    """Return where the events of a tracking id are that several recipients share."""
+    partition = tracking_partition(tracking_id)
+    return [partition, *_shards(partition, TRACKING_SHARDS)]
+
+
+def event_prefix(tracking_id: str) -> str:
+    """Return what the sort keys of all events with a tracking id begin with.
+
+    It tells them from those of another tracking id that happens to end as a shard does.
+    """
+    return EVENT + event_id(tracking_id, "")
+
+
 def event_id_of(sort_key: str) -> str:
     """Return the id of the event whose row has this sort key."""
     return sort_key.removeprefix(EVENT)
@@ -193,18 +247,47 @@ def number_partition(number: str, time: datetime) -> str:
 
 def day_partition(row_key: str, time: datetime) -> str:
     """Return a row's partition in the index by day; its shard follows from its key."""
-    shard = zlib.crc32(row_key.encode()) % DAY_SHARDS
-    return f"day#{to_key(time)[:10]}#{shard}"
+    return f"day#{to_key(time)[:10]}#{_shard(row_key, DAY_SHARDS)}"
 
 
 def day_partitions(time: datetime) -> Iterator[str]:
     """Yield the partitions of all shards of a day."""
-    return (f"day#{to_key(time)[:10]}#{shard}" for shard in range(DAY_SHARDS))
+    return _shards(f"day#{to_key(time)[:10]}", DAY_SHARDS)
 
 
-def state_partition(state: str) -> str:
-    """Return the partition of a state in the sparse index by state."""
-    return f"state#{state}"
+def state_partition(state: str, row_key: str) -> str:
+    """Return where the index by state lists a row; its shard follows from its key."""
+    return f"state#{state}#{_shard(row_key, STATE_SHARDS)}"
+
+
+def state_partitions(state: str) -> list[str]:
+    """Return all partitions of a state, and the single one that earlier releases wrote."""
+    return [f"state#{state}", *_shards(f"state#{state}", STATE_SHARDS)]
+
+
+def parked_partition(row_key: str, due: datetime) -> str:
+    """Return where the index by state lists a message that is parked until `due`."""
+    return f"{_parked(due)}#{_shard(row_key, PARKED_SHARDS)}"
+
+
+def parked_partitions(due: datetime) -> list[str]:
+    """Return all shards of the messages that are due in the minute of `due`."""
+    return list(_shards(_parked(due), PARKED_SHARDS))
+
+
+def _parked(due: datetime) -> str:
+    return f"state#parked#{due.astimezone(UTC):%Y-%m-%dT%H:%M}"
+
+
+def reference_partition(client_reference: str) -> str:
+    """Return where the pointers to the messages with a client_reference are."""
+    digest = hashlib.sha256(client_reference.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"reference#{digest}"
+
+
+def sender_partition(number: str) -> str:
+    """Return where the row of a sender is that this stack has used."""
+    return f"sender#{number}"
 
 
 def queued_partition(row_key: str, time: datetime, deadline: datetime) -> str:
@@ -215,12 +298,12 @@ def queued_partition(row_key: str, time: datetime, deadline: datetime) -> str:
     """
     if deadline - time <= UNDISPATCHED_AFTER:
         return waiting_partition(deadline)
-    return f"state#unseen#{zlib.crc32(row_key.encode()) % UNDISPATCHED_SHARDS}"
+    return f"state#unseen#{_shard(row_key, UNDISPATCHED_SHARDS)}"
 
 
 def undispatched_partitions() -> Iterator[str]:
     """Yield the partitions of all shards of messages that dispatch has not seen."""
-    return (f"state#unseen#{shard}" for shard in range(UNDISPATCHED_SHARDS))
+    return _shards("state#unseen", UNDISPATCHED_SHARDS)
 
 
 def waiting_partition(deadline: datetime) -> str:
@@ -228,15 +311,9 @@ def waiting_partition(deadline: datetime) -> str:
     return f"{BY_DEADLINE}{deadline.astimezone(UTC):%Y-%m-%dT%H}"
 
 
-def parked_partition(row_key: str, due: datetime) -> str:
-    """Return where the index by state lists a message that is parked until `due`."""
-    return f"{_parked(due)}#{zlib.crc32(row_key.encode()) % PARKED_SHARDS}"
+def _shard(text: str, shards: int) -> int:
+    return zlib.crc32(text.encode()) % shards
 
 
-def parked_partitions(due: datetime) -> list[str]:
-    """Return all shards of the messages that are due in the minute of `due`."""
-    return [f"{_parked(due)}#{shard}" for shard in range(PARKED_SHARDS)]
-
-
-def _parked(due: datetime) -> str:
-    return f"state#parked#{due.astimezone(UTC):%Y-%m-%dT%H:%M}"
+def _shards(partition: str, shards: int) -> Iterator[str]:
+    return (f"{partition}#{shard}" for shard in range(shards))

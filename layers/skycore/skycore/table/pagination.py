@@ -71,8 +71,8 @@ def by_day(time: datetime) -> PartitionRange:
 
 
 def unbounded(state: str) -> Callable[[datetime], PartitionRange]:
-    """Return a function from any time to the partition of a state in the index by state."""
-    partitions = (models.state_partition(state),)
+    """Return a function from any time to the partitions of a state in the index by state."""
+    partitions = tuple(models.state_partitions(state))
     return lambda _: PartitionRange(datetime(2000, 1, 1, tzinfo=UTC), partitions)
 
 
@@ -166,7 +166,7 @@ def _newest(
 
 
 def _by_key(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the rows; those of one time, which an index returns in no order, by their keys."""
+    """Yield the rows; those of one time, which an index returns in no order, by their models."""
     for _, simultaneous in groupby(rows, key=lambda row: row.at):
         yield from sorted(simultaneous, key=_order, reverse=True)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ops.command import Command
 from ops.output import Refused, Result, confirm
 from skycore import timestamps
-from skycore.sending.account_pause import describe
 from skycore.table import pauses
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def current() -> dict[str, dict[str, Any]]:
 
 def _describe(pause: Pause) -> dict[str, Any]:
     return {
-        "why": describe(pause.cause),
+        "why": pauses.describe(pause.cause),
         "since": timestamps.from_epoch_ms(pause.since * 1000),
         "probes": pause.probes,
         "next_probe": timestamps.from_epoch_ms(pause.turn * 1000),

@@ -56,7 +56,7 @@ HOMES = {
     "phonenumbers": {"client"},
 }
 MOST_LINES = 350
-MOST_MODULES = 65
+MOST_MODULES = 67
 
 
 def imported(path: Path) -> set[str]:

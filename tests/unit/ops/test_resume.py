@@ -10,7 +10,6 @@ import pytest
 
 from ops import resume, status
 from ops.output import Refused
-from skycore.sending.account_pause import describe
 from skycore.table import pauses
 from tests.unit.table.conftest import table
 
@@ -64,7 +63,7 @@ def test_without_a_pause_it_refuses():
 @pytest.mark.usefixtures("paused")
 def test_status_says_what_waits_and_why():
     paused = resume.current()
-    assert paused["sendMMS"]["why"] == describe("E107")
+    assert paused["sendMMS"]["why"] == pauses.describe("E107")
     data: dict[str, Any] = {"alarms": {"ringing": []}, "dead_letters": {}, "paused": paused}
     data |= {"messages": {"by_kind": {}}, "api_key_set": True, "stack_status": "UPDATE_COMPLETE"}
     account, action = status.worries(data)
@@ -77,4 +76,4 @@ def test_status_says_what_waits_and_why():
     "cause", ["E104", "no_connection", "no_key", "HTTP 403", "unknown_outcomes"]
 )
 def test_every_cause_is_told_in_words(cause):
-    assert len(describe(cause).split()) >= 3
+    assert len(pauses.describe(cause).split()) >= 3

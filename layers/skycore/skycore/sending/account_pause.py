@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from skycore import timestamps
-from skycore.catalogue.errors import find_error
 from skycore.client.errors import (
     CredentialsMissing,
     HttpRefused,
@@ -38,11 +37,6 @@ KNOWN_FOR_S = 5.0  # that a process trusts what it read, to end a pause by a syn
 ACCOUNT_CODES = frozenset({"E102", "E104", "E105", "E112", "E713"})
 ACTION_CODES = frozenset({"E103", "E107", "E109"})
 HTTP_STATUSES = frozenset({401, 403, 404, 405, 407})
-WORDS = {
-    "no_connection": "no connection to Skycore",
-    "no_key": "no Skycore API key is set",
-    UNKNOWN_OUTCOMES: f"{pauses.MAX_UNKNOWN} calls in a row had no clear answer",
-}
 
 type Admission = Literal["send", "soon", "park"]
 
@@ -63,14 +57,6 @@ def cause_of(error: SkycoreError) -> str | None:
         case Refused(code=code) if code.upper() in ACCOUNT_CODES | ACTION_CODES:
             return code.upper()
     return None
-
-
-def describe(cause: str | None) -> str:
-    """Return a cause in words, for people."""
-    error = find_error(cause or "")
-    if error is not None:
-        return f"{error.code}, {error.meaning}"
-    return WORDS.get(cause or "", f"{cause} instead of a reply of Skycore")
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejection
 from skycore.problems import RETRY_AFTER, Problem
 from skycore.sending import outcomes
-from skycore.sending.account_pause import ACTION_CODES, describe
+from skycore.sending.account_pause import ACTION_CODES
 from skycore.sending.delivery import (
     FINAL_PROBLEMS,
     call_skycore,
@@ -34,7 +34,7 @@ from skycore.sending.delivery import (
 from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.sending.validation import Draft, check_opt_out
-from skycore.table import messages, parking, queue_transitions
+from skycore.table import messages, parking, pauses, queue_transitions
 from skycore.table.limits import Wait
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def _let_others_go_first(
         tries=int(row.tries),
         not_before=now,
         code=str(code) if code else None,
-        detail=f"nothing was sent, and queued messages wait: {describe(cause)}",
+        detail=f"nothing was sent, and queued messages wait: {pauses.describe(cause)}",
         keep_line=False,
         failed_for=cause,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError
 
+from skycore.catalogue.errors import find_error
 from skycore.table.models import StoredRow, condition_failed
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ EARLY_SECONDS = 15  # that a probe may come early: sweep runs every minute, but 
 REPEATED_SECONDS = 3600  # after a recovery, in which the same failure needs more than one witness
 WITNESSES = 3
 MAX_LISTED = 5  # messages of a scope that are listed as the next probes
+
+WORDS = {
+    "no_connection": "no connection to Skycore",
+    "no_key": "no Skycore API key is set",
+    UNKNOWN_OUTCOMES: f"{MAX_UNKNOWN} calls in a row had no clear answer",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,14 @@ def _ended(pause: Pause, now: int) -> Pause:
 def _seconds_to_probe(probes: int) -> int:
     doublings = min(10, max(0, probes - FREQUENT_PROBES))
     return min(MAX_PROBE_SECONDS, PROBE_SECONDS << doublings)
+
+
+def describe(cause: str | None) -> str:
+    """Return a cause in words, for people."""
+    error = find_error(cause or "")
+    if error is not None:
+        return f"{error.code}, {error.meaning}"
+    return WORDS.get(cause or "", f"{cause} instead of a reply of Skycore")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def test_status_says_what_waits_and_why():
     assert paused["sendMMS"]["why"] == pauses.describe("E107")
     data: dict[str, Any] = {"alarms": {"ringing": []}, "dead_letters": {}, "paused": paused}
     data |= {"messages": {"by_kind": {}}, "api_key_set": True, "stack_status": "UPDATE_COMPLETE"}
-    account, action = status.worries(data)
+    account, action = status.problems(data)
     assert "account" in account
     assert "E104" in account
     assert "sendMMS" in action

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +23,7 @@ from skycore.client.request import Credentials
 from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
 from skycore.sending import outcomes
+from skycore.sending.account_pause import AccountPause, cause_of
 from skycore.sending.idempotency import NOT_READY
 from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.validation import SendPolicy
@@ -79,16 +80,16 @@ def call_skycore(
     except NotSent as error:
         detail = "no connection to Skycore was made"
         problem = Problem("skycore_unreachable", detail, message_id=message_id)
-        reason = error.reason
+        problem.cause, reason = cause_of(error), error.reason
     except HttpRefused as error:
         detail = f"Skycore's server refused the request (HTTP {error.status}); nothing was sent"
         problem = Problem(
             error.problem, detail, retry_after=error.retry_after, message_id=message_id
         )
-        reason = f"HTTP {error.status}"
+        problem.cause, reason = cause_of(error), f"HTTP {error.status}"
     except Refused as error:
         problem = _refusal(error, message_id)
-        reason = error.code or "undocumented code"
+        problem.cause, reason = cause_of(error), error.code or "undocumented code"
     except OutcomeUnknown as error:
         # The reason is one of our own phrases or an HTTP status: it quotes nothing of the call.
         problem = Problem(
@@ -97,7 +98,7 @@ def call_skycore(
             retryable=action.effect == "read",
             message_id=message_id,
         )
-        reason = error.reason
+        problem.cause, reason = cause_of(error), error.reason
     finally:
         if turn.began is not None:
             metrics.record("SkycoreSeconds", time.monotonic() - turn.began)
@@ -122,7 +123,9 @@ def _own_problem(error: CredentialsMissing | NotReady, message_id: str | None) -
     if isinstance(error, NotReady):
         return Problem("not_ready", NOT_READY, message_id=message_id)
     detail = f"{error.reason}; run python -m ops --stack NAME set-key"
-    return Problem("skycore_account", detail, message_id=message_id)
+    problem = Problem("skycore_account", detail, message_id=message_id)
+    problem.cause = cause_of(error)
+    return problem
 
 
 def _refusal(error: Refused, message_id: str | None) -> Problem:
@@ -166,6 +169,7 @@ class SendContext:
     rate_limiter: RateLimiter
     repair_queue: str
     days: int
+    pause: AccountPause = field(default_factory=AccountPause)
 
 
 @dataclass(frozen=True)

@@ -91,12 +91,15 @@ def send(
             get_ready(context.skycore, deadline)
             slot = context.rate_limiter.acquire()
             check_time_left(deadline)
-        return SendResult(201, deliver(row, draft, context=context, slot=slot, deadline=deadline))
+        accepted = deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
             _release(row, confirmed_at, context.repair_queue)
+        context.pause.report(draft.action, problem)
         raise
+    context.pause.report(draft.action, None)
+    return SendResult(201, accepted)
 
 
 def _release(
@@ -196,8 +199,10 @@ def call_action(
         )
     except Problem as problem:
         context.rate_limiter.report_result(problem)
+        context.pause.report(action, problem)
         raise
     context.rate_limiter.report_result(None)
+    context.pause.report(action, None)
     return reply.fields
 
 

@@ -56,6 +56,8 @@ class MessageRow(StoredRow, discriminator="message"):
     fingerprint = UnicodeAttribute()
     tries = NumberAttribute(default=0)
     not_before = UnicodeAttribute(null=True)
+    failed_for = UnicodeAttribute(null=True)  # why it failed and waits for others to go first
+    failed_at = UnicodeAttribute(null=True)
     confirmation = BooleanAttribute(null=True)
     content = UnicodeAttribute(null=True)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)

@@ -7,7 +7,6 @@ among those that dispatch has not seen, and once dispatch has, by the hour of it
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import PutError
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 RELEASED_RANK = 99  # above every status, so that no outcome or receipt moves a tombstone
 TOMBSTONE_DAYS = 1  # a repeat of a write is seconds late at most
 MAX_CLAIMS = 3  # tries to claim a message that is taken over meanwhile
-LOOK_BACK_HOURS = 6  # for which sweep may be down without missing an overdue message
 
 
 def queue_body(row: MessageRow) -> str:
@@ -75,12 +73,14 @@ def requeue(
     code: str | None,
     detail: str | None,
     keep_line: bool = True,
+    failed_for: str | None = None,
 ) -> bool:
     """Move a message from `sending` back to `queued`, because nothing was sent.
 
     `tries` counts the failed calls, `code` and `detail` are of the last one, and no copy is sent
     before `not_before`. Without `keep_line`, the step to `sending` is removed from the timeline:
-    for a call that a limit refused, which a message may wait for many times.
+    for a call that a limit refused, which a message may wait for many times. `failed_for` is the
+    cause of a failure that concerns all messages, as the account pause names it.
     """
     steps = MessageRow.steps
     add_line = steps.set(steps.append([messages.step("queued", timestamps.now())]))
@@ -92,12 +92,18 @@ def requeue(
         MessageRow.code.set(code) if code else MessageRow.code.remove(),
         MessageRow.detail.set(detail) if detail else MessageRow.detail.remove(),
         add_line if keep_line else steps[len(row.steps)].remove(),
-        _list_by_deadline(row),
+        list_by_deadline(row),
     ]
+    if failed_for is not None:
+        failed_at = timestamps.to_key(timestamps.now())
+        actions += [MessageRow.failed_for.set(failed_for), MessageRow.failed_at.set(failed_at)]
     # Sweep may have marked the message unknown by the time that a recorded outcome is applied.
     unsent = (MessageRow.status == "sending") | (MessageRow.status == "unknown")
     condition = unsent & (MessageRow.attempt == row.attempt) & MessageRow.request.exists()
-    return messages.update(row.message_id, actions, condition) is not None
+    requeued = messages.update(row.message_id, actions, condition)
+    if requeued is not None:
+        row.status, row.state = requeued.status, requeued.state
+    return requeued is not None
 
 
 def requeue_recorded(message_id: str, attempt: str, values: Mapping[str, Any]) -> None:
@@ -163,7 +169,7 @@ def requeue_dead_letter(row: MessageRow, time: datetime) -> bool:
         MessageRow.rank.set(RANKS["queued"]),
         MessageRow.tries.set(0),
         MessageRow.steps.set(MessageRow.steps.append([line])),
-        _list_by_deadline(row),
+        list_by_deadline(row),
         MessageRow.not_before.remove(),
         MessageRow.outbox.remove(),
         MessageRow.code.remove(),
@@ -195,9 +201,9 @@ def take_over(message_id: str, attempt: str) -> bool:
 
 def mark_dispatched(row: MessageRow) -> None:
     """Record that the queue has had the message, unless the row says so already."""
-    if row.state in set(models.undispatched_partitions()):
+    if row.state is not None and not row.state.startswith(models.BY_DEADLINE):
         unchanged = (MessageRow.status == "queued") & (MessageRow.state == row.state)
-        messages.update(row.message_id, [_list_by_deadline(row)], unchanged)
+        messages.update(row.message_id, [list_by_deadline(row)], unchanged)
 
 
 def cancel(message_id: str, time: datetime) -> bool:
@@ -214,13 +220,6 @@ def cancel(message_id: str, time: datetime) -> bool:
     return row is not None and row.steps[-1] == messages.step("cancelled", time)
 
 
-def overdue(now: datetime) -> Iterator[MessageRow]:
-    """Yield queued messages whose deadline is in this hour or the last few, passed or not."""
-    for hours in range(LOOK_BACK_HOURS + 1):
-        partition = models.waiting_partition(now - timedelta(hours=hours))
-        yield from messages.in_state(partition, now)
-
-
 def undispatched(now: datetime) -> Iterator[MessageRow]:
     """Yield messages that were queued an hour ago or more and that dispatch has not seen."""
     for partition in models.undispatched_partitions():
@@ -233,7 +232,7 @@ def _not_late(time: datetime) -> Condition:
     return in_time
 
 
-def _list_by_deadline(row: MessageRow) -> Action:
+def list_by_deadline(row: MessageRow) -> Action:
     if row.deadline is None:
         return MessageRow.state.remove()
     return MessageRow.state.set(models.waiting_partition(timestamps.from_text(row.deadline)))

@@ -26,13 +26,14 @@ from skycore.client.errors import NotSent, OutcomeUnknown, Refused
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.queries.messages import cancel
+from skycore.sending import account_pause
 from skycore.sending import dispatch as dispatching
+from skycore.sending import sweep as sweeping
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.delivery import SendContext
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import enqueue, send
-from skycore.sending.sweep import sweep
-from skycore.table import messages
+from skycore.table import messages, models
 from skycore.table.limits import Limits
 from tests.unit.sending.test_sending import QUEUES, RULES, SMS
 from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB, error
@@ -146,6 +147,21 @@ class Inline:
         value = work(*arguments)
         return type("Done", (), {"result": staticmethod(lambda: value)})
 
+    map = staticmethod(map)
+
+
+@dataclass(frozen=True)
+class VirtualTime:
+    """What the account pause takes of the module `time`."""
+
+    scheduler: Scheduler
+
+    def monotonic(self) -> float:
+        return self.scheduler.now / 1000
+
+    def sleep(self, seconds: float) -> None:
+        self.scheduler.pause(1000 * seconds)
+
 
 @dataclass
 class World:
@@ -179,6 +195,8 @@ class World:
 
     def call_table(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Carry out one call as botocore makes it, repeats included."""
+        if operation == "Query":  # sweep makes hundreds, and what it does with the rows is a step
+            return self._apply(operation, request)
         self.step()
         if operation in WRITES:
             self._disturb(operation, request)
@@ -309,7 +327,7 @@ class World:
         """Run as often as in a minute, or once when all is quiet."""
         for _ in range(3 if self.faulty else 1):
             with suppress(Crash, Exception):
-                sweep(time.monotonic() + 20, queue_url="send")
+                sweeping.sweep(time.monotonic() + 20, queue_url="send")
             self.scheduler.pause(20_000)
 
     def cancel_some(self) -> None:
@@ -322,7 +340,7 @@ class World:
                     self._note(name, "cancel asked", {"message_id": message_id})
 
     def run(self) -> None:
-        """Run three requests with their repeats, then two hours without faults."""
+        """Run three requests with their repeats, then five hours without faults."""
         spawn, uniform = self.scheduler.spawn, self.random.uniform
         for number in range(3):
             route = self.random.choice(("send", "enqueue", "batch"))
@@ -341,7 +359,7 @@ class World:
         spawn(self.sweep, 5_000)
         self.scheduler.run()
         self.faulty = False
-        for _ in range(3):
+        for _ in range(5):  # a message may wait for a probe, and then let others go first
             self.scheduler.now += 61 * 60_000
             self.queue += self.dead  # an operator redrives
             self.dead = []
@@ -386,7 +404,11 @@ def play(seed: int, profile: str, table: FakeDynamoDB, patch: pytest.MonkeyPatch
     patch.setattr(secrets, "token_hex", lambda size: world.random.randbytes(size).hex())
     patch.setattr(clients, "sqs", lambda: world)
     patch.setattr(queues, "back_off", lambda number: scheduler.pause(100 * number))
-    patch.setattr(dispatching, "ThreadPoolExecutor", Inline)
+    patch.setattr(account_pause, "time", VirtualTime(scheduler))
+    patch.setattr(models, "PARKED_SHARDS", 1)  # more make more calls, and nothing else
+    patch.setattr(sweeping, "FIRST_LOOK_BACK", dt.timedelta(hours=2))
+    for module in (dispatching, sweeping):
+        patch.setattr(module, "ThreadPoolExecutor", Inline)
     patch.setattr(dispatching.random, "uniform", world.random.uniform)
     world.run()
     patch.setattr(table, "_make_api_call", world._apply)

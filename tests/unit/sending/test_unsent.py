@@ -105,7 +105,7 @@ def test_a_record_of_an_earlier_attempt_changes_nothing(line, skycore, queue, ou
 
 def test_a_dead_letter_is_one_though_its_write_failed(line, skycore, queue, outside, monkeypatch):
     message_id = queued()
-    skycore.outcome = NotSent("refused")
+    skycore.outcome = Refused("E111", "")  # of this message alone
     for wait in BACKOFF:
         deliver(line, message_id)
         pass_time(monkeypatch, seconds=wait + 1)
@@ -185,16 +185,24 @@ def test_a_claim_without_an_answer_does_not_end_as_unknown(
     assert (status(message_id), skycore.calls) == ("accepted", 1)
 
 
-def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(line, skycore, queue):
-    message_id = queued()
-    row = messages.get(message_id)
+def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(queue, monkeypatch):
+    row = messages.get(queued())
     assert row is not None
-    before = row.attempt
-    skycore.outcome = NotSent("refused")
-    deliver(line, message_id)
-    row.attempt = before
-    late = (messages.MessageRow.status == "queued") & (messages.MessageRow.attempt == before)
-    assert messages.update(message_id, [messages.MessageRow.code.remove()], late) is None
+    claims: list[Any] = []
+    write = messages.transition_if
+
+    def recorded(*given: Any, **named: Any) -> Any:
+        claims.append((given, named))
+        return write(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(messages, "transition_if", recorded)
+        assert queue_transitions.claim(row, "attempt", timestamps.now())
+    now = timestamps.now()
+    assert queue_transitions.requeue(row, tries=1, not_before=now, code=None, detail=None)
+    ((given, named),) = claims
+    assert write(*given, **named) is None
+    assert status(row.message_id) == "queued"
 
 
 def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(

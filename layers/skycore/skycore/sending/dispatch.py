@@ -146,7 +146,7 @@ def _send_all(
             elif not_ready is not None and admitted[id_] == "send":
                 work = partial(_postpone, row, not_ready, context, queues)
             futures.append(pool.submit(_guarded, queue_id, id_, work))
-    return [queue_id for future in futures if (queue_id := future.result()) is not None]
+    return [failed for future in futures if (failed := future.result()) is not None]
 
 
 def _postpone(row: MessageRow, problem: Problem, context: SendContext, queues: Queues) -> None:

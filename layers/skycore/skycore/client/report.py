@@ -5,18 +5,23 @@ closed again, ampersands stand bare. It is read tag by tag, without a tree and w
 what is not understood is passed over. ``docs/report.md`` says what is certain about it.
 """
 
+from __future__ import annotations
+
 import base64
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from skycore.client.errors import FieldError, InvalidRequest
-from skycore.client.reply import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from skycore.client.reply import Reply
 
 # possessive, so that no hostile file makes it slow; quoted values may hold > but not <
 _TAG = re.compile(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LAYER = Path(delivery.__file__).parents[1]
 WEB = {"handler.py", "http.py"}
-MAX_FILES = 21  # of sending, the table and what they stand on; four of them are the limiter
+MAX_FILES = 22  # of sending, the table and what they stand on; six are the limiter and the pause
 MAX_FILES_IN_ALL = 28  # with the client's and the web part's
 TRIES = 5
 EVENT = Path(__file__).parents[3] / "events" / "send"

@@ -26,7 +26,8 @@ from tests.unit.sending.waiting_world import BATCH, World, row, status
 from tests.unit.table.fake_dynamodb import error
 
 IN_MINUTES = 45
-N = 60  # 500 pass too, and take half a minute a kind
+N = 60
+MANY = 500  # half a minute for each kind of outage
 OUTAGES = {
     "refused connections": NotSent("connection refused"),
     "403 pages": HttpRefused(403),
@@ -49,9 +50,21 @@ def account() -> pauses.Pause:
 @pytest.mark.in_memory("45 minutes of many messages")
 @pytest.mark.parametrize("kind", OUTAGES)
 def test_an_outage_of_45_minutes_ends_no_message(world, kind):
+    check_outage(world, kind, N)
+
+
+@pytest.mark.long
+@pytest.mark.in_memory("45 minutes of many messages")
+@pytest.mark.parametrize("kind", OUTAGES)
+def test_an_outage_of_45_minutes_ends_none_of_many_messages(world, kind):
+    check_outage(world, kind, MANY)
+
+
+def check_outage(world: World, kind: str, count: int) -> None:
+    """Queue messages when an outage has begun, end it, and see them sent."""
     world.run(minutes=1)
     world.fails = lambda *_: OUTAGES[kind]
-    ids = [world.enqueue() for _ in range(N)]
+    ids = [world.enqueue() for _ in range(count)]
     world.run(minutes=IN_MINUTES)
     assert account().paused
     waiting = world.receives

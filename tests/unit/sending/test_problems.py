@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -38,6 +38,9 @@ from tests.unit.sending.test_sending import (
     status,
 )
 
+if TYPE_CHECKING:
+    from skycore.sending.delivery import SendContext
+
 __all__ = ("line", "queue", "skycore")
 
 pytestmark = pytest.mark.usefixtures("table", "outside")
@@ -64,7 +67,7 @@ STATUSES = {"skycore_account": 502, "skycore_unreachable": 503, "rate_limited": 
 
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
-def test_an_http_error_without_a_reply_frees_the_key(line, skycore, http_status):
+def test_an_http_error_without_a_reply_frees_the_key(line, skycore, monkeypatch, http_status):
     skycore.outcome = HttpRefused(http_status, "40")
     with pytest.raises(Problem) as caught:
         post(line, key="k")
@@ -76,7 +79,28 @@ def test_an_http_error_without_a_reply_frees_the_key(line, skycore, http_status)
     assert str(http_status) in problem.detail
     assert problem.headers() == ({"Retry-After": "40"} if problem.retryable else {})
     skycore.outcome = None
+    later = time.time_ns() + 41_000_000_000  # an HTTP 429 pauses calls
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    monkeypatch.setattr(time, "time", lambda: later / 1e9)
     assert post(line, key="k").status == 201
+
+
+@pytest.mark.parametrize("seconds", [40, 3000])
+def test_an_http_429_without_a_reply_pauses_every_call(line, skycore, seconds):
+    skycore.outcome = HttpRefused(429, str(seconds))
+    with pytest.raises(Problem) as caught:
+        post(line)
+    assert (caught.value.retry_after, caught.value.body()["window"]) == (seconds, "second")
+    skycore.outcome = None
+    for call in (post, act):
+        with pytest.raises(Problem, match="rate_limited"):
+            call(line)
+    assert (skycore.calls, skycore.accepted) == (1, 0)
+
+
+def act(line: SendContext) -> Any:
+    deadline = time.monotonic() + 25
+    return call_action("getMmsIds", {}, context=line, policy=RULES, deadline=deadline)
 
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)

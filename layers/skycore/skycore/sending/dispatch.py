@@ -284,6 +284,7 @@ def _probe(context: SendContext, deadline: float) -> None:
         call_skycore(context.skycore, action, {}, slot=slot, deadline=deadline)
     except Problem as error:
         problem = error
+    context.rate_limiter.report_result(problem)
     if problem is not None and problem.cause in ACTION_CODES:
         problem = None  # this action is forbidden, but Skycore answered
     context.pause.report(action, problem)

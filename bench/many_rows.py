@@ -73,7 +73,8 @@ class ManyRows:
     def _receipt(self, row: int) -> Item:
         body = RECEIPT.format(tracking_id(row)).encode()
         (event,) = read_postback(body, self._moment(row))
-        item = events._row(event, body, 90, shared=False).serialize()  # noqa: SLF001 - as put
+        key = models.event_key(event.id)
+        item = events._row(event, body, 90, key=key, alone=True).serialize()  # noqa: SLF001 - as put
         pk, sk = item["pk"]["S"], item["sk"]["S"]
         self._receipts[pk, sk] = self._receipts[pk, models.MESSAGE] = row
         return item

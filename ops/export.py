@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ops.command import Command
 from ops.output import Refused, Result, progress
 from skycore import timestamps
-from skycore.serializers import event_envelope, message, owners_of
+from skycore.serializers import event_envelope, message, tracking_rows_of
 from skycore.table import events, messages
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ def _messages(page: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[dict
 
 def _events(page: Sequence[Mapping[str, Any]], source: str) -> Iterator[dict[str, Any]]:
     found = events.with_raw([events.from_item(item) for item in _of_kind(page, "event")])
-    owners = owners_of(stored.event for stored in found)
+    tracking_rows = tracking_rows_of(stored.event for stored in found)
     for stored in found:
         raw = base64.b64encode(stored.raw).decode()
-        yield {**event_envelope(stored, owners, source), "raw": raw}
+        yield {**event_envelope(stored, tracking_rows, source), "raw": raw}
 
 
 def _opt_outs(page: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

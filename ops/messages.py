@@ -15,7 +15,7 @@ from skycore.catalogue.statuses import RANKS
 from skycore.phone_numbers import NumberError, parse_msisdn
 from skycore.problems import Problem
 from skycore.queries.messages import get_event, get_message
-from skycore.serializers import event_envelope, owners_of
+from skycore.serializers import event_envelope, tracking_rows_of
 from skycore.table import events, messages, pagination
 from skycore.table.models import Row
 from skycore.table.pagination import TimeRange
@@ -69,11 +69,12 @@ def one(stack: Stack, args: Namespace) -> Result:
 
 def _events(stack: Stack, args: Namespace, tracking_id: str | None) -> list[dict[str, Any]]:
     """What Skycore said under a tracking id, in order of arrival."""
-    told = events.by_tracking_id(tracking_id) if tracking_id else []
-    told.sort(key=lambda event: event.received_at)
-    owners = owners_of(told)
+    found = events.by_tracking_id(tracking_id) if tracking_id else []
+    found.sort(key=lambda event: event.received_at)
+    tracking_rows = tracking_rows_of(found)
     envelopes = (
-        event_envelope(events.StoredEvent(event, b""), owners, stack.source) for event in told
+        event_envelope(events.StoredEvent(event, b""), tracking_rows, stack.source)
+        for event in found
     )
     return [redact.event(envelope, show=args.show) for envelope in envelopes]
 
@@ -84,25 +85,25 @@ def _why(message_id: str) -> dict[str, Any]:
     if row is None:
         return {}
     code = find_error(row.code) if row.code else None
-    told: dict[str, Any] = {
+    details: dict[str, Any] = {
         "why": redact.words(row.detail),
         "skycore_code_means": code.meaning if code else None,
     }
     if row.status == "queued":
-        told |= {
+        details |= {
             "failed_tries": int(row.tries),
             "not_before": row.not_before,
             "send_by": row.deadline,
         }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in details.items() if value is not None}
 
 
 def _event(stack: Stack, args: Namespace) -> Result:
     """An event, or all under a tracking id that belongs to no message, as in a possible match."""
-    if told := _events(stack, args, args.id):
-        rows = [[event["time"], event["type"], event["id"]] for event in told]
+    if found := _events(stack, args, args.id):
+        rows = [[event["time"], event["type"], event["id"]] for event in found]
         shown = [table(("time", "events of no message", "id"), rows)]
-        return Result({"message_id": None, "tracking_id": args.id, "events": told}, shown)
+        return Result({"message_id": None, "tracking_id": args.id, "events": found}, shown)
     try:
         envelope = get_event(args.id, source=stack.source)
     except Problem:

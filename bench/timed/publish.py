@@ -19,7 +19,8 @@ def record(number: int) -> dict[str, Any]:
     """A record of the table's stream, as Lambda brings it."""
     body = receipt(number)
     (event,) = read_postback(body, arrived)
-    image = events._row(event, body, 90, shared=False).serialize()  # noqa: SLF001 - as stored
+    key = models.event_key(event.id)
+    image = events._row(event, body, 90, key=key, alone=True).serialize()  # noqa: SLF001 - as stored
     image["blob"] = {"B": base64.b64encode(image["blob"]["B"]).decode()}
     return {
         "eventName": "INSERT",

@@ -25,6 +25,7 @@ def secret() -> Secret:
 
 @lambda_handler
 def handler(event: dict[str, Any], _context: object) -> Answer:
+    # The route is /postbacks/{item}: API Gateway allows one variable name per place in a path.
     token = (event.get("pathParameters") or {}).get("item", "")
     try:
         acknowledge(

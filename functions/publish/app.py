@@ -25,8 +25,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     records = event["Records"]
     source = f"urn:skycore:{settings.stack_name}"
     if all(record["eventSource"] == "aws:sqs" for record in records):
-        named = [(record["messageId"], record["body"]) for record in records]
-        failed = publish_retries(named, source=source, topic_arn=settings.event_topic_arn)
+        references = [(record["messageId"], record["body"]) for record in records]
+        failed = publish_retries(references, source=source, topic_arn=settings.event_topic_arn)
     else:
         failed = publish(
             records,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skycore.aws.queues import read_record, send_again, token_of
+from skycore.aws.queues import read_record, send_again, token_fingerprint_of
 from skycore.handler import lambda_handler
 from skycore.logs import log_exception
 from skycore.receiving.store import store
@@ -31,7 +31,7 @@ REQUEUE_SECONDS = 30  # bodies that no time was left for wait this long for the 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     records = {record["messageId"]: record for record in event["Records"]}
     postbacks = []
-    used: dict[str, datetime] = {}
+    token_last_used: dict[str, datetime] = {}
     failed = []
     for record in records.values():
         try:
@@ -41,8 +41,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             failed.append(record["messageId"])
             continue
         postbacks.append((record["messageId"], body, arrived))
-        if token := token_of(record):
-            used[token] = max(arrived, used.get(token, arrived))
+        if token := token_fingerprint_of(record):
+            token_last_used[token] = max(arrived, token_last_used.get(token, arrived))
     settings = load(Settings)
 
     def requeue(queue_ids: list[str]) -> list[str]:
@@ -50,5 +50,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         again = [records[queue_id] for queue_id in queue_ids]
         return send_again(url, again, delay=REQUEUE_SECONDS) if url else queue_ids
 
-    failed += store(postbacks, days=settings.event_retention_days, used=used, requeue=requeue)
+    failed += store(
+        postbacks,
+        days=settings.event_retention_days,
+        token_last_used=token_last_used,
+        requeue=requeue,
+    )
     return {"batchItemFailures": [{"itemIdentifier": queue_id} for queue_id in failed]}

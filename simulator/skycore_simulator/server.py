@@ -93,6 +93,7 @@ class Server:
         if not self.port:
             self.port = self._runner.addresses[0][1]
         self.simulator.base_url = self.url
+        self.simulator.api_url = self.url if self.api_port is None else self.api_port.url
 
     async def stop(self) -> None:
         """Stop at once and drop the postbacks that are still to be sent."""

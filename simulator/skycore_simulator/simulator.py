@@ -32,6 +32,7 @@ class Simulator:
             random.SystemRandom()
         )  # independent of a seed that a test sets
         self.settings = settings or Settings()
+        self.api_url = ""  # where clients call the API; a report must be at the same origin
         self.base_url = ""
         self.reset()
 

@@ -59,3 +59,19 @@ def test_without_an_api_port_there_is_none_to_close(skycore: Skycore, method: st
         method, f"{skycore.server.url}_control/line", json={"open": False}
     )
     assert (answer.status_code, method) in ((200, "GET"), (400, "PATCH"))
+
+
+def test_a_report_is_at_the_address_where_the_api_was_called() -> None:
+    """Clients fetch a report only from the origin of the API."""
+
+    async def check() -> None:
+        server = Server(Simulator(), api_port=ApiPort("127.0.0.1"))
+        await server.start()
+        assert server.api_port is not None
+        dates = "start_date=2026-11-01 00:00:00&end_date=2026-11-02 00:00:00"
+        query = f"?action=getsendingstatus&api_key=k&{dates}"
+        reply = await asyncio.to_thread(asked, server.api_port.url + query)
+        assert f"{server.api_port.url}report/" in reply
+        await server.stop()
+
+    asyncio.run(check())

@@ -44,9 +44,11 @@ def _told(parameter: Parameter, value: Any) -> Any:
 
 
 def _children(parameter: Parameter, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A file of a slide is told by its kind: IMAGE, not IMAGE/URL."""
-    return {
-        child.xml.split("/")[0]: _told(child, entry[child.name])
-        for child in parameter.children
-        if child.name in entry
-    }
+    """A file of a slide is read under its kind (IMAGE, not IMAGE/URL), without outer spaces."""
+    read = {}
+    for child in parameter.children:
+        if child.name in entry:
+            kind, _, inner = child.xml.partition("/")
+            value = _told(child, entry[child.name])
+            read[kind] = value.strip() if inner else value
+    return read

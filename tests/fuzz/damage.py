@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
-from skycore.postbacks.parser import FAULT, read_postback
+from skycore.postbacks.parser import PARSER_BUG, read_postback
 
 if TYPE_CHECKING:
     from skycore.postbacks.event import Event
@@ -107,7 +107,7 @@ def run(count: int, seed: int) -> Report:
         number = chance.randrange(len(bodies))
         body, kind = damaged(bodies[number], chance)
         events = read_postback(body.encode(), ARRIVED)
-        assert not any(str(event.data.get("error")).startswith(FAULT) for event in events)
+        assert not any(str(event.data.get("error")).startswith(PARSER_BUG) for event in events)
         if well_formed(body):
             report.outcomes["well-formed"] += 1
         elif any(event.unparsed for event in events):

@@ -50,8 +50,8 @@ def lambda_handler[Event, Result](
         finally:
             metrics.flush()
         if isinstance(event, dict) and isinstance(result, dict) and "statusCode" in result:
-            known = {"route": event.get("resource"), "status": result["statusCode"]}
-            logs.log.debug("answered", extra=known)
+            fields = {"route": event.get("resource"), "status": result["statusCode"]}
+            logs.log.debug("answered", extra=fields)
         return result
 
     return handler
@@ -86,8 +86,8 @@ def problem_of(error: Exception, *, route: str | None) -> Problem:
     a raised one, which may quote the request.
     """
     if isinstance(error, Problem):
-        known = {"route": route, "problem": error.code}
-        logs.log.info("answered with a problem", extra=known)
+        fields = {"route": route, "problem": error.code}
+        logs.log.info("answered with a problem", extra=fields)
         return error
     logs.log_exception("request failed", error, route=route)
     detail = "outcome unknown; repeat only with the same Idempotency-Key"

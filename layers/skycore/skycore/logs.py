@@ -104,13 +104,13 @@ def mask_number(number: str | None) -> str | None:
     return f"…{number[-2:]}" if number else None
 
 
-def log_exception(what: str, error: BaseException, **known: object) -> None:
+def log_exception(what: str, error: BaseException, **fields: object) -> None:
     """Log that `what` failed: the error's type, AWS's code, and the place; never its text."""
     frames = traceback.extract_tb(error.__traceback__)
     place = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in frames[-3:]]
     code = _aws_code(error)
-    fields = {"error": type(error).__name__, "place": place} | ({"aws_code": code} if code else {})
-    log.error(what, extra=fields | known)
+    own = {"error": type(error).__name__, "place": place} | ({"aws_code": code} if code else {})
+    log.error(what, extra=own | fields)
 
 
 def _aws_code(error: BaseException) -> str | None:

@@ -44,7 +44,9 @@ METRICS = {
     "SetAside": Metric("Count", "queued messages whose last try failed"),
     "AccountErrors": Metric("Count", "calls that Skycore refused because of the account"),
     "Paused": Metric("None", "1 while queued messages are paused, 0 while they are not"),
-    "SkycoreSeconds": Metric("Seconds", "how long a call of Skycore took; as many as calls"),
+    "SkycoreSeconds": Metric(
+        "Seconds", "how long a call of Skycore took from its slot on, or how long connecting failed"
+    ),
     # The account's limits
     "LimiterWaitSeconds": Metric("Seconds", "how long a call waited for its turn"),
     "LimiterFull": Metric("Count", "times that a limit had no call left soon", "Window"),
@@ -52,7 +54,7 @@ METRICS = {
     "MinuteAllowance": Metric("Percent", "what is left of MaxCallsPerMinute"),
     "DayAllowance": Metric("Percent", "what is left of MaxCallsPerDay"),
     # Postbacks
-    "Postbacks": Metric("Count", "new events that postbacks told", "Event"),
+    "Postbacks": Metric("Count", "new events from postbacks", "Event"),
     "Duplicates": Metric("Count", "events that were stored already"),
     "DuplicatesThatDiffer": Metric(
         "Count", "repeats that differ from the stored copy in a field that is not compared"
@@ -61,9 +63,9 @@ METRICS = {
     "UnknownCodes": Metric("Count", "postbacks with a code that is not documented"),
     "UnknownStatusWords": Metric("Count", "receipts with a status word that is not documented"),
     "DeliverySeconds": Metric("Seconds", "from Skycore's acceptance to the receipt's arrival"),
-    # 1 for an accepted message, 0 for news of one: the minimum of an hour is 1 if messages were
-    # accepted and nothing was heard of any, 0 if something was, and missing if all was quiet.
-    "Silence": Metric("None", "1 for an accepted message, 0 for news of one; see its minimum"),
+    # 1 for an accepted message, 0 for a receipt: the minimum of an hour is 1 if messages were
+    # accepted and no receipt came, 0 if one came, and missing if there was neither.
+    "Silence": Metric("None", "1 for an accepted message, 0 for a receipt; see its minimum"),
     "WrongTokens": Metric("Count", "posts to the postback URL with a wrong token"),
 }
 
@@ -127,7 +129,6 @@ def _write(recorded: Sequence[_Observation]) -> None:
 # A problem's code -> who has to do something about it.
 REJECTION_CLASSES = {
     "invalid_request": "request",  # the caller
-    "invalid_json": "request",
     "too_large": "request",
     "unknown_action": "request",
     "country_not_allowed": "request",
@@ -138,19 +139,23 @@ REJECTION_CLASSES = {
     "skycore_account": "account",  # the owner of the Skycore account
     "rate_limited": "limits",  # nobody, as long as it is short
     "skycore_unreachable": "unreachable",  # Skycore, or the network
+    "not_ready": "unreachable",  # a service of this stack: its table, limiter or secret
     "not_queued": "unreachable",  # SQS
 }
 
 
 def count_rejection(problem: Problem) -> None:
-    """Counts a message that was not sent; an unknown outcome is no refusal."""
+    """Count a message that was not sent. An unknown outcome is not counted."""
     if problem.code in REJECTION_CLASSES:
         count("Rejected", by=REJECTION_CLASSES[problem.code])
 
 
 @contextmanager
 def count_rejections() -> Iterator[None]:
-    """Counts the problem that ends the block, or the function that this decorates."""
+    """Count the problem that ends the block, or the function that this decorates.
+
+    A body that is not JSON is not counted: handlers parse it before they call `send` or `enqueue`.
+    """
     try:
         yield
     except Problem as problem:

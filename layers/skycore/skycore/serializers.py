@@ -126,24 +126,24 @@ def _time_text(key: str) -> str:
     return timestamps.to_text(timestamps.from_text(key))
 
 
-type Owners = Mapping[str, TrackingRow]
+type TrackingRows = Mapping[str, TrackingRow]
 
 
-def owners_of(events: Iterable[Event]) -> Owners:
-    """Return the messages that the events belong to, by tracking id, where there are any."""
+def tracking_rows_of(events: Iterable[Event]) -> TrackingRows:
+    """Read the tracking rows of the events' messages, by tracking id, where there are any."""
     return messages.messages_by_tracking_id(
         {event.tracking_id for event in events if event.tracking_id}
     )
 
 
-def owner_of(event: Event, owners: Owners) -> TrackingRow | None:
-    """Return the message that the event belongs to, if any."""
-    return owners.get(event.tracking_id or "")
+def tracking_row_of(event: Event, tracking_rows: TrackingRows) -> TrackingRow | None:
+    """Return the tracking row of the message that the event belongs to, if any."""
+    return tracking_rows.get(event.tracking_id or "")
 
 
-def event_envelope(stored: StoredEvent, owners: Owners, source: str) -> dict[str, Any]:
+def event_envelope(stored: StoredEvent, tracking_rows: TrackingRows, source: str) -> dict[str, Any]:
     """Return the CloudEvent of a stored event; an unparsed one has its raw body."""
-    owner = owner_of(stored.event, owners)
+    owner = tracking_row_of(stored.event, tracking_rows)
     return build_event(
         stored.event,
         source=source,

@@ -15,7 +15,7 @@ def store_report(simulator: Simulator, body: str) -> str:
     """Keeps a report file and gives its address."""
     number = simulator.state.new_id()
     simulator.state.reports[number] = body
-    return f"{simulator.base_url}report/{number}.xml"
+    return f"{simulator.api_url}report/{number}.xml"
 
 
 def get_sending_status(simulator: Simulator, call: Call) -> list[Element]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from skycore import timestamps
 from skycore.aws import clients
-from skycore.aws.queues import encode, read_record, send_postback, token_of
+from skycore.aws.queues import encode, read_record, send_postback, token_fingerprint_of
 
 ARRIVED = datetime(2026, 11, 22, 10, 41, 15, 123456, UTC)
 # What SQS says it takes: #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD | #x10000-#x10FFFF
@@ -60,16 +60,16 @@ def test_a_message_put_there_by_hand_is_its_text_when_it_was_sent():
     body, received_at = read_record(by_hand)
     assert body == b"<POSTBACK/>"
     assert received_at == timestamps.from_epoch_ms(1700000000123)
-    assert token_of(by_hand) is None
+    assert token_fingerprint_of(by_hand) is None
 
 
 def test_a_message_says_by_which_token_it_came(monkeypatch):
     sent: dict = {}
     fake = SimpleNamespace(send_message=lambda **message: sent.update(message))
     monkeypatch.setattr(clients, "sqs", lambda: fake)
-    send_postback("a queue", b"<POSTBACK/>", ARRIVED, token="0123456789ab")
+    send_postback("a queue", b"<POSTBACK/>", ARRIVED, token_fingerprint="0123456789ab")
     given = {
         name: {"stringValue": value["StringValue"]}
         for name, value in sent["MessageAttributes"].items()
     }
-    assert token_of({"messageAttributes": given}) == "0123456789ab"
+    assert token_fingerprint_of({"messageAttributes": given}) == "0123456789ab"

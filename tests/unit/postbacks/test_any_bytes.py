@@ -13,7 +13,7 @@ from skycore.catalogue.fields import all_postback_fields
 from skycore.catalogue.statuses import all_postback_codes
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.postbacks.event import build_event
-from skycore.postbacks.parser import FAULT, read_postback
+from skycore.postbacks.parser import PARSER_BUG, read_postback
 
 NOW = datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)
 CORPUS = [
@@ -34,7 +34,7 @@ def check(body: bytes, valid: Valid) -> None:
     assert [event.id for event in events] == [event.id for event in read_postback(body, NOW)]
     assert len({event.id for event in events}) == len(events)
     for event in events:
-        assert not event.data.get("error", "").startswith(FAULT)
+        assert not event.data.get("error", "").startswith(PARSER_BUG)
         assert event.with_first_seen(NOW).id
         assert event.status_step in {None, "sent", "delivered", "failed", "expired"}
         envelope = build_event(event, source="urn:skycore:test", raw=body)

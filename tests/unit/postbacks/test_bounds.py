@@ -23,7 +23,7 @@ from skycore.postbacks.document import (
     MAX_WRONG_BYTES,
 )
 from skycore.postbacks.event import build_event
-from skycore.postbacks.parser import FAULT, read_postback
+from skycore.postbacks.parser import PARSER_BUG, read_postback
 
 MAX_SECONDS = 0.5  # where fixed_work takes FIXED_WORK_SECONDS
 MAX_CALLS = 1_000_000  # of Python and C functions; the same on every machine
@@ -142,7 +142,7 @@ def test_time_is_bounded(name: str, now: datetime) -> None:
             break
     else:
         pytest.fail(f"{used:.2f} s")
-    assert not events[0].data.get("error", "").startswith(FAULT)
+    assert not events[0].data.get("error", "").startswith(PARSER_BUG)
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -286,4 +286,4 @@ def test_a_fault_of_ours_loses_nothing(read, monkeypatch: pytest.MonkeyPatch) ->
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr("skycore.postbacks.parser.read_body", faulty)
-    assert read("secret").data["error"] == f"{FAULT}ZeroDivisionError"
+    assert read("secret").data["error"] == f"{PARSER_BUG}ZeroDivisionError"

@@ -291,12 +291,12 @@ FIRST_RELEASE = [
 @pytest.mark.parametrize(("fields", "id_", "same"), FIRST_RELEASE)
 def test_the_ids_of_the_first_release_are_known(fields, id_, same) -> None:
     found = event(fields)
-    assert (found.id if same else found.earlier_id) == id_
-    assert (found.earlier_id is None) is same
+    assert (found.id if same else found.legacy_id) == id_
+    assert (found.legacy_id is None) is same
 
 
 def test_an_unparsed_body_knows_its_id_of_the_first_release(read: Read) -> None:
-    assert read("junk").earlier_id == "f3dd265426bd224ab874ee252cfdbe5a"
+    assert read("junk").legacy_id == "f3dd265426bd224ab874ee252cfdbe5a"
 
 
 def test_the_time_of_arrival_does_not_matter() -> None:

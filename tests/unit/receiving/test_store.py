@@ -267,9 +267,9 @@ def first_release(body: bytes, minutes: float = 0) -> str:
     """Store a body's event under the id that the first release gave it."""
     ((_, _, arrival),) = arrived(body, minutes=minutes)
     (event,) = read_postback(body, arrival)
-    assert event.earlier_id is not None
-    assert events.put_all([(body, [replace(event, id=event.earlier_id)])], 90, set()) == set()
-    return event.earlier_id
+    assert event.legacy_id is not None
+    assert events.put_all([(body, [replace(event, id=event.legacy_id)])], 90, set()) == set()
+    return event.legacy_id
 
 
 FORMS = {
@@ -538,7 +538,7 @@ def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch)
     monkeypatch.setattr(tokens, "_last_written", {})
     for n in range(20):
         used = {"0123456789ab": START + timedelta(seconds=n)}
-        assert store(arrived(receipt(n)), days=90, used=used) == []
+        assert store(arrived(receipt(n)), days=90, token_last_used=used) == []
     assert tokens.last_used("0123456789ab") == START
     assert table.calls["PutItem"] == 1
 
@@ -552,7 +552,7 @@ def test_a_use_that_cannot_be_noted_fails_no_postback(table, monkeypatch, code):
             raise error(code, operation)
 
     table.before = refuse
-    assert store(arrived(receipt(1)), days=90, used={"0123456789ab": START}) == []
+    assert store(arrived(receipt(1)), days=90, token_last_used={"0123456789ab": START}) == []
     assert len(kept(table)) == 1
     assert tokens.last_used("0123456789ab") is None
 
@@ -565,5 +565,7 @@ def test_a_use_is_not_noted_for_what_was_not_stored(table, monkeypatch):
             raise error("InternalServerError", operation)
 
     table.before = refuse
-    assert store(arrived(receipt(1)), days=90, used={"0123456789ab": START}) == ["queue-0"]
+    assert store(arrived(receipt(1)), days=90, token_last_used={"0123456789ab": START}) == [
+        "queue-0"
+    ]
     assert tokens.last_used("0123456789ab") is None

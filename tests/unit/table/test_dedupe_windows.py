@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skycore.postbacks.parser import read_postback
-from skycore.table.events import first_seen
+from skycore.table.events import claim_first_arrival
 from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def event(minutes: float) -> Event:
 
 
 def first(minutes: float) -> float:
-    return (first_seen(event(minutes), 90) - START) / timedelta(minutes=1)
+    return (claim_first_arrival(event(minutes), 90) - START) / timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_lost_race_after_the_window_is_found_again(table):
 
 
 def test_a_window_outlives_the_queues(table):
-    first_seen(event(0), 2)
+    claim_first_arrival(event(0), 2)
     (row,) = table.items.values()
     assert int(row["expires"]["N"]) >= (START + timedelta(days=14)).timestamp()
 

@@ -29,13 +29,13 @@ MAX_ENTRIES = 10  # in a call, the most that either service takes
 SECONDS = 10.0  # for many messages; the functions have 28
 QUEUE_BATCH_BYTES = 900_000  # of bodies in a call; SQS takes 1 MiB with the attributes
 QUEUE_ATTEMPTS = 5  # of an entry: where each call in five fails, one in 3,000 is left over
-SEND_AGAIN_ROUNDS = 2  # a postback that is left over comes again anyway, as a counted receive
+SEND_AGAIN_ROUNDS = 2  # SQS redelivers a postback that was not sent again, and counts the receive
 SEND_AGAIN_SECONDS = 5.0  # for copies of postbacks, after the 12 seconds of reading
 TOPIC_BATCH_BYTES = 250_000  # of a call; SNS takes 256 KiB with the attributes
 TOPIC_ATTEMPTS = 2  # of an entry; what is left has a retry queue
 UNSAFE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in a body of SQS
 
-type Notification = tuple[str, Mapping[str, str]]  # body and attributes
+type TopicMessage = tuple[str, Mapping[str, str]]  # body and attributes
 
 
 def send(
@@ -87,11 +87,11 @@ def send_many(
 
 
 def publish_many(
-    topic_arn: str, messages: Sequence[Notification], *, seconds: float = SECONDS
+    topic_arn: str, messages: Sequence[TopicMessage], *, seconds: float = SECONDS
 ) -> set[int]:
     """Publish (body, attributes) pairs; return the indexes of those that SNS did not accept.
 
-    A notification that SNS refuses is sent once more. A call that fails as a whole is the last
+    A message that SNS refuses is sent once more. A call that fails as a whole is the last
     one, and no call starts once `seconds` have passed: while SNS fails or is slow, the caller
     needs the time to store the rest.
     """
@@ -124,7 +124,7 @@ def publish_many(
     return unpublished
 
 
-def _size(message: Notification) -> int:
+def _size(message: TopicMessage) -> int:
     """Return the bytes that SNS counts: the body, and each attribute's name, type and value."""
     body, attributes = message
     return len(body.encode()) + sum(
@@ -135,16 +135,16 @@ def _size(message: Notification) -> int:
 def send_in_batches(
     sizes: Sequence[int],
     most_bytes: int,
-    send: Callable[[list[int]], set[int]],
+    send_batch: Callable[[list[int]], set[int]],
     *,
     rounds: int,
     seconds: float,
 ) -> set[int]:
     """Send all entries, and again those that were refused; return the indexes never accepted.
 
-    `send` gets the indexes of one call and returns those that the service accepted. Each entry is
-    sent at most `rounds` times, with a growing random pause before each further round. No call
-    starts once `seconds` have passed, so that the caller can still store the rest elsewhere.
+    `send_batch` gets the indexes of one call and returns those that the service accepted. Each
+    entry is sent at most `rounds` times, with a growing random pause before each further round. No
+    call starts once `seconds` have passed, so that the caller can still store the rest elsewhere.
     """
     end = time.monotonic() + seconds
     unsent = set(range(len(sizes)))
@@ -156,7 +156,7 @@ def send_in_batches(
         ):
             if time.monotonic() >= end:
                 return unsent
-            unsent -= send(batch)
+            unsent -= send_batch(batch)
     return unsent
 
 
@@ -165,8 +165,10 @@ def back_off(number: int) -> None:
     time.sleep(random.uniform(0, 0.05 * 2**number))  # noqa: S311 - jitter, not a secret
 
 
-def send_postback(queue_url: str, body: bytes, received_at: datetime, *, token: str) -> None:
-    """Queue a raw postback, with the fingerprint of the `token` in the URL that it was posted to.
+def send_postback(
+    queue_url: str, body: bytes, received_at: datetime, *, token_fingerprint: str
+) -> None:
+    """Queue a raw postback, with the fingerprint of the token in the URL that it was posted to.
 
     Raises botocore's errors if SQS did not accept it.
     """
@@ -174,7 +176,7 @@ def send_postback(queue_url: str, body: bytes, received_at: datetime, *, token: 
     attributes = {
         "received_at": timestamps.to_key(received_at),
         "encoding": encoding,
-        "token": token,
+        "token": token_fingerprint,
     }
     send(queue_url, text, attributes=attributes)
 
@@ -208,11 +210,11 @@ def read_record(record: Mapping[str, Any]) -> tuple[bytes, datetime]:
     return (base64.b64decode(text) if encoding == "base64" else text.encode()), received_at
 
 
-def token_of(record: Mapping[str, Any]) -> str | None:
+def token_fingerprint_of(record: Mapping[str, Any]) -> str | None:
     """Return the fingerprint of a postback's token; None for a message that was sent by hand."""
     attributes = record.get("messageAttributes", {})
-    token: str | None = attributes.get("token", {}).get("stringValue")
-    return token
+    fingerprint: str | None = attributes.get("token", {}).get("stringValue")
+    return fingerprint
 
 
 def send_again(queue_url: str, records: Sequence[Mapping[str, Any]], *, delay: int) -> list[str]:

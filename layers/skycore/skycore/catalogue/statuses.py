@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-type Outcome = Literal["success", "failure", "info"]
+type EventOutcome = Literal["success", "failure", "info"]
 type Step = Literal["sent", "delivered", "failed", "expired"]
 type OwnStep = Literal["accepted", "rejected", "unknown", "expired", "cancelled"]
 
@@ -34,19 +34,14 @@ RANKS: dict[str, int] = {
     "cancelled": 90,
 }
 
-# A step of ours that no postback tells: (outcome, whether it ends the message) of its event.
-OWN_STEPS: dict[OwnStep, tuple[Outcome, bool]] = {
+# The event of a step of ours, which no postback reports: (outcome, whether it ends the message).
+OWN_STEPS: dict[OwnStep, tuple[EventOutcome, bool]] = {
     "accepted": ("info", False),
     "rejected": ("failure", True),
     "unknown": ("failure", True),
     "expired": ("failure", True),
     "cancelled": ("info", True),
 }
-
-
-def rank(status: str) -> int:
-    """How far along `status` is. Raises KeyError for a word that is no status."""
-    return RANKS[status]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +58,7 @@ class PostbackCode:
     event: str
     meaning: str
     terminal: bool
-    outcome: Outcome
+    outcome: EventOutcome
     kind: str
     step: Step | None
 
@@ -79,7 +74,7 @@ def _by_code() -> dict[str, PostbackCode]:
                 event=row["event"],
                 meaning=row["meaning"],
                 terminal=row["terminal"] == "yes",
-                outcome=cast("Outcome", row["outcome"]),
+                outcome=cast("EventOutcome", row["outcome"]),
                 kind=row["kind"],
                 step=cast("Step", row["step"]) if row["step"] else None,
             )
@@ -113,15 +108,15 @@ class EventMeaning(NamedTuple):
     """An event's name and what it means; outcome and terminal are None for an unknown code."""
 
     event: str
-    outcome: Outcome | None
+    outcome: EventOutcome | None
     terminal: bool | None
 
 
 class ReportedStatus(NamedTuple):
-    """What a STATUS says: its step, None if nothing; `known` is False for an unknown word."""
+    """What a STATUS says: its step, None if nothing; `is_documented`: whether a table has it."""
 
     step: Step | None
-    known: bool
+    is_documented: bool
 
 
 @cache
@@ -151,8 +146,8 @@ def reported_status(status: str | None, extra: Mapping[str, Any]) -> ReportedSta
     words = _status_words()
     for form in forms:
         if form in words:
-            return ReportedStatus(words[form], known=True)
-    return ReportedStatus(None, known=not any(value for _, value in forms))
+            return ReportedStatus(words[form], is_documented=True)
+    return ReportedStatus(None, is_documented=not any(value for _, value in forms))
 
 
 def _folded(word: str) -> str:
@@ -191,15 +186,15 @@ def status_step(
     code: str | None, status: str | None, extra: Mapping[str, Any] | None = None
 ) -> Step | None:
     """Return what a postback means for its message's status, None when nothing."""
-    known = find_postback_code(code) if code else None
-    return None if known is None else _step(known, status, extra or {})
+    found = find_postback_code(code) if code else None
+    return None if found is None else _step(found, status, extra or {})
 
 
 def has_unknown_status(code: str | None, status: str | None, extra: Mapping[str, Any]) -> bool:
     """Whether a receipt's STATUS is in none of the tables."""
-    known = find_postback_code(code) if code else None
-    is_receipt = known is not None and known.kind == "receipt" and known.step is not None
-    return is_receipt and not reported_status(status, extra).known
+    found = find_postback_code(code) if code else None
+    is_receipt = found is not None and found.kind == "receipt" and found.step is not None
+    return is_receipt and not reported_status(status, extra).is_documented
 
 
 def _step(code: PostbackCode, status: str | None, extra: Mapping[str, Any]) -> Step | None:

@@ -70,7 +70,7 @@ class SkycoreClient:
         base_url: str,
         credentials: Credentials | CredentialSource,
         *,
-        connect_timeout: float = 5.0,
+        connect_timeout: float = 3.0,
         read_timeout: float = 15.0,
         session: requests.Session | None = None,
         default_region: str = "US",
@@ -106,7 +106,7 @@ class SkycoreClient:
         cannot be made is left to the call to report.
         """
         self._credentials = self._read_credentials(refresh=False)
-        with _nothing_sent("not ready to connect"):
+        with _errors_as_not_ready("not ready to connect"):
             connect_ahead(self._session, self._base_url, self._bounds(None, deadline, 0))
 
     def call(
@@ -138,21 +138,21 @@ class SkycoreClient:
         proves it). ``Refused`` when Skycore says that it did not do it, and why;
         ``OutcomeUnknown`` when it may have been done.
         """
-        known = find_action(action) if isinstance(action, str) else action
-        if known is None:
+        found = find_action(action) if isinstance(action, str) else action
+        if found is None:
             raise InvalidRequest([FieldError("action", "must be an action of Skycore")])
-        if transport == "get" and not known.get_form:
-            detail = f"must be post: {known.name} has slides, which fit into no URL"
+        if transport == "get" and not found.get_form:
+            detail = f"must be post: {found.name} has slides, which fit into no URL"
             raise InvalidRequest([FieldError("transport", detail)])
-        with _nothing_sent("request not prepared"):
+        with _errors_as_not_ready("request not prepared"):
             checked = dict(fields or {})
             if not prepared:
-                checked = prepare(known, checked, default_region=self._default_region)
+                checked = prepare(found, checked, default_region=self._default_region)
         bounds = self._bounds(timeout, deadline, MAX_REPLY_BYTES)
-        call = _Call(known, checked, transport, bounds, before_write)
+        call = _Call(found, checked, transport, bounds, before_write)
         credentials = self._credentials or self._read_credentials(refresh=False)
         try:
-            return self._ask(call, credentials)
+            return self._request_with_retries(call, credentials)
         except Refused as refusal:
             if refusal.code not in _STALE_KEY or isinstance(self._source, Credentials):
                 raise
@@ -161,7 +161,7 @@ class SkycoreClient:
                 raise
         if self._credentials is not None:
             self._credentials = newer
-        return self._ask(call, newer)  # a refused key did nothing
+        return self._request_with_retries(call, newer)  # a refused key did nothing
 
     def fetch_report(
         self,
@@ -195,16 +195,16 @@ class SkycoreClient:
         if isinstance(source, Credentials):
             credentials = source
         else:
-            with _nothing_sent("credentials not read"):
+            with _errors_as_not_ready("credentials not read"):
                 credentials = source(refresh)
         if not credentials.usable:
             raise CredentialsMissing
         return credentials
 
-    def _ask(self, call: _Call, credentials: Credentials) -> Reply:
+    def _request_with_retries(self, call: _Call, credentials: Credentials) -> Reply:
         """Make one request; connect again, twice at most, when no connection was made."""
         url, method, body = self._base_url, "POST", None
-        with _nothing_sent("request not written"):
+        with _errors_as_not_ready("request not written"):
             if call.transport == "get":
                 method = "GET"
                 url += _joint(url) + request_query(call.action, call.fields, credentials.elements)
@@ -237,8 +237,8 @@ class SkycoreClient:
 
 
 @contextmanager
-def _nothing_sent(reason: str) -> Iterator[None]:
-    """Whatever goes wrong in here, nothing was sent; the first error's text may hold secrets."""
+def _errors_as_not_ready(reason: str) -> Iterator[None]:
+    """Raise NotReady for any error but our own: nothing was sent, and its text may hold secrets."""
     try:
         yield
     except SkycoreError:

@@ -88,7 +88,7 @@ class _BoundConnection:
         if self.sock is None:
             self.connect()
 
-    def rest(self) -> None:
+    def mark_idle(self) -> None:
         """Note that the connection is idle from now on."""
         self.idle_since = _clocks()
 

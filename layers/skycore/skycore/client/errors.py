@@ -42,7 +42,7 @@ def plain_code(code: str) -> str:
 
 
 class SkycoreError(Exception):
-    """Anything that kept Skycore from doing what was asked, or from telling us that it did."""
+    """Anything that kept Skycore from doing what was asked, or from confirming that it did."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Refused(SkycoreError):  # noqa: N818 - it names an outcome
 
     @property
     def problem(self) -> ProblemKind:
-        """How this is told over HTTP."""
+        """How this is answered over HTTP."""
         return problem_for(self.code, effect=self.effect)
 
     @property

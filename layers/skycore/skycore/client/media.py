@@ -50,10 +50,10 @@ def media_url(text: str) -> str:
     own = urlsplit(os.environ.get("SKYCORE_URL", ""))
     if own.netloc and own[:2] == parts[:2]:
         return text  # a Skycore in a local network fetches from itself
-    known = _address(host) if ":" in host else _public_name(host)
+    public_host = _address(host) if ":" in host else _public_name(host)
     if text.isascii():
         return text
-    netloc = known if port is None else f"{known}:{port}"
+    netloc = public_host if port is None else f"{public_host}:{port}"
     return parts._replace(
         netloc=netloc,
         **{

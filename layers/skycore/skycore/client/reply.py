@@ -89,7 +89,7 @@ def read_reply(
     _lift_single_sending(fields)
     if to is not None and _names_another(root, fields, to):
         raise OutcomeUnknown("reply about another number")
-    reply = _judged(action, fields)
+    reply = _reply_or_error(action, fields)
     if http_status >= 300:
         raise unknown
     return reply
@@ -126,7 +126,8 @@ def _with_outcome(group: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _judged(action: Action, fields: dict[str, Any]) -> Reply:
+def _reply_or_error(action: Action, fields: dict[str, Any]) -> Reply:
+    """Return the reply if Skycore did what was asked. Raises Refused, or OutcomeUnknown."""
     status = str(fields.get("status", "")).lower()
     code = _error_code(fields)
     groups = [group for name in _GROUPS for group in fields.get(name, ())]
@@ -134,9 +135,9 @@ def _judged(action: Action, fields: dict[str, Any]) -> Reply:
     if failed and action.effect == "send" and any(map(_shows_success, (fields, *groups))):
         raise OutcomeUnknown("reply with both a success and an error")
     if failed:
-        known = find_error(code)
+        documented = find_error(code)
         raise Refused(
-            known.code if known else plain_code(code),
+            documented.code if documented else plain_code(code),
             str(fields.pop("error_info", "")),
             {k: v for k, v in fields.items() if k not in ("status", "error_code")},
             effect=action.effect,
@@ -191,9 +192,9 @@ def _children(parent: Node) -> dict[str, Any]:
 
 def _named(element: Node) -> tuple[str, str]:
     tag = _local(element)
-    known = reply_field(tag)
-    if known:
-        return known.name, known.shape
+    documented = reply_field(tag)
+    if documented:
+        return documented.name, documented.shape
     singular = reply_field(tag.removesuffix("S"))
     if singular and singular.shape == "group" and element.children:  # a plural around its groups
         return singular.name, "groups"

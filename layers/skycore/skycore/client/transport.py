@@ -40,7 +40,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request on its way, and what is known of it."""
+    """One request on its way, and its state."""
 
     bounds: Bounds
     before_write: Callable[[], None] | None
@@ -64,7 +64,7 @@ class _Exchange:
     def finish(self, *, reuse: bool) -> None:
         """Keep the connection for the next exchange, or close it."""
         if self.connection is not None and self.idle is not None and reuse:
-            self.connection.rest()
+            self.connection.mark_idle()
             self.idle.append(self.connection)
         elif self.connection is not None:
             self.connection.close()
@@ -94,7 +94,7 @@ def exchange(
     if time.monotonic() >= bounds.deadline:
         raise NotSent("no time left")
     state = _Exchange(bounds, before_write)
-    answer = _ask(session, method, url, body, state)
+    answer = _round_trip(session, method, url, body, state)
     understood = False
     try:
         yield answer
@@ -106,7 +106,7 @@ def exchange(
         state.finish(reuse=understood)
 
 
-def _ask(
+def _round_trip(
     session: requests.Session, method: str, url: str, body: bytes | None, state: _Exchange
 ) -> Answer:
     failure: Exception
@@ -123,7 +123,7 @@ def _ask(
             content = _read(response, state.bounds.max_bytes)
             return Answer(response.status_code, content, response.headers.get("Retry-After"))
     except Exception as error:  # noqa: BLE001 - whatever it is: was anything written before it?
-        failure = state.stopped_by or _meaning(error, state)
+        failure = state.stopped_by or _classify(error, state)
     state.finish(reuse=state.stopped_by is not None)
     raise failure  # outside the handler: the first error's text has the URL in it
 
@@ -180,7 +180,7 @@ class ProvingAdapter(HTTPAdapter):
         except BaseException:
             connection.close()
             raise
-        connection.rest()
+        connection.mark_idle()
         idle.append(connection)
 
     def _take(self, url: str, verify: Any) -> tuple[list[Any], Any]:
@@ -224,7 +224,8 @@ _UNSENT = (  # the first that fits
 )
 
 
-def _meaning(error: Exception, state: _Exchange) -> NotSent | OutcomeUnknown:
+def _classify(error: Exception, state: _Exchange) -> NotSent | OutcomeUnknown:
+    """Return whether the error left the request unsent, or its outcome unknown."""
     if state.connection is None or not state.connection.written:
         return NotSent(next(reason for kind, reason in _UNSENT if isinstance(error, kind)))
     if isinstance(error, TooLargeError):

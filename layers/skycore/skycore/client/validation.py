@@ -68,9 +68,9 @@ def _map(
                 add_error(FieldError(f"{path}.{child.name}", str(error)))
         elif child.required == "always":
             add_error(FieldError(f"{path}.{child.name}", "is missing"))
-    known = {child.name for child in children}
+    names = {child.name for child in children}
     for name in value:
-        if name not in known:
+        if name not in names:
             add_error(FieldError(f"{path}.{name}", "is not a known field"))
     _check_beacons_without_uuid(value, path, add_error)
     return checked
@@ -175,7 +175,7 @@ def prepare(
     if _takes_multipart(action) and not isinstance(multipart, bool):
         errors.append(FieldError(_MULTIPART, "must be true or false"))
     rules = RequestRules(default_region, allow_multipart=multipart is True)
-    known = field_names(action)
+    allowed = field_names(action)
     prepared = {}
     for parameter in action.parameters:
         names = [name for name in (parameter.name, *parameter.aliases) if name in fields]
@@ -195,7 +195,7 @@ def prepare(
     errors.extend(
         FieldError(str(name), f"is not a field of {action.name}")
         for name in fields
-        if name not in known
+        if name not in allowed
     )
     if errors:
         raise InvalidRequest(errors)

@@ -135,7 +135,7 @@ def _beacon_number(value: Any, parameter: Parameter, rules: RequestRules) -> str
 
 def _integer(value: Any, parameter: Parameter, _: RequestRules) -> int:
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # JSON does not tell 5.0 from 5
+        value = int(value)  # in JSON, 5.0 is the same as 5
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadValueError("must be a whole number")
     low, high = parameter.minimum, parameter.maximum

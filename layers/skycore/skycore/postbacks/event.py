@@ -1,4 +1,4 @@
-"""Events: what a notification, or a step of ours, tells subscribers."""
+"""Events: what subscribers learn from a notification, or from a step of ours."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from skycore.catalogue.statuses import (
     UNPARSED,
-    Outcome,
+    EventOutcome,
     PostbackCode,
     Step,
     event_meaning,
@@ -18,7 +18,7 @@ from skycore.catalogue.statuses import (
 )
 from skycore.phone_numbers import canonical_number
 from skycore.postbacks.cloudevent import envelope
-from skycore.postbacks.identity import compared, digest_of, event_id, identify
+from skycore.postbacks.identity import comparable, digest_of, event_id, identify
 from skycore.postbacks.notification import Fields
 from skycore.postbacks.opt_out_keywords import OptOut, opt_out_of, opt_out_of_mms
 from skycore.timestamps import credible_time, event_time, from_text, to_text
@@ -33,9 +33,10 @@ class Event:
     `data`: the event contract's data without absent fields; it knows nothing of the message
     (`client_reference` is there only when Skycore sent it back). `subscriber_number`: the other
     side's mobile number in its canonical form. `has_own_identity`: an id or a time of its own
-    tells it from a later one of the same content; without one the event needs `with_first_seen`.
+    distinguishes it from a later one of the same content; without one the event needs
+    `with_first_seen`.
     `content_digest`: the same for events of the same content. `replaces`: id of the unparsed event
-    whose body was understood later. `earlier_id`: its id by the rules of the first release, where
+    whose body was understood later. `legacy_id`: its id by the rules of the first release, where
     that is another one.
     """
 
@@ -50,7 +51,7 @@ class Event:
     has_own_identity: bool
     replaces: str | None = None
     content_digest: str = ""
-    earlier_id: str | None = None
+    legacy_id: str | None = None
 
     def __repr__(self) -> str:
         """Without what a person wrote, and without numbers."""
@@ -116,8 +117,8 @@ def build_event(
     """The event as subscribers get it, a CloudEvents 1.0 envelope with every element present.
 
     `source`: URN of the stack. `message_id` and `client_reference`: of the message that it
-    belongs to; without one, the reference that Skycore sent back. `raw`: the request body, told
-    of unparsed events only. `from_report`: learnt from Skycore's report and not from a postback.
+    belongs to; without one, the reference that Skycore sent back. `raw`: the request body, used
+    for unparsed events only. `from_report`: the event comes from Skycore's report, not a postback.
     """
     data: dict[str, Any] = {**event.data, "message_id": message_id}
     if client_reference is not None:
@@ -148,7 +149,7 @@ def build_step_event(
     client_reference: str | None,
     code: str | None,
     time: datetime,
-    outcome: Outcome | None,
+    outcome: EventOutcome | None,
     terminal: bool,
     status_details: str | None = None,
 ) -> dict[str, Any]:
@@ -187,7 +188,7 @@ _INBOUND = {"sms_mo", "mms_mo"}
 
 
 def event_from_fields(fields: Fields, received_at: datetime, *, is_json: bool) -> Event:
-    """The event that a notification's fields tell."""
+    """Return the event of a notification's fields."""
     values = fields.values
     code = find_postback_code(values["code"])
     event, outcome, terminal = event_meaning(code, values, fields.extra, is_json=is_json)
@@ -197,7 +198,7 @@ def event_from_fields(fields: Fields, received_at: datetime, *, is_json: bool) -
     tracking_id = values.get("tracking_id")
     # Of an inbound SMS only a v2 copy has a tracking id; its v1 copy must get the same event id.
     id_ = event_id(None if kind == "sms_mo" else tracking_id, identity.digest)
-    earlier_id = event_id(tracking_id, identity.earlier)
+    legacy_id = event_id(tracking_id, identity.legacy)
     inbound = _inbound(code, values)
     arrived = to_text(received_at)
     data = {"event": event, **values, "received_at": arrived}
@@ -215,11 +216,11 @@ def event_from_fields(fields: Fields, received_at: datetime, *, is_json: bool) -
         time=event_time(values.get("timestamp"), received_at),
         data=data,
         tracking_id=tracking_id,
-        subscriber_number=_counterpart(values, inbound=inbound),
+        subscriber_number=_subscriber_number(values, inbound=inbound),
         received_at=received_at,
         has_own_identity=identity.has_own_identity,
         content_digest=identity.digest,
-        earlier_id=earlier_id if identity.has_own_identity and earlier_id != id_ else None,
+        legacy_id=legacy_id if identity.has_own_identity and legacy_id != id_ else None,
     )
 
 
@@ -242,7 +243,7 @@ def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
         received_at=received_at,
         has_own_identity=False,
         content_digest=digest,
-        earlier_id=digest,
+        legacy_id=digest,
     )
 
 
@@ -250,13 +251,13 @@ REPEAT_WINDOW = timedelta(minutes=30)  # Skycore's five retries end within it
 _OURS = {"event", "outcome", "terminal", "received_at", "opt_out", "from_report", "extra"}
 
 
-def is_same_notification(event: Event, earlier: Event) -> bool:
-    """Whether a stored event, whose id is `event.earlier_id`, is the same by the present rules."""
-    if event.unparsed or earlier.unparsed:
-        near = abs(event.received_at - earlier.received_at) <= REPEAT_WINDOW
-        return event.unparsed and earlier.unparsed and near
+def is_same_notification(event: Event, legacy: Event) -> bool:
+    """Whether a stored event, whose id is `event.legacy_id`, is the same by the present rules."""
+    if event.unparsed or legacy.unparsed:
+        near = abs(event.received_at - legacy.received_at) <= REPEAT_WINDOW
+        return event.unparsed and legacy.unparsed and near
     ids = []
-    for one in (event, earlier):
+    for one in (event, legacy):
         values = {name: value for name, value in one.data.items() if name not in _OURS}
         extra = one.data.get("extra") or {}
         kind = getattr(find_postback_code(values["code"]), "kind", "")
@@ -273,14 +274,15 @@ def differing_fields(first: Event, copy: Event) -> list[str]:
     differing = [
         name
         for name in names
-        if compared(name, first.data.get(name) or "") != compared(name, copy.data.get(name) or "")
+        if comparable(name, first.data.get(name) or "")
+        != comparable(name, copy.data.get(name) or "")
     ]
     return sorted(differing) + (["extra"] if _extra(first) != _extra(copy) else [])
 
 
 def _extra(event: Event) -> dict[str, str]:
     extra = event.data.get("extra") or {}
-    return {name: compared(name, value) for name, value in extra.items()}
+    return {name: comparable(name, value) for name, value in extra.items()}
 
 
 def _opt_out(code: PostbackCode | None, values: dict[str, Any]) -> OptOut | None:
@@ -317,7 +319,7 @@ def _subject(values: dict[str, Any], *, inbound: bool) -> str | None:
     return None
 
 
-def _counterpart(values: dict[str, Any], *, inbound: bool) -> str | None:
+def _subscriber_number(values: dict[str, Any], *, inbound: bool) -> str | None:
     """The mobile number on the other side, in its canonical form."""
     if inbound:
         return canonical_number(values.get("from"))

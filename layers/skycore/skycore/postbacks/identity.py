@@ -37,7 +37,7 @@ IDENTITY_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 # Codes whose notifications differ in one more field.
 CODE_FIELDS = {"N101": "sent_as", "N502": "handset"}
-# Compared as well, and no reason to compare all fields where they are absent.
+# Also compared, but no reason to compare all fields where they are absent.
 OPTIONAL_FIELDS = {"mms_mo": ("subject", "text", "keyword"), "sms_mo": ("keyword",)}
 INBOUND_KINDS = frozenset({"sms_mo", "mms_mo"})
 _ATTRIBUTES = ("status_celly", "status_protocol", "status_protocole", "status_status")
@@ -50,7 +50,7 @@ DATE_FIELDS = {
 }
 DATE_EXTRA_FIELDS = {"timestamp", "received", "notification_created"}
 # In a digest, instead of the step: the word that the first release had there, so that its ids hold.
-# It had one word for "failed" and "expired", which are told apart now.
+# It had one word for "failed" and "expired", which are two steps now.
 _STEP_WORDS = {"sent": "info", "delivered": "success"}
 _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,342})\.[0-9a-f]{32}")
 
@@ -58,13 +58,13 @@ _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,342})\.[0-9a-f]{32}")
 class Identity(NamedTuple):
     """`digest`: 32 hexadecimal digits, the same for each delivery of a notification.
 
-    `has_own_identity`: an id or a time tells it from a later one of the same content. `earlier`:
-    the digest by the rules of the first release.
+    `has_own_identity`: an id or a time distinguishes it from a later one of the same content.
+    `legacy`: the digest by the rules of the first release.
     """
 
     digest: str
     has_own_identity: bool
-    earlier: str
+    legacy: str
 
 
 def identify(
@@ -78,31 +78,31 @@ def identify(
 
     `step`: what it means for its message's status, if anything.
     """
-    known: dict[str, Any] = dict(values)
-    if "timestamp" not in known and "timestamp" in extra:
-        known["timestamp"] = extra["timestamp"]  # no readable time, but one to compare
+    fields: dict[str, Any] = dict(values)
+    if "timestamp" not in fields and "timestamp" in extra:
+        fields["timestamp"] = extra["timestamp"]  # no readable time, but one to compare
     if kind in INBOUND_KINDS:
-        known |= _inbound_fields(values)
-    reached = outcome or ""
+        fields |= _inbound_fields(values)
+    result_part = outcome or ""
     if kind == "receipt" and step is not None:
-        reached = _STEP_WORDS.get(step, step)
+        result_part = _STEP_WORDS.get(step, step)
     if step == "expired" and values.get("code") == "N103":
-        reached = "failure"  # as in the first release: the code alone says that it expired
+        result_part = "failure"  # as in the first release: the code alone says that it expired
     added = CODE_FIELDS.get(str(values.get("code")))
     for names in IDENTITY_FIELDS.get(kind, ()):
         wanted = (*names, added) if added else names
-        if all(name in known for name in wanted):
-            optional = [name for name in OPTIONAL_FIELDS.get(kind, ()) if name in known]
-            parts = [_part(name, known[name]) for name in (*wanted, *optional)]
+        if all(name in fields for name in wanted):
+            optional = [name for name in OPTIONAL_FIELDS.get(kind, ()) if name in fields]
+            parts = [_part(name, fields[name]) for name in (*wanted, *optional)]
             parts += [_part(f"extra {name}", extra[name]) for name in _ATTRIBUTES if name in extra]
-            digest = digest_of(kind, reached, *parts)
+            digest = digest_of(kind, result_part, *parts)
             has_own = names not in _UNTIMED
             break
     else:
-        digest = digest_of(kind, reached, *_all_parts(known, extra))
+        digest = digest_of(kind, result_part, *_all_parts(fields, extra))
         dated = any(name in values for name in DATE_FIELDS.get(kind, DATE_FIELDS[""]))
         has_own = dated or not DATE_EXTRA_FIELDS.isdisjoint(extra)
-    return Identity(digest, has_own, _earlier_digest(kind, outcome, values, extra))
+    return Identity(digest, has_own, _legacy_digest(kind, outcome, values, extra))
 
 
 def _inbound_fields(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,8 +113,8 @@ def _inbound_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": list(ids)} if ids else {}
 
 
-def _all_parts(known: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
-    parts = [_part(name, known[name]) for name in sorted(known)]
+def _all_parts(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
+    parts = [_part(name, fields[name]) for name in sorted(fields)]
     parts += [
         _part(f"extra {name}", extra[name])
         for name in sorted(extra)
@@ -124,17 +124,17 @@ def _all_parts(known: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
 
 
 def _part(name: str, value: Any) -> str:
-    return f"{name}={compared(name.removeprefix('extra '), value)}"
+    return f"{name}={comparable(name.removeprefix('extra '), value)}"
 
 
-def compared(name: str, value: Any) -> str:
-    """Return a value as it is compared.
+def comparable(name: str, value: Any) -> str:
+    """Return a value in the form in which it is compared.
 
     Numbers in their canonical form, times as instants in whole seconds, a person's words without
     the space around them, other text without its line breaks.
     """
     if isinstance(value, list):
-        return "\x1e".join(compared(name, entry) for entry in value)
+        return "\x1e".join(comparable(name, entry) for entry in value)
     if name in _NUMBERS and (number := canonical_number(value)):
         return number
     if name in DATE_EXTRA_FIELDS and (time := utc_timestamp(value)):
@@ -145,32 +145,32 @@ def compared(name: str, value: Any) -> str:
 
 
 # Per kind the fields that the first release compared; its events keep the ids that this gave them.
-_EARLIER_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
+_LEGACY_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     **IDENTITY_FIELDS,
     "sms_mo": (("transaction_id",), ("tracking_id",), ("from", "to", "timestamp", "text")),
     "mms_mo": (("tracking_id",),),
 }
 
 
-def _earlier_digest(
+def _legacy_digest(
     kind: str, outcome: str | None, values: Mapping[str, Any], extra: Mapping[str, Any]
 ) -> str:
-    for names in _EARLIER_FIELDS.get(kind, ()):
+    for names in _LEGACY_FIELDS.get(kind, ()):
         if all(name in values for name in names):
-            parts = [f"{name}={_compared_earlier(name, values[name])}" for name in names]
+            parts = [f"{name}={_legacy_comparable(name, values[name])}" for name in names]
             return digest_of(kind, outcome or "", *parts)
-    parts = [f"{name}={_compared_earlier(name, values[name])}" for name in sorted(values)]
+    parts = [f"{name}={_legacy_comparable(name, values[name])}" for name in sorted(values)]
     parts += [
-        f"extra {name}={_compared_earlier(name, extra[name])}"
+        f"extra {name}={_legacy_comparable(name, extra[name])}"
         for name in sorted(extra)
         if name != "notification_id"
     ]
     return digest_of(kind, outcome or "", *parts)
 
 
-def _compared_earlier(name: str, value: Any) -> str:
+def _legacy_comparable(name: str, value: Any) -> str:
     if isinstance(value, list):
-        return "\x1e".join(_compared_earlier(name, entry) for entry in value)
+        return "\x1e".join(_legacy_comparable(name, entry) for entry in value)
     return (name in _NUMBERS and received_digits(value)) or " ".join(value.split())
 
 

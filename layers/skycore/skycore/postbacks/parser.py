@@ -24,7 +24,7 @@ from skycore.postbacks.json_document import read_json
 from skycore.postbacks.notification import Fields, notifications
 from skycore.postbacks.xml_document import read_xml
 
-FAULT = "a fault of ours in reading it: "
+PARSER_BUG = "a fault of ours in reading it: "
 _PLACE = re.compile(r"notifications? (\d+(?:, \d+)*) of (\d+): ")
 
 
@@ -39,7 +39,7 @@ def read_postback(body: bytes, received_at: datetime) -> list[Event]:
     except UnreadableError as error:
         return [unparsed_event(body, received_at, str(error))]
     except Exception as error:  # noqa: BLE001 - kept and read again after a fix, not lost
-        return [unparsed_event(body, received_at, FAULT + type(error).__name__)]
+        return [unparsed_event(body, received_at, PARSER_BUG + type(error).__name__)]
 
 
 def reparse(body: bytes, received_at: datetime, error: str) -> list[Event]:
@@ -49,7 +49,7 @@ def reparse(body: bytes, received_at: datetime, error: str) -> list[Event]:
     the reason names; those of them that still cannot be read are again one unparsed event.
     """
     try:
-        results = _each(body, received_at)
+        results = _parse_notifications(body, received_at)
     except Exception:  # noqa: BLE001 - unreadable, or a fault of ours
         return []
     place = _PLACE.match(error)
@@ -57,7 +57,7 @@ def reparse(body: bytes, received_at: datetime, error: str) -> list[Event]:
         wanted = {int(number) for number in place[1].split(", ")}
     else:
         wanted = set(range(1, len(results) + 1))
-    events = _together(body, received_at, results, wanted)
+    events = _merge_unreadable(body, received_at, results, wanted)
     return events if any(not event.unparsed for event in events) else []
 
 
@@ -65,16 +65,16 @@ type Result = Event | UnreadableError  # of one notification: its event, or why 
 
 
 def _events(body: bytes, received_at: datetime) -> list[Event]:
-    results = _each(body, received_at)
+    results = _parse_notifications(body, received_at)
     if not any(isinstance(result, Event) for result in results):
         raise UnreadableError(f"none of {len(results)} notifications can be read: {results[0]}")
     events: dict[str, Event] = {}
-    for event in _together(body, received_at, results, set(range(1, len(results) + 1))):
+    for event in _merge_unreadable(body, received_at, results, set(range(1, len(results) + 1))):
         events.setdefault(event.id, event)
     return list(events.values())
 
 
-def _each(body: bytes, received_at: datetime) -> list[Result]:
+def _parse_notifications(body: bytes, received_at: datetime) -> list[Result]:
     """Return the result for each notification in the body, in order."""
     roots = read_body(body)
     found = [node for root in roots for node in notifications(root)]
@@ -89,11 +89,11 @@ def _each(body: bytes, received_at: datetime) -> list[Result]:
             results.append(_event(node, received_at))
         except UnreadableError as error:
             results.append(error)
-    _refuse_strangers(roots, found, results)
+    _refuse_mixed_people(roots, found, results)
     return results
 
 
-def _together(
+def _merge_unreadable(
     body: bytes, received_at: datetime, results: list[Result], wanted: set[int]
 ) -> list[Event]:
     """Return the wanted notifications' events, and one unparsed event for all without one.
@@ -160,7 +160,7 @@ def _refuse_texts_outside(roots: list[Node], found: list[Node]) -> None:
             waiting += node.children
 
 
-def _refuse_strangers(roots: list[Node], found: list[Node], results: list[Result]) -> None:
+def _refuse_mixed_people(roots: list[Node], found: list[Node], results: list[Result]) -> None:
     """Raise UnreadableError if a body reports on several people where Skycore reports on one.
 
     Skycore documents one notification in a body, and POSTBACKs of several NOTIFICATIONs. In any
@@ -221,7 +221,7 @@ def read_body(body: bytes) -> list[Node]:
             body = _decompressed(body)
             continue
         if body.lstrip().startswith(b"--"):  # its parts may differ in encoding
-            body = _best(_parts(body.strip()))
+            body = _document_field(_parts(body.strip()))
             continue
         body = as_utf8(body)
         if body.startswith(b"<"):
@@ -247,7 +247,7 @@ def _unwrapped(body: bytes) -> bytes:
         _refuse_fields(pair.partition(b"=")[0] for pair in body[: raw.end()].split(b"&"))
         return body[raw.end() :]
     if _FORM.match(body):
-        return _best(_form_fields(body))
+        return _document_field(_form_fields(body))
     if body.startswith(b'"'):
         return _json_string(body)
     raise UnreadableError("neither XML nor JSON nor a form")
@@ -327,7 +327,7 @@ def _refuse_fields(names: Iterable[bytes]) -> None:
         raise UnreadableError("a form of single fields")
 
 
-def _best(fields: list[tuple[bytes, bytes]]) -> bytes:
+def _document_field(fields: list[tuple[bytes, bytes]]) -> bytes:
     """Return the field called xml, else the first that looks like XML or JSON."""
     xml = [value for name, value in fields if name.strip().lower() == b"xml" and value.strip()]
     if len(xml) > 1:

@@ -13,7 +13,7 @@ from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
 from skycore.phone_numbers import NumberError, equivalent_forms, parse_msisdn, parse_sender
 from skycore.problems import Problem, validation_problem
-from skycore.serializers import event_envelope, owners_of
+from skycore.serializers import event_envelope, tracking_rows_of
 from skycore.table import events, messages, pagination, queue_transitions
 from skycore.table.models import Row, event_id_of, index_sort_key
 from skycore.table.pagination import Cursor, TimeRange
@@ -71,7 +71,7 @@ def get_event(event_id: str, *, source: str) -> dict[str, Any]:
     stored = events.get(event_id)
     if stored is None:
         raise Problem("event_not_found", "there is no event with this id")
-    envelope = event_envelope(stored, owners_of([stored.event]), source)
+    envelope = event_envelope(stored, tracking_rows_of([stored.event]), source)
     return {**envelope, "raw": base64.b64encode(stored.raw).decode()}
 
 

@@ -1,1 +1,4 @@
-"""Receiving: from a postback to a published event. One module per entry point."""
+"""Receiving: from a postback to a published event.
+
+Entry points: `ack`, `store`, `publish`, `republish` and `reconcile`. `receipts` is below them.
+"""

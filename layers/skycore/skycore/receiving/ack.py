@@ -1,4 +1,4 @@
-"""A postback comes in: the queue has it before Skycore hears 200."""
+"""Queue a postback. Skycore is answered 200 only once SQS has it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from skycore.aws.secrets import Secret
 
 MAX_BYTES = 262_144  # 256 KiB; Skycore's postbacks are a few kB
-REFRESH_SECONDS = 30.0  # an unknown token makes a copy read the secret afresh this rarely
+REFRESH_SECONDS = 30.0  # at most this often an unknown token makes an environment read the secret
 
 
 def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> None:
-    """Puts the raw bytes, the time of arrival and the token's fingerprint into the queue.
+    """Queue the raw bytes, the time of arrival and the token's fingerprint.
 
     The body is not parsed. Raises Problem: too_large, message_not_found for a wrong token (nothing
-    is stored), and not_stored if the queue does not have it, so that Skycore posts it again.
+    is stored), and not_stored if SQS did not accept it, so that Skycore posts it again.
     """
     if len(body) > MAX_BYTES:
         raise Problem("too_large", f"a postback is at most {MAX_BYTES} bytes")
@@ -35,21 +35,26 @@ def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> N
         if not _is_valid_token(secret, token):
             metrics.count("WrongTokens")
             log.warning("postback with a wrong token", extra={"bytes": len(body)})
+            # 404, as for a path that does not exist. The list of problems has no code for a wrong
+            # token: an answer that named it would tell someone who guesses that the route is right.
             raise Problem("message_not_found", "no such address")
-        send_postback(queue_url, body, arrived, token=fingerprint(token))
+        send_postback(queue_url, body, arrived, token_fingerprint=fingerprint(token))
     except (BotoCoreError, ClientError) as error:
         log_exception("postback not queued", error, bytes=len(body))
         raise Problem("not_stored", "the postback was not queued; post it again") from None
 
 
 def _is_valid_token(secret: Secret, token: str) -> bool:
-    """Whether `token` is the current or the previous one, each compared in constant time."""
+    """Return whether `token` is the current or the previous one, read again if it is neither."""
     return _is_one_of(token, secret.values()) or _is_one_of(
         token, secret.values(not_older_than=REFRESH_SECONDS)
     )
 
 
 def _is_one_of(token: str, values: Iterable[str]) -> bool:
-    """Asks for the previous value only if the current one is not it."""
+    """Compare `token` with each value in constant time, the next value only if this one differs.
+
+    `values` is lazy: the previous token is read only if the current one does not match.
+    """
     given = token.encode("utf-8", "surrogatepass")
     return any(hmac.compare_digest(given, value.encode()) for value in values)

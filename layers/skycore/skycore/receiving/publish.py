@@ -15,7 +15,7 @@ from skycore.aws import queues
 from skycore.logs import bind_message, log, log_exception
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.receiving.receipts import apply_earlier_receipts, apply_receipt, record_opt_outs
-from skycore.serializers import event_envelope, owner_of, owners_of, step_envelope
+from skycore.serializers import event_envelope, step_envelope, tracking_row_of, tracking_rows_of
 from skycore.table import batches, events, models
 from skycore.table.events import StoredEvent
 from skycore.table.messages import MessageRow
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from skycore.catalogue.statuses import OwnStep
-    from skycore.serializers import Owners
+    from skycore.serializers import TrackingRows
 
 # Of the function's 28 seconds. The rest is for the last call of each, at its slowest, and for the
 # retry queue, which takes what could not be published in time.
@@ -33,15 +33,19 @@ PUBLISH_BUDGET_SECONDS = 5.0
 RETRY_QUEUE_BUDGET_SECONDS = 6.0
 
 type Record = Mapping[str, Any]  # of a DynamoDB stream event
-type Key = dict[str, str]  # {"event_id"}, or {"message_id", "step"}
+type EventReference = dict[str, str]  # {"event_id"}, or {"message_id", "step"}
 
 
 @dataclass(frozen=True, slots=True)
-class _StreamChange:
-    """A stream change: its key, the record it came from, and the row (None if unreadable)."""
+class _Change:
+    """A change to publish, from the table's stream or from the retry queue.
 
-    name: Key
-    record_id: str
+    `source_id`: the sequence number of the stream's record, or the id of the queue's message.
+    `row` is None if it cannot be read.
+    """
+
+    reference: EventReference
+    source_id: str
     row: StoredEvent | MessageRow | None
 
 
@@ -53,129 +57,136 @@ def publish(
     Returns the sequence numbers of records that must be delivered again. Safe to repeat: a status
     moves by rank in a conditional write, and an event's id stays.
     """
-    left = _publish(list(_in_stream(records)), source, topic_arn)
-    if not left:
+    unpublished = _publish(list(_in_stream(records)), source, topic_arn)
+    if not unpublished:
         return []
-    log.error("events go to the retry queue", extra={"events": len(left)})
+    log.error("events go to the retry queue", extra={"events": len(unpublished)})
     try:
-        names = [json.dumps(one.name) for one in left]
-        refused = queues.send_many(retry_queue_url, names, seconds=RETRY_QUEUE_BUDGET_SECONDS)
-    except Exception as error:  # noqa: BLE001 - the stream brings them again
+        references = [json.dumps(change.reference) for change in unpublished]
+        refused = queues.send_many(retry_queue_url, references, seconds=RETRY_QUEUE_BUDGET_SECONDS)
+    except Exception as error:  # noqa: BLE001 - the stream delivers them again
         log_exception("retry queue out of reach", error)
-        refused = set(range(len(left)))
-    return sorted({left[index].record_id for index in refused})
+        refused = set(range(len(unpublished)))
+    return sorted({unpublished[index].source_id for index in refused})
 
 
-def publish_retries(named: Sequence[tuple[str, str]], *, source: str, topic_arn: str) -> list[str]:
-    """Publish the events that messages of the retry queue name, as (queue id, body) pairs.
+def publish_retries(
+    references: Sequence[tuple[str, str]], *, source: str, topic_arn: str
+) -> list[str]:
+    """Publish the events that messages of the retry queue refer to, as (queue id, body) pairs.
 
     Returns the queue ids of those that must be delivered again. Rows that have left the table are
     skipped.
     """
     failed: list[str] = []
-    wanted: list[tuple[str, Key, list[batches.Key]]] = []
-    for queue_id, body in named:
+    wanted: list[tuple[str, EventReference, list[batches.Key]]] = []
+    for queue_id, body in references:
         try:
-            name = json.loads(body)
-            wanted.append((queue_id, name, models.named_rows(name)))
+            reference = json.loads(body)
+            wanted.append((queue_id, reference, models.named_rows(reference)))
         except Exception as error:  # noqa: BLE001 - one bad message must not fail the others
-            log_exception("not read again", error)
+            log_exception("retry message not readable", error)
             failed.append(queue_id)
     try:
         items = batches.read_all(key for _, _, row_keys in wanted for key in row_keys)
-    except Exception as error:  # noqa: BLE001 - all of them come again
+    except Exception as error:  # noqa: BLE001 - SQS delivers all of them again
         log_exception("rows not read", error)
         return failed + [queue_id for queue_id, _, _ in wanted]
-    news: list[_StreamChange] = []
-    for queue_id, name, row_keys in wanted:
+    changes: list[_Change] = []
+    for queue_id, reference, row_keys in wanted:
         item = next((items[key] for key in row_keys if key in items), None)
         if item is not None:
-            news.append(_StreamChange(name, queue_id, _row(name, item)))
+            changes.append(_Change(reference, queue_id, _row(reference, item)))
         else:
-            log.error("nothing of this name is in the table", extra={"wanted": name})
-    return failed + [one.record_id for one in _publish(news, source, topic_arn)]
+            log.error("row to publish is gone", extra={"wanted": reference})
+    return failed + [change.source_id for change in _publish(changes, source, topic_arn)]
 
 
-def _publish(news: Sequence[_StreamChange], source: str, topic_arn: str) -> list[_StreamChange]:
+def _publish(changes: Sequence[_Change], source: str, topic_arn: str) -> list[_Change]:
     """Publish changes; return those that were not read, not reached in time, or refused by SNS."""
     deadline = time.monotonic() + APPLY_BUDGET_SECONDS
-    stored = [one.row for one in news if isinstance(one.row, StoredEvent)]
+    stored = [change.row for change in changes if isinstance(change.row, StoredEvent)]
     try:
-        owners = owners_of(row.event for row in stored)
+        tracking_rows = tracking_rows_of(row.event for row in stored)
         raw = events.with_raw([row for row in stored if row.event.unparsed])
-    except Exception as error:  # noqa: BLE001 - all of them come again
+    except Exception as error:  # noqa: BLE001 - all of them are delivered again
         log_exception("owners not read", error)
-        return list(news)
-    whole = {row.event.id: row for row in raw}
-    ready: list[_StreamChange] = []
-    left: list[_StreamChange] = []
-    pairs: list[queues.Notification] = []
-    for one in news:
+        return list(changes)
+    events_with_raw = {row.event.id: row for row in raw}
+    ready: list[_Change] = []
+    unpublished: list[_Change] = []
+    topic_messages: list[queues.TopicMessage] = []
+    for change in changes:
         if time.monotonic() > deadline:
-            left.append(one)
+            unpublished.append(change)
             continue
         try:
-            envelope = _apply_and_build(one, whole, owners, source)
+            envelope = _apply_and_build(change, events_with_raw, tracking_rows, source)
         except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
             log_exception("event not published", error)
-            left.append(one)
+            unpublished.append(change)
         else:
             log.debug("event built", extra={"event": envelope["type"], "event_id": envelope["id"]})
-            ready.append(one)
-            pairs.append((event_json(envelope), message_attributes(envelope)))
+            ready.append(change)
+            topic_messages.append((event_json(envelope), message_attributes(envelope)))
     bind_message()
-    refused = (
-        queues.publish_many(topic_arn, pairs, seconds=PUBLISH_BUDGET_SECONDS) if pairs else set()
-    )
-    log.info("events published", extra={"events": len(pairs) - len(refused)})
-    return left + [ready[index] for index in sorted(refused)]
+    refused: set[int] = set()
+    if topic_messages:
+        refused = queues.publish_many(topic_arn, topic_messages, seconds=PUBLISH_BUDGET_SECONDS)
+    log.info("events published", extra={"events": len(topic_messages) - len(refused)})
+    return unpublished + [ready[index] for index in sorted(refused)]
 
 
 def _apply_and_build(
-    one: _StreamChange, whole: Mapping[str, StoredEvent], owners: Owners, source: str
+    change: _Change,
+    events_with_raw: Mapping[str, StoredEvent],
+    tracking_rows: TrackingRows,
+    source: str,
 ) -> dict[str, Any]:
     """Apply a change to its message's status, and return the event to publish."""
-    match one.row:
+    match change.row:
         case StoredEvent(event=event) as stored:
-            owner = owner_of(event, owners)
+            owner = tracking_row_of(event, tracking_rows)
             bind_message(
                 message_id=owner.message_id if owner else None, tracking_id=event.tracking_id
             )
             if owner is not None:
                 apply_receipt(owner, event)
             record_opt_outs(event)
-            return event_envelope(whole.get(event.id, stored), owners, source)
+            return event_envelope(events_with_raw.get(event.id, stored), tracking_rows, source)
         case MessageRow() as row:
             bind_message(message_id=row.message_id, tracking_id=row.tracking_id)
             apply_earlier_receipts(row)
-            return step_envelope(row, cast("OwnStep", one.name["step"]), source)
+            return step_envelope(row, cast("OwnStep", change.reference["step"]), source)
     raise ValueError("a row that cannot be read")
 
 
-def _in_stream(records: Sequence[Record]) -> Iterator[_StreamChange]:
+def _in_stream(records: Sequence[Record]) -> Iterator[_Change]:
     """Yield the changes to publish: new events, and new steps of messages."""
     for record in records:
-        change = record["dynamodb"]
-        image = change.get("NewImage", {})
+        data = record["dynamodb"]
+        image = data.get("NewImage", {})
         kind, step = (image.get(name, {}).get("S") for name in ("kind", "news"))
         if record["eventName"] == "INSERT" and kind == "event":
-            name = {"event_id": models.event_id_of(change["Keys"]["sk"]["S"])}
-        elif step and image["news"] != change.get("OldImage", {}).get("news"):
-            name = {"message_id": models.message_id_of(change["Keys"]["pk"]["S"]), "step": step}
+            reference = {"event_id": models.event_id_of(data["Keys"]["sk"]["S"])}
+        elif step and image["news"] != data.get("OldImage", {}).get("news"):
+            message_id = models.message_id_of(data["Keys"]["pk"]["S"])
+            reference = {"message_id": message_id, "step": step}
         else:
             continue
-        yield _StreamChange(name, change["SequenceNumber"], _row(name, image, of_stream=True))
+        row = _row(reference, image, of_stream=True)
+        yield _Change(reference, data["SequenceNumber"], row)
 
 
 def _row(
-    name: Mapping[str, str], item: Mapping[str, Any], *, of_stream: bool = False
+    reference: EventReference, item: Mapping[str, Any], *, of_stream: bool = False
 ) -> StoredEvent | MessageRow | None:
     """Return the row of a change; None if it cannot be read."""
     try:
         item = _bytes(item) if of_stream else item
-        return (
-            events.from_item(item) if "event_id" in name else MessageRow.from_raw_data(dict(item))
-        )
+        if "event_id" in reference:
+            return events.from_item(item)
+        return MessageRow.from_raw_data(dict(item))
     except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
         log_exception("row not read", error)
         return None

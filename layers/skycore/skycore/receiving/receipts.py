@@ -27,7 +27,7 @@ def apply_receipt(owner: TrackingRow, event: Event) -> None:
     if row is None:
         return
     if _accepted_at(row) is None:
-        # This receipt was quicker than our own record that Skycore accepted the message.
+        # The acceptance is not recorded, so earlier receipts found no message; apply them now.
         apply_earlier_receipts(row)
     else:
         _measure(row, event)
@@ -81,6 +81,7 @@ def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow |
     # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
     its_own |= to.does_not_exist() & parent.exists()
     condition = (MessageRow.rank < RANKS[step]) & its_own
+    # `attribute | value` is if_not_exists in PynamoDB: a tracking id that is there stays.
     repaired = {} if tracking_id is None else {"tracking_id": MessageRow.tracking_id | tracking_id}
     return messages.transition_if(
         message_id, step, event.received_at, condition, own=False, attributes=repaired
@@ -125,8 +126,8 @@ def _record_words(event: Event, number: str, sender: str | None) -> None:
     """
     match event.data.get("opt_out"):
         case "stop":
-            known = sender is not None and opt_outs.is_sender(sender)
-            _record_stop(event, number, sender if known else None)
+            is_ours = sender is not None and opt_outs.is_sender(sender)
+            _record_stop(event, number, sender if is_ours else None)
         case "start" if sender is not None:
             _record_start(event, number, sender)
 

@@ -337,8 +337,8 @@ def _store(part: Iterable[tuple[bytes, Event]], days: int, *, write: bool) -> li
     distinct = {event.id: (body, event) for body, event in part}
     found = [event for _, event in distinct.values()]
     shared = events.shared_tracking_ids(found)
-    known = events.first_copies(found, shared)
-    new = [pair for id_, pair in distinct.items() if id_ not in known]
+    stored_copies = events.first_copies(found, shared)
+    new = [pair for id_, pair in distinct.items() if id_ not in stored_copies]
     if write and events.put_all([(body, [event]) for body, event in new], days, shared):
         raise TimeoutError("the table did not take every event; run it again")
     return [event for _, event in new]

@@ -139,14 +139,14 @@ def _replace(stored: StoredEvent, found: Sequence[Event], days: int, *, write: b
 
     Without `write`, an event without an identity of its own counts as new.
     """
-    anchored = {}
+    distinct = {}
     for event in found:
         if write and not event.has_own_identity:
-            event = event.with_first_seen(events.first_seen(event, days))  # noqa: PLW2901 - the same one
-        anchored[event.id] = replace(event, replaces=stored.event.id)
-    shared = events.shared_tracking_ids(anchored.values())
-    known = events.first_copies(anchored.values(), shared)
-    new = [event for event in anchored.values() if event.id not in known]
+            event = event.with_first_seen(events.claim_first_arrival(event, days))  # noqa: PLW2901 - the same one
+        distinct[event.id] = replace(event, replaces=stored.event.id)
+    shared = events.shared_tracking_ids(distinct.values())
+    stored_copies = events.first_copies(distinct.values(), shared)
+    new = [event for event in distinct.values() if event.id not in stored_copies]
     if write:
         if events.put_all([(stored.raw, new)], days, shared):
             raise RuntimeError("the table refuses events; nothing is lost, run it again")

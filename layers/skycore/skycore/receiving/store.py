@@ -31,7 +31,7 @@ type Postback = tuple[str, bytes, datetime]  # the queue's message id, the body,
 
 
 @dataclass(slots=True)
-class _Read:
+class _ParsedPostback:
     """A queue message and the events of its body."""
 
     queue_id: str
@@ -44,38 +44,42 @@ def store(
     postbacks: Iterable[Postback],
     *,
     days: int,
-    used: Mapping[str, datetime] | None = None,
+    token_last_used: Mapping[str, datetime] | None = None,
     requeue: Callable[[list[str]], list[str]] = list,
 ) -> list[str]:
     """Store the events of the postbacks; return the queue ids of those that SQS must give again.
 
     Whatever a body is, it is kept: as events, or as one unparsed event. The first copy of a
     notification stays; later ones are counted as duplicates. Small bodies go first, so that none
-    waits for a large one. `days`: how long events are kept. `used`: the fingerprints of the
-    tokens that the postbacks came by, and when each last did. `requeue` takes the queue ids of
-    bodies that no time was left for, and returns those that could not be put back into the queue.
+    waits for a large one. `days`: how long events are kept. `token_last_used`: the fingerprints
+    of the tokens in the URLs that the postbacks were posted to, and when each last arrived.
+    `requeue` takes the queue ids of bodies that no time was left for, and returns those that could
+    not be sent to the queue again.
     """
     deadline = time.monotonic() + READ_BUDGET_SECONDS
-    read, waiting = _read(postbacks, deadline)
-    anchored, failed, unanchored = _anchor(read, days, deadline)
-    waiting += unanchored
+    parsed, waiting = _parse(postbacks, deadline)
+    ready, failed, deferred = _assign_arrival_ids(parsed, days, deadline)
+    waiting += deferred
     try:
-        failed |= _put_new(anchored, days)
-    except Exception as error:  # noqa: BLE001 - the whole batch comes again
-        log_exception("postbacks not stored", error, count=len(anchored))
-        failed |= {one.queue_id for one in anchored}
+        failed |= _put_new(ready, days)
+    except Exception as error:  # noqa: BLE001 - SQS delivers the whole batch again
+        log_exception("postbacks not stored", error, count=len(ready))
+        failed |= {postback.queue_id for postback in ready}
     else:
-        if time.monotonic() < deadline:  # a note is not worth a batch that comes again
-            _note_tokens(used or {})
+        # Without time left, skip this: a timeout here would make SQS deliver the batch again.
+        if time.monotonic() < deadline:
+            _record_token_use(token_last_used or {})
     if waiting:
         log.warning("postbacks left for another run", extra={"postbacks": len(waiting)})
         failed |= set(requeue(waiting))
     return sorted(failed)
 
 
-def _read(postbacks: Iterable[Postback], deadline: float) -> tuple[list[_Read], list[str]]:
-    """Read the bodies, small ones first; return what was read and the queue ids of the rest."""
-    read: list[_Read] = []
+def _parse(
+    postbacks: Iterable[Postback], deadline: float
+) -> tuple[list[_ParsedPostback], list[str]]:
+    """Parse the bodies, small ones first; return those parsed and the queue ids of the rest."""
+    parsed: list[_ParsedPostback] = []
     waiting: list[str] = []
     found = 0
     for queue_id, raw, received_at in sorted(
@@ -86,79 +90,89 @@ def _read(postbacks: Iterable[Postback], deadline: float) -> tuple[list[_Read], 
             continue
         found_here = read_postback(raw, received_at)
         found += len(found_here)
-        read.append(_Read(queue_id, raw, received_at, found_here))
-    return read, waiting
+        parsed.append(_ParsedPostback(queue_id, raw, received_at, found_here))
+    return parsed, waiting
 
 
-def _anchor(
-    read: list[_Read], days: int, deadline: float
-) -> tuple[list[_Read], set[str], list[str]]:
-    """Give events without an identity of their own the id of their first arrival.
+def _assign_arrival_ids(
+    parsed: list[_ParsedPostback], days: int, deadline: float
+) -> tuple[list[_ParsedPostback], set[str], list[str]]:
+    """Give events without an identity of their own an id that depends on their first arrival.
 
-    Return the postbacks that are complete, by arrival, the queue ids of those that failed, and of
-    those that no time was left for. Each such event costs calls of its own, so a body of many of
-    them goes last.
+    Return the postbacks that are ready to be stored, by arrival, the queue ids of those that
+    failed, and the queue ids of those that no time was left for. Each such event costs calls of its
+    own to the table, so a body of many of them goes last.
     """
-    complete: list[_Read] = []
+    ready: list[_ParsedPostback] = []
     failed: set[str] = set()
-    waiting: list[str] = []
-    for one in sorted(
-        read, key=lambda one: sum(not event.has_own_identity for event in one.events)
+    deferred: list[str] = []
+    for postback in sorted(
+        parsed,
+        key=lambda postback: sum(not event.has_own_identity for event in postback.events),
     ):
-        undated = any(not event.has_own_identity for event in one.events)
+        undated = any(not event.has_own_identity for event in postback.events)
         if undated and time.monotonic() > deadline:
-            waiting.append(one.queue_id)
+            deferred.append(postback.queue_id)
             continue
         try:
-            one.events = [_anchored(event, days, deadline) for event in one.events]
-            complete.append(one)
+            postback.events = [_with_arrival_id(event, days, deadline) for event in postback.events]
+            ready.append(postback)
         except Exception as error:  # noqa: BLE001 - one bad postback must not fail the others
             log_exception("postback not read", error)
-            failed.add(one.queue_id)
-    return sorted(complete, key=lambda one: one.received_at), failed, waiting
+            failed.add(postback.queue_id)
+    return sorted(ready, key=lambda postback: postback.received_at), failed, deferred
 
 
-def _note_tokens(used: Mapping[str, datetime]) -> None:
-    for fingerprint, moment in used.items():
+def _record_token_use(token_last_used: Mapping[str, datetime]) -> None:
+    for fingerprint, moment in token_last_used.items():
         try:
             tokens.mark_used(fingerprint, moment)
         except Exception as error:  # noqa: BLE001 - what was stored is stored
             log_exception("use of a token not noted", error)
 
 
-def _anchored(event: Event, days: int, deadline: float) -> Event:
+def _with_arrival_id(event: Event, days: int, deadline: float) -> Event:
     if event.has_own_identity:
         return event
     if time.monotonic() > deadline:
         raise TimeoutError("no time left to look for an event's first arrival")
-    return event.with_first_seen(events.first_seen(event, days))
+    return event.with_first_seen(events.claim_first_arrival(event, days))
 
 
-def _put_new(read: list[_Read], days: int) -> set[str]:
-    distinct = {event.id: event for one in read for event in one.events}
+def _put_new(parsed: list[_ParsedPostback], days: int) -> set[str]:
+    """Put the events that are not stored yet; return the queue ids of those that were not put.
+
+    A postback is among them if any of its events was not put, also if another postback of the
+    batch brought that event first. Raises PynamoDB's errors.
+    """
+    distinct = {event.id: event for postback in parsed for event in postback.events}
     shared = events.shared_tracking_ids(distinct.values())
     first = events.first_copies(distinct.values(), shared)
-    fresh: list[tuple[bytes, list[Event]]] = []
-    for one in read:
+    bodies_to_store: list[tuple[bytes, list[Event]]] = []
+    for postback in parsed:
         new = []
-        for event in one.events:
+        for event in postback.events:
             if event.id in first:
                 _compare_copies(first[event.id], event)
             else:
                 new.append(event)
                 first[event.id] = event
         if new:
-            fresh.append((one.raw, new))
-    not_put = events.put_all(fresh, days, shared)
-    stored = sum(len(new) for _, new in fresh) - len(not_put)
-    found = sum(len(one.events) for one in read)
+            bodies_to_store.append((postback.raw, new))
+    not_put = events.put_all(bodies_to_store, days, shared)
+    stored = sum(len(new) for _, new in bodies_to_store) - len(not_put)
+    found = sum(len(postback.events) for postback in parsed)
     log.info(
         "postbacks stored",
-        extra={"postbacks": len(read), "events": stored, "duplicates": found - stored},
+        extra={"postbacks": len(parsed), "events": stored, "duplicates": found - stored},
     )
-    _measure([event for _, new in fresh for event in new if event.id not in not_put])
-    metrics.count("Duplicates", found - sum(len(new) for _, new in fresh))
-    return {one.queue_id for one in read if any(event.id in not_put for event in one.events)}
+    _measure([event for _, new in bodies_to_store for event in new if event.id not in not_put])
+    metrics.count("Duplicates", found - sum(len(new) for _, new in bodies_to_store))
+    return {
+        postback.queue_id
+        for postback in parsed
+        if any(event.id in not_put for event in postback.events)
+    }
 
 
 def _compare_copies(first: Event, copy: Event) -> None:

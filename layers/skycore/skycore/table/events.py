@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
 
 MAX_BLOB_BYTES = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
-MAX_SUBJECT_LENGTH = 256  # characters; no more of it is told
-MAX_EVENTS_PER_TRACKING_ID = (
-    1_000  # events read for one tracking id; a campaign's may have any number
-)
+MAX_SUBJECT_LENGTH = 256  # characters; the rest is cut off
+MAX_EVENTS_PER_TRACKING_ID = 1_000  # read for one tracking id; a campaign's may have any number
 UNPARSED = "unparsed"
 TYPE_PREFIX = "skycore."
 
@@ -57,9 +55,9 @@ class SharedRow(StoredRow, discriminator="shared"):
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as it was stored, with the postback that told it.
+    """An event as it was stored, with the raw body of its postback.
 
-    `raw_key`: where the raw body is, if it is not with the event; `with_raw` brings it.
+    `raw_key`: where the raw body is, if it is not with the event; `with_raw` reads it.
     """
 
     event: Event
@@ -77,18 +75,19 @@ def first_copies(wanted: Iterable[Event], shared: Collection[str]) -> dict[str, 
     is lost what those rules merged.
     """
     distinct = list(wanted)
-    ids = {id_ for event in distinct for id_ in (event.id, event.earlier_id) if id_}
+    ids = {id_ for event in distinct for id_ in (event.id, event.legacy_id) if id_}
     by_key = {models.event_key(id_): id_ for id_ in ids}
     by_key |= {_event_key(event, shared): event.id for event in distinct}
-    found = batches.read_all(batches.read_all(by_key, ["kind"]))  # as a rule nothing is there
+    existing_keys = batches.read_all(by_key, ["kind"])  # as a rule there are none
+    found = batches.read_all(existing_keys)
     stored = {by_key[key]: from_item(item).event for key, item in found.items()}
     first: dict[str, Event] = {}
     for event in distinct:
-        earlier = stored.get(event.earlier_id or "")
+        legacy = stored.get(event.legacy_id or "")
         if event.id in stored:
             first[event.id] = stored[event.id]
-        elif earlier is not None and is_same_notification(event, earlier):
-            first[event.id] = earlier
+        elif legacy is not None and is_same_notification(event, legacy):
+            first[event.id] = legacy
     return first
 
 
@@ -283,7 +282,7 @@ def _unpack(blob: bytes, sk: str) -> tuple[Event, bytes]:
         tracking_id=tracking_id,
         subscriber_number=kept.get("counterpart"),
         received_at=received_at,
-        has_own_identity=True,  # or anchored, before it was stored: its id stands
+        has_own_identity=True,  # or got an arrival id before it was stored: its id is final
         replaces=kept.get("replaces"),
     )
     return event, raw
@@ -299,8 +298,8 @@ class WindowRow(StoredRow, discriminator="window"):
     first_seen = UnicodeAttribute()  # moments, a blank between them
 
 
-def first_seen(event: Event, days: int) -> datetime:
-    """The first arrival within 30 minutes of this one; notes this one if there is none.
+def claim_first_arrival(event: Event, days: int) -> datetime:
+    """Return the first arrival within 30 minutes of this one; record this one if there is none.
 
     For events without a time or id. A conditional write decides, so that copies that arrive at
     the same time share one first arrival. Earlier windows stay noted for as long as a postback
@@ -333,17 +332,17 @@ def first_seen(event: Event, days: int) -> datetime:
             noted, condition = [], WindowRow.pk.does_not_exist()
             continue
         noted = [timestamps.from_text(moment) for moment in text.split()]
-        first = _first(noted, arrived)
+        first = _window_of(noted, arrived)
         if first is not None:
             return first
         condition = WindowRow.first_seen == text
     raise TimeoutError("other copies of a postback kept being written")
 
 
-def _first(noted: Iterable[datetime], arrived: datetime) -> datetime | None:
-    """Where an arrival belongs: to the window that it falls into, or to one that it opens.
+def _window_of(noted: Iterable[datetime], arrived: datetime) -> datetime | None:
+    """Return the earliest recorded arrival within 30 minutes, or None.
 
-    It opens one that is noted already where it came before its repeats but is read after them.
+    It may be later than `arrived`, of a copy that was read after its repeats.
     """
     near = [moment for moment in noted if abs(arrived - moment) <= REPEAT_WINDOW]
     return min(near, default=None)  # windows are over 30 minutes apart: the earlier one holds it

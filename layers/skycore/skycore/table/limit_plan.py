@@ -123,8 +123,8 @@ def plan(
     if bulk and opens > _opens(item, now, limits, bulk=False)[0]:
         latest = now - 1
     for one in WINDOWS:
-        room = zip(limits.most(one), one.used(item, opens), strict=True)
-        count = min(count, *(most - used for most, used in list(room)[: 1 + bulk]))
+        room = zip(limits.max_calls(one), one.used(item, opens), strict=True)
+        count = min(count, *(allowed - used for allowed, used in list(room)[: 1 + bulk]))
     write = Write()
     write.between("pause_until", 0, opens)
     earliest, end = opens * 1000, latest * 1000
@@ -152,8 +152,8 @@ def _opens(item: Item, now: int, limits: Limits, *, bulk: bool) -> tuple[int, Wi
     if item["pause_until"] > moment:
         moment, name = item["pause_until"], item["pause_kind"]
     for one in WINDOWS:
-        most, most_bulk = limits.most(one)
-        free = one.opens_at(item, moment, most, most_bulk if bulk else NO_LIMIT)
+        max_calls, max_bulk = limits.max_calls(one)
+        free = one.opens_at(item, moment, max_calls, max_bulk if bulk else NO_LIMIT)
         if free > moment:
             moment, name = free, one.name
     return moment, name
@@ -179,9 +179,9 @@ def _move_lanes(
         return item[lane] if item[lane] >= busy_from else start
 
     lane: Literal["shared", "kept"] = "shared"
-    calls, kept = limits.lanes
-    if not bulk and kept and first("kept") <= first("shared"):
-        lane, calls = "kept", kept
+    calls, reserved = limits.lanes
+    if not bulk and reserved and first("kept") <= first("shared"):
+        lane, calls = "kept", reserved
     free, own, slots = first(lane), max(item["bulk"], busy_from), list[int]()
     while not slots or len(slots) < count:
         slot = max(free, own) if bulk else free
@@ -201,7 +201,7 @@ def _move_lanes(
     # Others may move the lane on meanwhile: so far that each slot stays in its bucket.
     slack = end - slots[-1]
     for window in WINDOWS:
-        if limits.most(window)[0] < NO_LIMIT:
+        if limits.max_calls(window)[0] < NO_LIMIT:
             slack = min(slack, *(_left_in_bucket(slot, window) for slot in slots))
     write.between(lane, slots[0], slots[0] + slack)
     write.add(lane, free - slots[0])
@@ -235,7 +235,7 @@ def _count(
             write.equals(f"{name}.{total}", held[total])
         elif ours:
             # What shares no window with the first slot makes room, whether dropped yet or not.
-            room = limits.most(window)[place] - len(slots) + held[total] - near[place]
+            room = limits.max_calls(window)[place] - len(slots) + held[total] - near[place]
             write.between(f"{name}.{total}", 0, room)
         if change := len(slots) * ours - sum(one[1 + place] for one in expired):
             write.add(f"{name}.{total}", change)

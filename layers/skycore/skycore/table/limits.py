@@ -29,7 +29,7 @@ NO_LIMIT = 10**12  # calls
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Calls per second, minute and day (0 = no limit), and the percent kept for single calls."""
+    """Calls per second, minute and day (0: no limit), and the percent reserved for single calls."""
 
     per_second: int = 0
     per_minute: int = 0
@@ -50,11 +50,14 @@ class Limits:
 
     @property
     def lanes(self) -> tuple[int, int]:
-        """Calls per second of the shared lane and of the lane that is kept for single calls."""
-        kept = self.per_second * self.priority_share // 100
-        return self.per_second - kept, kept
+        """Calls per second of the shared lane, and of the lane that is reserved for single calls.
 
-    def most(self, window: Window) -> tuple[int, int]:
+        The item calls the latter `kept`.
+        """
+        reserved = self.per_second * self.priority_share // 100
+        return self.per_second - reserved, reserved
+
+    def max_calls(self, window: Window) -> tuple[int, int]:
         """Return the most calls in a window, and the most bulk calls among them."""
         limit = self.per_minute if window is MINUTE else self.per_day
         if not limit:
@@ -110,13 +113,13 @@ class Window:
         counted = [bucket for bucket in self.buckets(item) if bucket[0] >= oldest]
         return sum(calls for _, calls, _ in counted), sum(bulk for *_, bulk in counted)
 
-    def opens_at(self, item: Item, now: int, most: int, most_bulk: int) -> int:
+    def opens_at(self, item: Item, now: int, max_calls: int, max_bulk: int) -> int:
         """Return the first moment from `now` on at which one more call fits."""
         calls, bulk_calls = self.used(item, now)
-        if calls < most and bulk_calls < most_bulk:
+        if calls < max_calls and bulk_calls < max_bulk:
             return now
         for bucket, here, bulk_here in self.buckets(item):
-            if calls < most and bulk_calls < most_bulk:
+            if calls < max_calls and bulk_calls < max_bulk:
                 break
             leaves_at = (bucket + self.span + 1) * self.width_ms
             if leaves_at > now:
@@ -236,6 +239,6 @@ def remaining(item: Item, now: int, limits: Limits) -> dict[WindowName, int]:
             if calls
         )
     for window in WINDOWS:
-        if (most := limits.most(window)[0]) < NO_LIMIT:
-            left[window.name] = max(0, most - window.used(item, now)[0])
+        if (max_calls := limits.max_calls(window)[0]) < NO_LIMIT:
+            left[window.name] = max(0, max_calls - window.used(item, now)[0])
     return left

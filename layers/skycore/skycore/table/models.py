@@ -220,7 +220,7 @@ def shared_tracking_partitions(tracking_id: str) -> list[str]:
 def event_prefix(tracking_id: str) -> str:
     """Return what the sort keys of all events with a tracking id begin with.
 
-    It tells them from those of another tracking id that happens to end as a shard does.
+    It excludes those of another tracking id that happens to end as a shard does.
     """
     return EVENT + event_id(tracking_id, "")
 

@@ -18,7 +18,7 @@ from pynamodb.exceptions import DoesNotExist, UpdateError
 
 from skycore.phone_numbers import canonical_form, equivalent_forms, received_digits, stored_forms
 from skycore.table import batches
-from skycore.table.models import StoredRow, condition_failed, error_code
+from skycore.table.models import StoredRow, condition_failed, error_code, sender_partition
 from skycore.timestamps import MAX_AHEAD, from_text, now, to_key
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def record_sender(sender: str) -> None:
     """Note that this stack sends from `sender`; one write per sender and execution environment."""
     name = _plain(sender)
     if name not in _known_senders:
-        SenderRow(f"sender#{name}", "sender").save()
+        SenderRow(sender_partition(name), "sender").save()
         _known_senders.add(name)
 
 
@@ -194,7 +194,7 @@ def is_sender(number: str) -> bool:
     name = _plain(number)
     if name not in _known_senders:
         try:
-            SenderRow.get(f"sender#{name}", "sender", consistent_read=True)
+            SenderRow.get(sender_partition(name), "sender", consistent_read=True)
         except DoesNotExist:
             return False
         _known_senders.add(name)
@@ -202,9 +202,10 @@ def is_sender(number: str) -> bool:
 
 
 def _last_word_is_stop(rows: Iterable[batches.Item]) -> bool:
-    told = list(rows)
-    stopped = max((row.get("stopped_at", {}).get("S", _NEVER) for row in told), default=_NEVER)
-    starts = (row.get("started_at", {}).get("S", _NEVER) for row in told)
+    found_rows = list(rows)
+    stops = (row.get("stopped_at", {}).get("S", _NEVER) for row in found_rows)
+    stopped = max(stops, default=_NEVER)
+    starts = (row.get("started_at", {}).get("S", _NEVER) for row in found_rows)
     # The first release believed Skycore's clock: an opt-in of the future is not one.
     possible = (start for start in starts if start <= _latest_possible())
     # Of two at the same moment, the safe one counts.

@@ -25,7 +25,7 @@ from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
 from skycore.sending import outcomes
 from skycore.sending.rate_limit import RateLimiter, Turn
-from skycore.sending.validation import SendPolicy
+from skycore.sending.validation import PolicySettings
 from skycore.settings import load
 from skycore.table import opt_outs
 from skycore.table.limits import Limits
@@ -181,45 +181,24 @@ class SendContext:
     days: int
 
 
-@dataclass(frozen=True)
-class SendSettings:
+@dataclass(frozen=True, kw_only=True)
+class SendSettings(PolicySettings):
     """The environment of every function that calls Skycore."""
 
     table_name: str
     skycore_url: str
     api_key_secret: str
     send_queue_url: str
-    default_region: str
-    allowed_country_codes: str
-    event_retention_days: int
     max_calls_per_second: int
     max_calls_per_minute: int
     max_calls_per_day: int
     priority_share: int
-    allowed_countries: str = ""  # not in the environment of the previous release
-    allow_campaign_sends: str = "on"
-
-    def policy(self) -> SendPolicy:
-        """Return the stack's policy for every message."""
-        return SendPolicy.of(
-            self.default_region,
-            self.allowed_country_codes,
-            self.event_retention_days,
-            self.allowed_countries,
-            self.allow_campaign_sends,
-        )
-
-
-@cache
-def send_settings() -> SendSettings:
-    """Return the environment, read once. Raises SettingsError."""
-    return load(SendSettings)
 
 
 @cache
 def send_context() -> SendContext:
     """Return the context of this process, made once: kept connections, one rate limiter."""
-    settings = send_settings()
+    settings = load(SendSettings)
     limits = Limits(
         settings.max_calls_per_second,
         settings.max_calls_per_minute,

@@ -59,6 +59,27 @@ class SendPolicy:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """The environment of every function that checks messages."""
+
+    default_region: str
+    allowed_country_codes: str
+    event_retention_days: int
+    allowed_countries: str = ""  # not in the environment of the previous release
+    allow_campaign_sends: str = "on"
+
+    def policy(self) -> SendPolicy:
+        """Return the stack's policy for every message."""
+        return SendPolicy.of(
+            self.default_region,
+            self.allowed_country_codes,
+            self.event_retention_days,
+            self.allowed_countries,
+            self.allow_campaign_sends,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A valid message. `fields` are in the form that Skycore takes."""

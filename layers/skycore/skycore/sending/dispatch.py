@@ -100,9 +100,8 @@ def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> Mes
             _dead_letter(row.message_id, queues)
             return None
         if not queue_transitions.requeue_dead_letter(row, timestamps.now()):
-            row = messages.get(
-                row.message_id
-            )  # another copy did, or the answer to the write was lost
+            # Another copy requeued it, or the answer to the write was lost.
+            row = messages.get(row.message_id)
     if row is None or row.request is None or row.status != "queued":
         log.info("nothing to send", extra={"message_id": body["message_id"]})
         return None
@@ -225,11 +224,9 @@ def _send_queued(
 
 def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> None:
     """Queue a message again that was not sent; after five failed calls, dead-letter it."""
-    tries, wait, called = (
-        int(row.tries),
-        problem.retry_after or RETRY_AFTER,
-        problem.code not in _NO_TRY,
-    )
+    tries = int(row.tries)
+    wait = problem.retry_after or RETRY_AFTER
+    called = problem.code not in _NO_TRY
     code: str | None = row.code  # of the call before this one
     detail: str | None = row.detail
     if called:

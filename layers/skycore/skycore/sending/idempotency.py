@@ -14,6 +14,7 @@ from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
 from skycore.client.report import text_digest
 from skycore.problems import Problem, validation_problem
+from skycore.sending.outcomes import REASONS
 from skycore.table import messages
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
         answer = messages.unpack(existing.answer)
         return SendResult(answer["status"], answer["body"], replayed=True)
     if status == "unknown":
-        detail = "the call died on its way; Skycore may have taken the message"
+        detail = REASONS["unknown"]
         problem = Problem("outcome_unknown", detail, message_id=existing.message_id)
         return SendResult(problem.status, problem.body(), replayed=True)
     return SendResult(

@@ -33,8 +33,8 @@ MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 RECIPIENTS_BATCH_SIZE = 100  # recipients' rows that are written together
 
 REASONS = {
-    "unknown": "the call died on its way; Skycore may have taken the message",
-    "expired": "its time to be sent passed before its turn came; it was not sent",
+    "unknown": "the call was interrupted; Skycore may have taken the message",
+    "expired": "the message expired while it was queued; it was not sent",
 }
 
 
@@ -104,7 +104,7 @@ def record_accepted(
 ) -> dict[str, Any]:
     """Record that Skycore accepted the message; return the body of the 201.
 
-    Never raises: Skycore has the message, and the caller must hear so. An outcome that cannot be
+    Never raises: Skycore has the message, so the caller must get the 201. An outcome that cannot be
     written goes to the repair queue, and dispatch applies it later. So do the rows of recipients
     that are not written by `deadline` (monotonic seconds).
     """
@@ -177,7 +177,7 @@ def record_recipients(
             try:
                 apply_outcome(replace(outcome, recipients=batch), days)
                 continue
-            except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+            except Exception as error:  # noqa: BLE001 - the caller must get Skycore's answer
                 log_exception("recipients not written", error, message_id=parent.message_id)
         unwritten += batch
     for part in split_recipients(unwritten):
@@ -231,7 +231,7 @@ def _pack_answer(status: int, body: Mapping[str, Any]) -> bytes:
 def _apply_or_queue(outcome: Outcome, repair_queue: str, days: int) -> None:
     try:
         apply_outcome(outcome, days)
-    except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+    except Exception as error:  # noqa: BLE001 - the caller must get Skycore's answer
         log_exception("outcome not written", error, message_id=outcome.message_id)
         _queue(outcome, repair_queue)
 

@@ -91,7 +91,7 @@ def call_skycore(
         problem = _refusal(error, message_id)
         reason = error.code or "undocumented code"
     except OutcomeUnknown as error:
-        # The reason is one of our own phrases or an HTTP status: it quotes nothing of the call.
+        # The reason is a fixed phrase or an HTTP status: it quotes nothing of the call.
         problem = Problem(
             "outcome_unknown",
             f"Skycore gave no clear answer ({error.reason}); it may have taken the request",
@@ -107,7 +107,7 @@ def call_skycore(
 
 
 def get_ready(skycore: SkycoreClient, deadline: float) -> None:
-    """Do all that a call needs and that takes no slot: credentials, and a connection.
+    """Prepare for a call, as far as that takes no slot: credentials, and a connection.
 
     Raises Problem skycore_account or not_ready.
     """
@@ -121,7 +121,7 @@ def get_ready(skycore: SkycoreClient, deadline: float) -> None:
 
 @contextmanager
 def before_the_call() -> Iterator[None]:
-    """Raise Problem not_ready for any failure of our own table, limiter or secret in here."""
+    """Raise Problem not_ready if the stack's own table, limiter or secret fails in this block."""
     try:
         yield
     except Problem:
@@ -287,9 +287,9 @@ def deliver(
 
 
 def _record_sender(draft: Draft) -> None:
-    """Note that this stack sends from the message's sender, so that a stop to it is a stop to it.
+    """Record that this stack sends from this sender, so that an opt-out to it counts for it alone.
 
-    Never raises, as `_record_blocked`: without the note a stop counts for all senders.
+    Never raises: without the record, an opt-out counts for all senders.
     """
     if draft.sender is None:
         return
@@ -311,7 +311,7 @@ def _record_blocked(number: str) -> None:
 
 
 def _all_refused(reply: Reply, message_id: str) -> Problem | None:
-    """Return the problem of a reply that lists recipients and says of none that it was accepted."""
+    """Return the problem of a reply that lists recipients, none of them as accepted."""
     recipients = reply.recipients
     results = {recipient["outcome"] for recipient in recipients}
     if not recipients or "accepted" in results:

@@ -247,7 +247,7 @@ def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> 
     _dead_letter(row.message_id, queues)
     metrics.count("SetAside")
     log.error(
-        "queued message set aside",
+        "queued message dead-lettered",
         extra={"message_id": row.message_id, "problem": problem.code, "tries": tries},
     )
 

@@ -1,4 +1,4 @@
-"""Slots for calls of Skycore, under the account's limits and the pauses that Skycore asks for."""
+"""Acquire slots for Skycore calls, within the account's limits and Skycore's pauses."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Slot:
 
 @dataclass(slots=True)
 class Turn:
-    """The slot of a call, made sure of immediately before each of its requests is written."""
+    """The slot of a call, confirmed immediately before each of its requests is written."""
 
     slot: Slot
     began: float | None = field(default_factory=time.monotonic)
     used: bool = False
 
     def take(self) -> None:
-        """Wait for the slot. Raises Problem rate_limited if there is none any more."""
+        """Wait for the slot. Raises Problem rate_limited if none is left."""
         if self.slot.at_ms is not None:
             wait_until(self.slot.at_ms)
         if self.used or not self.slot.is_usable():  # it passed while connecting
@@ -166,5 +166,5 @@ def now_ms() -> int:
 def wait_until(slot_ms: int) -> None:
     """Sleep until a slot (milliseconds since 1970)."""
     ahead = slot_ms / 1000 - time.time()
-    if ahead > 0:  # a sleep of nothing gives the processor away all the same
+    if ahead > 0:  # even a sleep of zero seconds yields the processor
         time.sleep(ahead)

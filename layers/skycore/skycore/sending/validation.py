@@ -93,7 +93,7 @@ class Draft:
 
     @property
     def to(self) -> str | None:
-        """The recipient's number, in digits; None if there is none or are several."""
+        """The recipient's number, in digits; None if there is none, or several."""
         return self.fields.get("to")
 
     @property
@@ -145,7 +145,7 @@ def check_template(template: Mapping[str, Any], *, own_actions: bool) -> list[Fi
 
 
 def check_sendable(draft: Draft, policy: SendPolicy) -> None:
-    """Check what must hold for a new message, and need not for one that was sent already.
+    """Check the rules for a new message, which one that was sent already need not meet.
 
     Raises Problem invalid_request if `expires_at` is past, or country_not_allowed.
     """

@@ -52,9 +52,6 @@ published again with replay. Name them with --id, or say --all.
   python -m ops dlq discard publish --all
   python -m ops dlq discard postback --id 6f6c7a54-0dd0-4f5c-9b7e-0c7c1d9c6a11
 """
-NOT_FOUND = (
-    "The queue holds no such message, or hides it from others for a minute: run it again.",
-)
 
 
 def list_all(stack: Stack, _: Namespace) -> Result:
@@ -115,7 +112,7 @@ def redrive(stack: Stack, args: Namespace) -> Result:
     lines = [f"{moved} put back into the {queue.name} queue"]
     lines += [f"{count} not put back: {why}" for why, count in sorted(letters.failed.items())]
     if letters.failed:
-        lines.append("They are in the dead-letter queue still, some maybe in both queues.")
+        lines.append("They are still in the dead-letter queue; some may be in both queues.")
     lines += _not_found(named)
     data = {
         "queue": queue.name,
@@ -150,7 +147,10 @@ def _not_found(named: set[str]) -> list[str]:
     """Say which messages that --id names were not received from the queue."""
     if not named:
         return []
-    return [f"{len(named)} not found: {', '.join(sorted(named))}", *NOT_FOUND]
+    return [
+        f"{len(named)} not found: {', '.join(sorted(named))}",
+        "They are not in the queue, or hidden for a minute by another reader: try again then.",
+    ]
 
 
 def _names(letters: list[dict[str, Any]]) -> list[Any]:

@@ -88,7 +88,13 @@ def restore_postbacks(stack: Stack, args: Namespace) -> Result:
         for found in other.messages():
             moved += other.move(found, own)
             progress(f"{moved} postbacks")
-    return Result({"moved": moved}, [f"{moved} postbacks moved to {stack.name}"])
+    data: dict[str, Any] = {"moved": moved}
+    lines = [f"{moved} postbacks moved to {stack.name}"]
+    if other.failed:
+        data["failed"] = other.failed
+        lines += [f"{count} not moved: {why}" for why, count in sorted(other.failed.items())]
+        lines.append("They are still in the other queue; some may be in both queues.")
+    return Result(data, lines, ok=not other.failed)
 
 
 def _is_history(item: Item) -> bool:

@@ -130,11 +130,12 @@ def reconcile(report: Report, *, days: int, write: bool) -> Reconciled:
     )
 
 
-def join(rows: Iterable[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
+def join(rows: Sequence[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
     """Return where each settled row belongs, and the rows for which that is not certain."""
     joined: list[_Joined] = []
     unmatched: list[Unmatched] = []
     by_number: dict[str, list[ReportRow]] = defaultdict(list)
+    campaigns = _campaigns_of(rows)
     for row in rows:
         if not row.to:
             unmatched.append(Unmatched(row, NO_NUMBER))
@@ -142,8 +143,8 @@ def join(rows: Iterable[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
             joined.append(_of_tracking_id(row, row.tracking_id, row.to))
         elif row.section == "single":
             by_number[row.to].append(row)
-        elif (campaign := _campaign_of(row)) is not None:
-            joined.append(_Joined(row, campaign, row.to, None, shared=True))
+        elif row.section == "batch" and row.group_id in campaigns:
+            joined.append(_Joined(row, campaigns[row.group_id], row.to, None, shared=True))
         else:
             unmatched.append(Unmatched(row, OTHER_GROUP))
     for number, its_rows in by_number.items():
@@ -165,12 +166,12 @@ def _of_tracking_id(row: ReportRow, tracking_id: str, to: str) -> _Joined:
     return _Joined(row, tracking_id, to, message, shared=shared)
 
 
-def _campaign_of(row: ReportRow) -> str | None:
-    """Return the tracking id of the campaign that the row's batch is, if this stack sent it."""
-    if row.section != "batch" or not row.group_id:
-        return None
-    tracking_id = campaign_tracking_id(row.group_id)
-    return tracking_id if events.shared_among([tracking_id]) else None
+def _campaigns_of(rows: Iterable[ReportRow]) -> dict[str, str]:
+    """Return the tracking ids of the rows' campaigns that this stack sent, by their batches."""
+    batches = {row.group_id for row in rows if row.section == "batch" and row.group_id}
+    tracking_ids = {batch: campaign_tracking_id(batch) for batch in batches}
+    sent = events.shared_among(tracking_ids.values())
+    return {batch: id_ for batch, id_ in tracking_ids.items() if id_ in sent}
 
 
 # --- rows without an id: by kind, numbers, content and time -------------------------------------

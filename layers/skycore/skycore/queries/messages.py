@@ -39,9 +39,7 @@ type Query = Mapping[str, Sequence[str]]
 
 def get_message(message_id: str) -> dict[str, Any]:
     """Return the message, its status and its timeline. Raises Problem message_not_found."""
-    row = messages.get(message_id) if len(message_id) <= MAX_ID_LENGTH else None
-    if row is None:
-        raise Problem("message_not_found", "there is no message with this id")
+    row = _existing(message_id)
     reported = events.of_message(row)
     view = {
         **serializers.message(row, timestamps.now()),
@@ -57,10 +55,17 @@ def cancel(message_id: str) -> dict[str, Any]:
 
     Raises Problem message_not_found, or not_cancellable once it has left the queue.
     """
-    get_message(message_id)
+    _existing(message_id)
     if not queue_transitions.cancel(message_id, timestamps.now()):
         raise Problem("not_cancellable", "the message has left the queue", message_id=message_id)
     return get_message(message_id)
+
+
+def _existing(message_id: str) -> MessageRow:
+    row = messages.get(message_id) if len(message_id) <= MAX_ID_LENGTH else None
+    if row is None:
+        raise Problem("message_not_found", "there is no message with this id")
+    return row
 
 
 def get_event(event_id: str, *, source: str) -> dict[str, Any]:

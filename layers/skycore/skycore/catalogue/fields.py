@@ -24,7 +24,7 @@ class ReplyField:
 
 def reply_field(xml: str) -> ReplyField | None:
     """Return the field of this element; letter case, ``-`` and ``_`` do not matter."""
-    return _by_element().get(_folded(xml))
+    return _by_element().get(plain_name(xml))
 
 
 def field_named(name: str) -> ReplyField | None:
@@ -32,16 +32,12 @@ def field_named(name: str) -> ReplyField | None:
     return next((field for field in _by_element().values() if field.name == name), None)
 
 
-def _folded(xml: str) -> str:
-    return xml.upper().replace("-", "").replace("_", "")
-
-
 @cache
 def _by_element() -> dict[str, ReplyField]:
     path = Path(__file__).with_name("fields.csv")
     with path.open(encoding="utf-8", newline="") as file:
         return {
-            _folded(row["xml"]): ReplyField(row["json"], _shape(row["shape"]))
+            plain_name(row["xml"]): ReplyField(row["json"], _shape(row["shape"]))
             for row in csv.DictReader(file)
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skycore import metrics
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 
     from skycore.postbacks.event import Event
 
-READ_BUDGET_SECONDS = (
-    12.0  # for reading a batch, of the function's 28; hostile bodies take the longest
-)
-
+READ_BUDGET_SECONDS = 12.0  # of the function's 28; hostile bodies take the longest to read
 MAX_EVENTS = 5_000  # of a batch: some 250 calls to the table
-
 SMALL_BYTES = 16 * 1024  # Skycore's postbacks are a few kB; a hundred such take milliseconds
 
 type Postback = tuple[str, bytes, datetime]  # the queue's message id, the body, its arrival
@@ -37,7 +33,7 @@ class _ParsedPostback:
     queue_id: str
     raw: bytes
     received_at: datetime
-    events: list[Event] = field(default_factory=list)
+    events: list[Event]
 
 
 def store(

@@ -63,7 +63,7 @@ def read_markup(source: str) -> list[Node]:
 
 
 def _without_junk_before(source: str) -> str:
-    """Return the source from its first document on, such as behind a warning in HTML."""
+    """Return the source from its first document on; a warning in HTML may precede it."""
     document = _DOCUMENT.search(source)
     if document is None or document.start() == 0:
         return source
@@ -97,7 +97,7 @@ def set_texts_apart(source: str) -> str:
 
     A POSTBACK of several NOTIFICATIONs has the texts of each. Raises UnreadableError when the
     texts of two fields overlap, or when a text ends one document and begins another: either the
-    body has several documents, or somebody wants it to look so.
+    body has several documents, or a stranger's text makes it look so.
     """
     first = _TEXT_TAG.search(source)
     if first is None:

@@ -97,11 +97,11 @@ def fields_by_element() -> dict[str, tuple[int, PostbackField]]:
     }
 
 
-ALL_CARRIERS = "All Carriers"  # a name that says something only with its country
+ALL_CARRIERS = "All Carriers"  # a name that needs its country beside it
 
 
 def carrier_name(spid: str) -> str | None:
-    """Return a carrier's name by its id (SPID, operator id); None for one in no list of Skycore.
+    """Return a carrier's name by its id (SPID, operator id); None if it is in no list of Skycore's.
 
     Ids are seven digits with their leading zeros. Until November 2013 the last digit was missing
     (000189 for 0001890), and software that reads the id as a number drops the leading zeros. If

@@ -46,9 +46,9 @@ REPORT_STATES = {
 }
 _STEPS = {"opened": "delivered", "rejected": "failed"}  # others are steps as they are
 BATCH_SIZE = 100  # events that are looked up and stored in one go
-MAX_QUEUED = timedelta(days=36)  # before its call, that a message's row may have been made
+MAX_QUEUED = timedelta(days=36)  # how long before its call a message's row may have been created
 CLOCKS_APART = timedelta(minutes=5)  # of Skycore's clock and ours, with the call in between
-UNTIL_SENT = timedelta(hours=1)  # that Skycore may keep a message before the first step it prints
+UNTIL_SENT = timedelta(hours=1)  # how long Skycore may hold a message before its first step
 # The report's times end in Z, but samples have the same digits as Eastern time.
 ZONES = (UTC, ZoneInfo("America/New_York"))
 
@@ -206,7 +206,7 @@ def _match(rows: Sequence[ReportRow], number: str) -> Iterator[tuple[ReportRow, 
 
 
 def _fitting(row: ReportRow, time: datetime, messages_: list[MessageRow]) -> list[MessageRow]:
-    """Return the messages that a row whose first step was at `time` may be of."""
+    """Return the messages that a row may belong to if its first step was at `time`."""
     return [one for one in messages_ if _same_content(row, one) and _same_time(row, time, one)]
 
 

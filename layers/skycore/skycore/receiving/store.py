@@ -43,13 +43,13 @@ def store(
     token_last_used: Mapping[str, datetime] | None = None,
     requeue: Callable[[list[str]], list[str]] = list,
 ) -> list[str]:
-    """Store the events of the postbacks; return the queue ids of those that SQS must give again.
+    """Store the events of the postbacks; return the queue ids of those that SQS must deliver again.
 
     Whatever a body is, it is kept: as events, or as one unparsed event. The first copy of a
     notification stays; later ones are counted as duplicates. Small bodies go first, so that none
     waits for a large one. `days`: how long events are kept. `token_last_used`: the fingerprints
     of the tokens in the URLs that the postbacks were posted to, and when each last arrived.
-    `requeue` takes the queue ids of bodies that no time was left for, and returns those that could
+    `requeue` takes the queue ids of bodies that there was no time for, and returns those that could
     not be sent to the queue again.
     """
     deadline = time.monotonic() + READ_BUDGET_SECONDS
@@ -96,8 +96,8 @@ def _assign_arrival_ids(
     """Give events without an identity of their own an id that depends on their first arrival.
 
     Return the postbacks that are ready to be stored, by arrival, the queue ids of those that
-    failed, and the queue ids of those that no time was left for. Each such event costs calls of its
-    own to the table, so a body of many of them goes last.
+    failed, and the queue ids of those that there was no time for. Each such event needs calls of
+    its own to the table, so a body of many of them goes last.
     """
     ready: list[_ParsedPostback] = []
     failed: set[str] = set()
@@ -124,7 +124,7 @@ def _record_token_use(token_last_used: Mapping[str, datetime]) -> None:
         try:
             tokens.mark_used(fingerprint, moment)
         except Exception as error:  # noqa: BLE001 - what was stored is stored
-            log_exception("use of a token not noted", error)
+            log_exception("use of a token not recorded", error)
 
 
 def _with_arrival_id(event: Event, days: int, deadline: float) -> Event:

@@ -24,10 +24,9 @@ from skycore.postbacks.document import (
 )
 from skycore.postbacks.xml_repair import close_leaves, repair_characters, resolve_references
 
-_DOCUMENT = re.compile(
-    r"<(?:\?xml|(?:[a-z_][\w.-]{0,40}:)?(?:postback|notification)s?(?=[\s/>]))", re.IGNORECASE
-)
-_CODE_TAG = re.compile(r"<(?:[a-z_][\w.-]{0,40}:)?(?:status)?[-_]?code[\s/>]", re.IGNORECASE)
+_PREFIX = r"(?:[a-z_][\w.-]{0,40}:)?"  # of a namespace, such as `sky:`
+_DOCUMENT = re.compile(rf"<(?:\?xml|{_PREFIX}(?:postback|notification)s?(?=[\s/>]))", re.IGNORECASE)
+_CODE_TAG = re.compile(rf"<{_PREFIX}(?:status)?[-_]?code[\s/>]", re.IGNORECASE)
 _DECLARATION = re.compile("<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 DECLARED = "a document type or an entity is declared"
 
@@ -79,17 +78,15 @@ def _without_junk_before(source: str) -> str:
 
 _NAMES = "|".join("[-_]*".join(name) for name in sorted(WRITTEN_BY_PEOPLE))
 _TEXT_TAG = re.compile(
-    rf"""<(/?)(?:[a-z_][\w.-]{{0,40}}:)?({_NAMES})(?=[\s/>])((?>[^<>"']|"[^"<]*"|'[^'<]*')*+)>""",
+    rf"""<(/?){_PREFIX}({_NAMES})(?=[\s/>])((?>[^<>"']|"[^"<]*"|'[^'<]*')*+)>""",
     re.IGNORECASE,
 )
-_NOTIFICATION = re.compile(r"<(?:[a-z_][\w.-]{0,40}:)?notification[\s>]", re.IGNORECASE)
+_NOTIFICATION = re.compile(rf"<{_PREFIX}notification[\s>]", re.IGNORECASE)
 _NEXT_NOTIFICATION = re.compile(
-    rf"</(?:[a-z_][\w.-]{{0,40}}:)?notification\s*>\s*(?={_NOTIFICATION.pattern})", re.IGNORECASE
+    rf"</{_PREFIX}notification\s*>\s*(?={_NOTIFICATION.pattern})", re.IGNORECASE
 )
-_DOCUMENT_END = re.compile(r"</(?:[a-z_][\w.-]{0,40}:)?postbacks?\s*>", re.IGNORECASE)
-_NOTIFICATION_END = re.compile(
-    r"</(?:[a-z_][\w.-]{0,40}:)?(?:postback|notification)s?\s*>", re.IGNORECASE
-)
+_DOCUMENT_END = re.compile(rf"</{_PREFIX}postbacks?\s*>", re.IGNORECASE)
+_NOTIFICATION_END = re.compile(rf"</{_PREFIX}(?:postback|notification)s?\s*>", re.IGNORECASE)
 
 
 def set_texts_apart(source: str) -> str:

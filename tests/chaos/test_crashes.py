@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.integration.conftest import warm
 from tests.patience import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
@@ -51,7 +55,7 @@ DISPATCH = {
 class Function:
     """A function's handler in a process of its own, with the deployed function's environment."""
 
-    def __init__(self, stack, verb: str) -> None:
+    def __init__(self, stack: Any, verb: str) -> None:
         name = stack.resource(f"{verb.title()}Function")
         known = stack.admin("lambda").get_function_configuration(FunctionName=name)
         self.environment = {
@@ -93,28 +97,28 @@ def post_event(body: dict, key: str) -> dict:
     return sample
 
 
-def got(stack, to: str) -> int:
+def got(stack: Any, to: str) -> int:
     return len(stack.control(f"messages?to={to}")["messages"])
 
 
-def message(stack, message_id: str) -> dict | None:
+def message(stack: Any, message_id: str) -> dict | None:
     answer = stack.get(f"/messages/{message_id}")
     return answer.json() if answer.status_code == 200 else None
 
 
-def status(stack, message_id: str) -> str | None:
+def status(stack: Any, message_id: str) -> str | None:
     found = message(stack, message_id)
     return found and found["status"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warmed(stack):
+def warmed(stack: Any) -> None:
     """Start the functions that receipts need: another test may have left them cold."""
     warm(stack)
 
 
 @pytest.fixture
-def slow(stack, request):
+def slow(stack: Any, request: pytest.FixtureRequest) -> Iterator[None]:
     if "during" in request.node.name:
         stack.control("settings", {"mode": "slow", "slow_seconds": 4}, "PATCH")
     yield
@@ -123,7 +127,7 @@ def slow(stack, request):
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("point", SEND)
-def test_send_killed(stack, sms, point):
+def test_send_killed(stack: Any, sms: Any, point: str) -> None:
     count, at_once, in_the_end, first, last = SEND[point]
     send, to, key = Function(stack, "send"), number(), f"crash-{random.random()}"
     event = post_event({**sms, "to": to}, key)
@@ -157,7 +161,7 @@ def test_send_killed(stack, sms, point):
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("point", DISPATCH)
-def test_dispatch_killed(stack, sms, point):
+def test_dispatch_killed(stack: Any, sms: Any, point: str) -> None:
     count, in_the_end = DISPATCH[point]
     enqueue, dispatch = Function(stack, "enqueue"), Function(stack, "dispatch")
     # A queue of nobody's, so that the deployed dispatch does not take the message first.
@@ -187,7 +191,7 @@ def test_dispatch_killed(stack, sms, point):
 
 @pytest.mark.parametrize("point", ENQUEUE)
 @pytest.mark.parametrize("keyed", [True, False], ids=["with a key", "without"])
-def test_enqueue_killed(stack, sms, point, keyed):
+def test_enqueue_killed(stack: Any, sms: Any, point: str, keyed: bool) -> None:
     rows, unrepeated = ENQUEUE[point]
     enqueue, to, key = Function(stack, "enqueue"), number(), f"crash-{random.random()}"
     event = json.loads((ROOT / "events/enqueue/batch.json").read_text())
@@ -218,7 +222,7 @@ def test_enqueue_killed(stack, sms, point, keyed):
 
 
 @pytest.mark.parametrize(("point", "status_then"), [("between rows and queue", "queued")])
-def test_respond_async_killed(stack, sms, point, status_then):
+def test_respond_async_killed(stack: Any, sms: Any, point: str, status_then: str) -> None:
     send, to, key = Function(stack, "send"), number(), f"crash-{random.random()}"
     event = post_event({**sms, "to": to}, key)
     event["headers"]["Prefer"] = "respond-async"
@@ -232,12 +236,12 @@ def test_respond_async_killed(stack, sms, point, status_then):
     assert got(stack, to) == 1
 
 
-def listed(stack, to: str) -> list[dict]:
+def listed(stack: Any, to: str) -> list[dict]:
     rows: list[dict] = stack.get(f"/messages?to=%2B{to}&limit=100").json()["messages"]
     return rows
 
 
-def sweep_in(stack, hours: float) -> None:
+def sweep_in(stack: Any, hours: float) -> None:
     """What sweep does when so much time has passed."""
     sweep = Function(stack, "sweep")
     sweep.environment["HOURS_LATER"] = str(hours)

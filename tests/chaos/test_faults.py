@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.chaos.faults import Faults
@@ -21,7 +23,7 @@ LIMITS = "MaxCallsPerSecond=20 MaxCallsPerMinute=900"  # so that the limits' one
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_short_storm(stack, capsys):
+def test_a_short_storm(stack: Any, capsys: pytest.CaptureFixture[str]) -> None:
     left = weather(stack, SHORT)
     with capsys.disabled():
         print(f"\n{left}")
@@ -30,7 +32,7 @@ def test_a_short_storm(stack, capsys):
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_long_storm(capsys):
+def test_a_long_storm(capsys: pytest.CaptureFixture[str]) -> None:
     with brought_up(".local/chaos", LIMITS) as stack:
         left = weather(stack, LONG)
     with capsys.disabled():

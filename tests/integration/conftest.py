@@ -83,14 +83,14 @@ class Stack:
         self._admin: dict[str, Any] = {}
         self._resources: dict[str, str] = {}
 
-    def post(self, path: str, body: Any, **headers: str):
+    def post(self, path: str, body: Any, **headers: str) -> Any:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.request("POST", path, body, names)
 
-    def get(self, path: str):
+    def get(self, path: str) -> Any:
         return self.client.request("GET", path)
 
-    def postback(self, body: bytes, content_type: str = "text/xml", url: str | None = None):
+    def postback(self, body: bytes, content_type: str = "text/xml", url: str | None = None) -> Any:
         request = urllib.request.Request(
             url or self.description["postback_url"],
             data=body,
@@ -248,7 +248,7 @@ _shared = pytest.StashKey[Stack]()
 
 
 @pytest.fixture(scope="session")
-def stack(request) -> Stack:
+def stack(request: pytest.FixtureRequest) -> Stack:
     """One stack for all folders that ask for it: each has a fixture of its own, by import.
 
     TEST_STACK_FILE names the file of a stack that is up already, and stays so; TEST_LOCAL_DIR is
@@ -275,7 +275,7 @@ def sms() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def operator(stack) -> dict[str, str]:
+def operator(stack: Stack) -> dict[str, str]:
     """The environment of an operator who has the rights of OperatorPolicy and no others."""
     from tests.integration import operators
     from tests.integration.test_access import output
@@ -284,7 +284,7 @@ def operator(stack) -> dict[str, str]:
 
 
 @pytest.fixture
-def ops(stack, operator):
+def ops(stack: Stack, operator: dict[str, str]) -> Any:
     """The operator's tool, as that operator runs it."""
     from tests.integration import operators
 

@@ -107,7 +107,7 @@ class Account:
 
 
 @pytest.fixture
-def account(tmp_path) -> Iterator[Account]:
+def account(tmp_path: Path) -> Iterator[Account]:
     if not (ROOT / ".venv-awscli" / ".ready").exists():
         pytest.skip("the AWS CLI is not set up: make .venv-awscli/.ready")
     port = free_port()
@@ -123,7 +123,7 @@ def account(tmp_path) -> Iterator[Account]:
         yield Account(url, tmp_path)
 
 
-def test_a_first_deployment_that_fails_leaves_nothing_and_can_be_repeated(account):
+def test_a_first_deployment_that_fails_leaves_nothing_and_can_be_repeated(account: Account) -> None:
     assert account.deploy({**DATA, "Broken": BROKEN}) == "ROLLBACK_COMPLETE"
     assert account.left() == []
     reason = account.run(READ)
@@ -137,7 +137,7 @@ def test_a_first_deployment_that_fails_leaves_nothing_and_can_be_repeated(accoun
     assert account.left()
 
 
-def test_a_protected_table_is_deleted_by_the_commands_of_the_page(account):
+def test_a_protected_table_is_deleted_by_the_commands_of_the_page(account: Account) -> None:
     account.deploy(DATA, DeletionProtection="on")
     dynamodb = account.client("dynamodb")
     (table,) = dynamodb.list_tables()["TableNames"]

@@ -115,7 +115,7 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory) -> Iterator[Shell]:
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     if not (ROOT / ".venv-awscli" / ".ready").exists():
         pytest.skip("the AWS CLI is not set up: make .venv-awscli/.ready")
     shutil.rmtree(ROOT / STATE, ignore_errors=True)
@@ -154,7 +154,7 @@ class Left(NamedTuple):
         return name
 
 
-def test_a_deleted_stack_comes_back_with_its_data(shell):
+def test_a_deleted_stack_comes_back_with_its_data(shell: Shell) -> None:
     left = _with_other_names(shell, _leave(shell, shell.deploy()))
     stack = _bring_back(shell, left)
     _delete_what_stayed(shell, left, stack)

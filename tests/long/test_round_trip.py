@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 
@@ -22,11 +24,15 @@ DEEP = settings(LENIENT, max_examples=1500)
 @pytest.mark.parametrize("transport", ["post", "get"])
 @given(request=ANY_REQUEST)
 @DEEP
-def test_the_simulator_reads_what_was_meant(client, simulator, transport, request):
+def test_the_simulator_reads_what_was_meant(
+    client: Any, simulator: Any, transport: str, request: pytest.FixtureRequest
+) -> None:
     read_as_meant(client, simulator, transport, request)
 
 
 @given(request=ANY_REQUEST)
 @DEEP
-def test_both_transports_mean_the_same(client, simulator, request):
+def test_both_transports_mean_the_same(
+    client: Any, simulator: Any, request: pytest.FixtureRequest
+) -> None:
     read_alike(client, simulator, request)

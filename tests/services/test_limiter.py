@@ -27,7 +27,9 @@ def most_within(slots: list[int], milliseconds: int) -> int:
 @pytest.mark.parametrize(
     ("per_second", "per_minute"), [(20, 0), (10, 40)], ids=["second", "second and minute"]
 )
-def test_no_window_is_exceeded_and_no_slot_is_given_twice(dynamodb_url, per_second, per_minute):
+def test_no_window_is_exceeded_and_no_slot_is_given_twice(
+    dynamodb_url: str, per_second: int, per_minute: int
+) -> None:
     access_key = f"limits{secrets.token_hex(4)}"
     create_table(client("dynamodb", dynamodb_url, access_key))
     environment = os.environ | {

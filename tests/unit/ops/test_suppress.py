@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ STACK = Namespace(parameters={"DefaultRegion": "US"})
 
 
 @pytest.fixture(autouse=True)
-def confirmed(monkeypatch):
+def confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suppress, "confirm", lambda *_: None)
 
 
@@ -35,7 +36,7 @@ def stop(stated: datetime, sender: str = SENDER) -> None:
 
 @pytest.mark.parametrize("sender", [None, SENDER])
 @pytest.mark.parametrize("ahead", [0, 3, 60 * 24 * 365 * 70], ids=["now", "minutes", "2099"])
-def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(table, sender, ahead):
+def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(table: Any, sender: Any, ahead: int) -> None:
     stop(datetime.now(UTC) + timedelta(minutes=ahead))
     answer = suppress.remove(STACK, asked(sender))
     assert answer.data["suppressed"] is False
@@ -44,7 +45,7 @@ def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(table, sender, ahead):
 
 
 @pytest.mark.parametrize("sender", [None, SENDER])
-def test_add_holds_against_an_opt_in_by_a_clock_that_is_ahead(table, sender):
+def test_add_holds_against_an_opt_in_by_a_clock_that_is_ahead(table: Any, sender: Any) -> None:
     opt_outs.record_opt_in(NUMBER, SENDER, datetime.now(UTC) + timedelta(seconds=90))
     answer = suppress.add(STACK, asked(sender))
     assert answer.data["suppressed"] is True
@@ -52,7 +53,7 @@ def test_add_holds_against_an_opt_in_by_a_clock_that_is_ahead(table, sender):
     assert opt_outs.opted_out([(NUMBER, SENDER)]) == {(NUMBER, SENDER)}
 
 
-def test_what_still_holds_is_said(table, monkeypatch):
+def test_what_still_holds_is_said(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another stop that comes while the command runs counts."""
     opt_outs.record_opt_out(NUMBER, "60857", datetime.now(UTC), "N211")
     real = opt_outs.lift_by_hand

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,9 @@ from ops import __main__ as program
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_usage_error_is_explained_and_is_exit_code_2(monkeypatch, capsys, arguments, words):
+def test_a_usage_error_is_explained_and_is_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: Any, words: str
+) -> None:
     real = program.resolve_stack
     stack = Namespace(name="skycore", parameters={"DefaultRegion": "US"})
     monkeypatch.setattr(

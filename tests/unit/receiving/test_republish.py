@@ -31,7 +31,7 @@ def many(*bodies: bytes) -> bytes:
 
 
 @pytest.fixture
-def fault(monkeypatch):
+def fault(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Until it is mended, nothing with ODD in it can be read."""
     real = notification.Fields._read
 
@@ -63,7 +63,9 @@ def tell(table: FakeDynamoDB, outside: Any) -> list[dict[str, Any]]:
     return outside.published
 
 
-def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(table, outside, fault):
+def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(
+    table: Any, outside: Any, fault: Any
+) -> None:
     arrive(ODD, b"never a postback", receipt("N202"))
     (odd,) = [id_ for id_ in unparsed() if events.get(id_).raw == ODD]
     before = len(table.stream)
@@ -82,7 +84,7 @@ def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(table,
     assert reread() == [one for one in reread() if one.event_id in found]
 
 
-def test_a_dry_run_writes_nothing(table, fault):
+def test_a_dry_run_writes_nothing(table: Any, fault: Any) -> None:
     arrive(ODD, UNDATED)
     fault()
     before = dict(table.items)
@@ -93,7 +95,9 @@ def test_a_dry_run_writes_nothing(table, fault):
     assert table.items == before
 
 
-def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(table, outside, fault):
+def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(
+    table: Any, outside: Any, fault: Any
+) -> None:
     other = ODD.replace(b"ODD", b"ODD-2")
     arrive(many(receipt("N202"), ODD, receipt("N201"), other))
     assert len(unparsed()) == 1
@@ -107,7 +111,9 @@ def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(table, out
     assert len({event["replaces"] for event in told}) == 1
 
 
-def test_what_stays_odd_of_a_body_stays_listed(table, fault, monkeypatch):
+def test_what_stays_odd_of_a_body_stays_listed(
+    table: Any, fault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = ODD.replace(b"ODD", b"ODD-2")
     arrive(many(receipt("N202"), ODD, other))
     (first,) = unparsed()
@@ -129,13 +135,13 @@ def test_what_stays_odd_of_a_body_stays_listed(table, fault, monkeypatch):
     assert unparsed() == []
 
 
-def test_one_of_several_that_stays_unreadable_stays_listed(table, fault):
+def test_one_of_several_that_stays_unreadable_stays_listed(table: Any, fault: Any) -> None:
     arrive(many(receipt("N202"), ODD))
     assert [one.types for one in reread()] == [()]
     assert len(unparsed()) == 1
 
 
-def test_what_is_known_by_now_is_not_told_twice(table, fault):
+def test_what_is_known_by_now_is_not_told_twice(table: Any, fault: Any) -> None:
     arrive(ODD)
     fault()
     arrive(ODD)  # SQS brought it again after the fix
@@ -146,7 +152,9 @@ def test_what_is_known_by_now_is_not_told_twice(table, fault):
     assert unparsed() == []
 
 
-def test_dying_in_between_and_running_again_ends_the_same(table, fault, monkeypatch):
+def test_dying_in_between_and_running_again_ends_the_same(
+    table: Any, fault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bodies = (ODD, UNDATED, many(receipt("N202"), ODD.replace(b"ODD", b"ODD-3")))
     arrive(*bodies)
     fault()
@@ -191,8 +199,8 @@ def replay(since: datetime, until: datetime, *types: str) -> Counter[str]:
     ],
 )
 def test_stored_events_are_published_again_under_the_same_ids(
-    table, outside, minutes, types, expected
-):
+    table: Any, outside: Any, minutes: int, types: Any, expected: dict[str, Any]
+) -> None:
     bodies = [receipt(code, tracking_id=f"X{n}") for n in range(3) for code in ("N201", "N202")]
     arrive(many(*bodies[:4]), *bodies, b"unreadable")
     Sender().finish()
@@ -212,7 +220,9 @@ STOP = f"""<POSTBACK><ORIGIN>SMS_MO</ORIGIN><CODE>N211</CODE><FROM>{TO}</FROM><T
 """.encode()
 
 
-def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(table, outside):
+def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(
+    table: Any, outside: Any
+) -> None:
     """An outage of a day: the stream's records are gone, the events are in the table."""
     Sender().finish()
     arrive(receipt("N202"), STOP)
@@ -229,8 +239,8 @@ def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(
 
 @pytest.mark.parametrize("days", [2, 90])
 def test_a_row_that_is_named_again_late_stays_for_as_long_as_a_queue_may_name_it(
-    table, outside, days
-):
+    table: Any, outside: Any, days: int
+) -> None:
     batch = [("q", many(receipt("N202"), receipt("N201")), NOW), ("r", b"unreadable", NOW)]
     assert store(batch, days=days) == []
     soon = str(int((NOW + timedelta(hours=1)).timestamp()))
@@ -244,13 +254,15 @@ def test_a_row_that_is_named_again_late_stays_for_as_long_as_a_queue_may_name_it
     assert len(outside.published) == 3
 
 
-def test_what_is_not_a_name_is_left_alone(table):
+def test_what_is_not_a_name_is_left_alone(table: Any) -> None:
     republish.keep_named_rows([{}, {"event_id": ""}, 7, None, []])
     assert table.items == {}
 
 
 @pytest.mark.parametrize(("days", "steps"), [(14, 1), (16, 0)])
-def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days, steps):
+def test_a_step_of_a_message_that_waited_long_in_the_queue(
+    table: Any, outside: Any, days: int, steps: int
+) -> None:
     known = {"to": TO, "parent": None, "sender": "60856", "action": "sendSMS"}
     made = NOW - timedelta(days=days)
     messages.create(
@@ -262,7 +274,7 @@ def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days,
     assert told == ["skycore.message_expired"] * steps
 
 
-def test_a_queue_that_refuses_is_an_error(table, outside):
+def test_a_queue_that_refuses_is_an_error(table: Any, outside: Any) -> None:
     arrive(receipt("N202"))
     outside.queue_is_out = True
     with pytest.raises(RuntimeError):

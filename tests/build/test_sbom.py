@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -32,7 +32,7 @@ def text(build: Path) -> str:
 
 
 @pytest.fixture
-def components(text: str) -> list[dict]:
+def components(text: str) -> list[dict[str, Any]]:
     return json.loads(text)["components"]
 
 
@@ -40,7 +40,7 @@ def test_it_is_valid_cyclonedx(text: str) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
-def test_it_lists_exactly_what_is_pinned(components: list[dict]) -> None:
+def test_it_lists_exactly_what_is_pinned(components: list[dict[str, Any]]) -> None:
     pinned = requirements(LAYER)
     assert [row["name"] + "==" + row["version"] for row in components] == sorted(pinned)
     for row in components:
@@ -50,14 +50,14 @@ def test_it_lists_exactly_what_is_pinned(components: list[dict]) -> None:
         assert f"--hash=sha256:{wheel['content']}" in pinned[pin]
 
 
-def test_it_lists_exactly_what_ships(build: Path, components: list[dict]) -> None:
+def test_it_lists_exactly_what_ships(build: Path, components: list[dict[str, Any]]) -> None:
     folders = (build / "DependenciesLayer" / "python").glob("*.dist-info")
     shipped = [path.name.removesuffix(".dist-info").rsplit("-", 1) for path in folders]
     listed = [[row["name"].replace("-", "_"), row["version"]] for row in components]
     assert sorted(listed) == sorted(shipped)
 
 
-def test_every_licence_may_be_shipped(components: list[dict]) -> None:
+def test_every_licence_may_be_shipped(components: list[dict[str, Any]]) -> None:
     licences = {row["name"]: row["licenses"][0]["expression"] for row in components}
     assert {name: text for name, text in licences.items() if text not in ALLOWED} == {}
 

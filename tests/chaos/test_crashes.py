@@ -69,7 +69,7 @@ class Function:
             "PYTHONPATH": f"{ROOT / 'functions' / verb}:{ROOT / 'layers' / 'skycore'}",
         }
 
-    def run(self, event: dict, point: str) -> dict | None:
+    def run(self, event: dict[str, Any], point: str) -> dict | None:
         """What the handler answers; None if it died at `point`."""
         done = subprocess.run(
             [sys.executable, str(ROOT / "tests/chaos/dying_handler.py"), point],
@@ -82,7 +82,7 @@ class Function:
         if done.returncode == 9:
             return None
         assert done.returncode == 0, done.stderr
-        answer: dict = json.loads(done.stdout.splitlines()[-1])
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return answer
 
 
@@ -90,7 +90,7 @@ def number() -> str:
     return f"1774319{random.randint(1000, 8999)}"
 
 
-def post_event(body: dict, key: str) -> dict:
+def post_event(body: dict[str, Any], key: str) -> dict:
     sample = json.loads((ROOT / "events/send/sms.json").read_text())
     sample["headers"]["Idempotency-Key"] = key
     sample["body"], sample["isBase64Encoded"] = json.dumps(body), False
@@ -101,7 +101,7 @@ def got(stack: Any, to: str) -> int:
     return len(stack.control(f"messages?to={to}")["messages"])
 
 
-def message(stack: Any, message_id: str) -> dict | None:
+def message(stack: Any, message_id: str) -> dict[str, Any] | None:
     answer = stack.get(f"/messages/{message_id}")
     return answer.json() if answer.status_code == 200 else None
 
@@ -236,8 +236,8 @@ def test_respond_async_killed(stack: Any, sms: Any, point: str, status_then: str
     assert got(stack, to) == 1
 
 
-def listed(stack: Any, to: str) -> list[dict]:
-    rows: list[dict] = stack.get(f"/messages?to=%2B{to}&limit=100").json()["messages"]
+def listed(stack: Any, to: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = stack.get(f"/messages?to=%2B{to}&limit=100").json()["messages"]
     return rows
 
 
@@ -248,7 +248,7 @@ def sweep_in(stack: Any, hours: float) -> None:
     assert sweep.run({}, "later") is not None
 
 
-def _message_id(event: dict, key: str) -> str:
+def _message_id(event: dict[str, Any], key: str) -> str:
     from skycore.sending.idempotency import message_id
 
     return message_id(event["requestContext"]["identity"]["userArn"], key)

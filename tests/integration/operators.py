@@ -147,7 +147,7 @@ class Screen:
 
 
 @contextmanager
-def terminal(ops: Ops, *arguments: str) -> Iterator[tuple[subprocess.Popen, Screen]]:
+def terminal(ops: Ops, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Screen]]:
     command = ops.command(*arguments)
     with at_terminal(command, cwd=ROOT, environment=ops.environment) as (process, descriptor):
         yield process, Screen(descriptor)

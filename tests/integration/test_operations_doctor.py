@@ -426,7 +426,7 @@ def test_a_probe_whose_subscription_is_gone_is_found(stack: Stack, ops: Any) -> 
     assert left_behind(stack) == []
 
 
-def waiting_doctor(ops: Ops, *arguments: str) -> subprocess.Popen:
+def waiting_doctor(ops: Ops, *arguments: str) -> subprocess.Popen[str]:
     """A doctor that has posted its probe, and waits for the event."""
     process = subprocess.Popen(
         ops.command("doctor", "postback", *arguments),

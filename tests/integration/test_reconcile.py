@@ -47,11 +47,11 @@ def test_a_delivery_that_no_postback_reported_is_found_once_in_the_documented_re
     assert "\n0 became events" in reconcile(stack)
 
 
-def _status(stack: Stack, sent: dict) -> str:
+def _status(stack: Stack, sent: dict[str, Any]) -> str:
     return stack.get(f"/messages/{sent['message_id']}").json()["status"]
 
 
-def _settled(stack: Stack, sent: dict) -> bool:
+def _settled(stack: Stack, sent: dict[str, Any]) -> bool:
     """Whether Skycore gave up on both postbacks of the message."""
     rows = stack.control(f"postbacks?tracking_id={sent['tracking_id']}")["postbacks"]
     return len(rows) == 2 and all(row["gave_up"] for row in rows)

@@ -42,7 +42,7 @@ def handled(
     function: Path | None = None,
     layer: Path = LAYER,
     variables: list[str] | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Return what a function's handler answers to `verb/sample`, in a process of its own.
 
     `function` is the folder of app.py, `layer` the folder of the package, and `variables` names
@@ -73,11 +73,11 @@ def handled(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    answer: dict = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
-def expect(answer: dict, sample: str) -> None:
+def expect(answer: dict[str, Any], sample: str) -> None:
     expected = EXPECTED[sample]
     if isinstance(expected, int):
         assert answer["statusCode"] == expected, answer

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RELEASED = json.loads(SNAPSHOT.read_text())
 
 
-def frozen(resource: dict) -> dict:
+def frozen(resource: dict[str, Any]) -> dict:
     return {key: value for key, value in resource.items() if key not in {"Attributes", "Indexes"}}
 
 

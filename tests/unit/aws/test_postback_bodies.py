@@ -20,7 +20,7 @@ ARRIVED = datetime(2026, 11, 22, 10, 41, 15, 123456, UTC)
 SQS_TAKES = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 
 
-def record(body: bytes) -> dict:
+def record(body: bytes) -> dict[str, Any]:
     text, encoding = encode(body)
     attributes = {"received_at": timestamps.to_key(ARRIVED), "encoding": encoding}
     return {
@@ -65,7 +65,7 @@ def test_a_message_put_there_by_hand_is_its_text_when_it_was_sent() -> None:
 
 
 def test_a_message_says_by_which_token_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: dict = {}
+    sent: dict[str, Any] = {}
     fake = SimpleNamespace(send_message=lambda **message: sent.update(message))
     monkeypatch.setattr(clients, "sqs", lambda: fake)
     send_postback("a queue", b"<POSTBACK/>", ARRIVED, token_fingerprint="0123456789ab")

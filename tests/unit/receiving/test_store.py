@@ -398,7 +398,7 @@ BATCH = arrived(receipt(1), undated(), many(1, 2, 3), b"unreadable", undated(), 
 AGAIN = arrived(undated(), many(3, 4, 6), minutes=10)
 
 
-def outcome(table: FakeDynamoDB) -> dict:
+def outcome(table: FakeDynamoDB) -> dict[str, Any]:
     return {key: item for key, item in table.items.items() if item["kind"]["S"] != "raw"}
 
 
@@ -450,7 +450,7 @@ def stored_of(table: FakeDynamoDB) -> list[events.StoredEvent]:
     return list(found.values())
 
 
-def inserted(record: dict) -> bool:
+def inserted(record: dict[str, Any]) -> bool:
     kind = record["dynamodb"].get("NewImage", {}).get("kind", {}).get("S")
     return record["eventName"] == "INSERT" and kind == "event"
 
@@ -502,7 +502,7 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
 ) -> None:
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
 
-    def record(queue_id: str, body: str, encoding: str) -> dict:
+    def record(queue_id: str, body: str, encoding: str) -> dict[str, Any]:
         return {
             "messageId": queue_id,
             "body": body,
@@ -537,9 +537,9 @@ def test_a_requeued_postback_keeps_its_body_arrival_and_token(
     body = base64.b64encode(receipt(1)).decode()
     full = {"messageId": "a", "body": body, "attributes": stamp, "messageAttributes": attributes}
     by_hand = {"messageId": "b", "body": "x", "attributes": stamp, "messageAttributes": {}}
-    sent: list[dict] = []
+    sent: list[dict[str, Any]] = []
 
-    def send_message_batch(*, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803
+    def send_message_batch(*, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict:  # noqa: N803
         assert QueueUrl == "https://sqs/postbacks"
         sent.extend(Entries)
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}

@@ -20,7 +20,7 @@ RULES = SendPolicy.of("US", "", 90)
 SMS = {"to": "+1 774-319-9144", "from": "60856", "text": "Hello"}
 
 
-def refused(body: dict, rules: SendPolicy = RULES) -> Problem:
+def refused(body: dict[str, Any], rules: SendPolicy = RULES) -> Problem:
     with pytest.raises(Problem) as problem:
         parse_message(body, rules)
     return problem.value
@@ -102,7 +102,7 @@ def test_countries(countries: str, to: str, allowed: bool) -> None:
         assert problem.value.code == "country_not_allowed"
 
 
-def allowed(action_name: str, fields: dict, rules: SendPolicy) -> bool:
+def allowed(action_name: str, fields: dict[str, Any], rules: SendPolicy) -> bool:
     action = find_action(action_name)
     assert action is not None
     try:

@@ -71,7 +71,7 @@ def test_a_lost_race_after_the_window_is_found_again(table: FakeDynamoDB) -> Non
     first(0)
     others = iter([45.0])
 
-    def race(calls: int, operation: str, request: dict) -> None:
+    def race(calls: int, operation: str, request: dict[str, Any]) -> None:
         if operation == "PutItem" and "#0 = :0" in request["ConditionExpression"]:
             other = next(others, None)
             if other is not None:

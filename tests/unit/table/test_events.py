@@ -25,7 +25,7 @@ ARRIVED = datetime(2026, 11, 22, 10, 41, 15, 123456, tzinfo=UTC)
 WRITE_UNIT = 1024  # bytes
 
 
-def store(*bodies: bytes) -> list:
+def store(*bodies: bytes) -> list[Any]:
     """Stores each body's events; the events."""
     told = [(body, read_postback(body, ARRIVED)) for body in bodies]
     shared = events.shared_tracking_ids(event for _, one in told for event in one)

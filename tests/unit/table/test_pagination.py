@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 22, 10, 41, tzinfo=UTC)
 NUMBER = "17743199144"
-INDEXES: dict[str, tuple] = {
+INDEXES: dict[str, tuple[Any, ...]] = {
     "number": (Row.by_number, pagination.by_month(NUMBER)),
     "day": (Row.by_day, pagination.by_day),
     "state": (Row.by_state, pagination.unbounded("unparsed")),
@@ -50,7 +50,9 @@ def put(pk: str, sk: str, moment: datetime, kind: str = "event") -> None:
     ).save()
 
 
-def all_pages(index: str, limit: int, days: int = 90, place: Cursor | None = None) -> list[list]:
+def all_pages(
+    index: str, limit: int, days: int = 90, place: Cursor | None = None
+) -> list[list[Any]]:
     pages = []
     while True:
         span = TimeRange("event", NOW - timedelta(days=days), NOW, place)

@@ -33,7 +33,8 @@ def text(build: Path) -> str:
 
 @pytest.fixture
 def components(text: str) -> list[dict[str, Any]]:
-    return json.loads(text)["components"]
+    found: list[dict[str, Any]] = json.loads(text)["components"]
+    return found
 
 
 def test_it_is_valid_cyclonedx(text: str) -> None:

@@ -27,7 +27,8 @@ for name, function in inspect.getmembers(clients, callable):
         made.append(function())
 print(json.dumps([[c.meta.service_model.service_name, c.meta.endpoint_url] for c in made]))
 """
-PYTHON = sys._base_executable  # without the packages of the virtual environment
+# Without the packages of the virtual environment.
+PYTHON = sys._base_executable  # type: ignore[attr-defined]
 
 
 def test_the_layer_describes_what_is_called_and_nothing_else(build: Path) -> None:

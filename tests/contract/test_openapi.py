@@ -35,7 +35,8 @@ RULES = SendPolicy(region="US", countries=(), days=30)
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return yaml.load((ROOT / "openapi.yaml").read_text(), yaml.CSafeLoader)
+    written: dict[str, Any] = yaml.load((ROOT / "openapi.yaml").read_text(), yaml.CSafeLoader)
+    return written
 
 
 def operations(document: dict[str, Any]) -> Iterator[Any]:

@@ -55,7 +55,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests of the whole run fail in any other, and say why: a part of it proves nothing."""
     if item.get_closest_marker("needs_the_whole_run"):
         ran = {other.path.name for other in item.session.items if other.path.parent == HERE}
-        every = {path.name for path in HERE.glob("test_*.py")} - item.config.stash[LONG_ONLY]
+        long_only = item.config.stash[LONG_ONLY]
+        every = {path.name for path in HERE.glob("test_*.py")} - long_only
         left = sorted(every - ran)
         if left or hasattr(item.config, "workerinput"):
             pytest.fail(
@@ -104,7 +105,7 @@ class Stack:
             with error:
                 return error.code, error.read()
 
-    def event(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def event(self, wanted: Callable[..., bool]) -> dict[str, Any]:
         """Return the first event that came, or comes within the deadline, and is wanted."""
         found: list[dict[str, Any]] = []
 
@@ -153,7 +154,7 @@ class Stack:
             self._admin[service] = self.new_admin(service)
         return self._admin[service]
 
-    def new_admin(self, service: str) -> Any:
+    def new_admin(self, service: Any) -> Any:
         """Return a client of its own, for a test that changes it."""
         session = boto3.Session(
             self.description["admin_access_key_id"],

@@ -113,7 +113,7 @@ def test_the_policy_of_earlier_releases_is_enough_for_every_route(
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_it_is_enough_for_nothing_else(
-    stack: Stack, made_user: Callable[[str], dict[str, Any]], service: str, call: Any
+    stack: Stack, made_user: Callable[[str], dict[str, Any]], service: Any, call: Any
 ) -> None:
     caller = made_user(output(stack, "AdminPolicy"))
     client = boto3.client(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.integration.conftest import LOCAL_DIR, ROOT, Stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HERE = ROOT / "tests" / "integration" / "schemathesis"
 PROGRAM = ROOT / ".venv-schemathesis" / "bin" / "schemathesis"
@@ -31,7 +35,13 @@ def run(stack: Stack, *arguments: str) -> None:
         "SCHEMATHESIS_HOOKS": "hooks",
         "STACK_FILE": str(ROOT / LOCAL_DIR / "stack.json"),
     }
-    command = [PROGRAM, "--no-color", "--config-file", HERE / "schemathesis.toml", "run"]
+    command: list[str | Path] = [
+        PROGRAM,
+        "--no-color",
+        "--config-file",
+        HERE / "schemathesis.toml",
+        "run",
+    ]
     command += [ROOT / "openapi.yaml", "--url", stack.description["api_url"]]
     command += [*ANY_MACHINE, *arguments]
     done = subprocess.run(

@@ -116,6 +116,8 @@ def test_tail_shows_events_as_they_come_and_takes_none_away(stack: Stack, ops: A
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout
+    assert process.stderr
     assert "listening" in process.stderr.readline()
     stack.postback(receipt(f"T-{mark}"))
     stack.postback(inbound(mark))

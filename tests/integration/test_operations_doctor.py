@@ -436,6 +436,7 @@ def waiting_doctor(ops: Ops, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr
     assert "waiting for the probe" in process.stderr.readline()
     return process
 

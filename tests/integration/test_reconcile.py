@@ -48,7 +48,8 @@ def test_a_delivery_that_no_postback_reported_is_found_once_in_the_documented_re
 
 
 def _status(stack: Stack, sent: dict[str, Any]) -> str:
-    return stack.get(f"/messages/{sent['message_id']}").json()["status"]
+    found: str = stack.get(f"/messages/{sent['message_id']}").json()["status"]
+    return found
 
 
 def _settled(stack: Stack, sent: dict[str, Any]) -> bool:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import LOCAL_DIR, Stack, until
+from tests.integration.conftest import LOCAL_DIR, Stack
 from tests.integration.operators import run_ops
 from tests.integration.test_rare_calls import sweep
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def rows(stack: Stack, table: str) -> Iterator[dict[str, Any]]:
 
 def opted_out(stack: Stack, body: dict[str, Any]) -> bool:
     answer = stack.post("/messages", {**body, "dry_run": True})
-    return answer.json().get("code") == "recipient_opted_out"
+    return bool(answer.json().get("code") == "recipient_opted_out")
 
 
 def key_of(row: dict[str, Any]) -> tuple[str, str]:

@@ -32,7 +32,8 @@ def sent_texts(stack: Stack, to: str) -> list[str]:
 
 
 def status(stack: Stack, message_id: str) -> str:
-    return stack.get(f"/messages/{message_id}").json()["status"]
+    found: str = stack.get(f"/messages/{message_id}").json()["status"]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -57,13 +58,13 @@ def test_what_proves_that_nothing_was_sent_frees_the_key(
     assert found["skycore_code"] == error
     if code == "rate_limited":
         assert found["window"] in {"second", "minute", "day"}
-    again = []
-    assert until(
-        lambda: (
-            again.append(stack.post("/messages", body, Idempotency_Key=key))
-            or again[-1].status_code != 429
-        )
-    )
+    again: list[Any] = []
+
+    def answered() -> bool:
+        again.append(stack.post("/messages", body, Idempotency_Key=key))
+        return bool(again[-1].status_code != 429)
+
+    assert until(answered)
     if kept:
         assert again[-1].status_code == http
         assert again[-1].json() == found

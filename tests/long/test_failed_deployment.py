@@ -17,8 +17,9 @@ import boto3
 import pytest
 
 from local.paths import EMULATOR_PYTHON, HOST, REGION
-from tests.integration.conftest import ROOT, until
+from tests.integration.conftest import ROOT
 from tests.long.test_recovery import AWS, PATIENCE, commands
+from tests.patience import until
 from tests.services.process import free_port, serving
 from tests.template.conftest import Template
 
@@ -48,9 +49,9 @@ class Account:
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
 
-    def client(self, service: str) -> Any:
+    def client(self, service: Any) -> Any:
         """Return a client of an AWS service."""
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        keys: Any = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, endpoint_url=self.url, region_name=REGION, **keys)
 
     def deploy(self, resources: dict[str, Any], **parameters: str) -> str:

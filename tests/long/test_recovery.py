@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.integration.conftest import ROOT, Stack, free_port, until
+from tests.integration.conftest import ROOT, Stack, free_port
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +132,8 @@ def status_of(stack: Stack, message_id: str) -> str:
 
 def refused(stack: Stack, number: str) -> bool:
     body = {"to": f"+{number}", "from": "60856", "text": "Hello", "dry_run": True}
-    return stack.post("/messages", body).json().get("code") == "recipient_opted_out"
+    answer = stack.post("/messages", body).json()
+    return bool(answer.get("code") == "recipient_opted_out")
 
 
 def delivered(stack: Stack, body: dict[str, Any], **headers: str) -> str:

@@ -25,7 +25,7 @@ DEEP = settings(LENIENT, max_examples=1500)
 @given(request=ANY_REQUEST)
 @DEEP
 def test_the_simulator_reads_what_was_meant(
-    client: Any, simulator: Any, transport: str, request: pytest.FixtureRequest
+    client: Any, simulator: Any, transport: Any, request: pytest.FixtureRequest
 ) -> None:
     read_as_meant(client, simulator, transport, request)
 

@@ -187,7 +187,9 @@ def test_an_upgrade_and_a_rollback_lose_nothing(
     assert back.post("/messages", stopped).status_code == 422
 
 
-def _goes_on(stack: Stack, sms: dict[str, Any], first: dict, queued: list[dict]) -> None:
+def _goes_on(
+    stack: Stack, sms: dict[str, Any], first: dict[str, Any], queued: list[dict[str, Any]]
+) -> None:
     """The kept key answers as before, what waited was sent, and a new message is delivered."""
     again = stack.post("/messages", sms, Idempotency_Key=f"{MARK} kept")
     assert (again.status_code, again.json()) == (201, first)

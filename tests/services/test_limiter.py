@@ -51,7 +51,7 @@ def test_no_window_is_exceeded_and_no_slot_is_given_twice(
         )
         for _ in range(PROCESSES)
     ]
-    assert [taker.stdout.readline() for taker in takers] == ["ready\n"] * PROCESSES
+    assert [taker.stdout and taker.stdout.readline() for taker in takers] == ["ready\n"] * PROCESSES
     for taker in takers:
         print("go", file=taker.stdin, flush=True)
     printed = [taker.communicate()[0] for taker in takers]

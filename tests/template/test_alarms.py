@@ -55,9 +55,11 @@ def test_its_threshold_is_a_parameter_with_a_default(template: Template, name: A
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_its_description_names_its_section_of_the_runbook(name: Any) -> None:
-    told, anchor = re.fullmatch(
+    found = re.fullmatch(
         r"(.{15,120})\. Runbook: docs/operations\.md#([a-z-]+)", ALARMS[name]["AlarmDescription"]
-    ).groups()
+    )
+    assert found
+    told, anchor = found.groups()
     assert told
     section = anchors()[anchor]
     for part in ("**Means.**", "**Look.**", "**Do.**", "**Over**"):

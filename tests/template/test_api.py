@@ -160,7 +160,7 @@ def test_a_postback_that_is_too_long_costs_no_work(
     monkeypatch.setattr(ack, "_is_valid_token", work)
     monkeypatch.setattr(ack, "send_postback", work)
     with pytest.raises(Problem) as raised:
-        ack.acknowledge(b"x" * (ack.MAX_BYTES + 1), "token", secret=None, queue_url="")
+        ack.acknowledge(b"x" * (ack.MAX_BYTES + 1), "token", secret=None, queue_url="")  # type: ignore[arg-type]
     assert raised.value.code == "too_large"
 
 

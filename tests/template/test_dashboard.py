@@ -44,11 +44,17 @@ def spelt_out(rows: list[list[Any]]) -> list[tuple[str, str, dict[str, Any], dic
     return told
 
 
+def matched(expression: str) -> re.Match[str]:
+    found = SEARCH.fullmatch(expression)
+    assert found, expression
+    return found
+
+
 @pytest.mark.parametrize("title", CHARTS)
 def test_every_metric_on_it_is_published(template: Template, title: Any) -> None:
     for namespace, name, dimensions, options in spelt_out(CHARTS[title]["metrics"]):
         if "expression" in options:
-            by, searched = SEARCH.fullmatch(options["expression"]).groups()
+            by, searched = matched(options["expression"]).groups()
             assert metrics.METRICS[searched].by == by
         else:
             check(template, namespace, name, dimensions)
@@ -56,7 +62,7 @@ def test_every_metric_on_it_is_published(template: Template, title: Any) -> None
 
 def test_every_metric_of_ours_is_on_it() -> None:
     shown = {
-        SEARCH.fullmatch(options["expression"])[2] if "expression" in options else name
+        matched(options["expression"])[2] if "expression" in options else name
         for chart in CHARTS.values()
         for _, name, _, options in spelt_out(chart["metrics"])
     }

@@ -153,7 +153,7 @@ def test_subscriber_accounts_use_the_key_for_queues_alone(key: Any, key_statemen
 
 
 def tls_only(statement: Any) -> bool:
-    return (
+    return bool(
         statement.get("Effect") == "Deny"
         and statement["Principal"] == "*"
         and statement["Condition"] == TLS_ONLY

@@ -32,7 +32,8 @@ SWEEP_PERIOD_SECONDS = 60  # rate(1 minute)
 
 
 def timeout(template: Template, verb: str) -> int:
-    return template.functions[f"{verb}Function"]["Timeout"]
+    seconds: int = template.functions[f"{verb}Function"]["Timeout"]
+    return seconds
 
 
 def test_all_eight_functions_are_there(template: Template) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RELEASED = json.loads(SNAPSHOT.read_text())
 
 
-def frozen(resource: dict[str, Any]) -> dict:
+def frozen(resource: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in resource.items() if key not in {"Attributes", "Indexes"}}
 
 

@@ -149,7 +149,7 @@ def new_clone(tmp_path: Path) -> Any:
     ):
         shutil.copy(ROOT / name, clone / name)
     for name in ("touch", "rm", "mkdir", "cat"):
-        (programs / name).symlink_to(shutil.which(name))
+        (programs / name).symlink_to(shutil.which(name) or name)
     return clone, programs
 
 
@@ -160,7 +160,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def set_up(clone: Path, programs: Path, make_program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [shutil.which(make_program), "setup"],
+        [shutil.which(make_program) or make_program, "setup"],
         cwd=clone,
         env={"PATH": str(programs)},
         capture_output=True,

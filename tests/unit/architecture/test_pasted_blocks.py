@@ -132,7 +132,7 @@ def test_a_block_builds_with_the_sam_and_the_python_of_make_setup(
         program.write_text(f"#!/bin/bash\n{script}\n")
         program.chmod(0o755)
     subprocess.run(
-        [shutil.which("bash"), "-c", f"{HELPERS}\n{block.text}"],
+        [shutil.which("bash") or "bash", "-c", f"{HELPERS}\n{block.text}"],
         cwd=tmp_path,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -49,7 +49,7 @@ def test_no_call_begins_after_the_time_is_up(
     monkeypatch: pytest.MonkeyPatch, no_pauses: Any
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(cutting.time, "monotonic", lambda: now)
+    monkeypatch.setattr("skycore.aws.queues.time.monotonic", lambda: now)
 
     def slow(indexes: list[int]) -> set[int]:
         nonlocal now

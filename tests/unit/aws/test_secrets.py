@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from skycore.aws import clients, secrets
+from skycore.aws import clients
 from skycore.aws.secrets import KEEP_SECONDS, Secret
 from skycore.receiving.ack import REFRESH_SECONDS, _is_valid_token
 
@@ -40,7 +40,7 @@ def refused(code: str) -> ClientError:
 def manager(monkeypatch: pytest.MonkeyPatch) -> Manager:
     fake = Manager()
     monkeypatch.setattr(clients, "secretsmanager", lambda: fake)
-    monkeypatch.setattr(secrets.time, "monotonic", lambda: fake.now)
+    monkeypatch.setattr("skycore.aws.secrets.time.monotonic", lambda: fake.now)
     return fake
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import html
 import json
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
 from tests.integration.secret_scanner import forms, number_forms, search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECRETS = {
     "key": "k3y-of/the+account==",
@@ -18,7 +22,7 @@ SECRETS = {
     "text": "Grüße, Ünï, 你好 😀 & <b>",
 }
 FORMS = {name: forms(secret) for name, secret in SECRETS.items()}
-PLANTS = {
+PLANTS: dict[str, Callable[[str], bytes]] = {
     "as it is": lambda text: text.encode(),
     "base64": lambda text: base64.b64encode(text.encode()),
     "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()),

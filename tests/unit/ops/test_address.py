@@ -165,7 +165,7 @@ DESCRIBED = {
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Without AWS: a description of the stack, and no settings but those that a test makes."""
     monkeypatch.setattr(Stack, "_describe", lambda _: DESCRIBED)
-    monkeypatch.setattr(stack.models, "use_table", lambda *_: None)
+    monkeypatch.setattr("skycore.table.models.use_table", lambda *_: None)
     monkeypatch.setattr(stack, "ROOT", tmp_path)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "LOCAL_DIR"):
         monkeypatch.delenv(name, raising=False)

@@ -187,7 +187,8 @@ def test_ctrl_c_before_a_key_is_stored_says_that_nothing_was_changed(
 def test_a_change_is_asked_for_only_where_it_is_production(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    production, local = Namespace(ask=True), Namespace(ask=False)
+    production: Any = Namespace(ask=True)
+    local: Any = Namespace(ask=False)
     confirm(local, Namespace(yes=False), "Sure?")
     confirm(production, Namespace(yes=True), "Sure?")
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
@@ -199,12 +200,13 @@ def test_a_change_is_asked_for_only_where_it_is_production(
 def test_a_terminal_is_asked(
     said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    stack: Any = Namespace(ask=True)
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("builtins.input", lambda: said)
     with pytest.raises(Refused):
-        confirm(Namespace(ask=True), Namespace(yes=False), "Sure?")
+        confirm(stack, Namespace(yes=False), "Sure?")
     monkeypatch.setattr("builtins.input", lambda: "Y ")
-    confirm(Namespace(ask=True), Namespace(yes=False), "Sure?")
+    confirm(stack, Namespace(yes=False), "Sure?")
     assert "Sure? [y/N]" in capsys.readouterr().err
 
 

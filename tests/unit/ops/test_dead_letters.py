@@ -14,12 +14,13 @@ from ops import dlq
 from ops.dead_letters import DeadLetters
 from ops.describe import describe
 from ops.restore import restore_postbacks
+from skycore.receiving import republish
 
 if TYPE_CHECKING:
     from ops.output import Result
 
 DEAD, HOME = "https://sqs/dead", "https://sqs/home"
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, dict[str, Any]] = {
     "received_at": {"DataType": "String", "StringValue": "2026-11-22T08:00:00.000000Z"},
     "encoding": {"DataType": "String", "StringValue": "text", "StringListValues": []},
     "bytes": {"DataType": "Binary", "BinaryValue": b"\x00"},
@@ -228,7 +229,7 @@ def test_a_named_message_that_is_not_there_is_named_in_the_answer(
 
 def test_names_that_are_put_back_keep_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Any] = []
-    monkeypatch.setattr(dlq.republish, "keep_named_rows", kept.extend)
+    monkeypatch.setattr(republish, "keep_named_rows", kept.extend)
     name = {"message_id": "m1", "step": "accepted"}
     stack = stack_of(Sqs([json.dumps(name), "{"]), monkeypatch)
     dlq.redrive(stack, Namespace(queue="publish-retry", id=[], limit=None, yes=True))

@@ -535,7 +535,7 @@ class Denied:
     def __getattr__(self, operation: str) -> Any:
         def refuse(*_: Any, **__: Any) -> Any:
             message = f"User: x is not authorized to perform: {self.service}:Right on resource: y"
-            error = {"Code": "AccessDeniedException", "Message": message}
+            error: Any = {"Code": "AccessDeniedException", "Message": message}
             raise ClientError({"Error": error}, operation)
 
         return refuse
@@ -683,7 +683,7 @@ def test_a_value_that_is_no_whole_number_is_a_problem(stack: FakeStack) -> None:
 
 
 def test_a_limit_that_is_no_whole_number_is_named() -> None:
-    described = Namespace(name="skycore", parameters={"MaxCallsPerSecond": "1.5"})
+    described: Any = Namespace(name="skycore", parameters={"MaxCallsPerSecond": "1.5"})
     with pytest.raises(Refused, match=r"MaxCallsPerSecond of skycore is 1\.5"):
         Stack._whole(described, "MaxCallsPerSecond")
 
@@ -708,11 +708,11 @@ def test_parameters_on_the_command_line_come_with_one_note(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     args = Namespace(checks=["alarm-topic"], no_probe=True, wait=1)
-    found = command.run(stack, args)
+    found = command.run(stack, args)  # type: ignore[arg-type]
     assert "replaces parameter_overrides of samconfig.toml" in found.data["note"]
     assert [str(line) for line in found.shown].count(found.data["note"]) == 1
     stack.parameters["AlarmTopicArn"] = "arn:aws:sns:us-east-1:210987654321:alarms"
-    assert command.run(stack, args).data["note"] is None
+    assert command.run(stack, args).data["note"] is None  # type: ignore[arg-type]
 
 
 def test_another_error_of_aws_is_a_problem(stack: FakeStack) -> None:

@@ -9,6 +9,7 @@ import pytest
 from ops.doctor import probes
 from ops.doctor.checks import CHECKS
 from ops.doctor.command import outcome
+from skycore.aws import queues
 from skycore.catalogue.actions import find_action
 from skycore.catalogue.errors import all_errors
 from skycore.problems import Problem
@@ -16,7 +17,7 @@ from skycore.sending import batch
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.send import send
 from skycore.sending.validation import SendPolicy
-from skycore.table import opt_outs
+from skycore.table import batches, opt_outs
 from tests.unit.ops.deployments import FakeStack, queue_url
 
 if TYPE_CHECKING:
@@ -95,10 +96,13 @@ def test_the_probes_are_dry_runs_for_the_functions_too(
     monkeypatch.setattr(opt_outs, "opted_out", lambda _: set())
     monkeypatch.setattr(batch, "opted_out", lambda _: set())
     written: list[Any] = []
-    monkeypatch.setattr(batch.batches, "put_all", lambda rows: written.extend(rows) or set())
-    monkeypatch.setattr(
-        batch.queues, "send_many", lambda _, bodies: written.extend(bodies) or set()
-    )
+
+    def write(things: list[Any]) -> set[int]:
+        written.extend(things)
+        return set()
+
+    monkeypatch.setattr(batches, "put_all", write)
+    monkeypatch.setattr(queues, "send_many", lambda _, bodies: write(bodies))
     answers: Any = {}
     bodies = {path: body for _, path, body, *_ in probes.ROUTES}
     context: Any = Forbidden()
@@ -158,7 +162,7 @@ def test_another_refusal_of_skycore_is_a_problem(stack: FakeStack) -> None:
 
 # --- No room --------------------------------------------------------------------------------------
 
-BUSY = (429, {"code": "rate_limited", "window": "day"})
+BUSY: tuple[int, dict[str, Any]] = (429, {"code": "rate_limited", "window": "day"})
 
 
 def test_an_account_whose_calls_are_used_up_is_not_checked(stack: FakeStack) -> None:

@@ -123,8 +123,11 @@ def test_a_downloaded_report_is_read(
     file = tmp_path / "report.xml"
     file.write_text(ROW)
     read: list[Any] = []
-    monkeypatch.setattr(
-        reconcile, "reconcile", lambda report, **_: read.append(report) or found(rows=1)
-    )
+
+    def one_row(report: Any, **_: Any) -> Any:
+        read.append(report)
+        return found(rows=1)
+
+    monkeypatch.setattr(reconcile, "reconcile", one_row)
     assert reconcile.run(stack, asked(file=file)).ok
     assert len(read[0].rows) == 1

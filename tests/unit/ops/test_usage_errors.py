@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ops import __main__ as program
+from ops.stack import resolve_stack
 
 
 @pytest.mark.parametrize(
@@ -25,13 +26,12 @@ from ops import __main__ as program
 def test_a_usage_error_is_explained_and_is_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: Any, words: str
 ) -> None:
-    real = program.resolve_stack
     stack = Namespace(name="skycore", parameters={"DefaultRegion": "US"})
     monkeypatch.setattr(
-        program, "resolve_stack", real if "--local" in arguments else lambda _: stack
+        program, "resolve_stack", resolve_stack if "--local" in arguments else lambda _: stack
     )
     try:
-        code = program.main(["--stack", "skycore", *arguments])
+        code: object = program.main(["--stack", "skycore", *arguments])
     except SystemExit as end:
         code = end.code
     assert code == 2

@@ -62,7 +62,9 @@ def test_no_secret_reaches_the_browser(page: Skycore, stack_file: Path) -> None:
     assert start["stack"]["parameters"]["SkycoreUrl"] not in start["urls"]
     whole = [page.read_page(f"{kind}/{start[kind][0]['id']}") for kind in ("requests", "postbacks")]
     texts = json.dumps([start, whole, page.read_page("stack")])
-    for secret in ("secret-token", "secret-of", page.simulator.settings.api_key):
+    api_key = page.simulator.settings.api_key
+    assert api_key is not None
+    for secret in ("secret-token", "secret-of", api_key):
         assert secret not in texts
 
 

@@ -206,7 +206,8 @@ def refused(query: dict[str, list[str]], cursor: str) -> bool:
     try:
         list_messages({**query, "cursor": [cursor]}, region="US", days=90)
     except Problem as problem:
-        fields = [error["field"] for error in problem.members["errors"]]
+        errors: Any = problem.members["errors"]
+        fields = [error["field"] for error in errors]
         return (problem.status, problem.code, fields) == (422, "invalid_request", ["cursor"])
     return False
 
@@ -243,7 +244,7 @@ AT = "message#2026-11-22T10:00:00Z"
     "cursor",
     [
         *("", "x", "=", "%", "é", "\ud800", " ", "A" * 5000, "null", "WyJ4Il0"),
-        *(encoded(value) for value in (None, 1, "x", [], {}, [AT], [AT, 1, "a"], [AT, "a", "b"])),
+        *map(encoded, (None, 1, "x", [], {}, [AT], [AT, 1, "a"], [AT, "a", "b"])),
         *(encoded(value) for value in ([AT, 1, "a", ""], [AT, "a", None, ""], [1, "", "", ""])),
         *(encoded(value) for value in (["x#", "", "", ""], ["event" + AT[7:], "", "", ""])),
         *(encoded(value) for value in ([AT, "message#x", "message", "0" * 16], [AT, "~", "", 0])),

@@ -340,7 +340,7 @@ class TestWhatCannotBeTold:
 
 @settings(
     deadline=None,
-    max_examples=3 * settings.default.max_examples,  # of DynamoDB Local's profile, too
+    max_examples=3 * settings().max_examples,  # of DynamoDB Local's profile, too
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.data())
@@ -357,7 +357,7 @@ def test_any_order_and_any_repetition_end_the_same(
     monkeypatch.setattr(clients, "sqs", lambda: outside)
     kinds = st.tuples(st.sampled_from(sorted(STATUSES)), st.sampled_from([TO, TO, OTHER]))
     coming = data.draw(st.lists(kinds, max_size=6), label="receipts")
-    bodies = [receipt(*kind, to=to) for kind, to in coming]
+    bodies = [receipt(code, status, to) for (code, status), to in coming]
     schedule = data.draw(st.lists(st.sampled_from("sand-"), max_size=60), label="schedule")
     sender.step()  # the row comes before the call, and no receipt before that
 

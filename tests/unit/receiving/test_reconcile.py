@@ -40,6 +40,11 @@ def sms(steps: str = DELIVERED, *, at: datetime = SENT, zone: Any = EASTERN, **g
     return f'<TEXT{attributes}>\n<INQUE time="{printed(at, zone)}"/>{steps}</TEXT>'
 
 
+def sms_from(sender: str) -> str:
+    given: dict[str, Any] = {"from": sender}
+    return sms(**given)
+
+
 def mms(steps: str = '<ACK gw="9"><DLR gw="20" net="1000">', **given: str) -> str:
     known = {"id": "455119", "to": TO, "from": "60856", "delivery": "binary", "contentid": "1001"}
     attributes = "".join(f' {name}="{value}"' for name, value in (known | given).items())
@@ -141,13 +146,13 @@ class TestRowsWithoutATrackingId:
         self, sender: str, written: str
     ) -> None:
         sent(sender=sender)
-        assert run(sms(**{"from": written})).missing == ("skycore.sms_delivered",)
+        assert run(sms_from(written)).missing == ("skycore.sms_delivered",)
 
     def test_a_row_from_another_sender_of_this_stack_is_not_a_replaced_one(self) -> None:
         opt_outs._known_senders.clear()
         opt_outs.record_sender("14155550000")
         sent()
-        assert reasons(run(sms(**{"from": "4155550000"}))) == [subject.NOT_FOUND]
+        assert reasons(run(sms_from("4155550000"))) == [subject.NOT_FOUND]
 
     def test_no_message_is_missed_because_its_text_was_escaped_twice(self) -> None:
         sent(text="Fish & chips")
@@ -179,7 +184,7 @@ class TestRowsWithoutATrackingId:
             (sms(to=OTHER), subject.NOT_FOUND),
             (sms("", at=SENT).replace("TEXT", "CONTENT").replace("/>", '/><DLR gw="20">'), ""),
             (sms(body="Fish and chips"), subject.NOT_FOUND),
-            (sms(**{"from": "60857"}), subject.NOT_FOUND),
+            (sms_from("60857"), subject.NOT_FOUND),
             (sms(at=SENT + timedelta(hours=2)), subject.NOT_FOUND),
             (sms(at=SENT - timedelta(hours=2)), subject.NOT_FOUND),
             (sms().replace("<INQUE", "<X"), subject.NO_TIME),

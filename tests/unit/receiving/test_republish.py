@@ -53,6 +53,12 @@ def unparsed() -> list[str]:
     return [event["event_id"] for event in list_unparsed({}, days=90)["events"]]
 
 
+def stored(event_id: str) -> events.StoredEvent:
+    found = events.get(event_id)
+    assert found is not None
+    return found
+
+
 def reread(write: bool = True) -> list[republish.Reread]:
     return list(republish.reread_unparsed(days=90, write=write))
 
@@ -60,14 +66,15 @@ def reread(write: bool = True) -> list[republish.Reread]:
 def tell(table: FakeDynamoDB, outside: Any) -> list[dict[str, Any]]:
     outside.published = []
     publish(table.stream, retry_queue_url="retry", **WHERE)
-    return outside.published
+    published: list[dict[str, Any]] = outside.published
+    return published
 
 
 def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(
     table: Any, outside: Any, fault: Any
 ) -> None:
     arrive(ODD, b"never a postback", receipt("N202"))
-    (odd,) = [id_ for id_ in unparsed() if events.get(id_).raw == ODD]
+    (odd,) = [id_ for id_ in unparsed() if stored(id_).raw == ODD]
     before = len(table.stream)
     fault()
     found = {one.event_id: one.types for one in reread()}
@@ -80,7 +87,7 @@ def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(
     assert event["id"] != odd
     assert event["data"]["tracking_id"] == "ODD"
     assert event["data"]["received_at"] == NOW.isoformat().replace("+00:00", "Z")
-    assert events.get(odd).event.unparsed  # it stays, off the list
+    assert stored(odd).event.unparsed  # it stays, off the list
     assert reread() == [one for one in reread() if one.event_id in found]
 
 
@@ -129,7 +136,7 @@ def test_what_stays_odd_of_a_body_stays_listed(
     assert [one.types for one in reread()] == [("skycore.sms_delivered", "skycore.unparsed")]
     (second,) = unparsed()
     assert second != first
-    assert events.get(second).event.data["error"] == "notification 3 of 3: odd"
+    assert stored(second).event.data["error"] == "notification 3 of 3: odd"
     monkeypatch.setattr(notification.Fields, "_read", real)
     assert [one.types for one in reread()] == [("skycore.sms_delivered",)]
     assert unparsed() == []
@@ -255,7 +262,8 @@ def test_a_row_that_is_named_again_late_stays_for_as_long_as_a_queue_may_name_it
 
 
 def test_what_is_not_a_name_is_left_alone(table: Any) -> None:
-    republish.keep_named_rows([{}, {"event_id": ""}, 7, None, []])
+    odd: list[Any] = [{}, {"event_id": ""}, 7, None, []]
+    republish.keep_named_rows(odd)
     assert table.items == {}
 
 

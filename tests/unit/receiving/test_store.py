@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from skycore.postbacks.event import Event
+
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 
@@ -89,7 +91,9 @@ def test_a_body_of_many_is_kept_once_and_told_apart(table: Any) -> None:
     assert len(kept(table)) == 3
     (raw,) = table.of_kind("raw")
     assert len(raw["blob"]["B"]) < 300
-    assert events.get(kept(table)[0].removeprefix("event#")).raw == many(1, 2, 3)
+    stored = events.get(kept(table)[0].removeprefix("event#"))
+    assert stored is not None
+    assert stored.raw == many(1, 2, 3)
 
 
 def test_what_the_table_leaves_comes_again(table: Any) -> None:
@@ -114,7 +118,7 @@ def test_one_that_fails_does_not_fail_the_others(
 
 def test_what_is_not_read_in_time_comes_again(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(0, 1000, 5))
-    monkeypatch.setattr(store_flow.time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr("skycore.receiving.store.time.monotonic", lambda: float(next(seconds)))
     assert store(arrived(*map(receipt, range(5))), days=90) == ["queue-2", "queue-3", "queue-4"]
     assert len(kept(table)) == 2
 
@@ -166,9 +170,9 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self.now = 0.0
         self.read: list[bytes] = []
-        real = store_flow.read_postback
+        real = read_postback
 
-        def slow(raw: bytes, received_at: datetime) -> list[events.Event]:
+        def slow(raw: bytes, received_at: datetime) -> list[Event]:
             self.now += seconds
             self.read.append(raw)
             return real(raw, received_at)
@@ -360,7 +364,7 @@ def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(
         store(arrived(other, minutes=5), days=90)
     assert recorded("DuplicatesThatDiffer") == 1
     (line,) = [one for one in caplog.records if one.message == "a repeat differs"]
-    assert line.fields == ["handset", "status_details", "extra"]
+    assert vars(line)["fields"] == ["handset", "status_details", "extra"]
     assert "secret" not in str(vars(line))
     store(arrived(receipt(3), receipt(3).replace(b"<TO>", b"<OS>x</OS><TO>")), days=90)
     assert recorded("DuplicatesThatDiffer") == 1
@@ -398,7 +402,7 @@ BATCH = arrived(receipt(1), undated(), many(1, 2, 3), b"unreadable", undated(), 
 AGAIN = arrived(undated(), many(3, 4, 6), minutes=10)
 
 
-def outcome(table: FakeDynamoDB) -> dict[str, Any]:
+def outcome(table: FakeDynamoDB) -> dict[tuple[str, str], Any]:
     return {key: item for key, item in table.items.items() if item["kind"]["S"] != "raw"}
 
 
@@ -452,7 +456,8 @@ def stored_of(table: FakeDynamoDB) -> list[events.StoredEvent]:
 
 def inserted(record: dict[str, Any]) -> bool:
     kind = record["dynamodb"].get("NewImage", {}).get("kind", {}).get("S")
-    return record["eventName"] == "INSERT" and kind == "event"
+    new: bool = record["eventName"] == "INSERT" and kind == "event"
+    return new
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -539,7 +544,11 @@ def test_a_requeued_postback_keeps_its_body_arrival_and_token(
     by_hand = {"messageId": "b", "body": "x", "attributes": stamp, "messageAttributes": {}}
     sent: list[dict[str, Any]] = []
 
-    def send_message_batch(*, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict:  # noqa: N803
+    def send_message_batch(
+        *,
+        QueueUrl: str,  # noqa: N803
+        Entries: list[dict[str, Any]],  # noqa: N803
+    ) -> dict[str, Any]:
         assert QueueUrl == "https://sqs/postbacks"
         sent.extend(Entries)
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}

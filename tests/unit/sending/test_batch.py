@@ -15,7 +15,7 @@ from skycore.problems import MAX_ERRORS, Problem
 from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
-from skycore.table import batches, messages, opt_outs, queue_transitions
+from skycore.table import batches, messages, models, opt_outs, queue_transitions
 from tests.unit.table.fake_dynamodb import error
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def test_a_row_past_its_expiry_does_not_count(table: Any) -> None:
 
 @pytest.mark.parametrize("most_items, most_bytes", [(3, 10**9), (100, 3000), (1, 1)])
 def test_parts_are_of_legal_size_and_in_order(most_items: int, most_bytes: int) -> None:
-    rows = [messages.Row(f"r{n}", "row", state="ä" * 250 * (n % 4)) for n in range(40)]
+    rows = [models.Row(f"r{n}", "row", state="ä" * 250 * (n % 4)) for n in range(40)]
     parts = list(batches.chunk_rows(rows, most_items, most_bytes))
     assert [row for part in parts for row in part] == rows
     for part in parts:
@@ -265,7 +265,13 @@ def test_a_confirmation_that_another_call_takes_meanwhile_refuses_all(
 
 
 def test_the_summary_counts_and_earlier_recipients_are_named() -> None:
-    entries = [sms(1), {**sms(2), "dry_run": True}, sms(1), 5, {**sms(1), "to": "1 774 319 0002"}]
+    entries: list[Any] = [
+        sms(1),
+        {**sms(2), "dry_run": True},
+        sms(1),
+        5,
+        {**sms(1), "to": "1 774 319 0002"},
+    ]
     entries[4]["to"] = "+1 (774) 319-0002"
     answer = call(entries)
     assert answer["summary"] == {"queued": 3, "scheduled": 0, "refused": 1}
@@ -337,7 +343,7 @@ def test_a_repeat_takes_over_what_an_overlapping_call_cannot_queue(
     outside: Outside, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = outside.send_message_batch
-    answers = []
+    answers: list[Any] = []
 
     def out(**_: Any) -> None:
         if not answers:

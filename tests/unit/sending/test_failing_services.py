@@ -34,6 +34,8 @@ from tests.unit.sending.test_sending import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.sending.conftest import Outside
 
 __all__ = ["line", "queue", "skycore"]
@@ -48,7 +50,7 @@ def test_what_a_slow_table_leaves_no_time_for_is_told_later(
 ) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(30)))
     now = 0.0
-    monkeypatch.setattr(publishing.time, "monotonic", lambda: now)
+    monkeypatch.setattr("skycore.receiving.publish.time.monotonic", lambda: now)
 
     def slow(event: Any) -> None:
         nonlocal now
@@ -65,7 +67,7 @@ def test_a_slow_topic_leaves_time_for_the_retry_queue(
 ) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(40)))
     now = 0.0
-    monkeypatch.setattr(publishing.time, "monotonic", lambda: now)
+    monkeypatch.setattr("skycore.receiving.publish.time.monotonic", lambda: now)
     real = outside.publish_batch
 
     def slow(**call: Any) -> Any:
@@ -110,7 +112,7 @@ def test_a_write_without_an_answer_is_no_refused_condition(table: Any, operation
         fingerprint="f",
     )
     table.before = silent
-    write = {
+    write: dict[str, Callable[[], object]] = {
         "PutItem": lambda: messages.create(row),
         "UpdateItem": lambda: messages.transition("m", "sending", time=timestamps.now(), own=True),
     }

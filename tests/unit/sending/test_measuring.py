@@ -46,8 +46,11 @@ def skycore() -> Skycore:
 @pytest.fixture
 def line(skycore: Skycore, table: Any) -> SendContext:
     return SendContext(
-        skycore=skycore, rate_limiter=RateLimiter(Limits()), repair_queue="send", days=90
-    )  # type: ignore[arg-type]
+        skycore=skycore,  # type: ignore[arg-type]
+        rate_limiter=RateLimiter(Limits()),
+        repair_queue="send",
+        days=90,
+    )
 
 
 def counted() -> dict[Any, float]:
@@ -176,6 +179,7 @@ def test_a_queued_message_that_is_set_aside(
     skycore.outcome = Refused("E111")
     for _ in range(MAX_TRIES):
         row = messages.get(message_id)
+        assert row is not None
         row.update([messages.MessageRow.not_before.remove()])
         run(line, message_id)
     found = counted()

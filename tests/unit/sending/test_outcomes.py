@@ -156,7 +156,7 @@ def test_a_deadline_between_parts_writes_the_first_ones(
 ) -> None:
     now = time.monotonic()
     real = outcomes.apply_outcome
-    monkeypatch.setattr(outcomes.time, "monotonic", lambda: now)
+    monkeypatch.setattr("skycore.sending.outcomes.time.monotonic", lambda: now)
 
     def slow(note: Any, days: int) -> None:
         nonlocal now

@@ -244,8 +244,9 @@ def test_a_template_may_have_fields_of_the_actions_that_recipients_choose(queue:
 
 
 def test_a_message_names_twenty_bad_fields_at_most(line: Any) -> None:
+    unknown: dict[str, Any] = {f"x{n}": n for n in range(50)}
     with pytest.raises(Problem) as caught:
-        post(line, **{f"x{n}": n for n in range(50)}, dry_run=1, expires_at=2)
+        post(line, **unknown, dry_run=1, expires_at=2)
     assert len(caught.value.body()["errors"]) == 20
 
 
@@ -295,7 +296,7 @@ def test_a_slot_that_passes_again_is_not_used() -> None:
 def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(
     line: Any, skycore: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limiter = RateLimiter(Limits(per_minute=5), Limiter(lambda: rate_limit.now_ms()))
+    limiter = RateLimiter(Limits(per_minute=5), Limiter(lambda: rate_limit.now_ms()))  # noqa: PLW0108 - it is replaced below
     context = delivery.SendContext(skycore, limiter, "send", 90)
     written: list[Any] = []
 
@@ -311,7 +312,12 @@ def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(
     monkeypatch.setattr(skycore, "call", call)
     acquired: list[Any] = []
     real = RateLimiter.acquire
-    monkeypatch.setattr(RateLimiter, "acquire", lambda self: acquired.append(self) or real(self))
+
+    def acquire(limiter: RateLimiter) -> Any:
+        acquired.append(limiter)
+        return real(limiter)
+
+    monkeypatch.setattr(RateLimiter, "acquire", acquire)
     with pytest.raises(Problem, match="outcome_unknown"):
         post(context)
     assert len(acquired) == 2

@@ -13,14 +13,13 @@ from skycore import timestamps
 from skycore.client.errors import Refused
 from skycore.problems import Problem
 from skycore.queries.messages import cancel, get_message
-from skycore.sending import dispatch as dispatching
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
 from skycore.sending.idempotency import MAX_QUEUED
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import enqueue
 from skycore.sending.validation import SendPolicy
-from skycore.table import messages, models
+from skycore.table import messages, models, queue_transitions
 from skycore.table.limits import Wait
 from tests.unit.sending.test_sending import (
     NOTHING,
@@ -59,7 +58,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(timestamps, "now", lambda: made.moment)
-    monkeypatch.setattr(dispatching.random, "uniform", lambda *_: 0)
+    monkeypatch.setattr("skycore.sending.dispatch.random.uniform", lambda *_: 0)
     return made
 
 
@@ -180,9 +179,9 @@ def test_moved_back_it_is_sent_though_the_tables_answer_was_lost(
     skycore.outcome = NOT_ITS_SENDER
     dead = try_until_set_aside(line, message_id, queue, clock)
     skycore.outcome = None
-    revive = dispatching.queue_transitions.requeue_dead_letter
+    revive = queue_transitions.requeue_dead_letter
     monkeypatch.setattr(
-        dispatching.queue_transitions,
+        queue_transitions,
         "requeue_dead_letter",
         lambda *given: revive(*given) and False,
     )

@@ -143,7 +143,7 @@ def account(
     def exchange(*_: Any, before_write: Any, **__: Any) -> Iterator[Any]:
         before_write()
         known.others["Skycore"] += 1
-        _, _, tracking_id = (receipt(next(tracking_ids)).decode()).partition("<TRACKINGID>")
+        tracking_id = receipt(next(tracking_ids)).decode().partition("<TRACKINGID>")[2]
         told = f"<TRACKINGID>{tracking_id.partition('<')[0]}</TRACKINGID>"
         yield Answer(200, f"<RESPONSE><STATUS>Success</STATUS>{told}</RESPONSE>".encode())
 

@@ -67,8 +67,11 @@ def skycore() -> Skycore:
 @pytest.fixture
 def line(skycore: Skycore) -> SendContext:
     return SendContext(
-        skycore=skycore, rate_limiter=RateLimiter(Limits()), repair_queue="send", days=90
-    )  # type: ignore[arg-type]
+        skycore=skycore,  # type: ignore[arg-type]
+        rate_limiter=RateLimiter(Limits()),
+        repair_queue="send",
+        days=90,
+    )
 
 
 @pytest.fixture
@@ -126,7 +129,7 @@ class TestSend:
         skycore.outcome = OutcomeUnknown("no whole reply in time")
         with pytest.raises(Problem) as raised:
             post(line)
-        row = messages.get(raised.value.members["message_id"])
+        row = messages.get(str(raised.value.members["message_id"]))
         assert row is not None
         assert row.detail == raised.value.detail
         assert "(no whole reply in time)" in raised.value.detail

@@ -229,7 +229,7 @@ def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(
     line: Any, skycore: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = outside.send_message_batch
-    answers = []
+    answers: list[Any] = []
 
     def out(**_: Any) -> None:
         if not answers:

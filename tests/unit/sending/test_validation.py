@@ -27,7 +27,8 @@ def refused(body: dict[str, Any], rules: SendPolicy = RULES) -> Problem:
 
 
 def fields(problem: Problem) -> list[str]:
-    return [error["field"] for error in problem.members["errors"]]
+    errors: Any = problem.members["errors"]
+    return [error["field"] for error in errors]
 
 
 def test_the_default_action_is_sendsms_in_any_case() -> None:

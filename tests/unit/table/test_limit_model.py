@@ -173,7 +173,8 @@ def test_no_second_is_exceeded_when_all_calls_travel_equally_long(
 @given(st.integers(1, 30), st.integers(0, 999), st.integers(0, 900))
 def test_a_day_of_any_alignment_is_kept(per_day: Any, start_ms: Any, start_s: Any) -> None:
     rules = Rules(Limits(per_day=per_day), random.Random(0))
-    now, times = START + start_s * 1_000 + start_ms, []
+    now = START + start_s * 1_000 + start_ms
+    times: list[int] = []
     for step in range(400):
         result = rules.take(Copy(block=1 + step % 3, longest_wait_ms=0), now)
         if isinstance(result, Wait):

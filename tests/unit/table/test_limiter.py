@@ -160,7 +160,8 @@ def test_a_lost_answer_loses_its_calls_and_nothing_else(
         try:
             table._table._make_api_call("UpdateItem", repeated)
         except ClientError as refused:
-            refused.response.setdefault("Item", table.attributes)
+            response: Any = refused.response
+            response.setdefault("Item", table.attributes)
             raise
 
     table.after = lost
@@ -347,7 +348,7 @@ def test_many_processes_draw_no_slot_twice(table: Any) -> None:
     limits = Limits(per_second=1_000, per_minute=200)
 
     def work(limiter: Limiter) -> list[int]:
-        slots = []
+        slots: list[int] = []
         while isinstance(result := limiter.take(limits, longest_wait_ms=2_000), Granted):
             slots += result.slots_ms
         assert result.window == "minute"

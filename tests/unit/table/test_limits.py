@@ -248,7 +248,7 @@ def test_a_slot_is_usable_for_half_a_second(late_ms: Any, good: bool) -> None:
 @pytest.mark.parametrize("limits", [Limits(), Limits(10, 300, 10_000)], ids=["none", "all"])
 @pytest.mark.parametrize("bulk", [False, True], ids=["single", "bulk"])
 def test_everyone_pauses_when_skycore_says_so(
-    limits: Any, bulk: bool, told: Any, pause_s: int, window: str
+    limits: Any, bulk: bool, told: Any, pause_s: int, window: Any
 ) -> None:
     item = paused(Pause().throttled(NOW, *told))
     assert wait(item, NOW + 1, limits, bulk=bulk) == Wait(NOW + pause_s * 1000, window, pause_s)
@@ -372,7 +372,7 @@ def test_a_call_is_taken_from_all_windows_or_from_none(limits: Any, steps: Any) 
 def test_windows_count_as_a_plain_list_would(
     calls: Any, most: Any, most_bulk: Any, later: Any
 ) -> None:
-    counts, bulk_counts, start = Counter(), Counter(), NOW // MINUTE.width_ms
+    counts, bulk_counts, start = Counter[str](), Counter[str](), NOW // MINUTE.width_ms
     for slot, bulk in calls:
         key = bucket_key((NOW + slot) // MINUTE.width_ms)
         counts[key] += 1

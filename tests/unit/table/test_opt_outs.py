@@ -30,7 +30,7 @@ def new_environment() -> None:
 
 def first_release(number: str, sender: str = SENDER, **times: datetime) -> None:
     """Write a row as the first release did: under the digits that Skycore wrote."""
-    values = {name: to_key(moment) for name, moment in times.items()}
+    values: dict[str, Any] = {name: to_key(moment) for name, moment in times.items()}
     OptOutRow(f"number#{number}", f"opt_out#{sender}", **values).save()
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 22, 10, 41, tzinfo=UTC)
 NUMBER = "17743199144"
-INDEXES: dict[str, tuple[Any, ...]] = {
+INDEXES: dict[str, tuple[Any, Any]] = {
     "number": (Row.by_number, pagination.by_month(NUMBER)),
     "day": (Row.by_day, pagination.by_day),
     "state": (Row.by_state, pagination.unbounded("unparsed")),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import warm
+from tests.integration.conftest import Stack, warm
 from tests.patience import until
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def status(stack: Any, message_id: str) -> str | None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warmed(stack: Any) -> None:
+def warmed(stack: Stack) -> None:
     """Start the functions that receipts need: another test may have left them cold."""
     warm(stack)
 
 
 @pytest.fixture
-def slow(stack: Any, request: pytest.FixtureRequest) -> Iterator[None]:
+def slow(stack: Stack, request: pytest.FixtureRequest) -> Iterator[None]:
     if "during" in request.node.name:
         stack.control("settings", {"mode": "slow", "slow_seconds": 4}, "PATCH")
     yield
@@ -133,7 +133,7 @@ def slow(stack: Any, request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("point", SEND)
-def test_send_killed(stack: Any, sms: Any, point: str) -> None:
+def test_send_killed(stack: Stack, sms: dict[str, Any], point: str) -> None:
     count, at_once, in_the_end, first, last = SEND[point]
     send, to, key = Function(stack, "send"), number(), f"crash-{random.random()}"
     event = post_event({**sms, "to": to}, key)
@@ -167,7 +167,7 @@ def test_send_killed(stack: Any, sms: Any, point: str) -> None:
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("point", DISPATCH)
-def test_dispatch_killed(stack: Any, sms: Any, point: str) -> None:
+def test_dispatch_killed(stack: Stack, sms: dict[str, Any], point: str) -> None:
     count, in_the_end = DISPATCH[point]
     enqueue, dispatch = Function(stack, "enqueue"), Function(stack, "dispatch")
     # A queue of nobody's, so that the deployed dispatch does not take the message first.
@@ -197,7 +197,7 @@ def test_dispatch_killed(stack: Any, sms: Any, point: str) -> None:
 
 @pytest.mark.parametrize("point", ENQUEUE)
 @pytest.mark.parametrize("keyed", [True, False], ids=["with a key", "without"])
-def test_enqueue_killed(stack: Any, sms: Any, point: str, keyed: bool) -> None:
+def test_enqueue_killed(stack: Stack, sms: dict[str, Any], point: str, keyed: bool) -> None:
     rows, unrepeated = ENQUEUE[point]
     enqueue, to, key = Function(stack, "enqueue"), number(), f"crash-{random.random()}"
     event = json.loads((ROOT / "events/enqueue/batch.json").read_text())
@@ -228,7 +228,9 @@ def test_enqueue_killed(stack: Any, sms: Any, point: str, keyed: bool) -> None:
 
 
 @pytest.mark.parametrize(("point", "status_then"), [("between rows and queue", "queued")])
-def test_respond_async_killed(stack: Any, sms: Any, point: str, status_then: str) -> None:
+def test_respond_async_killed(
+    stack: Stack, sms: dict[str, Any], point: str, status_then: str
+) -> None:
     send, to, key = Function(stack, "send"), number(), f"crash-{random.random()}"
     event = post_event({**sms, "to": to}, key)
     event["headers"]["Prefer"] = "respond-async"

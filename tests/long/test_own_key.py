@@ -22,7 +22,7 @@ def with_key() -> Iterator[Stack]:
         yield made
 
 
-def test_a_message_is_sent_told_and_read(with_key: Stack, sms: Any) -> None:
+def test_a_message_is_sent_told_and_read(with_key: Stack, sms: dict[str, Any]) -> None:
     sent = with_key.post("/messages", sms).json()
     queued = with_key.post("/messages", sms, Prefer="respond-async").json()
     for one in (sent, queued):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +16,10 @@ from tests.contract.test_round_trip import (
     simulator,
 )
 
+if TYPE_CHECKING:
+    from simulator_harness import Skycore
+    from skycore.client.client import SkycoreClient
+
 __all__ = ["client", "simulator"]
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 DEEP = settings(LENIENT, max_examples=1500)
@@ -25,7 +29,7 @@ DEEP = settings(LENIENT, max_examples=1500)
 @given(request=ANY_REQUEST)
 @DEEP
 def test_the_simulator_reads_what_was_meant(
-    client: Any, simulator: Any, transport: Any, request: pytest.FixtureRequest
+    client: SkycoreClient, simulator: Skycore, transport: Any, request: pytest.FixtureRequest
 ) -> None:
     read_as_meant(client, simulator, transport, request)
 
@@ -33,6 +37,6 @@ def test_the_simulator_reads_what_was_meant(
 @given(request=ANY_REQUEST)
 @DEEP
 def test_both_transports_mean_the_same(
-    client: Any, simulator: Any, request: pytest.FixtureRequest
+    client: SkycoreClient, simulator: Skycore, request: pytest.FixtureRequest
 ) -> None:
     read_alike(client, simulator, request)

@@ -107,7 +107,7 @@ def stored(stack: Stack) -> Counter[str]:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_every_distinct_notification_is_kept_once_and_told(
-    stack: Any, capsys: pytest.CaptureFixture[str]
+    stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     distinct = [body(number) for number in range(POSTS - REPEATS)]
     chance = random.Random(4711)

@@ -147,7 +147,7 @@ def status(stack: Stack, message_id: str) -> str:
 
 
 def test_an_upgrade_and_a_rollback_lose_nothing(
-    previous: Path, environment: dict[str, str], sms: Any
+    previous: Path, environment: dict[str, str], sms: dict[str, Any]
 ) -> None:
     before = deployed(previous, environment)
     first = before.post("/messages", sms, Idempotency_Key=f"{MARK} kept")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from ops import resume, status
 from ops.output import Refused
 from skycore.table import pauses
 from tests.unit.table.conftest import table
+
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 __all__ = ["table"]
 ANN = "arn:aws:sts::111122223333:assumed-role/Ops/ann"
@@ -27,7 +30,7 @@ class Stack:
 
 
 @pytest.fixture
-def paused(table: Any) -> None:
+def paused(table: FakeDynamoDB) -> None:
     seen = pauses.write(
         pauses.NO_PAUSES, "account", pauses.failed(pauses.NO_PAUSE, "E104", NOW, "m")
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from skycore.table import opt_outs
 from skycore.table.opt_outs import OptOutRow
 from skycore.timestamps import to_key
 from tests.unit.table.conftest import table
+
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 __all__ = ["table"]
 
@@ -36,7 +39,9 @@ def stop(stated: datetime, sender: str = SENDER) -> None:
 
 @pytest.mark.parametrize("sender", [None, SENDER])
 @pytest.mark.parametrize("ahead", [0, 3, 60 * 24 * 365 * 70], ids=["now", "minutes", "2099"])
-def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(table: Any, sender: Any, ahead: int) -> None:
+def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(
+    table: FakeDynamoDB, sender: Any, ahead: int
+) -> None:
     stop(datetime.now(UTC) + timedelta(minutes=ahead))
     answer = suppress.remove(STACK, asked(sender))
     assert answer.data["suppressed"] is False
@@ -45,7 +50,9 @@ def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(table: Any, sender: Any, a
 
 
 @pytest.mark.parametrize("sender", [None, SENDER])
-def test_add_holds_against_an_opt_in_by_a_clock_that_is_ahead(table: Any, sender: Any) -> None:
+def test_add_holds_against_an_opt_in_by_a_clock_that_is_ahead(
+    table: FakeDynamoDB, sender: Any
+) -> None:
     opt_outs.record_opt_in(NUMBER, SENDER, datetime.now(UTC) + timedelta(seconds=90))
     answer = suppress.add(STACK, asked(sender))
     assert answer.data["suppressed"] is True
@@ -53,7 +60,7 @@ def test_add_holds_against_an_opt_in_by_a_clock_that_is_ahead(table: Any, sender
     assert opt_outs.opted_out([(NUMBER, SENDER)]) == {(NUMBER, SENDER)}
 
 
-def test_what_still_holds_is_said(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_still_holds_is_said(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another stop that comes while the command runs counts."""
     opt_outs.record_opt_out(NUMBER, "60857", datetime.now(UTC), "N211")
     real = opt_outs.lift_by_hand

@@ -6,7 +6,7 @@ import base64
 import json
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +25,9 @@ from skycore.receiving.store import store
 from skycore.table import events, messages
 from tests.unit.receiving.test_publish import OTHER, TO, Sender, receipt
 
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
+
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
 
 
@@ -33,7 +36,7 @@ def arrive(*bodies: bytes) -> None:
     assert store(batch, days=90) == []
 
 
-def test_a_timeline_names_carrier_and_handset(table: Any) -> None:
+def test_a_timeline_names_carrier_and_handset(table: FakeDynamoDB) -> None:
     Sender(parent="p1", shared=True).finish()
     moment = (NOW + timedelta(seconds=5)).isoformat()
     arrive(
@@ -57,7 +60,7 @@ def test_a_timeline_names_carrier_and_handset(table: Any) -> None:
     assert events.get(step["event_id"]) is not None
 
 
-def test_an_unparsed_postback_is_shown_whole(table: Any) -> None:
+def test_an_unparsed_postback_is_shown_whole(table: FakeDynamoDB) -> None:
     body = random.Random(7).randbytes(256 * 1024)
     arrive(body)
     (listed,) = list_unparsed({}, days=90)["events"]
@@ -67,12 +70,12 @@ def test_an_unparsed_postback_is_shown_whole(table: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "1.0", "٣", "", "9" * 5000], ids=len)
-def test_a_limit_that_is_none_is_refused(table: Any, limit: str) -> None:
+def test_a_limit_that_is_none_is_refused(table: FakeDynamoDB, limit: str) -> None:
     with pytest.raises(Problem, match="invalid_request"):
         list_unparsed({"limit": [limit]}, days=90)
 
 
-def test_the_receipt_that_came_first_is_a_possible_match(table: Any) -> None:
+def test_the_receipt_that_came_first_is_a_possible_match(table: FakeDynamoDB) -> None:
     row = messages.new_row(
         "m9", "unknown", time=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
     )
@@ -84,7 +87,7 @@ def test_the_receipt_that_came_first_is_a_possible_match(table: Any) -> None:
 
 @pytest.mark.parametrize("written", ["5491112345678", "541112345678"])
 def test_a_receipt_in_another_form_of_the_number_is_a_possible_match(
-    table: Any, written: str
+    table: FakeDynamoDB, written: str
 ) -> None:
     known = {"attempt": "a", "action": "sendSMS", "fingerprint": "f", "to": "5491112345678"}
     messages.create(messages.new_row("m9", "unknown", time=NOW, days=90, **known))
@@ -94,7 +97,7 @@ def test_a_receipt_in_another_form_of_the_number_is_a_possible_match(
 
 
 def test_of_very_many_receipts_the_earliest_are_looked_at(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skycore.queries.messages.MAX_EVENTS", 5)
     row = messages.new_row(
@@ -107,7 +110,7 @@ def test_of_very_many_receipts_the_earliest_are_looked_at(
 
 
 @pytest.mark.parametrize("text", ["nobody", "x" * 10_000, "ä" * 1000, "a.b", "#"], ids=len)
-def test_ids_that_are_none_are_not_found(table: Any, text: str) -> None:
+def test_ids_that_are_none_are_not_found(table: FakeDynamoDB, text: str) -> None:
     with pytest.raises(Problem, match="message_not_found"):
         get_message(text)
     with pytest.raises(Problem, match="message_not_found"):
@@ -119,7 +122,7 @@ def test_ids_that_are_none_are_not_found(table: Any, text: str) -> None:
 
 @pytest.mark.in_memory("stores ten megabytes against the clock")
 def test_a_page_of_large_postbacks_ends_where_an_answer_must(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skycore.receiving.store.READ_BUDGET_SECONDS", 600.0)  # however slow we are
     chance = random.Random(7)
@@ -141,7 +144,9 @@ def test_a_page_of_large_postbacks_ends_where_an_answer_must(
     ("since", "until"),
     [("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"), ("2000-01-01", "2999-01-01")],
 )
-def test_a_stretch_beyond_all_rows_costs_no_queries(table: Any, since: str, until: str) -> None:
+def test_a_stretch_beyond_all_rows_costs_no_queries(
+    table: FakeDynamoDB, since: str, until: str
+) -> None:
     messages.create(
         messages.new_row(
             "m1",
@@ -212,7 +217,7 @@ def refused(query: dict[str, list[str]], cursor: str) -> bool:
     return False
 
 
-def test_a_cursor_is_of_its_own_query_only(table: Any) -> None:
+def test_a_cursor_is_of_its_own_query_only(table: FakeDynamoDB) -> None:
     several()
     several(to=OTHER)
     for name, query in QUERIES.items():
@@ -225,7 +230,9 @@ def test_a_cursor_is_of_its_own_query_only(table: Any) -> None:
             assert refused({"tracking_id": ["T1"]}, cursor)
 
 
-def test_a_cursor_holds_for_another_limit_and_the_same_number_written_otherwise(table: Any) -> None:
+def test_a_cursor_holds_for_another_limit_and_the_same_number_written_otherwise(
+    table: FakeDynamoDB,
+) -> None:
     several()
     _, (cursor, *_) = pages({"to": ["+17743199144"]})
     query = {"to": [" 1 (774) 319-9144"], "limit": ["50"], "cursor": [cursor]}
@@ -253,7 +260,9 @@ AT = "message#2026-11-22T10:00:00Z"
         *(encoded(b"[" * 5000), encoded(b"1" * 5000), encoded(b"\xff"), encoded(b"\0")),
     ],
 )
-def test_a_cursor_that_this_service_did_not_make_is_refused(table: Any, cursor: Any) -> None:
+def test_a_cursor_that_this_service_did_not_make_is_refused(
+    table: FakeDynamoDB, cursor: Any
+) -> None:
     several()
     assert refused({"to": [TO]}, cursor)
     assert refused({"from": ["60856"]}, cursor)
@@ -261,7 +270,7 @@ def test_a_cursor_that_this_service_did_not_make_is_refused(table: Any, cursor: 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_cursor_with_any_change_is_refused(table: Any, data: Any) -> None:
+def test_a_cursor_with_any_change_is_refused(table: FakeDynamoDB, data: Any) -> None:
     if not table.items:
         several()
     query = QUERIES[data.draw(st.sampled_from(["to", "from", "since"]))]

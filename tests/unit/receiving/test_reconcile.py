@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,6 +20,10 @@ from skycore.receiving.store import store
 from skycore.table import events, messages, opt_outs
 from tests.unit.receiving.test_publish import OTHER, TO, receipt, status, tell
 from tests.unit.table.tables import new_table
+
+if TYPE_CHECKING:
+    from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SENT = NOW - timedelta(hours=6)
@@ -97,14 +101,14 @@ def reasons(found: Reconciled) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def fresh(table: Any) -> Any:
+def fresh(table: FakeDynamoDB) -> Any:
     return table
 
 
 class TestRowsWithoutATrackingId:
     @pytest.mark.parametrize("zone", [EASTERN, UTC], ids=["US Eastern", "UTC"])
     def test_an_sms_is_found_by_its_numbers_text_and_time(
-        self, table: Any, outside: Any, zone: Any
+        self, table: FakeDynamoDB, outside: Outside, zone: Any
     ) -> None:
         sent()
         assert run(sms(zone=zone)).missing == ("skycore.sms_delivered",)
@@ -194,7 +198,7 @@ class TestRowsWithoutATrackingId:
         ids=["number", "kind", "text", "sender", "late", "early", "no time", "no number", "twice"],
     )
     def test_what_fits_no_message_for_certain_is_returned_and_becomes_no_event(
-        self, table: Any, item: Any, reason: Any
+        self, table: FakeDynamoDB, item: Any, reason: Any
     ) -> None:
         sent()
         before = dict(table.items)
@@ -261,7 +265,7 @@ T1 = f"<TO>{TO}</TO><TRACKINGID>T1</TRACKINGID></POSTBACK>"
 )
 @pytest.mark.parametrize("to", [TO, ""], ids=["", "without TO"])
 def test_what_a_postback_reported_is_not_reported_again_under_another_id(
-    table: Any, postback: str, item: Any, owned: bool, to: Any
+    table: FakeDynamoDB, postback: str, item: Any, owned: bool, to: Any
 ) -> None:
     kind = "sendSMS" if item.startswith("<TEXT") else "sendMMS"
     if owned:
@@ -281,7 +285,7 @@ def test_a_higher_status_than_the_known_one_becomes_an_event() -> None:
     assert run(sms()).missing == ("skycore.sms_delivered",)
 
 
-def test_nothing_is_stored_without_write(table: Any) -> None:
+def test_nothing_is_stored_without_write(table: FakeDynamoDB) -> None:
     sent()
     before = dict(table.items)
     assert run(sms(), write=False).missing == ("skycore.sms_delivered",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pynamodb.connection.base import Connection
@@ -19,6 +19,9 @@ from skycore.table import events, messages, opt_outs
 from tests.unit.receiving.test_publish import TO, WHERE, Sender, receipt, retry, status
 from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB
 from tests.unit.table.tables import new_table
+
+if TYPE_CHECKING:
+    from tests.unit.sending.conftest import Outside
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ODD = receipt("N202", tracking_id="ODD")
@@ -71,7 +74,7 @@ def tell(table: FakeDynamoDB, outside: Any) -> list[dict[str, Any]]:
 
 
 def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(
-    table: Any, outside: Any, fault: Any
+    table: FakeDynamoDB, outside: Outside, fault: Any
 ) -> None:
     arrive(ODD, b"never a postback", receipt("N202"))
     (odd,) = [id_ for id_ in unparsed() if stored(id_).raw == ODD]
@@ -91,7 +94,7 @@ def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(
     assert reread() == [one for one in reread() if one.event_id in found]
 
 
-def test_a_dry_run_writes_nothing(table: Any, fault: Any) -> None:
+def test_a_dry_run_writes_nothing(table: FakeDynamoDB, fault: Any) -> None:
     arrive(ODD, UNDATED)
     fault()
     before = dict(table.items)
@@ -103,7 +106,7 @@ def test_a_dry_run_writes_nothing(table: Any, fault: Any) -> None:
 
 
 def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(
-    table: Any, outside: Any, fault: Any
+    table: FakeDynamoDB, outside: Outside, fault: Any
 ) -> None:
     other = ODD.replace(b"ODD", b"ODD-2")
     arrive(many(receipt("N202"), ODD, receipt("N201"), other))
@@ -119,7 +122,7 @@ def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(
 
 
 def test_what_stays_odd_of_a_body_stays_listed(
-    table: Any, fault: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = ODD.replace(b"ODD", b"ODD-2")
     arrive(many(receipt("N202"), ODD, other))
@@ -142,13 +145,13 @@ def test_what_stays_odd_of_a_body_stays_listed(
     assert unparsed() == []
 
 
-def test_one_of_several_that_stays_unreadable_stays_listed(table: Any, fault: Any) -> None:
+def test_one_of_several_that_stays_unreadable_stays_listed(table: FakeDynamoDB, fault: Any) -> None:
     arrive(many(receipt("N202"), ODD))
     assert [one.types for one in reread()] == [()]
     assert len(unparsed()) == 1
 
 
-def test_what_is_known_by_now_is_not_told_twice(table: Any, fault: Any) -> None:
+def test_what_is_known_by_now_is_not_told_twice(table: FakeDynamoDB, fault: Any) -> None:
     arrive(ODD)
     fault()
     arrive(ODD)  # SQS brought it again after the fix
@@ -160,7 +163,7 @@ def test_what_is_known_by_now_is_not_told_twice(table: Any, fault: Any) -> None:
 
 
 def test_dying_in_between_and_running_again_ends_the_same(
-    table: Any, fault: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bodies = (ODD, UNDATED, many(receipt("N202"), ODD.replace(b"ODD", b"ODD-3")))
     arrive(*bodies)
@@ -206,7 +209,7 @@ def replay(since: datetime, until: datetime, *types: str) -> Counter[str]:
     ],
 )
 def test_stored_events_are_published_again_under_the_same_ids(
-    table: Any, outside: Any, minutes: int, types: Any, expected: dict[str, Any]
+    table: FakeDynamoDB, outside: Outside, minutes: int, types: Any, expected: dict[str, Any]
 ) -> None:
     bodies = [receipt(code, tracking_id=f"X{n}") for n in range(3) for code in ("N201", "N202")]
     arrive(many(*bodies[:4]), *bodies, b"unreadable")
@@ -228,7 +231,7 @@ STOP = f"""<POSTBACK><ORIGIN>SMS_MO</ORIGIN><CODE>N211</CODE><FROM>{TO}</FROM><T
 
 
 def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(
-    table: Any, outside: Any
+    table: FakeDynamoDB, outside: Outside
 ) -> None:
     """An outage of a day: the stream's records are gone, the events are in the table."""
     Sender().finish()
@@ -246,7 +249,7 @@ def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(
 
 @pytest.mark.parametrize("days", [2, 90])
 def test_a_row_that_is_named_again_late_stays_for_as_long_as_a_queue_may_name_it(
-    table: Any, outside: Any, days: int
+    table: FakeDynamoDB, outside: Outside, days: int
 ) -> None:
     batch = [("q", many(receipt("N202"), receipt("N201")), NOW), ("r", b"unreadable", NOW)]
     assert store(batch, days=days) == []
@@ -261,7 +264,7 @@ def test_a_row_that_is_named_again_late_stays_for_as_long_as_a_queue_may_name_it
     assert len(outside.published) == 3
 
 
-def test_what_is_not_a_name_is_left_alone(table: Any) -> None:
+def test_what_is_not_a_name_is_left_alone(table: FakeDynamoDB) -> None:
     odd: list[Any] = [{}, {"event_id": ""}, 7, None, []]
     republish.keep_named_rows(odd)
     assert table.items == {}
@@ -269,7 +272,7 @@ def test_what_is_not_a_name_is_left_alone(table: Any) -> None:
 
 @pytest.mark.parametrize(("days", "steps"), [(14, 1), (16, 0)])
 def test_a_step_of_a_message_that_waited_long_in_the_queue(
-    table: Any, outside: Any, days: int, steps: int
+    table: FakeDynamoDB, outside: Outside, days: int, steps: int
 ) -> None:
     known = {"to": TO, "parent": None, "sender": "60856", "action": "sendSMS"}
     made = NOW - timedelta(days=days)
@@ -282,7 +285,7 @@ def test_a_step_of_a_message_that_waited_long_in_the_queue(
     assert told == ["skycore.message_expired"] * steps
 
 
-def test_a_queue_that_refuses_is_an_error(table: Any, outside: Any) -> None:
+def test_a_queue_that_refuses_is_an_error(table: FakeDynamoDB, outside: Outside) -> None:
     arrive(receipt("N202"))
     outside.queue_is_out = True
     with pytest.raises(RuntimeError):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from skycore.postbacks.event import Event
+    from tests.unit.sending.conftest import Outside
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -59,7 +60,7 @@ def kept(table: FakeDynamoDB) -> list[str]:
     return sorted(item["sk"]["S"] for item in table.of_kind("event"))
 
 
-def test_a_hundred_postbacks_take_about_seven_requests(table: Any) -> None:
+def test_a_hundred_postbacks_take_about_seven_requests(table: FakeDynamoDB) -> None:
     assert store(arrived(*(receipt(n) for n in range(100))), days=90) == []
     assert len(kept(table)) == 100
     # One call finds the tracking ids that recipients share, one finds repeats.
@@ -67,7 +68,7 @@ def test_a_hundred_postbacks_take_about_seven_requests(table: Any) -> None:
 
 
 def test_a_repeat_in_the_batch_and_a_later_one_are_one_event(
-    table: Any, caplog: pytest.LogCaptureFixture
+    table: FakeDynamoDB, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = arrived(receipt(1), receipt(2), receipt(1))
     assert store(first, days=90) == []
@@ -79,14 +80,14 @@ def test_a_repeat_in_the_batch_and_a_later_one_are_one_event(
     assert min(one.event.received_at for one in stored.values()) == START
 
 
-def test_the_first_copy_stays_whatever_the_order_in_the_batch(table: Any) -> None:
+def test_the_first_copy_stays_whatever_the_order_in_the_batch(table: FakeDynamoDB) -> None:
     batch = [("late", receipt(1), START + timedelta(minutes=5)), ("early", receipt(1), START)]
     store(batch, days=90)
     (stored,) = events.get_by_keys(table.items).values()
     assert stored.event.received_at == START
 
 
-def test_a_body_of_many_is_kept_once_and_told_apart(table: Any) -> None:
+def test_a_body_of_many_is_kept_once_and_told_apart(table: FakeDynamoDB) -> None:
     assert store(arrived(many(1, 2, 3), receipt(2)), days=90) == []
     assert len(kept(table)) == 3
     (raw,) = table.of_kind("raw")
@@ -96,7 +97,7 @@ def test_a_body_of_many_is_kept_once_and_told_apart(table: Any) -> None:
     assert stored.raw == many(1, 2, 3)
 
 
-def test_what_the_table_leaves_comes_again(table: Any) -> None:
+def test_what_the_table_leaves_comes_again(table: FakeDynamoDB) -> None:
     table.unprocessed = lambda operation, _: 1 if operation == "BatchWriteItem" else 0
     assert store(arrived(receipt(1), receipt(2), receipt(1)), days=90) == ["queue-1"]
     table.unprocessed = lambda *_: 0
@@ -105,7 +106,7 @@ def test_what_the_table_leaves_comes_again(table: Any) -> None:
 
 
 def test_one_that_fails_does_not_fail_the_others(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(calls: int, operation: str, request: object) -> None:
         if operation == "PutItem":
@@ -116,7 +117,9 @@ def test_one_that_fails_does_not_fail_the_others(
     assert len(kept(table)) == 2
 
 
-def test_what_is_not_read_in_time_comes_again(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_read_in_time_comes_again(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seconds = iter(range(0, 1000, 5))
     monkeypatch.setattr("skycore.receiving.store.time.monotonic", lambda: float(next(seconds)))
     assert store(arrived(*map(receipt, range(5))), days=90) == ["queue-2", "queue-3", "queue-4"]
@@ -130,7 +133,7 @@ def undated_many(count: int) -> bytes:
 
 
 def test_a_body_of_many_undated_events_takes_no_time_from_the_others(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Clock:
         now = 0.0
@@ -151,7 +154,7 @@ def test_a_body_of_many_undated_events_takes_no_time_from_the_others(
 
 
 def test_a_batch_of_more_events_than_one_run_can_put_is_shared_out(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_flow, "MAX_EVENTS", 5)
     bodies = arrived(many(1, 2, 3), many(4, 5, 6), receipt(7))
@@ -185,7 +188,7 @@ class Clock:
 
 
 def test_small_bodies_of_a_batch_are_read_first(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch, 5.0)
     bodies = arrived(large(1), large(2), large(3), large(4), receipt(5), receipt(6))
@@ -194,7 +197,7 @@ def test_small_bodies_of_a_batch_are_read_first(
     assert len(kept(table)) == 3
 
 
-def test_the_first_copy_stays_though_a_larger_body_is_read_later(table: Any) -> None:
+def test_the_first_copy_stays_though_a_larger_body_is_read_later(table: FakeDynamoDB) -> None:
     first = receipt(1).replace(b"</POSTBACK>", b"<SPID>1</SPID>" + b" " * 20_000 + b"</POSTBACK>")
     assert store(arrived(first, receipt(1)), days=90) == []
     (stored,) = events.get_by_keys(table.items).values()
@@ -202,7 +205,7 @@ def test_the_first_copy_stays_though_a_larger_body_is_read_later(table: Any) -> 
 
 
 def test_what_no_time_was_left_for_is_requeued_and_has_not_failed(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Clock(monkeypatch, 5.0)
     requeued: list[str] = []
@@ -217,7 +220,7 @@ def test_what_no_time_was_left_for_is_requeued_and_has_not_failed(
 
 
 def test_an_undated_body_fails_only_if_its_own_events_take_all_the_time(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch, 0.0)
 
@@ -237,7 +240,7 @@ def test_an_undated_body_fails_only_if_its_own_events_take_all_the_time(
 
 
 def test_bodies_of_many_events_get_through_in_ten_receives(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body that waits for others must not count receives: ten would dead-letter it."""
     Clock(monkeypatch, 1.0)
@@ -261,13 +264,13 @@ def test_bodies_of_many_events_get_through_in_ten_receives(
     assert max(receives.values()) == 0
 
 
-def test_an_undated_kind_is_news_after_thirty_minutes(table: Any) -> None:
+def test_an_undated_kind_is_news_after_thirty_minutes(table: FakeDynamoDB) -> None:
     for minutes in (0, 10, 29, 45, 50):
         assert store(arrived(undated(), minutes=minutes), days=90) == []
     assert len(kept(table)) == 2
 
 
-def test_an_unparsed_body_is_news_after_thirty_minutes(table: Any) -> None:
+def test_an_unparsed_body_is_news_after_thirty_minutes(table: FakeDynamoDB) -> None:
     for minutes in (0, 10, 29, 45, 50, 7 * 1440):
         assert store(arrived(b"unreadable", minutes=minutes), days=90) == []
     assert len(kept(table)) == 3
@@ -281,7 +284,7 @@ def inbound(text: str, sender: str = "17743199144") -> bytes:
     ).encode()
 
 
-def test_an_id_that_comes_again_does_not_hide_another_message(table: Any) -> None:
+def test_an_id_that_comes_again_does_not_hide_another_message(table: FakeDynamoDB) -> None:
     others = arrived(inbound("hello"), inbound("STOP", "17743199145"), inbound("part two"))
     assert store(others, days=90) == []
     assert store(arrived(inbound("hello"), inbound("part two"), minutes=5), days=90) == []
@@ -309,7 +312,7 @@ FORMS = {
 
 @pytest.mark.parametrize(("before", "again"), FORMS.values(), ids=FORMS)
 def test_a_repeat_over_an_upgrade_is_not_a_second_event(
-    table: Any, before: Any, again: Any
+    table: FakeDynamoDB, before: Any, again: Any
 ) -> None:
     first_release(before)
     assert store(arrived(again, minutes=10), days=90) == []
@@ -325,14 +328,16 @@ def test_a_repeat_over_an_upgrade_is_not_a_second_event(
     ids=["inbound", "expired"],
 )
 def test_what_the_first_release_merged_is_kept_apart_after_an_upgrade(
-    table: Any, before: Any, other: Any
+    table: FakeDynamoDB, before: Any, other: Any
 ) -> None:
     first_release(before)
     assert store(arrived(other, minutes=10), days=90) == []
     assert len(kept(table)) == 2
 
 
-def test_an_unparsed_body_of_the_first_release_hides_none_that_comes_later(table: Any) -> None:
+def test_an_unparsed_body_of_the_first_release_hides_none_that_comes_later(
+    table: FakeDynamoDB,
+) -> None:
     first_release(b"unreadable")
     assert store(arrived(b"unreadable", minutes=31), days=90) == []
     assert len(kept(table)) == 2
@@ -353,7 +358,7 @@ def recorded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(
-    table: Any, recorded: Any, caplog: pytest.LogCaptureFixture
+    table: FakeDynamoDB, recorded: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = receipt(1).replace(b"<TO>", b"<STATUSDETAILS>a secret text</STATUSDETAILS><TO>")
     other = receipt(1).replace(b"<TO>", b"<HANDSET>x</HANDSET><NEW>another</NEW><TO>")
@@ -371,7 +376,9 @@ def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(
     assert len(kept(table)) == 3
 
 
-def test_a_repeat_in_one_body_is_counted_as_in_two_bodies(table: Any, recorded: Any) -> None:
+def test_a_repeat_in_one_body_is_counted_as_in_two_bodies(
+    table: FakeDynamoDB, recorded: Any
+) -> None:
     other = receipt(1).replace(b"<TO>", b"<HANDSET>x</HANDSET><TO>")
     inner = (receipt(1) + other + undated() + undated()).replace(b"POSTBACK", b"NOTIFICATION")
     store(arrived(b"<POSTBACK>" + inner + b"</POSTBACK>"), days=90)
@@ -381,7 +388,9 @@ def test_a_repeat_in_one_body_is_counted_as_in_two_bodies(table: Any, recorded: 
     assert recorded("Duplicates") == 2
 
 
-def test_a_repeat_that_is_only_written_otherwise_does_not_differ(table: Any, recorded: Any) -> None:
+def test_a_repeat_that_is_only_written_otherwise_does_not_differ(
+    table: FakeDynamoDB, recorded: Any
+) -> None:
     time = b"<TIMESTAMP>2026-11-22T10:00:00%s</TIMESTAMP><TO>"
     store(arrived(receipt(1).replace(b"<TO>", time % b"Z")), days=90)
     again = receipt(1).replace(b"<TO>1", b"<TO>+1").replace(b"<TO>", time % b".25+00:00")
@@ -391,7 +400,7 @@ def test_a_repeat_that_is_only_written_otherwise_does_not_differ(table: Any, rec
     assert recorded("DuplicatesThatDiffer") == 0
 
 
-def test_an_unknown_status_word_is_counted(table: Any, recorded: Any) -> None:
+def test_an_unknown_status_word_is_counted(table: FakeDynamoDB, recorded: Any) -> None:
     odd = [receipt(n).replace(b"<TO>", b"<STATUS>Parked</STATUS><TO>") for n in range(3)]
     known = receipt(9).replace(b"<TO>", b"<STATUS>Message Sent/Retrieved</STATUS><TO>")
     store(arrived(*odd, known), days=90)
@@ -416,7 +425,7 @@ def whole_run(monkeypatch: pytest.MonkeyPatch) -> FakeDynamoDB:
 
 @pytest.mark.parametrize("applied", [False, True], ids=["before the call", "after the call"])
 def test_dying_between_any_two_calls_and_coming_again_ends_the_same(
-    table: Any, applied: bool, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, applied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = whole_run(monkeypatch)
     steps = sum(expected.calls.values())
@@ -436,7 +445,7 @@ def test_dying_between_any_two_calls_and_coming_again_ends_the_same(
                 raise Crash
             return real(operation, request)
 
-        table._make_api_call = dying
+        table._make_api_call = dying  # type: ignore[method-assign]
         for batch in (BATCH, AGAIN):
             try:
                 failed = store(batch, days=90)
@@ -503,7 +512,10 @@ BY_HAND = {
 
 @pytest.mark.parametrize("wrong", BY_HAND.values(), ids=BY_HAND)
 def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
-    table: Any, app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, wrong: Any
+    table: FakeDynamoDB,
+    app: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: Any,
 ) -> None:
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
 
@@ -527,7 +539,10 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
 
 
 def test_a_requeued_postback_keeps_its_body_arrival_and_token(
-    table: Any, app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, outside: Any
+    table: FakeDynamoDB,
+    app: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    outside: Outside,
 ) -> None:
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
     monkeypatch.setenv("POSTBACK_QUEUE_URL", "https://sqs/postbacks")
@@ -574,7 +589,10 @@ def test_a_requeued_postback_keeps_its_body_arrival_and_token(
 
 
 def test_a_postback_that_cannot_be_requeued_comes_again(
-    table: Any, app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, outside: Any
+    table: FakeDynamoDB,
+    app: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    outside: Outside,
 ) -> None:
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
     monkeypatch.setattr(store_flow, "READ_BUDGET_SECONDS", -1.0)
@@ -591,7 +609,7 @@ def test_a_postback_that_cannot_be_requeued_comes_again(
 
 
 def test_the_use_of_a_token_is_noted_once_for_many_postbacks(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "_last_written", {})
     for n in range(20):
@@ -603,7 +621,7 @@ def test_the_use_of_a_token_is_noted_once_for_many_postbacks(
 
 @pytest.mark.parametrize("code", ["InternalServerError", "AccessDeniedException"])
 def test_a_use_that_cannot_be_noted_fails_no_postback(
-    table: Any, monkeypatch: pytest.MonkeyPatch, code: str
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     monkeypatch.setattr(tokens, "_last_written", {})
 
@@ -618,7 +636,7 @@ def test_a_use_that_cannot_be_noted_fails_no_postback(
 
 
 def test_a_use_is_not_noted_for_what_was_not_stored(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "_last_written", {})
 

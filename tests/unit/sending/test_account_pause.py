@@ -23,7 +23,7 @@ from skycore.queries.messages import cancel
 from skycore.sending.account_pause import ACTION_CODES, cause_of
 from skycore.table import pauses
 from tests.unit.sending.waiting_world import BATCH, World, row, status
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 IN_MINUTES = 45
 N = 60
@@ -39,7 +39,7 @@ OUTAGES = {
 
 
 @pytest.fixture
-def world(table: Any, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
@@ -180,7 +180,7 @@ class TestSynchronousSends:
         assert status(waiting) == "queued"
 
     def test_a_success_writes_nothing_while_the_item_shows_no_failures(
-        self, world: World, table: Any
+        self, world: World, table: FakeDynamoDB
     ) -> None:
         world.send()
         world.run(minutes=5)
@@ -224,7 +224,7 @@ class TestUnknownOutcomes:
         assert account() == pauses.NO_PAUSE
 
 
-def test_a_fault_of_our_own_table_pauses_nobody(world: World, table: Any) -> None:
+def test_a_fault_of_our_own_table_pauses_nobody(world: World, table: FakeDynamoDB) -> None:
     id_ = world.enqueue()
 
     def out(_number: int, operation: str, _request: Any) -> None:
@@ -237,7 +237,9 @@ def test_a_fault_of_our_own_table_pauses_nobody(world: World, table: Any) -> Non
     assert (status(id_), account()) == ("accepted", pauses.NO_PAUSE)
 
 
-def test_an_answer_is_not_lost_if_the_pause_cannot_be_written(world: World, table: Any) -> None:
+def test_an_answer_is_not_lost_if_the_pause_cannot_be_written(
+    world: World, table: FakeDynamoDB
+) -> None:
     world.fails = lambda *_: Refused("E104", "", {})
 
     def out(_number: int, operation: str, request: Any) -> None:

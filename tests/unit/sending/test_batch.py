@@ -16,7 +16,7 @@ from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
 from skycore.table import batches, messages, models, opt_outs, queue_transitions
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 if TYPE_CHECKING:
     from tests.unit.sending.conftest import Outside
@@ -50,7 +50,9 @@ def in_queue(outside: Outside) -> set[str]:
     return {json.loads(body)["message_id"] for body in outside.queued}
 
 
-def test_what_was_written_before_the_table_failed_goes_on(outside: Outside, table: Any) -> None:
+def test_what_was_written_before_the_table_failed_goes_on(
+    outside: Outside, table: FakeDynamoDB
+) -> None:
     def out_later(_: int, operation: str, __: Any) -> None:
         if operation == "TransactWriteItems" and table.calls[operation] >= 1:
             raise error("InternalServerError", operation)
@@ -80,7 +82,7 @@ def late(table: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.mark.parametrize("key", [None, "k"])
 def test_a_write_that_lands_after_not_ready_was_answered_sends_nothing(
-    outside: Outside, table: Any, monkeypatch: pytest.MonkeyPatch, key: str | None
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     with monkeypatch.context() as patched:
         writes = late(table, patched)
@@ -93,7 +95,7 @@ def test_a_write_that_lands_after_not_ready_was_answered_sends_nothing(
 
 
 def test_a_row_that_may_be_in_the_table_is_not_told_as_not_sent(
-    outside: Outside, table: Any
+    outside: Outside, table: FakeDynamoDB
 ) -> None:
     def out(_: int, operation: str, __: Any) -> None:
         if operation in {"TransactWriteItems", "PutItem"}:
@@ -108,7 +110,7 @@ def test_a_row_that_may_be_in_the_table_is_not_told_as_not_sent(
 
 @pytest.mark.parametrize("key", [None, "k"])
 def test_a_write_that_lands_twice_leaves_the_message_as_it_is(
-    outside: Outside, table: Any, monkeypatch: pytest.MonkeyPatch, key: str | None
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     writes: list[Any] = []
     real = table._TransactWriteItems
@@ -144,7 +146,7 @@ def test_what_dispatch_took_is_not_told_as_not_queued(
 
 
 def test_a_message_that_fits_into_no_row_is_refused_alone(
-    outside: Outside, table: Any, monkeypatch: pytest.MonkeyPatch
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "MAX_REQUEST_BYTES", 150)
     results = post(
@@ -159,7 +161,7 @@ def test_a_message_that_fits_into_no_row_is_refused_alone(
     assert len(table.of_kind("message")) == len(outside.queued) == 2
 
 
-def test_a_row_past_its_expiry_does_not_count(table: Any) -> None:
+def test_a_row_past_its_expiry_does_not_count(table: FakeDynamoDB) -> None:
     entry = batch._Entry(sms(1))
     batch._prepare(entry, "m1", RULES)
     row = entry.row
@@ -214,7 +216,7 @@ REFUSED_ALONE: dict[str, tuple[list[Any], str, str]] = {
 
 @pytest.mark.parametrize("refusal", REFUSED_ALONE)
 def test_what_refuses_one_entry_refuses_all_before_anything_is_written(
-    outside: Outside, table: Any, refusal: Any
+    outside: Outside, table: FakeDynamoDB, refusal: Any
 ) -> None:
     entries, field, detail = REFUSED_ALONE[refusal]
     if refusal == "another request under its key":
@@ -239,7 +241,7 @@ def test_a_country_refuses_all() -> None:
 
 
 def test_a_table_that_fails_in_the_middle_leaves_nothing_of_all_or_nothing(
-    outside: Outside, table: Any
+    outside: Outside, table: FakeDynamoDB
 ) -> None:
     def out_later(_: int, operation: str, __: Any) -> None:
         if operation == "TransactWriteItems" and table.calls[operation] >= 1:
@@ -254,7 +256,7 @@ def test_a_table_that_fails_in_the_middle_leaves_nothing_of_all_or_nothing(
 
 
 def test_a_confirmation_that_another_call_takes_meanwhile_refuses_all(
-    outside: Outside, table: Any, monkeypatch: pytest.MonkeyPatch
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop("17743190005")
     monkeypatch.setattr(opt_outs, "claim_confirmation", lambda *_: None)
@@ -340,7 +342,7 @@ def test_errors_are_bounded() -> None:
 
 
 def test_a_repeat_takes_over_what_an_overlapping_call_cannot_queue(
-    outside: Outside, table: Any, monkeypatch: pytest.MonkeyPatch
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = outside.send_message_batch
     answers: list[Any] = []

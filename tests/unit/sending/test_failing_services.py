@@ -14,7 +14,7 @@ from skycore import timestamps
 from skycore.client.errors import Refused
 from skycore.problems import Problem
 from skycore.receiving import publish as publishing
-from skycore.sending.delivery import MIN_CALL_SECONDS
+from skycore.sending.delivery import MIN_CALL_SECONDS, SendContext
 from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import send
@@ -24,6 +24,7 @@ from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     deliver,
     line,
     post,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 __all__ = ["line", "queue", "skycore"]
 
@@ -46,7 +48,7 @@ def out(*_: Any, **__: Any) -> Any:
 
 
 def test_what_a_slow_table_leaves_no_time_for_is_told_later(
-    table: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(30)))
     now = 0.0
@@ -63,7 +65,7 @@ def test_what_a_slow_table_leaves_no_time_for_is_told_later(
 
 
 def test_a_slow_topic_leaves_time_for_the_retry_queue(
-    table: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(40)))
     now = 0.0
@@ -83,7 +85,7 @@ def test_a_slow_topic_leaves_time_for_the_retry_queue(
     assert len(set(outside.ids())) == 40
 
 
-def test_what_comes_again_is_read_together(table: Any, outside: Outside) -> None:
+def test_what_comes_again_is_read_together(table: FakeDynamoDB, outside: Outside) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(10)))
     outside.topic_is_out = True
     tell(table)
@@ -95,7 +97,9 @@ def test_what_comes_again_is_read_together(table: Any, outside: Outside) -> None
 
 
 @pytest.mark.parametrize("operation", ["UpdateItem", "PutItem"])
-def test_a_write_without_an_answer_is_no_refused_condition(table: Any, operation: str) -> None:
+def test_a_write_without_an_answer_is_no_refused_condition(
+    table: FakeDynamoDB, operation: str
+) -> None:
     """Botocore's timeouts have a `response`, which is None."""
 
     def silent(_: int, called: str, __: object) -> None:
@@ -123,7 +127,7 @@ def test_a_write_without_an_answer_is_no_refused_condition(table: Any, operation
 @pytest.mark.usefixtures("table", "outside")
 class TestSending:
     def test_a_row_whose_write_got_no_answer_keeps_no_key(
-        self, line: Any, skycore: Any, monkeypatch: pytest.MonkeyPatch
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         real = messages.create
 
@@ -139,7 +143,7 @@ class TestSending:
         assert skycore.calls == 1
 
     def test_a_refusal_stands_though_its_opt_out_could_not_be_noted(
-        self, line: Any, skycore: Any, monkeypatch: pytest.MonkeyPatch
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(opt_outs, "record_opt_out", out)
         skycore.outcome = Refused("E114")
@@ -149,7 +153,7 @@ class TestSending:
         assert (again.status, again.replayed) == (first.value.status, True)
 
     def test_an_outage_of_the_limits_fails_the_messages_that_it_concerns(
-        self, line: Any, queue: Any, monkeypatch: pytest.MonkeyPatch
+        self, line: SendContext, queue: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         message_id = queued()
         monkeypatch.setattr(RateLimiter, "acquire_batch", out)
@@ -157,7 +161,7 @@ class TestSending:
         assert status(message_id) == "queued"
 
     def test_what_a_slow_table_leaves_no_time_for_is_not_sent(
-        self, line: Any, queue: Any, skycore: Any
+        self, line: SendContext, queue: list[tuple[str, str, int]], skycore: Skycore
     ) -> None:
         message_id, late = queued(), time.monotonic() + MIN_CALL_SECONDS - 1
         body = {"q": json.dumps({"message_id": message_id})}
@@ -170,7 +174,7 @@ class TestSending:
         assert post(line, key="k").status == 201
 
     def test_a_note_of_an_outcome_is_tried_until_the_queue_has_it(
-        self, line: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
+        self, line: SendContext, outside: Outside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         real, tries = outside.send_message_batch, 0
 

@@ -46,7 +46,7 @@ def check(table: Any, monkeypatch: pytest.MonkeyPatch, profile: str, seeds: rang
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_random_runs(table: Any, monkeypatch: pytest.MonkeyPatch, profile: Any) -> None:
+def test_random_runs(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, profile: Any) -> None:
     in_memory = isinstance(table, FakeDynamoDB)
     check(table, monkeypatch, profile, range(RUNS if in_memory else RUNS_ON_DYNAMODB_LOCAL))
 
@@ -54,7 +54,9 @@ def test_random_runs(table: Any, monkeypatch: pytest.MonkeyPatch, profile: Any) 
 @pytest.mark.long
 @pytest.mark.in_memory(SLOW)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_many_random_runs(table: Any, monkeypatch: pytest.MonkeyPatch, profile: Any) -> None:
+def test_many_random_runs(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, profile: Any
+) -> None:
     check(table, monkeypatch, profile, range(RUNS, RUNS + LONG_RUNS))
 
 
@@ -100,7 +102,7 @@ BROKEN = {
 @pytest.mark.in_memory(SLOW)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_fault_that_was_fixed_is_found_when_it_comes_back(
-    table: Any, monkeypatch: pytest.MonkeyPatch, name: str
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     break_it, profile, kind = BROKEN[name]
     for seed in range(LONG_RUNS):

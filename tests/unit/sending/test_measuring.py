@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 QUEUES = Queues("send", "dead")
 
@@ -44,7 +45,7 @@ def skycore() -> Skycore:
 
 
 @pytest.fixture
-def line(skycore: Skycore, table: Any) -> SendContext:
+def line(skycore: Skycore, table: FakeDynamoDB) -> SendContext:
     return SendContext(
         skycore=skycore,  # type: ignore[arg-type]
         rate_limiter=RateLimiter(Limits()),
@@ -132,7 +133,7 @@ def test_an_answer_given_again_is_not_counted_again(line: SendContext) -> None:
     assert counted() == {}
 
 
-def test_the_limits(skycore: Skycore, table: Any) -> None:
+def test_the_limits(skycore: Skycore, table: FakeDynamoDB) -> None:
     gate = RateLimiter(Limits(per_day=2, priority_share=0))
     limited = SendContext(skycore=skycore, rate_limiter=gate, repair_queue="send", days=90)  # type: ignore[arg-type]
     post(limited)
@@ -202,7 +203,7 @@ def test_what_sweep_finds(queue: Any, line: SendContext, monkeypatch: pytest.Mon
     assert counted() == {"Expired": 1}
 
 
-def test_postbacks(table: Any) -> None:
+def test_postbacks(table: FakeDynamoDB) -> None:
     now = timestamps.now()
     bodies = [receipt("N201"), receipt("N202"), receipt("N202"), b"?", receipt("X999")]
     assert store([(f"q{n}", body, now) for n, body in enumerate(bodies)], days=90) == []
@@ -218,7 +219,7 @@ def test_postbacks(table: Any) -> None:
     }
 
 
-def test_a_delivered_message(table: Any, outside: Outside) -> None:
+def test_a_delivered_message(table: FakeDynamoDB, outside: Outside) -> None:
     Sender().finish()
     arrive(receipt("N202"))  # stored as arrived at NOW
     metrics._recorded.clear()

@@ -9,7 +9,7 @@ import pytest
 
 from skycore.table import opt_outs
 from tests.unit.receiving.test_publish import TO, arrive, retry, tell
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 if TYPE_CHECKING:
     from tests.unit.sending.conftest import Outside
@@ -47,7 +47,7 @@ def left(shortcode: str) -> bytes:
     ],
 )
 def test_a_sender_is_told_by_its_digits(
-    table: Any, outside: Outside, body: Any, told: str, asked: str
+    table: FakeDynamoDB, outside: Outside, body: Any, told: str, asked: str
 ) -> None:
     opt_outs.record_sender(asked)
     arrive(body(told))
@@ -61,7 +61,7 @@ def new_environment() -> None:
     opt_outs._known_senders.clear()
 
 
-def test_a_number_is_told_by_its_digits(table: Any, outside: Outside) -> None:
+def test_a_number_is_told_by_its_digits(table: FakeDynamoDB, outside: Outside) -> None:
     arrive(stop("60856", f"+{TO}"))
     tell(table)
     assert opt_outs.opted_out([(TO, "60856")]) == {(TO, "60856")}
@@ -70,7 +70,7 @@ def test_a_number_is_told_by_its_digits(table: Any, outside: Outside) -> None:
 @pytest.mark.parametrize("body", [stop, left], ids=["STOP", "N302"])
 @pytest.mark.parametrize("sender", ["x" * 2000, "é" * 2000, "9" * 2000])
 def test_a_sender_of_any_length_is_told(
-    table: Any, outside: Outside, body: Any, sender: str
+    table: FakeDynamoDB, outside: Outside, body: Any, sender: str
 ) -> None:
     arrive(body(sender))
     assert tell(table) == []
@@ -87,7 +87,7 @@ def refusing(table: Any, code: str) -> None:
 
 
 def test_what_the_table_can_never_hold_is_logged_and_the_event_told(
-    table: Any, outside: Outside, caplog: pytest.LogCaptureFixture
+    table: FakeDynamoDB, outside: Outside, caplog: pytest.LogCaptureFixture
 ) -> None:
     arrive(stop("60856"))
     refusing(table, "ValidationException")
@@ -97,7 +97,7 @@ def test_what_the_table_can_never_hold_is_logged_and_the_event_told(
 
 
 def test_an_opt_out_that_could_not_be_noted_now_is_noted_later(
-    table: Any, outside: Outside
+    table: FakeDynamoDB, outside: Outside
 ) -> None:
     arrive(stop("60856"))
     refusing(table, "ProvisionedThroughputExceededException")

@@ -24,7 +24,7 @@ from skycore.sending.outcomes import (
     record_recipients,
 )
 from skycore.table import events, messages
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 if TYPE_CHECKING:
     from tests.unit.sending.conftest import Outside
@@ -122,7 +122,7 @@ def test_a_campaigns_tracking_id_is_known_to_be_shared(
     assert events.shared_among(["TU1TXzEyNDE4", "TU1TXzEyNDE5"]) == {"TU1TXzEyNDE4"}
 
 
-def test_the_message_is_written_before_its_recipients(row: Any, table: Any) -> None:
+def test_the_message_is_written_before_its_recipients(row: Any, table: FakeDynamoDB) -> None:
     finish(row, reply(250))
     inserted = [one["dynamodb"]["Keys"]["pk"]["S"] for one in table.stream if "INSERT" in str(one)]
     order = [key.removeprefix("message#") for key in inserted if key.startswith("message#")]
@@ -134,7 +134,7 @@ def test_the_message_is_written_before_its_recipients(row: Any, table: Any) -> N
 
 @pytest.mark.in_memory("writes 6,000 rows, each in a call of its own")
 def test_what_the_deadline_leaves_goes_into_notes_that_fit(
-    row: Any, notes: list[str], table: Any
+    row: Any, notes: list[str], table: FakeDynamoDB
 ) -> None:
     body = finish(row, reply(3000), deadline=PAST)
     assert len(body["recipients"]) == 3000
@@ -179,7 +179,7 @@ def test_a_receipt_before_the_note_is_not_undone(row: Any, notes: list[str]) -> 
     assert found("m1-1").status == "delivered"
 
 
-def test_a_table_that_is_out_loses_nothing(row: Any, notes: list[str], table: Any) -> None:
+def test_a_table_that_is_out_loses_nothing(row: Any, notes: list[str], table: FakeDynamoDB) -> None:
     def out(*_: Any) -> None:
         raise error("InternalServerError", "any")
 
@@ -195,7 +195,9 @@ def test_a_table_that_is_out_loses_nothing(row: Any, notes: list[str], table: An
 
 
 @pytest.mark.in_memory("writes 18,000 rows, each in a call of its own")
-def test_the_note_of_a_large_answer_fits_too(row: Any, notes: list[str], table: Any) -> None:
+def test_the_note_of_a_large_answer_fits_too(
+    row: Any, notes: list[str], table: FakeDynamoDB
+) -> None:
     def out(*_: Any) -> None:
         raise error("InternalServerError", "any")
 

@@ -17,7 +17,7 @@ from skycore.sending.rate_limit import RateLimiter
 from skycore.table import models, parking
 from skycore.table.limits import Wait
 from tests.unit.sending.waiting_world import START, World, row, status
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ WRITES_A_SECOND = 500  # of a partition of an index, half of what DynamoDB takes
 
 
 @pytest.fixture
-def world(table: Any, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
@@ -78,7 +78,7 @@ def wait_for(monkeypatch: pytest.MonkeyPatch, world: World, until: datetime) -> 
 
 
 def test_what_waits_for_the_next_day_costs_nothing_meanwhile(
-    world: World, table: Any, monkeypatch: pytest.MonkeyPatch
+    world: World, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait_for(monkeypatch, world, world.now + timedelta(hours=9))
     ids = [world.enqueue() for _ in range(30)]
@@ -129,7 +129,7 @@ def test_a_minute_is_not_finished_before_all_its_messages_are_queued(world: Worl
     assert {status(id_) for id_ in ids} == {"accepted"}
 
 
-def test_one_bad_shard_does_not_hold_up_the_others(world: World, table: Any) -> None:
+def test_one_bad_shard_does_not_hold_up_the_others(world: World, table: FakeDynamoDB) -> None:
     ids = [parked_until(world, minutes=16)[0] for _ in range(20)]
     bad = row(ids[0]).state
 

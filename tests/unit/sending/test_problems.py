@@ -31,6 +31,7 @@ from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     line,
     post,
     queue,
@@ -72,7 +73,7 @@ STATUSES = {"skycore_account": 502, "skycore_unreachable": 503, "rate_limited": 
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
 def test_an_http_error_without_a_reply_frees_the_key(
-    line: Any, skycore: Any, monkeypatch: pytest.MonkeyPatch, http_status: Any
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch, http_status: Any
 ) -> None:
     skycore.outcome = HttpRefused(http_status, "40")
     with pytest.raises(Problem) as caught:
@@ -93,7 +94,7 @@ def test_an_http_error_without_a_reply_frees_the_key(
 
 @pytest.mark.parametrize("seconds", [40, 3000])
 def test_an_http_429_without_a_reply_pauses_every_call(
-    line: Any, skycore: Any, seconds: int
+    line: SendContext, skycore: Skycore, seconds: int
 ) -> None:
     skycore.outcome = HttpRefused(429, str(seconds))
     with pytest.raises(Problem) as caught:
@@ -113,7 +114,7 @@ def act(line: SendContext) -> Any:
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
 def test_a_queued_message_waits_after_an_http_error_without_a_reply(
-    line: Any, skycore: Any, queue: Any, http_status: Any
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], http_status: Any
 ) -> None:
     skycore.outcome = HttpRefused(http_status, "600")
     message_id = queued()
@@ -137,7 +138,7 @@ OUTAGES = {
 
 @pytest.mark.parametrize("service", OUTAGES)
 def test_what_fails_before_the_call_is_not_ready(
-    line: Any, skycore: Any, monkeypatch: pytest.MonkeyPatch, service: str
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch, service: str
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(*OUTAGES[service], out)
@@ -151,7 +152,7 @@ def test_what_fails_before_the_call_is_not_ready(
 
 @pytest.mark.parametrize("error", [NotReady("credentials not read"), CredentialsMissing("no key")])
 def test_what_is_not_ready_takes_no_slot(
-    line: Any, skycore: Any, monkeypatch: pytest.MonkeyPatch, error: Any
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch, error: Any
 ) -> None:
     skycore.unready = error
     monkeypatch.setattr(RateLimiter, "acquire", out)
@@ -164,7 +165,7 @@ def test_what_is_not_ready_takes_no_slot(
 
 
 def test_an_action_whose_limiter_is_out_is_not_ready(
-    line: Any, monkeypatch: pytest.MonkeyPatch
+    line: SendContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RateLimiter, "acquire", out)
     with pytest.raises(Problem, match="not_ready"):
@@ -172,7 +173,7 @@ def test_an_action_whose_limiter_is_out_is_not_ready(
 
 
 def test_a_message_that_the_table_did_not_take_is_not_ready_to_be_queued(
-    monkeypatch: pytest.MonkeyPatch, queue: Any
+    monkeypatch: pytest.MonkeyPatch, queue: list[tuple[str, str, int]]
 ) -> None:
     monkeypatch.setattr(messages, "create", out)
     with pytest.raises(Problem, match="not_ready"):
@@ -195,7 +196,11 @@ def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(
 
 @pytest.mark.parametrize("error", [NotReady("credentials not read"), CredentialsMissing("no key")])
 def test_queued_messages_take_no_slot_while_nothing_can_be_sent(
-    line: Any, skycore: Any, queue: Any, monkeypatch: pytest.MonkeyPatch, error: Any
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Any,
 ) -> None:
     skycore.unready = error
     monkeypatch.setattr(RateLimiter, "acquire_batch", out)
@@ -209,7 +214,7 @@ def test_queued_messages_take_no_slot_while_nothing_can_be_sent(
 
 
 def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(
-    line: Any, skycore: Any, monkeypatch: pytest.MonkeyPatch
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skycore.outcome = HttpRefused(413)
     monkeypatch.setattr(queue_transitions, "release", out)
@@ -237,13 +242,15 @@ def test_a_template_with_unknown_fields_is_refused_once(fields: int) -> None:
     assert all(error["field"].startswith("template") for error in errors)
 
 
-def test_a_template_may_have_fields_of_the_actions_that_recipients_choose(queue: Any) -> None:
+def test_a_template_may_have_fields_of_the_actions_that_recipients_choose(
+    queue: list[tuple[str, str, int]],
+) -> None:
     own = {"action": "sendSavedMMS", "mms_id": "1", "text": None}
     result = batch({**TEMPLATE, "custom_subject": "s"}, {"to": "+17743190001", **own})
     assert result.body["messages"][0]["errors"][0]["field"] == "text"
 
 
-def test_a_message_names_twenty_bad_fields_at_most(line: Any) -> None:
+def test_a_message_names_twenty_bad_fields_at_most(line: SendContext) -> None:
     unknown: dict[str, Any] = {f"x{n}": n for n in range(50)}
     with pytest.raises(Problem) as caught:
         post(line, **unknown, dry_run=1, expires_at=2)
@@ -294,10 +301,10 @@ def test_a_slot_that_passes_again_is_not_used() -> None:
 
 
 def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(
-    line: Any, skycore: Any, monkeypatch: pytest.MonkeyPatch
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limiter = RateLimiter(Limits(per_minute=5), Limiter(lambda: rate_limit.now_ms()))  # noqa: PLW0108 - it is replaced below
-    context = delivery.SendContext(skycore, limiter, "send", 90)
+    context = delivery.SendContext(skycore, limiter, "send", 90)  # type: ignore[arg-type]
     written: list[Any] = []
 
     def call(action: Any, fields: Any, *, before_write: Any, **_: Any) -> Any:
@@ -329,8 +336,8 @@ def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(
 
 @pytest.mark.parametrize("code", ["The number 17743199144 did not take: Hello", "E110\nx", ""])
 def test_a_code_that_does_not_look_like_one_is_in_no_log_answer_or_row(
-    line: Any,
-    skycore: Any,
+    line: SendContext,
+    skycore: Skycore,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     code: str,

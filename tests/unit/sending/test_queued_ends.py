@@ -26,6 +26,7 @@ from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     deliver,
     line,
     post,
@@ -39,6 +40,7 @@ from tests.unit.sending.test_sending import (
 if TYPE_CHECKING:
     from skycore.sending.delivery import SendContext
     from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 __all__ = ["line", "queue", "skycore"]
 pytestmark = pytest.mark.usefixtures("table", "outside")
@@ -98,7 +100,7 @@ NOT_ITS_SENDER = Refused("E111", "sender not of this account", {})  # of this me
 
 
 def test_five_failed_calls_end_it_and_say_why(
-    line: Any, skycore: Any, queue: Any, clock: Clock
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
@@ -116,7 +118,7 @@ def test_five_failed_calls_end_it_and_say_why(
 
 
 def test_while_it_waits_for_another_try_it_says_why(
-    line: Any, skycore: Any, queue: Any, clock: Clock
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
@@ -139,7 +141,7 @@ def test_while_it_waits_for_another_try_it_says_why(
 
 
 def test_moved_back_it_is_tried_again_five_times_and_sent_once(
-    line: Any, skycore: Any, queue: Any, clock: Clock
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
@@ -161,7 +163,7 @@ def test_moved_back_it_is_tried_again_five_times_and_sent_once(
 
 
 def test_moved_back_twice_it_is_sent_once(
-    line: Any, skycore: Any, queue: Any, clock: Clock
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
@@ -173,7 +175,11 @@ def test_moved_back_twice_it_is_sent_once(
 
 
 def test_moved_back_it_is_sent_though_the_tables_answer_was_lost(
-    line: Any, skycore: Any, queue: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
@@ -190,7 +196,11 @@ def test_moved_back_it_is_sent_though_the_tables_answer_was_lost(
 
 
 def test_moved_back_it_waits_for_a_limit_like_any_other(
-    line: Any, skycore: Any, queue: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
@@ -205,7 +215,7 @@ def test_moved_back_it_waits_for_a_limit_like_any_other(
 
 
 def test_moved_back_too_late_it_is_not_sent(
-    line: Any, skycore: Any, queue: Any, clock: Clock
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     message_id = queued(expires_at=(clock.moment + timedelta(hours=1)).isoformat())
     skycore.outcome = NOT_ITS_SENDER
@@ -217,7 +227,7 @@ def test_moved_back_too_late_it_is_not_sent(
 
 
 def test_dispatch_dies_before_the_dead_letter_queue_has_it(
-    line: Any, skycore: Any, queue: Any, clock: Clock
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
@@ -230,7 +240,7 @@ def test_dispatch_dies_before_the_dead_letter_queue_has_it(
 
 
 def test_what_never_reached_the_queue_is_queued_again_once(
-    line: Any, skycore: Any, queue: Any, clock: Clock
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     lost = queued()
     clock.pass_(minutes=59)
@@ -247,7 +257,10 @@ def test_what_never_reached_the_queue_is_queued_again_once(
 
 
 def test_what_waits_for_a_limit_is_not_queued_again(
-    line: Any, queue: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    line: SendContext,
+    queue: list[tuple[str, str, int]],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     message_id = queued()
     monkeypatch.setattr(RateLimiter, "acquire_batch", lambda *_: Wait(0, "day", 900))
@@ -261,7 +274,11 @@ def test_what_waits_for_a_limit_is_not_queued_again(
 
 @pytest.mark.parametrize("seen", [True, False])
 def test_what_the_queue_lost_ends_after_a_fortnight(
-    line: Any, queue: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch, seen: bool
+    line: SendContext,
+    queue: list[tuple[str, str, int]],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: bool,
 ) -> None:
     message_id = queued()
     if seen:
@@ -276,14 +293,16 @@ def test_what_the_queue_lost_ends_after_a_fortnight(
     assert (status(message_id), found(message_id).outbox) == ("expired", "expired")
 
 
-def test_a_late_one_is_found_though_sweep_was_down_for_hours(queue: Any, clock: Clock) -> None:
+def test_a_late_one_is_found_though_sweep_was_down_for_hours(
+    queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued(expires_at=(clock.moment + timedelta(minutes=5)).isoformat())
     clock.pass_(hours=5)
     assert swept() == NOTHING | {"expired": 1}
     assert status(message_id) == "expired"
 
 
-def test_sweep_reads_no_row_that_need_not_be_looked_at(table: Any, clock: Clock) -> None:
+def test_sweep_reads_no_row_that_need_not_be_looked_at(table: FakeDynamoDB, clock: Clock) -> None:
     for n in range(50):
         far = (clock.moment + timedelta(days=1 + n)).isoformat()
         queued(client_reference=str(n), expires_at=far)
@@ -293,7 +312,7 @@ def test_sweep_reads_no_row_that_need_not_be_looked_at(table: Any, clock: Clock)
 
 
 def test_every_queued_row_is_listed_where_sweep_looks(
-    line: Any, skycore: Any, queue: Any, clock: Clock
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     message_id = queued()
     assert found(message_id).state in set(models.undispatched_partitions())
@@ -304,12 +323,12 @@ def test_every_queued_row_is_listed_where_sweep_looks(
     assert row.state == models.waiting_partition(timestamps.from_text(row.deadline))
 
 
-def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line: Any) -> None:
+def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line: SendContext) -> None:
     assert found(post(line).body["message_id"]).deadline is None
 
 
 def test_a_refused_message_leaves_no_row_behind_wherever_it_dies(
-    table: Any, monkeypatch: pytest.MonkeyPatch
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     abroad = SendPolicy.of("US", "44", 90)
     with pytest.raises(Problem, match="country_not_allowed"):

@@ -111,7 +111,7 @@ class Account:
 
 @pytest.fixture
 def account(
-    app: Callable[[str], ModuleType], table: Any, monkeypatch: pytest.MonkeyPatch
+    app: Callable[[str], ModuleType], table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
     from skycore import settings
     from skycore.aws import clients

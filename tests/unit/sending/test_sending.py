@@ -23,7 +23,7 @@ from skycore.sending.validation import SendPolicy
 from skycore.table import messages, opt_outs
 from skycore.table import queue_transitions as queued_rows
 from skycore.table.limits import Limits
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 if TYPE_CHECKING:
     from tests.unit.sending.conftest import Outside
@@ -370,7 +370,7 @@ class TestQueued:
         assert status(queued(key="k")) == "queued"
 
     def test_a_delete_whose_answer_was_lost_is_one(
-        self, outside: Outside, table: Any, monkeypatch: pytest.MonkeyPatch
+        self, outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         outside.queue_is_out = True
         delete = table._DeleteItem
@@ -384,7 +384,7 @@ class TestQueued:
             queued(key="k")
 
     def test_a_cancellation_whose_answer_was_lost_is_one(
-        self, table: Any, monkeypatch: pytest.MonkeyPatch
+        self, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         message_id = queued()
         update = table._UpdateItem

@@ -20,6 +20,7 @@ from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     deliver,
     line,
     post,
@@ -30,9 +31,10 @@ from tests.unit.sending.test_sending import (
     stop,
     swept,
 )
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 if TYPE_CHECKING:
+    from skycore.sending.delivery import SendContext
     from tests.unit.sending.conftest import Outside
 
 __all__ = ["line", "queue", "skycore"]
@@ -68,9 +70,9 @@ def pass_time(monkeypatch: pytest.MonkeyPatch, **passed: float) -> None:
 @pytest.mark.parametrize("outcome", [Refused("E106", "wait 5 seconds"), NotSent("refused")])
 @pytest.mark.parametrize("swept_first", [False, True])
 def test_a_message_that_was_not_sent_is_tried_again_though_its_requeue_failed(
-    line: Any,
-    skycore: Any,
-    queue: Any,
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
     outside: Outside,
     monkeypatch: pytest.MonkeyPatch,
     outcome: Any,
@@ -97,7 +99,11 @@ def test_a_message_that_was_not_sent_is_tried_again_though_its_requeue_failed(
 
 
 def test_a_record_of_an_earlier_attempt_changes_nothing(
-    line: Any, skycore: Any, queue: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     message_id = queued()
     skycore.outcome = NotSent("refused")
@@ -115,7 +121,11 @@ def test_a_record_of_an_earlier_attempt_changes_nothing(
 
 
 def test_a_dead_letter_is_one_though_its_write_failed(
-    line: Any, skycore: Any, queue: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     message_id = queued()
     skycore.outcome = Refused("E111", "")  # of this message alone
@@ -145,8 +155,8 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("outcome", "code"), PROBLEMS)
 def test_the_caller_hears_the_problem_though_its_key_is_not_free_yet(
-    line: Any,
-    skycore: Any,
+    line: SendContext,
+    skycore: Skycore,
     outside: Outside,
     monkeypatch: pytest.MonkeyPatch,
     outcome: Any,
@@ -170,7 +180,7 @@ def test_the_caller_hears_the_problem_though_its_key_is_not_free_yet(
 
 
 def test_a_confirmation_is_free_again_though_its_release_failed(
-    line: Any, skycore: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    line: SendContext, skycore: Skycore, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop()
     skycore.outcome = NotSent("refused")
@@ -186,7 +196,11 @@ def test_a_confirmation_is_free_again_though_its_release_failed(
 
 
 def test_a_claim_without_an_answer_does_not_end_as_unknown(
-    line: Any, skycore: Any, queue: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     message_id = queued()
     claim = messages.transition_if
@@ -204,7 +218,7 @@ def test_a_claim_without_an_answer_does_not_end_as_unknown(
 
 
 def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(
-    queue: Any, monkeypatch: pytest.MonkeyPatch
+    queue: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = messages.get(queued())
     assert row is not None
@@ -226,7 +240,7 @@ def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(
 
 
 def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(
-    line: Any, skycore: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    line: SendContext, skycore: Skycore, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = outside.send_message_batch
     answers: list[Any] = []
@@ -249,7 +263,7 @@ def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(
 
 @pytest.mark.in_memory("moves a row's expiry to this second")
 def test_a_row_that_expires_this_second_ends_a_repeat_at_once(
-    line: Any, table: Any, monkeypatch: pytest.MonkeyPatch
+    line: SendContext, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post(line, key="k")
     ((key, item),) = [one for one in table.items.items() if one[0][0].startswith("message#")]

@@ -72,7 +72,7 @@ def test_the_first_call_of_an_account_makes_the_item(table: Any, process: Any) -
 
 
 def test_a_process_reads_once_and_then_a_call_is_one_write(
-    table: Any, process: Any, made: Any
+    table: Any, process: Any, made: None
 ) -> None:
     one = process()
     for _ in range(5):
@@ -81,12 +81,12 @@ def test_a_process_reads_once_and_then_a_call_is_one_write(
     assert remaining(table.item, NOW, PER_MINUTE)["minute"] == 95
 
 
-def test_a_block_is_one_write(table: Any, process: Any, made: Any) -> None:
+def test_a_block_is_one_write(table: Any, process: Any, made: None) -> None:
     assert process().take(PER_MINUTE, count=50, bulk=True) == Granted((NOW,) * 50)
     assert table.calls == ["GetItem", "UpdateItem"]
 
 
-def test_writes_from_the_same_view_all_succeed(table: Any, process: Any, made: Any) -> None:
+def test_writes_from_the_same_view_all_succeed(table: Any, process: Any, made: None) -> None:
     # Nobody sees the others' writes, and nobody has to: they commute.
     limits = Limits(per_second=10, per_minute=100)
     processes = [process() for _ in range(5)]
@@ -125,7 +125,7 @@ def test_a_process_whose_view_is_too_old_tries_again(
 
 
 def test_after_a_failed_write_a_process_reads_before_it_writes(
-    table: Any, process: Any, clock: Any, made: Any
+    table: Any, process: Any, clock: Any, made: None
 ) -> None:
     one, other = process(), process()
     one.take(PER_MINUTE)
@@ -197,7 +197,7 @@ def test_a_refusal_takes_nothing_and_is_not_told_from_memory(
 
 
 def test_a_write_that_took_too_long_is_taken_again(
-    table: Any, process: Any, clock: Any, made: Any
+    table: Any, process: Any, clock: Any, made: None
 ) -> None:
     def slow() -> None:
         clock.ms += USABLE_MS + 1
@@ -210,7 +210,7 @@ def test_a_write_that_took_too_long_is_taken_again(
 
 
 def test_of_a_late_block_the_slots_that_are_still_good_are_given(
-    table: Any, process: Any, clock: Any, made: Any
+    table: Any, process: Any, clock: Any, made: None
 ) -> None:
     def slow() -> None:
         clock.ms += 700

@@ -44,11 +44,7 @@ lint: setup ## Check style and formatting with ruff
 	@$(BIN)/ruff format --check .
 
 types: setup ## Check types with mypy
-	@$(BIN)/mypy layers/skycore/skycore
-	@$(BIN)/mypy -p ops
-	@$(BIN)/mypy -p skycore_simulator
-	@$(BIN)/mypy simulator/tests
-	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
+	@$(BIN)/mypy
 
 template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam validate, cfn-lint and checkov; offline
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint

@@ -1,6 +1,9 @@
 """Numbers and senders as people write them."""
 
+from __future__ import annotations
+
 import re
+from typing import Any
 
 import phonenumbers
 import pytest
@@ -205,7 +208,9 @@ def region(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
     ],
     indirect=["region"],
 )
-def test_numbers_from_skycore_have_one_form(region, written, canonical) -> None:
+def test_numbers_from_skycore_have_one_form(
+    region: str, written: str | None, canonical: str | None
+) -> None:
     assert canonical_number(written) == canonical
 
 
@@ -229,7 +234,9 @@ def test_numbers_from_skycore_have_one_form(region, written, canonical) -> None:
         ("17743199144", "9145", False),
     ],
 )
-def test_a_recipient_is_recognised_however_it_is_written(number, written, same) -> None:
+def test_a_recipient_is_recognised_however_it_is_written(
+    number: str, written: str | None, same: bool
+) -> None:
     assert is_same_number(number, written) is same
 
 
@@ -245,7 +252,7 @@ def test_a_recipient_is_recognised_however_it_is_written(number, written, same) 
     ],
     indirect=["region"],
 )
-def test_every_form_of_the_first_release_is_found(region, number, forms) -> None:
+def test_every_form_of_the_first_release_is_found(region: str, number: str, forms: Any) -> None:
     found = stored_forms(number)
     assert found[0] == canonical_form(number)
     assert forms <= set(found)
@@ -256,14 +263,16 @@ NATIONAL = st.from_regex(r"\A[2-9][0-9]{9}\Z")
 
 
 @given(NATIONAL, st.integers(0, 3), st.sampled_from(["", "+", "tel:+", "00", "011"]), st.booleans())
-def test_equivalent_spellings_are_one_number(digits, cut, prefix, typed) -> None:
+def test_equivalent_spellings_are_one_number(
+    digits: Any, cut: Any, prefix: Any, typed: Any
+) -> None:
     number = f"1{digits}"
     written = prefix + f"{number[:cut]} {number[cut:]}" + ("/TYPE=PLMN" if typed else "")
     assert canonical_number(f"\u202a{written}\u202c") == canonical_number(number) == number
 
 
 @given(st.sampled_from(["521{}", "52{}"]), st.sampled_from(["52{}", "521{}"]), NATIONAL)
-def test_a_mexican_mobile_is_one_number(first, second, digits) -> None:
+def test_a_mexican_mobile_is_one_number(first: Any, second: Any, digits: Any) -> None:
     assert canonical_form(first.format(digits)) == canonical_form(second.format(digits))
     assert first.format(digits) in equivalent_forms(second.format(digits))
 
@@ -280,14 +289,14 @@ WORLD = st.one_of(
 
 
 @given(WORLD, WORLD)
-def test_different_numbers_stay_different(first, second) -> None:
+def test_different_numbers_stay_different(first: Any, second: Any) -> None:
     same_mobile = {first, second} <= set(equivalent_forms(first))
     assert (canonical_form(first) == canonical_form(second)) is (first == second or same_mobile)
     assert canonical_form(canonical_form(first)) == canonical_form(first)
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_number_or_none(text) -> None:
+def test_any_text_is_a_number_or_none(text: Any) -> None:
     canonical, plain = canonical_number(text), received_digits(text)
     assert (canonical is None) is (plain is None)
     assert canonical is None or re.fullmatch("[0-9]{1,40}", canonical)
@@ -310,7 +319,9 @@ def test_any_text_is_a_number_or_none(text) -> None:
         ("60856", None),
     ],
 )
-def test_countries_that_share_a_calling_code_are_told_apart(digits, country) -> None:
+def test_countries_that_share_a_calling_code_are_told_apart(
+    digits: str, country: str | None
+) -> None:
     assert region_of(digits) == country
 
 
@@ -328,7 +339,9 @@ def test_countries_that_share_a_calling_code_are_told_apart(digits, country) -> 
         ("+1-774-319.0000", "17743190000"),
     ],
 )
-def test_a_number_that_was_a_float_is_never_another_persons(written, canonical) -> None:
+def test_a_number_that_was_a_float_is_never_another_persons(
+    written: str, canonical: str | None
+) -> None:
     assert canonical_number(written) == canonical
 
 
@@ -356,6 +369,8 @@ def test_a_number_that_was_a_float_is_never_another_persons(written, canonical) 
         ("MX", "01 55 6200 0000", "525562000000"),
     ],
 )
-def test_no_dress_of_a_number_makes_it_another_one(monkeypatch, region, written, canonical) -> None:
+def test_no_dress_of_a_number_makes_it_another_one(
+    monkeypatch: pytest.MonkeyPatch, region: str, written: str, canonical: str | None
+) -> None:
     monkeypatch.setenv("DEFAULT_REGION", region)
     assert canonical_number(written) == canonical

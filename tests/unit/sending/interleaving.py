@@ -18,6 +18,7 @@ import time
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from skycore import timestamps
@@ -350,12 +351,12 @@ class World:
             key = name if route != "batch" or self.faults.keyed else None
             if self.maybe(self.faults.queue_out):
                 self.queue_out_until = 9_000
-            spawn(lambda r=route, n=name, k=key: self.call_api(r, n, k, "first"), uniform(0, 3000))
+            spawn(partial(self.call_api, route, name, key, "first"), uniform(0, 3000))
             for _ in range(self.random.randint(0, 2) if key else 0):
                 other = self.random.choice(("send", "enqueue"))
                 again = other if self.faults.mixed and route != "batch" else route
                 after = uniform(0, 4000) if self.random.random() < 0.7 else 35_000
-                spawn(lambda r=again, n=name, k=key: self.call_api(r, n, k, "repeat"), after)
+                spawn(partial(self.call_api, again, name, key, "repeat"), after)
         for actor in (self.dispatch, self.dispatch, self.cancel_some):
             spawn(actor, uniform(0, 100))
         spawn(self.sweep, 5_000)

@@ -23,7 +23,7 @@ from skycore.queries.messages import cancel
 from skycore.sending.account_pause import ACTION_CODES, cause_of
 from skycore.table import pauses
 from tests.unit.sending.waiting_world import BATCH, World, row, status
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 IN_MINUTES = 45
 N = 60
@@ -39,7 +39,7 @@ OUTAGES = {
 
 
 @pytest.fixture
-def world(table, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
@@ -49,14 +49,14 @@ def account() -> pauses.Pause:
 
 @pytest.mark.in_memory("45 minutes of many messages")
 @pytest.mark.parametrize("kind", OUTAGES)
-def test_an_outage_of_45_minutes_ends_no_message(world, kind):
+def test_an_outage_of_45_minutes_ends_no_message(world: World, kind: str) -> None:
     check_outage(world, kind, N)
 
 
 @pytest.mark.long
 @pytest.mark.in_memory("45 minutes of many messages")
 @pytest.mark.parametrize("kind", OUTAGES)
-def test_an_outage_of_45_minutes_ends_none_of_many_messages(world, kind):
+def test_an_outage_of_45_minutes_ends_none_of_many_messages(world: World, kind: str) -> None:
     check_outage(world, kind, MANY)
 
 
@@ -87,7 +87,7 @@ def check_outage(world: World, kind: str, count: int) -> None:
 class TestOneMessage:
     """A message that always fails by itself."""
 
-    def test_it_pauses_the_others_once_and_is_rejected_in_the_end(self, world):
+    def test_it_pauses_the_others_once_and_is_rejected_in_the_end(self, world: World) -> None:
         world.fails = lambda _, fields: (
             Refused("E104", "", {}) if fields["text"] == "poison" else None
         )
@@ -104,14 +104,14 @@ class TestOneMessage:
         assert world.dead == [poison]
         assert row(poison).tries == 4  # failures before the fifth, which ended it
 
-    def test_alone_it_waits_without_tries(self, world):
+    def test_alone_it_waits_without_tries(self, world: World) -> None:
         world.fails = lambda *_: Refused("E104", "", {})
         poison = world.enqueue()
         world.run(hours=3)
         assert (status(poison), int(row(poison).tries)) == ("queued", 0)
         assert 60 < len(world.calls) < 80  # one probe a minute for an hour, then fewer
 
-    def test_it_goes_last(self, world):
+    def test_it_goes_last(self, world: World) -> None:
         world.fails = lambda _, fields: NotSent("refused") if world.now < back else None
         back = world.now + timedelta(minutes=3)
         first = world.enqueue(text="first")
@@ -121,7 +121,7 @@ class TestOneMessage:
         last_steps = {id_: row(id_).steps[-1] for id_ in [first, *others]}
         assert max(last_steps, key=lambda id_: last_steps[id_]) == first
 
-    def test_many_of_them_do_not_keep_the_queue_paused(self, world):
+    def test_many_of_them_do_not_keep_the_queue_paused(self, world: World) -> None:
         world.fails = lambda _, fields: (
             Refused("E104", "", {}) if fields["text"].startswith("poison") else None
         )
@@ -137,7 +137,7 @@ class TestOneMessage:
 
 
 class TestOneAction:
-    def test_a_forbidden_action_pauses_no_other(self, world):
+    def test_a_forbidden_action_pauses_no_other(self, world: World) -> None:
         world.fails = lambda action, _: Refused("E107", "", {}) if action == "sendMMS" else None
         slides = [{"text": "Hello"}]
         forbidden = [
@@ -156,7 +156,7 @@ class TestOneAction:
 
 
 class TestSynchronousSends:
-    def test_they_are_tried_during_a_pause_and_end_it(self, world):
+    def test_they_are_tried_during_a_pause_and_end_it(self, world: World) -> None:
         world.fails = lambda *_: Refused("E112", "", {})
         waiting = world.enqueue()
         world.run(minutes=2)
@@ -169,7 +169,7 @@ class TestSynchronousSends:
         world.run(minutes=3)
         assert status(waiting) == "accepted"
 
-    def test_they_pause_queued_messages(self, world):
+    def test_they_pause_queued_messages(self, world: World) -> None:
         world.fails = lambda *_: NotSent("refused")
         with pytest.raises(Problem, match="skycore_unreachable"):
             world.send()
@@ -179,7 +179,9 @@ class TestSynchronousSends:
         assert len(world.calls) == calls
         assert status(waiting) == "queued"
 
-    def test_a_success_writes_nothing_while_the_item_shows_no_failures(self, world, table):
+    def test_a_success_writes_nothing_while_the_item_shows_no_failures(
+        self, world: World, table: FakeDynamoDB
+    ) -> None:
         world.send()
         world.run(minutes=5)
         writes = table.calls["PutItem"], table.calls["UpdateItem"]
@@ -190,7 +192,7 @@ class TestSynchronousSends:
 
 
 class TestUnknownOutcomes:
-    def test_after_one_they_go_one_at_a_time_until_a_success(self, world):
+    def test_after_one_they_go_one_at_a_time_until_a_success(self, world: World) -> None:
         world.fails = lambda *_: OutcomeUnknown("reset")
         world.enqueue()
         world.run(seconds=2)
@@ -203,7 +205,7 @@ class TestUnknownOutcomes:
         world.run(minutes=1)
         assert {status(id_) for id_ in ids} == {"accepted"}
 
-    def test_the_probe_sends_nothing_and_a_refusal_of_it_is_an_answer(self, world):
+    def test_the_probe_sends_nothing_and_a_refusal_of_it_is_an_answer(self, world: World) -> None:
         world.fails = lambda *_: OutcomeUnknown("HTTP 502")
         ids = [world.enqueue() for _ in range(30)]
         world.run(minutes=10)
@@ -214,7 +216,7 @@ class TestUnknownOutcomes:
         world.run(minutes=4)
         assert Counter(status(id_) for id_ in ids) == {"unknown": BATCH, "accepted": 20}
 
-    def test_reads_without_an_answer_pause_nobody(self, world):
+    def test_reads_without_an_answer_pause_nobody(self, world: World) -> None:
         world.fails = lambda *_: OutcomeUnknown("reset")
         for _ in range(9):
             with pytest.raises(Problem, match="outcome_unknown"):
@@ -222,7 +224,7 @@ class TestUnknownOutcomes:
         assert account() == pauses.NO_PAUSE
 
 
-def test_a_fault_of_our_own_table_pauses_nobody(world, table):
+def test_a_fault_of_our_own_table_pauses_nobody(world: World, table: FakeDynamoDB) -> None:
     id_ = world.enqueue()
 
     def out(_number: int, operation: str, _request: Any) -> None:
@@ -235,7 +237,9 @@ def test_a_fault_of_our_own_table_pauses_nobody(world, table):
     assert (status(id_), account()) == ("accepted", pauses.NO_PAUSE)
 
 
-def test_an_answer_is_not_lost_if_the_pause_cannot_be_written(world, table):
+def test_an_answer_is_not_lost_if_the_pause_cannot_be_written(
+    world: World, table: FakeDynamoDB
+) -> None:
     world.fails = lambda *_: Refused("E104", "", {})
 
     def out(_number: int, operation: str, request: Any) -> None:
@@ -248,7 +252,7 @@ def test_an_answer_is_not_lost_if_the_pause_cannot_be_written(world, table):
     assert (status(id_), world.dead) == ("queued", [])
 
 
-def test_waiting_messages_expire_are_cancelled_and_say_why(world):
+def test_waiting_messages_expire_are_cancelled_and_say_why(world: World) -> None:
     world.fails = lambda *_: Refused("E104", "", {})
     world.enqueue()
     world.run(seconds=5)
@@ -271,26 +275,28 @@ PAUSING_STATUSES = {401, 403, 404, 405, 407}
 
 
 @pytest.mark.parametrize("code", [one.code for one in all_errors()])
-def test_what_a_reply_code_pauses(code):
+def test_what_a_reply_code_pauses(code: Any) -> None:
     cause = cause_of(Refused(code))
     assert cause == (code if code in ACCOUNT_ALONE | ONE_ACTION else None)
     assert (code in ACTION_CODES) == (code in ONE_ACTION)
 
 
 @pytest.mark.parametrize("status", HTTP_PROBLEMS)
-def test_what_an_http_status_pauses(status):
+def test_what_an_http_status_pauses(status: Any) -> None:
     cause = cause_of(HttpRefused(status))
     assert cause == (f"HTTP {status}" if status in PAUSING_STATUSES else None)
 
 
-def test_a_fault_before_the_call_pauses_nobody():
+def test_a_fault_before_the_call_pauses_nobody() -> None:
     assert cause_of(NotReady("no answer from the secret")) is None
     assert cause_of(NotSent("connection refused")) == "no_connection"
     assert cause_of(OutcomeUnknown("reset")) == pauses.UNKNOWN_OUTCOMES
 
 
 @pytest.mark.parametrize("status", [413, 421, 431])
-def test_a_message_that_is_refused_by_itself_uses_up_its_own_tries(world, status):
+def test_a_message_that_is_refused_by_itself_uses_up_its_own_tries(
+    world: World, status: int
+) -> None:
     world.fails = lambda _, fields: HttpRefused(status) if fields["text"] == "bad" else None
     bad, good = world.enqueue(text="bad"), world.enqueue()
     world.run(minutes=25)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import string
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,8 +15,11 @@ from skycore.problems import MAX_ERRORS, Problem
 from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
-from skycore.table import batches, messages, opt_outs, queue_transitions
-from tests.unit.table.fake_dynamodb import error
+from skycore.table import batches, messages, models, opt_outs, queue_transitions
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from tests.unit.sending.conftest import Outside
 
 pytestmark = pytest.mark.usefixtures("table", "outside")
 RULES = SendPolicy.of("US", "", 90)
@@ -37,17 +40,19 @@ def words(results: list[dict[str, Any]]) -> list[str]:
     return [one.get("code") or one["status"] for one in results]
 
 
-def live(table) -> list[str]:
+def live(table: Any) -> list[str]:
     """Return the ids of all messages that have not been released."""
     ids = [item["message_id"]["S"] for item in table.of_kind("message")]
     return [id_ for id_ in ids if messages.get(id_) is not None]
 
 
-def in_queue(outside) -> set[str]:
+def in_queue(outside: Outside) -> set[str]:
     return {json.loads(body)["message_id"] for body in outside.queued}
 
 
-def test_what_was_written_before_the_table_failed_goes_on(outside, table):
+def test_what_was_written_before_the_table_failed_goes_on(
+    outside: Outside, table: FakeDynamoDB
+) -> None:
     def out_later(_: int, operation: str, __: Any) -> None:
         if operation == "TransactWriteItems" and table.calls[operation] >= 1:
             raise error("InternalServerError", operation)
@@ -58,7 +63,7 @@ def test_what_was_written_before_the_table_failed_goes_on(outside, table):
     assert len(outside.queued) == 100
 
 
-def late(table, monkeypatch) -> list[Any]:
+def late(table: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Let every write of new rows fail without an answer; return the writes, which may land."""
     writes: list[Any] = []
     for operation in ("TransactWriteItems", "PutItem"):
@@ -77,8 +82,8 @@ def late(table, monkeypatch) -> list[Any]:
 
 @pytest.mark.parametrize("key", [None, "k"])
 def test_a_write_that_lands_after_not_ready_was_answered_sends_nothing(
-    outside, table, monkeypatch, key
-):
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
     with monkeypatch.context() as patched:
         writes = late(table, patched)
         assert words(post([sms(n) for n in range(3)], key)) == ["not_ready"] * 3
@@ -89,7 +94,9 @@ def test_a_write_that_lands_after_not_ready_was_answered_sends_nothing(
     assert outside.queued == []
 
 
-def test_a_row_that_may_be_in_the_table_is_not_told_as_not_sent(outside, table):
+def test_a_row_that_may_be_in_the_table_is_not_told_as_not_sent(
+    outside: Outside, table: FakeDynamoDB
+) -> None:
     def out(_: int, operation: str, __: Any) -> None:
         if operation in {"TransactWriteItems", "PutItem"}:
             raise error("InternalServerError", operation)
@@ -102,7 +109,9 @@ def test_a_row_that_may_be_in_the_table_is_not_told_as_not_sent(outside, table):
 
 
 @pytest.mark.parametrize("key", [None, "k"])
-def test_a_write_that_lands_twice_leaves_the_message_as_it_is(outside, table, monkeypatch, key):
+def test_a_write_that_lands_twice_leaves_the_message_as_it_is(
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
     writes: list[Any] = []
     real = table._TransactWriteItems
 
@@ -122,7 +131,9 @@ def test_a_write_that_lands_twice_leaves_the_message_as_it_is(outside, table, mo
     assert row.status == "accepted"
 
 
-def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):
+def test_what_dispatch_took_is_not_told_as_not_queued(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_answer(*, Entries: list[Any], **_: Any) -> None:  # noqa: N803
         for entry in Entries[:1]:
             row = messages.get(json.loads(entry["MessageBody"])["message_id"])
@@ -134,7 +145,9 @@ def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):
     assert words(post([sms(1), sms(2)], key="k")) == ["queued", "not_queued"]
 
 
-def test_a_message_that_fits_into_no_row_is_refused_alone(outside, table, monkeypatch):
+def test_a_message_that_fits_into_no_row_is_refused_alone(
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(idempotency, "MAX_REQUEST_BYTES", 150)
     results = post(
         [
@@ -148,7 +161,7 @@ def test_a_message_that_fits_into_no_row_is_refused_alone(outside, table, monkey
     assert len(table.of_kind("message")) == len(outside.queued) == 2
 
 
-def test_a_row_past_its_expiry_does_not_count(table):
+def test_a_row_past_its_expiry_does_not_count(table: FakeDynamoDB) -> None:
     entry = batch._Entry(sms(1))
     batch._prepare(entry, "m1", RULES)
     row = entry.row
@@ -162,8 +175,8 @@ def test_a_row_past_its_expiry_does_not_count(table):
 
 
 @pytest.mark.parametrize("most_items, most_bytes", [(3, 10**9), (100, 3000), (1, 1)])
-def test_parts_are_of_legal_size_and_in_order(most_items, most_bytes):
-    rows = [messages.Row(f"r{n}", "row", state="ä" * 250 * (n % 4)) for n in range(40)]
+def test_parts_are_of_legal_size_and_in_order(most_items: int, most_bytes: int) -> None:
+    rows = [models.Row(f"r{n}", "row", state="ä" * 250 * (n % 4)) for n in range(40)]
     parts = list(batches.chunk_rows(rows, most_items, most_bytes))
     assert [row for part in parts for row in part] == rows
     for part in parts:
@@ -202,7 +215,9 @@ REFUSED_ALONE: dict[str, tuple[list[Any], str, str]] = {
 
 
 @pytest.mark.parametrize("refusal", REFUSED_ALONE)
-def test_what_refuses_one_entry_refuses_all_before_anything_is_written(outside, table, refusal):
+def test_what_refuses_one_entry_refuses_all_before_anything_is_written(
+    outside: Outside, table: FakeDynamoDB, refusal: Any
+) -> None:
     entries, field, detail = REFUSED_ALONE[refusal]
     if refusal == "another request under its key":
         call([sms(1), sms(2)], "k")
@@ -218,14 +233,16 @@ def test_what_refuses_one_entry_refuses_all_before_anything_is_written(outside, 
     assert dict(table.items) == before
 
 
-def test_a_country_refuses_all():
+def test_a_country_refuses_all() -> None:
     policy = SendPolicy.of("US", "44", 90)
     body = {"messages": [sms(1)], "all_or_nothing": True}
     with pytest.raises(Problem, match="invalid_request"):
         enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=policy)
 
 
-def test_a_table_that_fails_in_the_middle_leaves_nothing_of_all_or_nothing(outside, table):
+def test_a_table_that_fails_in_the_middle_leaves_nothing_of_all_or_nothing(
+    outside: Outside, table: FakeDynamoDB
+) -> None:
     def out_later(_: int, operation: str, __: Any) -> None:
         if operation == "TransactWriteItems" and table.calls[operation] >= 1:
             raise error("InternalServerError", operation)
@@ -238,7 +255,9 @@ def test_a_table_that_fails_in_the_middle_leaves_nothing_of_all_or_nothing(outsi
     assert outside.queued == []
 
 
-def test_a_confirmation_that_another_call_takes_meanwhile_refuses_all(outside, table, monkeypatch):
+def test_a_confirmation_that_another_call_takes_meanwhile_refuses_all(
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop("17743190005")
     monkeypatch.setattr(opt_outs, "claim_confirmation", lambda *_: None)
     with pytest.raises(Problem, match="invalid_request"):
@@ -247,8 +266,14 @@ def test_a_confirmation_that_another_call_takes_meanwhile_refuses_all(outside, t
     assert outside.queued == []
 
 
-def test_the_summary_counts_and_earlier_recipients_are_named():
-    entries = [sms(1), {**sms(2), "dry_run": True}, sms(1), 5, {**sms(1), "to": "1 774 319 0002"}]
+def test_the_summary_counts_and_earlier_recipients_are_named() -> None:
+    entries: list[Any] = [
+        sms(1),
+        {**sms(2), "dry_run": True},
+        sms(1),
+        5,
+        {**sms(1), "to": "1 774 319 0002"},
+    ]
     entries[4]["to"] = "+1 (774) 319-0002"
     answer = call(entries)
     assert answer["summary"] == {"queued": 3, "scheduled": 0, "refused": 1}
@@ -258,7 +283,7 @@ def test_the_summary_counts_and_earlier_recipients_are_named():
     assert again["summary"] == {"queued": 0, "scheduled": 0, "refused": 1}
 
 
-def test_each_field_of_a_result_has_one_type():
+def test_each_field_of_a_result_has_one_type() -> None:
     results = call([sms(1), {**sms(2), "dry_run": True}, {**sms(3), "to": "1"}, 5])["messages"]
     types: dict[str, set[type]] = {}
     for result in results:
@@ -292,13 +317,13 @@ WORST: dict[str, Any] = {
 
 @pytest.mark.in_memory("writes a thousand rows")
 @pytest.mark.parametrize("kind", WORST)
-def test_the_longest_answer_fits_into_lambdas(kind):
+def test_the_longest_answer_fits_into_lambdas(kind: Any) -> None:
     entries = [WORST[kind](n) for n in range(batch.MAX_MESSAGES)]
     assert size(call(entries)) < LAMBDA_BYTES
 
 
 @pytest.mark.in_memory("writes a thousand rows")
-def test_a_template_that_a_thousand_dry_runs_echo_fits_into_lambdas():
+def test_a_template_that_a_thousand_dry_runs_echo_fits_into_lambdas() -> None:
     template = {"from": "60856", "text": "x" * 20_000, "allow_multipart": True, "dry_run": True}
     body = {"template": template, "recipients": [{"to": sms(n)["to"]} for n in range(1000)]}
     answer = enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=RULES).body
@@ -307,7 +332,7 @@ def test_a_template_that_a_thousand_dry_runs_echo_fits_into_lambdas():
     assert answer["messages"][999]["code"] in {"too_large", "invalid_request"}
 
 
-def test_errors_are_bounded():
+def test_errors_are_bounded() -> None:
     bad = {f"field{n}": 1 for n in range(50)}
     (result,) = call([bad])["messages"]
     assert len(result["errors"]) == MAX_ERRORS
@@ -316,9 +341,11 @@ def test_errors_are_bounded():
     assert len(caught.value.body()["errors"]) == MAX_ERRORS
 
 
-def test_a_repeat_takes_over_what_an_overlapping_call_cannot_queue(outside, table, monkeypatch):
+def test_a_repeat_takes_over_what_an_overlapping_call_cannot_queue(
+    outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     take = outside.send_message_batch
-    answers = []
+    answers: list[Any] = []
 
     def out(**_: Any) -> None:
         if not answers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -14,7 +14,7 @@ from skycore import timestamps
 from skycore.client.errors import Refused
 from skycore.problems import Problem
 from skycore.receiving import publish as publishing
-from skycore.sending.delivery import MIN_CALL_SECONDS
+from skycore.sending.delivery import MIN_CALL_SECONDS, SendContext
 from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import send
@@ -24,6 +24,7 @@ from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     deliver,
     line,
     post,
@@ -33,6 +34,12 @@ from tests.unit.sending.test_sending import (
     status,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
+
 __all__ = ["line", "queue", "skycore"]
 
 
@@ -40,10 +47,12 @@ def out(*_: Any, **__: Any) -> Any:
     raise TimeoutError("no answer")
 
 
-def test_what_a_slow_table_leaves_no_time_for_is_told_later(table, outside, monkeypatch):
+def test_what_a_slow_table_leaves_no_time_for_is_told_later(
+    table: FakeDynamoDB, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(30)))
     now = 0.0
-    monkeypatch.setattr(publishing.time, "monotonic", lambda: now)
+    monkeypatch.setattr("skycore.receiving.publish.time.monotonic", lambda: now)
 
     def slow(event: Any) -> None:
         nonlocal now
@@ -55,10 +64,12 @@ def test_what_a_slow_table_leaves_no_time_for_is_told_later(table, outside, monk
     assert (len(outside.published), len(outside.queued)) == (in_time, 30 - in_time)
 
 
-def test_a_slow_topic_leaves_time_for_the_retry_queue(table, outside, monkeypatch):
+def test_a_slow_topic_leaves_time_for_the_retry_queue(
+    table: FakeDynamoDB, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(40)))
     now = 0.0
-    monkeypatch.setattr(publishing.time, "monotonic", lambda: now)
+    monkeypatch.setattr("skycore.receiving.publish.time.monotonic", lambda: now)
     real = outside.publish_batch
 
     def slow(**call: Any) -> Any:
@@ -74,7 +85,7 @@ def test_a_slow_topic_leaves_time_for_the_retry_queue(table, outside, monkeypatc
     assert len(set(outside.ids())) == 40
 
 
-def test_what_comes_again_is_read_together(table, outside):
+def test_what_comes_again_is_read_together(table: FakeDynamoDB, outside: Outside) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(10)))
     outside.topic_is_out = True
     tell(table)
@@ -86,7 +97,9 @@ def test_what_comes_again_is_read_together(table, outside):
 
 
 @pytest.mark.parametrize("operation", ["UpdateItem", "PutItem"])
-def test_a_write_without_an_answer_is_no_refused_condition(table, operation):
+def test_a_write_without_an_answer_is_no_refused_condition(
+    table: FakeDynamoDB, operation: str
+) -> None:
     """Botocore's timeouts have a `response`, which is None."""
 
     def silent(_: int, called: str, __: object) -> None:
@@ -103,7 +116,7 @@ def test_a_write_without_an_answer_is_no_refused_condition(table, operation):
         fingerprint="f",
     )
     table.before = silent
-    write = {
+    write: dict[str, Callable[[], object]] = {
         "PutItem": lambda: messages.create(row),
         "UpdateItem": lambda: messages.transition("m", "sending", time=timestamps.now(), own=True),
     }
@@ -113,7 +126,9 @@ def test_a_write_without_an_answer_is_no_refused_condition(table, operation):
 
 @pytest.mark.usefixtures("table", "outside")
 class TestSending:
-    def test_a_row_whose_write_got_no_answer_keeps_no_key(self, line, skycore, monkeypatch):
+    def test_a_row_whose_write_got_no_answer_keeps_no_key(
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         real = messages.create
 
         def unanswered(row: messages.MessageRow) -> None:
@@ -128,8 +143,8 @@ class TestSending:
         assert skycore.calls == 1
 
     def test_a_refusal_stands_though_its_opt_out_could_not_be_noted(
-        self, line, skycore, monkeypatch
-    ):
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(opt_outs, "record_opt_out", out)
         skycore.outcome = Refused("E114")
         with pytest.raises(Problem) as first:
@@ -138,14 +153,16 @@ class TestSending:
         assert (again.status, again.replayed) == (first.value.status, True)
 
     def test_an_outage_of_the_limits_fails_the_messages_that_it_concerns(
-        self, line, queue, monkeypatch
-    ):
+        self, line: SendContext, queue: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         message_id = queued()
         monkeypatch.setattr(RateLimiter, "acquire_batch", out)
         assert deliver(line, message_id) == ["q"]
         assert status(message_id) == "queued"
 
-    def test_what_a_slow_table_leaves_no_time_for_is_not_sent(self, line, queue, skycore):
+    def test_what_a_slow_table_leaves_no_time_for_is_not_sent(
+        self, line: SendContext, queue: list[tuple[str, str, int]], skycore: Skycore
+    ) -> None:
         message_id, late = queued(), time.monotonic() + MIN_CALL_SECONDS - 1
         body = {"q": json.dumps({"message_id": message_id})}
         assert dispatch(body, context=line, queues=QUEUES, deadline=late) == ["q"]
@@ -156,7 +173,9 @@ class TestSending:
         assert skycore.calls == 0
         assert post(line, key="k").status == 201
 
-    def test_a_note_of_an_outcome_is_tried_until_the_queue_has_it(self, line, outside, monkeypatch):
+    def test_a_note_of_an_outcome_is_tried_until_the_queue_has_it(
+        self, line: SendContext, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         real, tries = outside.send_message_batch, 0
 
         def sometimes(**call: Any) -> Any:

@@ -13,20 +13,20 @@ from skycore import timestamps
 from skycore.client.errors import Refused
 from skycore.problems import Problem
 from skycore.queries.messages import cancel, get_message
-from skycore.sending import dispatch as dispatching
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
 from skycore.sending.idempotency import MAX_QUEUED
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import enqueue
 from skycore.sending.validation import SendPolicy
-from skycore.table import messages, models
+from skycore.table import messages, models, queue_transitions
 from skycore.table.limits import Wait
 from tests.unit.sending.test_sending import (
     NOTHING,
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     deliver,
     line,
     post,
@@ -39,6 +39,8 @@ from tests.unit.sending.test_sending import (
 
 if TYPE_CHECKING:
     from skycore.sending.delivery import SendContext
+    from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 __all__ = ["line", "queue", "skycore"]
 pytestmark = pytest.mark.usefixtures("table", "outside")
@@ -58,7 +60,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(timestamps, "now", lambda: made.moment)
-    monkeypatch.setattr(dispatching.random, "uniform", lambda *_: 0)
+    monkeypatch.setattr("skycore.sending.dispatch.random.uniform", lambda *_: 0)
     return made
 
 
@@ -97,7 +99,9 @@ def try_until_set_aside(line: SendContext, message_id: str, queue: list[Any], cl
 NOT_ITS_SENDER = Refused("E111", "sender not of this account", {})  # of this message alone
 
 
-def test_five_failed_calls_end_it_and_say_why(line, skycore, queue, clock):
+def test_five_failed_calls_end_it_and_say_why(
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
     try_until_set_aside(line, message_id, queue, clock)
@@ -113,7 +117,9 @@ def test_five_failed_calls_end_it_and_say_why(line, skycore, queue, clock):
         cancel(message_id)
 
 
-def test_while_it_waits_for_another_try_it_says_why(line, skycore, queue, clock):
+def test_while_it_waits_for_another_try_it_says_why(
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
     give(line, json.dumps({"message_id": message_id}))
@@ -134,7 +140,9 @@ def test_while_it_waits_for_another_try_it_says_why(line, skycore, queue, clock)
     assert "skycore_code" not in sent
 
 
-def test_moved_back_it_is_tried_again_five_times_and_sent_once(line, skycore, queue, clock):
+def test_moved_back_it_is_tried_again_five_times_and_sent_once(
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
     dead = try_until_set_aside(line, message_id, queue, clock)
@@ -154,7 +162,9 @@ def test_moved_back_it_is_tried_again_five_times_and_sent_once(line, skycore, qu
     assert found(message_id).code is None
 
 
-def test_moved_back_twice_it_is_sent_once(line, skycore, queue, clock):
+def test_moved_back_twice_it_is_sent_once(
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
     dead = try_until_set_aside(line, message_id, queue, clock)
@@ -165,15 +175,19 @@ def test_moved_back_twice_it_is_sent_once(line, skycore, queue, clock):
 
 
 def test_moved_back_it_is_sent_though_the_tables_answer_was_lost(
-    line, skycore, queue, clock, monkeypatch
-):
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
     dead = try_until_set_aside(line, message_id, queue, clock)
     skycore.outcome = None
-    revive = dispatching.queue_transitions.requeue_dead_letter
+    revive = queue_transitions.requeue_dead_letter
     monkeypatch.setattr(
-        dispatching.queue_transitions,
+        queue_transitions,
         "requeue_dead_letter",
         lambda *given: revive(*given) and False,
     )
@@ -181,7 +195,13 @@ def test_moved_back_it_is_sent_though_the_tables_answer_was_lost(
     assert (status(message_id), skycore.accepted) == ("accepted", 1)
 
 
-def test_moved_back_it_waits_for_a_limit_like_any_other(line, skycore, queue, clock, monkeypatch):
+def test_moved_back_it_waits_for_a_limit_like_any_other(
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
     dead = try_until_set_aside(line, message_id, queue, clock)
@@ -194,7 +214,9 @@ def test_moved_back_it_waits_for_a_limit_like_any_other(line, skycore, queue, cl
     assert (status(message_id), skycore.accepted) == ("accepted", 1)
 
 
-def test_moved_back_too_late_it_is_not_sent(line, skycore, queue, clock):
+def test_moved_back_too_late_it_is_not_sent(
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued(expires_at=(clock.moment + timedelta(hours=1)).isoformat())
     skycore.outcome = NOT_ITS_SENDER
     dead = try_until_set_aside(line, message_id, queue, clock)
@@ -204,7 +226,9 @@ def test_moved_back_too_late_it_is_not_sent(line, skycore, queue, clock):
     assert (status(message_id), skycore.accepted) == ("rejected", 0)
 
 
-def test_dispatch_dies_before_the_dead_letter_queue_has_it(line, skycore, queue, clock):
+def test_dispatch_dies_before_the_dead_letter_queue_has_it(
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
     try_until_set_aside(line, message_id, queue, clock)
@@ -215,7 +239,9 @@ def test_dispatch_dies_before_the_dead_letter_queue_has_it(line, skycore, queue,
     assert status(message_id) == "rejected"
 
 
-def test_what_never_reached_the_queue_is_queued_again_once(line, skycore, queue, clock):
+def test_what_never_reached_the_queue_is_queued_again_once(
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     lost = queued()
     clock.pass_(minutes=59)
     assert swept()["queued_again"] == 0
@@ -230,7 +256,12 @@ def test_what_never_reached_the_queue_is_queued_again_once(line, skycore, queue,
     assert (status(lost), skycore.accepted) == ("accepted", 1)
 
 
-def test_what_waits_for_a_limit_is_not_queued_again(line, queue, clock, monkeypatch):
+def test_what_waits_for_a_limit_is_not_queued_again(
+    line: SendContext,
+    queue: list[tuple[str, str, int]],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     monkeypatch.setattr(RateLimiter, "acquire_batch", lambda *_: Wait(0, "day", 900))
     deliver(line, message_id)
@@ -242,7 +273,13 @@ def test_what_waits_for_a_limit_is_not_queued_again(line, queue, clock, monkeypa
 
 
 @pytest.mark.parametrize("seen", [True, False])
-def test_what_the_queue_lost_ends_after_a_fortnight(line, queue, clock, monkeypatch, seen):
+def test_what_the_queue_lost_ends_after_a_fortnight(
+    line: SendContext,
+    queue: list[tuple[str, str, int]],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: bool,
+) -> None:
     message_id = queued()
     if seen:
         monkeypatch.setattr(RateLimiter, "acquire_batch", lambda *_: Wait(0, "day", 900))
@@ -256,14 +293,16 @@ def test_what_the_queue_lost_ends_after_a_fortnight(line, queue, clock, monkeypa
     assert (status(message_id), found(message_id).outbox) == ("expired", "expired")
 
 
-def test_a_late_one_is_found_though_sweep_was_down_for_hours(queue, clock):
+def test_a_late_one_is_found_though_sweep_was_down_for_hours(
+    queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued(expires_at=(clock.moment + timedelta(minutes=5)).isoformat())
     clock.pass_(hours=5)
     assert swept() == NOTHING | {"expired": 1}
     assert status(message_id) == "expired"
 
 
-def test_sweep_reads_no_row_that_need_not_be_looked_at(table, clock):
+def test_sweep_reads_no_row_that_need_not_be_looked_at(table: FakeDynamoDB, clock: Clock) -> None:
     for n in range(50):
         far = (clock.moment + timedelta(days=1 + n)).isoformat()
         queued(client_reference=str(n), expires_at=far)
@@ -272,7 +311,9 @@ def test_sweep_reads_no_row_that_need_not_be_looked_at(table, clock):
     assert table.calls["BatchGetItem"] == before
 
 
-def test_every_queued_row_is_listed_where_sweep_looks(line, skycore, queue, clock):
+def test_every_queued_row_is_listed_where_sweep_looks(
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
+) -> None:
     message_id = queued()
     assert found(message_id).state in set(models.undispatched_partitions())
     skycore.outcome = NOT_ITS_SENDER
@@ -282,11 +323,13 @@ def test_every_queued_row_is_listed_where_sweep_looks(line, skycore, queue, cloc
     assert row.state == models.waiting_partition(timestamps.from_text(row.deadline))
 
 
-def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line):
+def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line: SendContext) -> None:
     assert found(post(line).body["message_id"]).deadline is None
 
 
-def test_a_refused_message_leaves_no_row_behind_wherever_it_dies(table, monkeypatch):
+def test_a_refused_message_leaves_no_row_behind_wherever_it_dies(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     abroad = SendPolicy.of("US", "44", 90)
     with pytest.raises(Problem, match="country_not_allowed"):
         enqueue(SMS, caller="arn", key="k", queue_url="send", policy=abroad)
@@ -296,7 +339,9 @@ def test_a_refused_message_leaves_no_row_behind_wherever_it_dies(table, monkeypa
     assert (again.replayed, again.body) == (True, waiting.body)
 
 
-def test_a_repeat_while_the_queue_is_out_does_not_say_that_nothing_will_be_sent(outside):
+def test_a_repeat_while_the_queue_is_out_does_not_say_that_nothing_will_be_sent(
+    outside: Outside,
+) -> None:
     first = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=RULES)
     body = {"messages": [SMS]}
     told = enqueue_batch(body, caller="arn", key="b", queue_url="send", policy=RULES).body

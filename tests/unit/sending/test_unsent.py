@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,7 @@ from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     deliver,
     line,
     post,
@@ -30,13 +31,17 @@ from tests.unit.sending.test_sending import (
     stop,
     swept,
 )
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from skycore.sending.delivery import SendContext
+    from tests.unit.sending.conftest import Outside
 
 __all__ = ["line", "queue", "skycore"]
 pytestmark = pytest.mark.usefixtures("table", "outside")
 
 
-def refuse(monkeypatch, function: str, *, of: Any = queue_transitions) -> None:
+def refuse(monkeypatch: pytest.MonkeyPatch, function: str, *, of: Any = queue_transitions) -> None:
     """Let a write of the table fail, as it does when all tries of the SDK had no answer."""
 
     def out(*_: Any, **__: Any) -> Any:
@@ -45,19 +50,19 @@ def refuse(monkeypatch, function: str, *, of: Any = queue_transitions) -> None:
     monkeypatch.setattr(of, function, out)
 
 
-def records(outside) -> list[dict[str, Any]]:
+def records(outside: Outside) -> list[dict[str, Any]]:
     bodies = [json.loads(body) for body in outside.queued]
     return [body["mend"] for body in bodies if "mend" in body]
 
 
-def apply(context, outside) -> list[str]:
+def apply(context: Any, outside: Outside) -> list[str]:
     """Deliver the recorded outcomes to dispatch."""
     bodies = {str(n): body for n, body in enumerate(outside.queued) if "mend" in body}
     outside.queued.clear()
     return dispatch(bodies, context=context, queues=QUEUES, deadline=time.monotonic() + 25)
 
 
-def pass_time(monkeypatch, **passed: float) -> None:
+def pass_time(monkeypatch: pytest.MonkeyPatch, **passed: float) -> None:
     later = timestamps.now() + timedelta(**passed)
     monkeypatch.setattr(timestamps, "now", lambda: later)
 
@@ -65,8 +70,14 @@ def pass_time(monkeypatch, **passed: float) -> None:
 @pytest.mark.parametrize("outcome", [Refused("E106", "wait 5 seconds"), NotSent("refused")])
 @pytest.mark.parametrize("swept_first", [False, True])
 def test_a_message_that_was_not_sent_is_tried_again_though_its_requeue_failed(
-    line, skycore, queue, outside, monkeypatch, outcome, swept_first
-):
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Any,
+    swept_first: bool,
+) -> None:
     message_id = queued()
     skycore.outcome = outcome
     with monkeypatch.context() as patched:
@@ -87,7 +98,13 @@ def test_a_message_that_was_not_sent_is_tried_again_though_its_requeue_failed(
     )
 
 
-def test_a_record_of_an_earlier_attempt_changes_nothing(line, skycore, queue, outside, monkeypatch):
+def test_a_record_of_an_earlier_attempt_changes_nothing(
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     skycore.outcome = NotSent("refused")
     with monkeypatch.context() as patched:
@@ -103,7 +120,13 @@ def test_a_record_of_an_earlier_attempt_changes_nothing(line, skycore, queue, ou
     assert (status(message_id), skycore.calls) == ("unknown", 1)
 
 
-def test_a_dead_letter_is_one_though_its_write_failed(line, skycore, queue, outside, monkeypatch):
+def test_a_dead_letter_is_one_though_its_write_failed(
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     skycore.outcome = Refused("E111", "")  # of this message alone
     for wait in BACKOFF:
@@ -132,8 +155,13 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("outcome", "code"), PROBLEMS)
 def test_the_caller_hears_the_problem_though_its_key_is_not_free_yet(
-    line, skycore, outside, monkeypatch, outcome, code
-):
+    line: SendContext,
+    skycore: Skycore,
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Any,
+    code: str,
+) -> None:
     skycore.outcome = outcome
     monkeypatch.setattr(RateLimiter, "report_result", lambda *_: None)  # it would pause calls
     with monkeypatch.context() as patched:
@@ -152,8 +180,8 @@ def test_the_caller_hears_the_problem_though_its_key_is_not_free_yet(
 
 
 def test_a_confirmation_is_free_again_though_its_release_failed(
-    line, skycore, outside, monkeypatch
-):
+    line: SendContext, skycore: Skycore, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop()
     skycore.outcome = NotSent("refused")
     with monkeypatch.context() as patched:
@@ -168,8 +196,12 @@ def test_a_confirmation_is_free_again_though_its_release_failed(
 
 
 def test_a_claim_without_an_answer_does_not_end_as_unknown(
-    line, skycore, queue, outside, monkeypatch
-):
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     claim = messages.transition_if
 
@@ -185,7 +217,9 @@ def test_a_claim_without_an_answer_does_not_end_as_unknown(
     assert (status(message_id), skycore.calls) == ("accepted", 1)
 
 
-def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(queue, monkeypatch):
+def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(
+    queue: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = messages.get(queued())
     assert row is not None
     claims: list[Any] = []
@@ -206,10 +240,10 @@ def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(queue, mon
 
 
 def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(
-    line, skycore, outside, monkeypatch
-):
+    line: SendContext, skycore: Skycore, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     take = outside.send_message_batch
-    answers = []
+    answers: list[Any] = []
 
     def out(**_: Any) -> None:
         if not answers:
@@ -228,7 +262,9 @@ def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(
 
 
 @pytest.mark.in_memory("moves a row's expiry to this second")
-def test_a_row_that_expires_this_second_ends_a_repeat_at_once(line, table, monkeypatch):
+def test_a_row_that_expires_this_second_ends_a_repeat_at_once(
+    line: SendContext, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     post(line, key="k")
     ((key, item),) = [one for one in table.items.items() if one[0][0].startswith("message#")]
     now = timestamps.now().replace(microsecond=1000)

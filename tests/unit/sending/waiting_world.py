@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.aws import clients
 from skycore.client.reply import Reply
-from skycore.sending import dispatch as dispatching
 from skycore.sending.delivery import SendContext
 from skycore.sending.dispatch import Queues, dispatch
 from skycore.sending.rate_limit import RateLimiter
@@ -53,7 +52,7 @@ class World:
         self.context = SendContext(self, RateLimiter(Limits()), "send", 90)  # type: ignore[arg-type]
         monkeypatch.setattr(models, "PARKED_SHARDS", 2)  # so that hours take seconds
         monkeypatch.setattr(timestamps, "now", lambda: self.now)
-        monkeypatch.setattr(dispatching.random, "uniform", lambda low, _high: low)
+        monkeypatch.setattr("skycore.sending.dispatch.random.uniform", lambda low, _high: low)
         monkeypatch.setattr(clients, "sqs", lambda: self)
 
     # --- Skycore --------------------------------------------------------------------------------
@@ -133,7 +132,7 @@ class World:
         self.sweep_is_down = False
 
     def _dispatch(self) -> None:
-        bodies = {}
+        bodies: dict[str, str] = {}
         while self._queue and self._queue[0][0] <= self.now and len(bodies) < BATCH:
             _, number, body = heapq.heappop(self._queue)
             bodies[str(number)] = body

@@ -13,7 +13,6 @@ from skycore.aws import queues
 from skycore.catalogue.actions import find_action
 from skycore.catalogue.errors import all_errors
 from skycore.problems import Problem
-from skycore.sending import batch
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.send import send
 from skycore.sending.validation import SendPolicy
@@ -94,7 +93,6 @@ def test_the_probes_are_dry_runs_for_the_functions_too(
 ) -> None:
     policy: Any = SendPolicy.of("DE", countries, 90)
     monkeypatch.setattr(opt_outs, "opted_out", lambda _: set())
-    monkeypatch.setattr(batch, "opted_out", lambda _: set())
     written: list[Any] = []
 
     def write(things: list[Any]) -> set[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from skycore import timestamps
-from skycore.table import events, messages, models, opt_outs, tokens
+from skycore.table import events, messages, models, opt_outs, parking, pauses, tokens
 
 if TYPE_CHECKING:
     from tests.unit.table.fake_dynamodb import FakeDynamoDB
@@ -22,6 +22,8 @@ KINDS = {
     opt_outs.OptOutRow: "opt_out",
     opt_outs.SenderRow: "sender",
     tokens.TokenRow: "token",
+    pauses.PausesRow: "pauses",
+    parking.ProgressRow: "progress",
 }
 
 

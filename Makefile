@@ -7,7 +7,7 @@ EMULATOR_PORT ?= 4566
 SIMULATOR_PORT ?= 8085
 export EMULATOR_PORT SIMULATOR_PORT SKYCORE_URL PARAMETERS
 BIN := .venv/bin
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator:$(CURDIR)/clients/python
 
 .PHONY: help
 help: ## List the commands, those that you need first at the top
@@ -48,6 +48,8 @@ types: setup ## Check types with mypy
 	@$(BIN)/mypy -p ops
 	@$(BIN)/mypy -p skycore_simulator
 	@$(BIN)/mypy simulator/tests
+	@$(BIN)/mypy -p skycore_client
+	@$(BIN)/mypy clients/python/tests
 	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
 
 template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam validate, cfn-lint and checkov; offline
@@ -55,7 +57,7 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
 
-IN_PROCESS := simulator/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
+IN_PROCESS := simulator/tests clients/python/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
 test-in-process: setup ## Run the tests without a stack, on every core
 	@$(BIN)/pytest -rs -n auto --dist worksteal $(IN_PROCESS)
 

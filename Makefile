@@ -7,7 +7,7 @@ EMULATOR_PORT ?= 4566
 SIMULATOR_PORT ?= 8085
 export EMULATOR_PORT SIMULATOR_PORT SKYCORE_URL PARAMETERS
 BIN := .venv/bin
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator:$(CURDIR)/clients/python
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator:$(CURDIR)/clients/python/src
 
 .PHONY: help
 help: ## List the commands, those that you need first at the top

@@ -16,14 +16,13 @@ import pytest
 
 from tests.integration.calls import session_keys
 from tests.integration.conftest import LOCAL_DIR, ROOT, Stack
-from tests.integration.test_subscribers import Queue, inbound
+from tests.integration.test_subscribers import Queue, inbound, waiting
 from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HIDDEN = "3"  # seconds between tries, of which there are five: long enough for a call to end
-ALICE, BOB = "17743199144", "17743199155"
 
 
 def sam(stack: Stack, folder: Path, *arguments: str) -> None:
@@ -164,12 +163,18 @@ def test_the_order_service_texts_follows_and_listens(stack):
         # What nobody can know stays unknown, and is not sent again.
         service.notify(f"{order}-b", f"+{bob}", "skycore-mode-reset_after")
         assert service.status(f"{order}-b") == "unknown"
-        # Events that are published again change nothing.
-        rows = {row["id"]: row for row in service.table.scan()["Items"]}
-        sqs = stack.admin("sqs")
-        assert rows
-        dead = sqs.receive_message(QueueUrl=outputs["DeadLetterQueueUrl"])
-        assert "Messages" not in dead
+        # An event that comes late, or again, changes nothing.
+        sent = stack.event(
+            lambda event: (
+                event["type"] == "skycore.sms_sent" and event["data"]["client_reference"] == order
+            )
+        )
+        for late in (sent, {**sent, "id": uuid.uuid4().hex}):
+            queue = outputs["QueueUrl"]
+            stack.admin("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(late))
+        assert until(lambda: waiting(stack, queue) == 0)
+        assert service.status(order) == "delivered"
+        assert waiting(stack, outputs["DeadLetterQueueUrl"]) == 0
 
 
 def refused(service: OrderService, person: str) -> bool:

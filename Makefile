@@ -67,7 +67,7 @@ test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
 test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
 	@$(BIN)/pytest -m "not long" tests/build
 
-test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours; PART=tests/chaos runs only those (CONTRIBUTING.md lists the parts)
+test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready .venv-generators/.ready ## Run the tests that take hours; PART=tests/chaos runs only those (CONTRIBUTING.md lists the parts)
 	@$(BIN)/pytest -m long --ignore tests/browser $(or $(PART),tests simulator/tests)
 
 .PHONY: test-services
@@ -138,7 +138,7 @@ sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their li
 LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
 .PHONY: lock clean
 lock: ## Lock what requirements/*.in name, with hashes; UPGRADE=1 takes new versions (needs uv: pip install uv)
-	@for name in dev schemathesis browser checkov emulator awscli; do \
+	@for name in dev schemathesis browser checkov emulator awscli generators; do \
 	  $(LOCK) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 	@$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt

@@ -73,6 +73,8 @@ def _of_kind(page: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, 
 def _messages(page: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[dict[str, Any]]:
     for item in _of_kind(page, "message"):
         row = messages.MessageRow.from_raw_data(dict(item))
+        if row.status == messages.RELEASED:
+            continue  # only its key is kept, for a day; no message was sent
         steps = [line.split(" ", 1) for line in row.steps]
         told = [
             {"time": timestamps.to_text(timestamps.from_text(at)), "status": step}

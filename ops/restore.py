@@ -13,6 +13,7 @@ from ops.dead_letters import DeadLetters
 from ops.output import Refused, Result, confirm, progress, table
 from skycore.catalogue.statuses import RANKS
 from skycore.table import models
+from skycore.table.messages import RELEASED
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -48,6 +49,7 @@ queue.
 AT_ONCE = 8  # rows written side by side; botocore keeps ten connections
 IN_PROGRESS = {"scheduled", "queued", "sending"}  # of which the copy does not know the end
 OPT_OUT_TIMES = ("stopped_at", "started_at", "confirmed_at")
+OF_ONE_TABLE = {"pauses", "progress"}  # kinds of rows that say what this table's stack does now
 _NEW = "attribute_not_exists(pk)"
 
 
@@ -65,7 +67,7 @@ def restore_table(stack: Stack, args: Namespace) -> Result:
     pages = client.get_paginator("scan").paginate(TableName=args.table, ConsistentRead=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for page in pages:
-            items = page["Items"]
+            items = [item for item in page["Items"] if _is_history(item)]
             counts.update(zip(map(_kind, items), pool.map(restore, items), strict=True))
             progress(f"{counts.total()} rows read")
     outcomes = ("restored", "kept", "expired")
@@ -87,6 +89,13 @@ def restore_postbacks(stack: Stack, args: Namespace) -> Result:
             moved += other.move(found, own)
             progress(f"{moved} postbacks")
     return Result({"moved": moved}, [f"{moved} postbacks moved to {stack.name}"])
+
+
+def _is_history(item: Item) -> bool:
+    """Return whether a row is to be copied: a released message, which was not sent, is not."""
+    if _kind(item) == "message":
+        return bool(item["status"]["S"] != RELEASED)
+    return _kind(item) not in OF_ONE_TABLE
 
 
 def history(item: Item) -> Item:

@@ -84,9 +84,8 @@ def _shared_responses(paths: dict[str, Part]) -> dict[str, Part]:
         responses = operation.get("responses", {}) if isinstance(operation, dict) else {}
         for status, response in responses.items():
             if int(status) >= 400:
-                same = [name for name in shared if shared[name] == response]
                 names = (f"Problem{status}{suffix}" for suffix in ("", *"bcdefgh"))
-                name = same[0] if same else next(n for n in names if n not in shared)
+                name = next(n for n in names if shared.get(n, response) == response)
                 shared[name] = response
                 responses[status] = {"$ref": f"#/components/responses/{name}"}
     return dict(sorted(shared.items()))

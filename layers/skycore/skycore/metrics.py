@@ -43,6 +43,7 @@ METRICS = {
     "Expired": Metric("Count", "queued messages whose expires_at passed before their turn"),
     "SetAside": Metric("Count", "queued messages whose last try failed"),
     "AccountErrors": Metric("Count", "calls that Skycore refused because of the account"),
+    "Paused": Metric("None", "1 while queued messages are paused, 0 while they are not"),
     "SkycoreSeconds": Metric(
         "Seconds", "how long a call of Skycore took from its slot on, or how long connecting failed"
     ),

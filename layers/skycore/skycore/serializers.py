@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # A row that is `sending` for longer than the function's timeout (28 s): its call was interrupted.
 IN_FLIGHT = timedelta(seconds=30)
+MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 
 
 def status_of(row: MessageRow, now: datetime) -> str:
@@ -58,6 +59,28 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
     if row.parent:
         view["parent"] = row.parent
     return view
+
+
+def recipients(parent_id: str, named: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the caller reads about each recipient that Skycore returned."""
+    described = []
+    for number, recipient in enumerate(named, start=1):
+        child = {
+            "message_id": f"{parent_id}-{number}",
+            "status": recipient["outcome"],
+            "to": short_text(recipient.get("to")),
+            "from": short_text(recipient.get("from")),
+            "tracking_id": short_text(recipient.get("tracking_id")),
+        }
+        if code := short_text(recipient.get("error_code")):
+            child["skycore_code"] = code
+        described.append(child)
+    return described
+
+
+def short_text(value: Any) -> str | None:
+    """Return a text that fits into a key; None for any other value."""
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_LENGTH else None
 
 
 def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +23,8 @@ from skycore.client.request import Credentials
 from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
 from skycore.sending import outcomes
+from skycore.sending.account_pause import AccountPause, cause_of
+from skycore.sending.idempotency import NOT_READY
 from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.validation import SendPolicy
 from skycore.settings import load
@@ -31,7 +32,7 @@ from skycore.table import opt_outs
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from skycore.catalogue.actions import Action
     from skycore.client.reply import Reply
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 MIN_CALL_SECONDS = 10.0  # before the deadline, within which no call to Skycore starts
 BLOCKED_CODE = "E114"
-_NOT_READY = "a service that this stack needs failed before the call; nothing was sent"
 
 # Problems that a repeat gets again: Skycore refused the message, or may have it. Any other problem
 # proves that nothing was sent.
@@ -80,16 +80,16 @@ def call_skycore(
     except NotSent as error:
         detail = "no connection to Skycore was made"
         problem = Problem("skycore_unreachable", detail, message_id=message_id)
-        reason = error.reason
+        problem.cause, reason = cause_of(error), error.reason
     except HttpRefused as error:
         detail = f"Skycore's server refused the request (HTTP {error.status}); nothing was sent"
         problem = Problem(
             error.problem, detail, retry_after=error.retry_after, message_id=message_id
         )
-        reason = f"HTTP {error.status}"
+        problem.cause, reason = cause_of(error), f"HTTP {error.status}"
     except Refused as error:
         problem = _refusal(error, message_id)
-        reason = error.code or "undocumented code"
+        problem.cause, reason = cause_of(error), error.code or "undocumented code"
     except OutcomeUnknown as error:
         # The reason is one of our own phrases or an HTTP status: it quotes nothing of the call.
         problem = Problem(
@@ -98,7 +98,7 @@ def call_skycore(
             retryable=action.effect == "read",
             message_id=message_id,
         )
-        reason = error.reason
+        problem.cause, reason = cause_of(error), error.reason
     finally:
         if turn.began is not None:
             metrics.record("SkycoreSeconds", time.monotonic() - turn.began)
@@ -119,23 +119,13 @@ def get_ready(skycore: SkycoreClient, deadline: float) -> None:
         raise problem from None
 
 
-@contextmanager
-def before_the_call() -> Iterator[None]:
-    """Raise Problem not_ready for any failure of our own table, limiter or secret in here."""
-    try:
-        yield
-    except Problem:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, no call was made
-        log_exception("not ready to send", error)
-        raise Problem("not_ready", _NOT_READY) from None
-
-
 def _own_problem(error: CredentialsMissing | NotReady, message_id: str | None) -> Problem:
     if isinstance(error, NotReady):
-        return Problem("not_ready", _NOT_READY, message_id=message_id)
+        return Problem("not_ready", NOT_READY, message_id=message_id)
     detail = f"{error.reason}; run python -m ops --stack NAME set-key"
-    return Problem("skycore_account", detail, message_id=message_id)
+    problem = Problem("skycore_account", detail, message_id=message_id)
+    problem.cause = cause_of(error)
+    return problem
 
 
 def _refusal(error: Refused, message_id: str | None) -> Problem:
@@ -179,6 +169,7 @@ class SendContext:
     rate_limiter: RateLimiter
     repair_queue: str
     days: int
+    pause: AccountPause = field(default_factory=AccountPause)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TRIES = 3  # of a single call whose slot passed while its process was held up
 PATIENCE_MS = 4_000  # that dispatch waits for slots; the rest of its time is for calls
 ASK_AGAIN_MS = 200
-THROTTLE_CODES = frozenset(("E106", "E113", "E120"))
+HTTP_429_IS_LIKE = "E106"  # calls too close together: it has no code, and may name a time as well
 
 
 @dataclass(slots=True)
@@ -138,14 +138,15 @@ class RateLimiter:
             if problem is None:
                 self.limiter.on_success()
                 return None
-            code = str(problem.members.get("skycore_code"))
-            if problem.code != "rate_limited" or code not in THROTTLE_CODES:
-                return problem
-            wait = self.limiter.on_throttled(self.limits, code, problem.retry_after)
+            if problem.code != "rate_limited" or "window" in problem.members:
+                return problem  # not throttled, or by our own limits
+            code, named = str(problem.members.get("skycore_code") or ""), problem.retry_after
+            wait = self.limiter.on_throttled(self.limits, code or HTTP_429_IS_LIKE, named)
         except Exception as error:  # noqa: BLE001 - see above
             log.warning("limiter not updated", extra={"error": type(error).__name__})
             return problem
-        problem.retry_after = wait.retry_after_s
+        # The pause for an HTTP 429 may be shorter than its Retry-After, which callers are told.
+        problem.retry_after = max(wait.retry_after_s, 0 if code else named or 0)
         problem.members["window"] = wait.window
         return problem
 

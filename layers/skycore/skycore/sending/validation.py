@@ -181,7 +181,7 @@ def check_opt_out(draft: Draft) -> datetime | None:
     """Raise Problem recipient_opted_out if the recipient opted out of this sender's messages.
 
     One message after an opt-out may confirm it (`opt_out_confirmation`). Return the time at which
-    this message claimed that, for `release_confirmation` if it is not sent; None for any other.
+    this message claimed that, to be released if it is not sent; None for any other.
     """
     if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
         return None
@@ -199,12 +199,6 @@ def _check_opt_out_only(draft: Draft) -> None:
         return
     if not (draft.opt_out_confirmation and opt_outs.can_confirm(draft.to, draft.sender)):
         raise opted_out_problem()
-
-
-def release_confirmation(draft: Draft, confirmed_at: datetime | None) -> None:
-    """Let another message confirm the opt-out, because this one was not sent."""
-    if draft.to is not None and confirmed_at is not None:
-        opt_outs.release_confirmation(draft.to, draft.sender, confirmed_at)
 
 
 def opted_out_problem() -> Problem:

@@ -88,7 +88,13 @@ def restore_postbacks(stack: Stack, args: Namespace) -> Result:
         for found in other.messages():
             moved += other.move(found, own)
             progress(f"{moved} postbacks")
-    return Result({"moved": moved}, [f"{moved} postbacks moved to {stack.name}"])
+    data: dict[str, Any] = {"moved": moved}
+    lines = [f"{moved} postbacks moved to {stack.name}"]
+    if other.failed:
+        data["failed"] = other.failed
+        lines += [f"{count} not moved: {why}" for why, count in sorted(other.failed.items())]
+        lines.append("They are still in the other queue; some may be in both queues.")
+    return Result(data, lines, ok=not other.failed)
 
 
 def _is_history(item: Item) -> bool:
@@ -102,7 +108,7 @@ def history(item: Item) -> Item:
     """Return the row as one of the past: nothing of it is still to be sent or published."""
     row = {name: value for name, value in item.items() if name != "news"}
     if _kind(row) == "message" and row["status"]["S"] in IN_PROGRESS:
-        # As a send that died on its way, which `sweep` finds and settles as unknown.
+        # As an interrupted send, which `sweep` finds and marks unknown.
         row["status"] = {"S": "sending"}
         row["rank"] = {"N": str(RANKS["sending"])}
         row["state"] = {"S": models.state_partition("sending", row["pk"]["S"])}
@@ -110,7 +116,7 @@ def history(item: Item) -> Item:
 
 
 def _restore(client: Any, table_name: str, now: int, item: Item) -> str:
-    """Write one row, unless the table has it; what became of it."""
+    """Write one row unless the table has it; return the outcome."""
     if "expires" in item and int(item["expires"]["N"]) < now:
         return "expired"
     row, key = history(item), {name: item[name] for name in ("pk", "sk")}

@@ -35,7 +35,7 @@ ABOUT = """\
 Rates of the last minutes (from the newest thousand messages and events at most), queues with their
 dead-letter queues, what is left of the account's limits, and alarms. It reads only.
 
-The exit code is 1 where something needs attention: an alarm rings, a dead-letter queue is not
+The exit code is 1 where something needs attention: an alarm is in ALARM, a dead-letter queue is not
 empty, messages of these minutes are unknown (nobody knows whether they were sent), or the Skycore
 API key is not set.
 

@@ -1,4 +1,4 @@
-"""Every minute: what died in flight, what is too late, and what never reached the queue."""
+"""Every minute: end interrupted and overdue messages, and queue lost ones again."""
 
 from __future__ import annotations
 

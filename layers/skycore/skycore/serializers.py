@@ -27,7 +27,7 @@ MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 
 
 def status_of(row: MessageRow, now: datetime) -> str:
-    """Return the row's status; unknown or expired also before sweep has marked the row so."""
+    """Return the row's status; unknown or expired even before sweep has marked it."""
     if row.status == "sending" and now - _last_step(row) > IN_FLIGHT:
         return "unknown"
     if row.status == "queued" and row.deadline and timestamps.from_text(row.deadline) <= now:
@@ -154,7 +154,7 @@ def event_envelope(stored: StoredEvent, tracking_rows: TrackingRows, source: str
 
 
 def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]:
-    """Return the CloudEvent of a step of ours, at the time that the message's timeline gives it.
+    """Return the CloudEvent of one of our own steps, at its time in the message's timeline.
 
     Raises LookupError if the message did not take the step.
     """

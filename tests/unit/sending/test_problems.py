@@ -241,9 +241,8 @@ class Slot:
         self.in_time = list(in_time)
         self.reacquired = 0
 
-    def check(self) -> None:
-        if not self.in_time.pop(0):
-            raise rate_limit.rate_limited("second", 1)
+    def is_usable(self) -> bool:
+        return self.in_time.pop(0)
 
     def reacquire(self) -> None:
         self.reacquired += 1

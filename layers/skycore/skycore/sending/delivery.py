@@ -26,7 +26,7 @@ from skycore.sending import outcomes
 from skycore.sending.account_pause import AccountPause, cause_of
 from skycore.sending.idempotency import NOT_READY
 from skycore.sending.rate_limit import RateLimiter, Turn
-from skycore.sending.validation import SendPolicy
+from skycore.sending.validation import PolicySettings
 from skycore.settings import load
 from skycore.table import opt_outs
 from skycore.table.limits import Limits
@@ -91,7 +91,7 @@ def call_skycore(
         problem = _refusal(error, message_id)
         problem.cause, reason = cause_of(error), error.code or "undocumented code"
     except OutcomeUnknown as error:
-        # The reason is one of our own phrases or an HTTP status: it quotes nothing of the call.
+        # The reason is a fixed phrase or an HTTP status: it quotes nothing of the call.
         problem = Problem(
             "outcome_unknown",
             f"Skycore gave no clear answer ({error.reason}); it may have taken the request",
@@ -107,7 +107,7 @@ def call_skycore(
 
 
 def get_ready(skycore: SkycoreClient, deadline: float) -> None:
-    """Do all that a call needs and that takes no slot: credentials, and a connection.
+    """Prepare for a call, as far as that takes no slot: credentials, and a connection.
 
     Raises Problem skycore_account or not_ready.
     """
@@ -172,45 +172,24 @@ class SendContext:
     pause: AccountPause = field(default_factory=AccountPause)
 
 
-@dataclass(frozen=True)
-class SendSettings:
+@dataclass(frozen=True, kw_only=True)
+class SendSettings(PolicySettings):
     """The environment of every function that calls Skycore."""
 
     table_name: str
     skycore_url: str
     api_key_secret: str
     send_queue_url: str
-    default_region: str
-    allowed_country_codes: str
-    event_retention_days: int
     max_calls_per_second: int
     max_calls_per_minute: int
     max_calls_per_day: int
     priority_share: int
-    allowed_countries: str = ""  # not in the environment of the previous release
-    allow_campaign_sends: str = "on"
-
-    def policy(self) -> SendPolicy:
-        """Return the stack's policy for every message."""
-        return SendPolicy.of(
-            self.default_region,
-            self.allowed_country_codes,
-            self.event_retention_days,
-            self.allowed_countries,
-            self.allow_campaign_sends,
-        )
-
-
-@cache
-def send_settings() -> SendSettings:
-    """Return the environment, read once. Raises SettingsError."""
-    return load(SendSettings)
 
 
 @cache
 def send_context() -> SendContext:
     """Return the context of this process, made once: kept connections, one rate limiter."""
-    settings = send_settings()
+    settings = load(SendSettings)
     limits = Limits(
         settings.max_calls_per_second,
         settings.max_calls_per_minute,
@@ -299,9 +278,9 @@ def deliver(
 
 
 def _record_sender(draft: Draft) -> None:
-    """Note that this stack sends from the message's sender, so that a stop to it is a stop to it.
+    """Record that this stack sends from this sender, so that an opt-out to it counts for it alone.
 
-    Never raises, as `_record_blocked`: without the note a stop counts for all senders.
+    Never raises: without the record, an opt-out counts for all senders.
     """
     if draft.sender is None:
         return
@@ -323,7 +302,7 @@ def _record_blocked(number: str, sender: str | None) -> None:
 
 
 def _all_refused(reply: Reply, message_id: str) -> Problem | None:
-    """Return the problem of a reply that lists recipients and says of none that it was accepted."""
+    """Return the problem of a reply that lists recipients, none of them as accepted."""
     recipients = reply.recipients
     results = {recipient["outcome"] for recipient in recipients}
     if not recipients or "accepted" in results:

@@ -111,7 +111,7 @@ def _ready(
             _dead_letter(row.message_id, queues)
             return None
         if not queue_transitions.requeue_dead_letter(row, timestamps.now()):
-            # Another copy did, or the answer to the write was lost.
+            # Another copy requeued it, or the answer to the write was lost.
             row = messages.get(row.message_id)
     if row is None or row.request is None or row.status != "queued":
         log.info("nothing to send", extra={"message_id": body["message_id"]})
@@ -340,7 +340,7 @@ def _retry_or_dead_letter(
         _dead_letter(row.message_id, queues)
     metrics.count("SetAside")
     log.error(
-        "queued message set aside",
+        "queued message dead-lettered",
         extra={"message_id": row.message_id, "problem": problem.code, "tries": tries},
     )
 

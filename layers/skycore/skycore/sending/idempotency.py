@@ -16,7 +16,7 @@ from skycore.client.errors import FieldError
 from skycore.client.report import text_digest
 from skycore.logs import log_exception
 from skycore.problems import Problem, validation_problem
-from skycore.sending.outcomes import Outcome, queue_outcomes, release_key
+from skycore.sending.outcomes import REASONS, Outcome, queue_outcomes, release_key
 from skycore.table import messages, queue_transitions
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
         answer = messages.unpack(existing.answer)
         return SendResult(answer["status"], answer["body"], replayed=True)
     if status == "unknown":
-        detail = "the call died on its way; Skycore may have taken the message"
+        detail = REASONS["unknown"]
         problem = Problem("outcome_unknown", detail, message_id=existing.message_id)
         return SendResult(problem.status, problem.body(), replayed=True)
     return SendResult(

@@ -32,8 +32,8 @@ MAX_RECIPIENTS_BYTES = 200_000  # of recipients in a queue message; with the res
 RECIPIENTS_BATCH_SIZE = 100  # recipients' rows that are written together
 
 REASONS = {
-    "unknown": "the call died on its way; Skycore may have taken the message",
-    "expired": "its time to be sent passed before its turn came; it was not sent",
+    "unknown": "the call was interrupted; Skycore may have taken the message",
+    "expired": "the message expired while it was queued; it was not sent",
 }
 
 
@@ -101,8 +101,9 @@ def record_accepted(
 ) -> dict[str, Any]:
     """Record that Skycore accepted the message; return the body of the 201.
 
-    Never raises: the caller must hear it. An outcome that cannot be written goes to the repair
-    queue for dispatch to apply, and so do recipients not written by `deadline` (monotonic seconds).
+    Never raises: Skycore has the message, so the caller must get the 201. An outcome that cannot be
+    written goes to the repair queue, and dispatch applies it later. So do the rows of recipients
+    that are not written by `deadline` (monotonic seconds).
     """
     tracking_id = reply.fields.get("tracking_id")
     body = {name: value for name, value in reply.fields.items() if name != "status"} | {
@@ -187,7 +188,7 @@ def record_recipients(
             try:
                 apply_outcome(replace(outcome, recipients=batch), days)
                 continue
-            except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+            except Exception as error:  # noqa: BLE001 - the caller must get Skycore's answer
                 log_exception("recipients not written", error, message_id=parent.message_id)
         unwritten += batch
     parts = chunked(
@@ -263,7 +264,7 @@ def _pack_answer(status: int, body: Mapping[str, Any]) -> bytes:
 def _apply_or_queue(outcome: Outcome, repair_queue: str, days: int) -> bool:
     try:
         apply_outcome(outcome, days)
-    except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+    except Exception as error:  # noqa: BLE001 - the caller must get Skycore's answer
         log_exception("outcome not written", error, message_id=outcome.message_id)
         queue_outcomes([outcome], repair_queue)
         return False

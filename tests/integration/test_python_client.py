@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 import uuid
 
 import botocore.session
@@ -23,6 +27,7 @@ from skycore_client import (
     SkycoreRejected,
     Subscriber,
 )
+from tests.integration.conftest import ROOT
 from tests.integration.test_subscribers import inbound
 from tests.patience import PATIENCE_SECONDS, until
 
@@ -166,3 +171,19 @@ def test_a_claim_holds_until_it_runs_out_or_is_released(stack, table):
     assert store.claim("a", 1000)
     store.finish("a")
     assert not store.claim("a", 1000)
+
+
+def test_the_readmes_python_works_as_printed(stack, tmp_path):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "stack.json").write_text(json.dumps(stack.description))
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", block], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            assert running.stdout is not None
+            lines = iter(running.stdout.readline, "")
+            assert next(lines) == "accepted\n"
+            assert "skycore.sms_delivered order-4712\n" in lines
+        finally:
+            running.kill()

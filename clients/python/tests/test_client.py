@@ -333,6 +333,16 @@ def test_a_message_that_was_not_queued_is_tried_again_with_the_same_key(
     assert isinstance(result, Unavailable if retryable else GatewayFailure)
 
 
+def test_a_batch_without_a_key_is_never_repeated(server: ApiServer, client: Client) -> None:
+    """The messages that were queued would be queued twice."""
+    refused = {"status": "refused", "http_status": 503, "code": "not_queued", "retryable": True}
+    server.answers = [queued({1: refused})]
+    first, second = client.send_batch(to(2), idempotency_key=NO_KEY)
+    assert isinstance(first, Message)
+    assert isinstance(second, Unavailable)
+    assert server.keys() == [None]
+
+
 def test_a_batch_that_fails_in_the_middle_names_the_key_to_repeat_it_with(
     server: ApiServer, client: Client
 ) -> None:

@@ -117,7 +117,7 @@ def _state_of_new(status: str, pk: str, time: datetime, deadline: str | None) ->
 
 
 def step(status: str, time: datetime) -> str:
-    """Return the line of a step of ours in the row's timeline."""
+    """Return one of our own steps as a line of the row's timeline."""
     return f"{timestamps.to_key(time)} {status}"
 
 

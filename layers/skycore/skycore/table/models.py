@@ -51,7 +51,7 @@ class _Meta:
 
 
 class ByNumber(GlobalSecondaryIndex[Any]):
-    """Rows of one counterpart number in one month."""
+    """Rows of one mobile number in one month."""
 
     class Meta:
         index_name = "by_number"
@@ -231,7 +231,7 @@ def event_id_of(sort_key: str) -> str:
 
 
 def is_event_id(text: str) -> bool:
-    """Return whether `text` fits into a key, as every id of ours does."""
+    """Return whether `text` fits into a key, as the id of every stored event does."""
     return 0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_EVENT_ID_BYTES
 
 
@@ -241,7 +241,7 @@ def index_sort_key(kind: str, time: datetime) -> str:
 
 
 def number_partition(number: str, time: datetime) -> str:
-    """Return the partition of a counterpart's number and month in the index by number."""
+    """Return the partition of a mobile number and month in the index by number."""
     return f"number#{number[:40]}#{to_key(time)[:7]}"
 
 

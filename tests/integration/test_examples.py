@@ -182,4 +182,4 @@ def refused(service: OrderService, person: str) -> bool:
     order = uuid.uuid4().hex[:12]
     service.notify(order, f"+{person}")
     row = service.row(f"order#{order}")
-    return (row["status"], row["why"]) == ("rejected", "recipient_opted_out")
+    return (row["status"], row["why"]) == ("refused", "recipient_opted_out")

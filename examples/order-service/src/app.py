@@ -38,7 +38,7 @@ def notify(order: dict[str, str], _context: object) -> None:
     except OutcomeUnknown:  # Skycore may have it: an operator decides, and an event tells
         status = "unknown"
     except (InvalidRequest, RecipientOptedOut, SkycoreRejected) as problem:
-        status, why = "rejected", problem.code
+        status, why = "refused", problem.code  # RANKS has no such status: any other replaces it
     # Any other exception fails the invocation, and Lambda repeats it.
     write(f"order#{order['id']}", RANKS.get(status or "", 0), status=status, why=why)
 

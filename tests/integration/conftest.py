@@ -81,6 +81,7 @@ class Stack:
         self.description = description
         self.client = Client(description, timeout=PATIENCE_SECONDS)
         self.events: dict[str, dict[str, Any]] = {}  # that came so far, by id
+        self.example_keys: set[str] = set()  # access keys of the examples' functions
         self._admin: dict[str, Any] = {}
         self._resources: dict[str, str] = {}
 

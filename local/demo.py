@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import urllib.request
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from local import stack as stack_module
 from local.client import Client
-from local.paths import LOGS, LocalError
+from local.paths import LOGS, LocalError, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,8 +70,7 @@ def run(screen: Screen, stack: dict[str, Any]) -> None:
 
 def keep_logs() -> None:
     """Writes the functions' logs next to the others, before the emulator that holds them stops."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / "functions.log").open("w") as output:
+    with io.TextIOWrapper(open_private(LOGS / "functions.log"), "utf-8") as output:
         try:
             logs = stack_module.client("logs")
             for group in logs.describe_log_groups()["logGroups"]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.browser import running
 from tests.emulator import running as emulator_running
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,7 @@ def users(emulator: Emulator) -> str:
             "X-Amz-Security-Token": emulator.secret,
         },
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return answer.read().decode()
 
 

@@ -20,12 +20,22 @@ _LONGEST_RECEIVED = 40
 _SHORTCODE = re.compile(r"[0-9]{3,8}")
 _ALPHANUMERIC = re.compile(r"[A-Za-z0-9_ -]{1,11}")
 _VARIATION_SELECTORS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-_URI = re.compile(r"(?:tel:|sms:|mms:)?(.*?)(?:/TYPE=.*|;.*)?", re.IGNORECASE | re.DOTALL)
-_SHORTEST_ENDING = 7  # digits of a national form that identify a number well enough
+_URI = re.compile(
+    r"<?(?:tel:|sms:|mms:|sips?:)?([^@]*?)(@[^@;/]*)?(?:/TYPE=.*|;.*)?>?",
+    re.IGNORECASE | re.DOTALL,
+)
+_OF_A_HOST = re.compile(r"\+.*|[1-9][0-9]{10,14}")  # a mailbox of fewer digits may be no phone
+_NARROW = str.maketrans("\uff0b" + "".join(map(chr, range(0xFF10, 0xFF1A))), "+0123456789")
+# What passed through floating point is whole, or no number.
+_FLOAT = re.compile(r"(\+?[0-9]+)\.0+")
+_FRACTION = re.compile(r"\+?[0-9]{7,}\.[0-9]{1,2}")
+_NATIONAL_MEXICAN = re.compile("(?:01|044|045)([0-9]{10})")  # phonenumbers forgot these prefixes
+SHORTEST_ENDING = 7  # digits of a national form that identify a number well enough
 
 # One line in two forms: as some networks write it, and as it is compared.
 _EQUIVALENTS = (
     (re.compile("521([0-9]{10})"), r"52\1"),  # Mexico: the 1 of mobiles ended in 2019
+    (re.compile("52(?:01|044|045)([0-9]{10})"), r"52\1"),  # and with it the national prefixes
     (re.compile("549([0-9]{10})"), r"54\1"),  # Argentina: the 9 of mobiles
     (re.compile("55([0-9]{2})([6-9][0-9]{7})"), r"55\g<1>9\2"),  # Brazil: the 9 added to mobiles
 )
@@ -51,8 +61,8 @@ class NumberError(ValueError):
 def visible_text(text: str) -> str:
     """Return the text without invisible characters, and with every kind of space as a space.
 
-    Invisible are format characters (Unicode category Cf), such as the direction marks that address
-    books add, and variation selectors.
+    Format characters (Unicode category Cf), such as the direction marks that address books add, and
+    variation selectors are invisible.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -65,14 +75,14 @@ def parse_msisdn(value: str, *, default_region: str) -> str:
 
     ``+1 (774) 319-9144``, ``+17743199144`` and ``17743199144`` give ``17743199144``. Without a
     ``+``, a number that is also a national number of ``default_region`` (an ISO country code) is
-    ambiguous; one that is no international number lacks its country code. Whether a number exists
-    is not asked, only whether its length is possible: numbering plans change faster than tables.
+    ambiguous; one that is not an international number lacks its country code. Only its length is
+    checked, not whether it exists: numbering plans change faster than tables.
     Raises ``NumberError`` when it cannot be used; ``detail`` says why and how to write it.
     """
     text = visible_text(value).strip(" ")
     if len(text) > _LONGEST or not _WRITTEN.fullmatch(text):
         raise NumberError(
-            "must be a phone number: + and digits; blanks, dots, dashes, slashes and brackets"
+            "must be a phone number: + and digits; spaces, dots, dashes, slashes and brackets"
             " may separate them",
         )
     digits = _NO_DIGIT.sub("", text)
@@ -104,12 +114,12 @@ def parse_sender(value: str, *, default_region: str) -> str:
 
 
 def parse_sender_mask(value: str) -> str:
-    """Return an alphanumeric sender: 1 to 11 of A-Z, a-z, 0-9, ``_``, ``-``, blank; with a letter.
+    """Return an alphanumeric sender: 1 to 11 of A-Z, a-z, 0-9, ``_``, ``-``, space; with a letter.
 
     Raises ``NumberError`` when it is not one.
     """
     if not _ALPHANUMERIC.fullmatch(value) or value != value.strip():
-        raise NumberError("must be 1 to 11 letters, digits, blanks, _ or -")
+        raise NumberError("must be 1 to 11 letters, digits, spaces, _ or -")
     if not any(character.isalpha() for character in value):
         raise NumberError("must not be all digits")
     return value
@@ -118,7 +128,7 @@ def parse_sender_mask(value: str) -> str:
 def region_of(digits: str) -> str | None:
     """Return the ISO country of a number in digits, country code first; None if it is unknown.
 
-    Countries that share a calling code are told apart: Jamaica is not the US, nor Jersey the UK.
+    Countries that share a calling code are distinguished: a Jamaican number is not from the US.
     """
     number = _reading(f"+{digits}", None)
     return None if number is None else phonenumbers.region_code_for_number(number)
@@ -203,7 +213,7 @@ def received_forms(text: str | None) -> list[str]:
 def ending_of(digits: str) -> str:
     """Return what a national form of any country has in common with the international one."""
     ending = digits.lstrip("0")
-    return ending if len(ending) >= _SHORTEST_ENDING else digits
+    return ending if len(ending) >= SHORTEST_ENDING else digits
 
 
 def is_same_number(digits: str, written: str | None) -> bool:
@@ -219,8 +229,12 @@ def _written_by_skycore(text: str | None) -> str | None:
     """Return a received number without its wrapping, None if it is not one."""
     if not text or len(text) > _LONGEST:
         return None
-    match = _URI.fullmatch(visible_text(text).strip(" "))
+    match = _URI.fullmatch(visible_text(text).translate(_NARROW).strip(" "))
     written = match[1].strip(" ") if match else ""
+    if whole := _FLOAT.fullmatch(written):
+        written = whole[1]
+    if _FRACTION.fullmatch(written) or (match and match[2] and not _OF_A_HOST.fullmatch(written)):
+        return None
     short = 0 < len(written) <= _LONGEST_RECEIVED
     return written if short and _WRITTEN.fullmatch(written) else None
 
@@ -230,16 +244,25 @@ def _canonical(written: str, region: str) -> str | None:
     digits = _NO_DIGIT.sub("", written)
     if not digits or (len(digits) <= 8 and not written.startswith("+")):
         return digits or None
-    prefixed = digits.startswith("00") and not written.startswith("+")
-    international = _unified(digits.lstrip("0") if prefixed else digits)
+    if region == "MX" and (mexican := _NATIONAL_MEXICAN.fullmatch(digits)):
+        digits = mexican[1]
+    prefixed = digits.startswith("0" if written.startswith("+") else "00")
+    international = _unified(_without_prefix(digits, region) if prefixed else digits)
     readings = [_reading(f"+{international}", None)]
     if not written.startswith("+"):
         readings.append(_reading(digits, region))
     possible = [reading for reading in readings if reading is not None]
-    if not possible:
-        return international
+    if not possible:  # numbering plans change; but no country code begins with 0
+        return None if prefixed and written.startswith("+") else international
     valid = (reading for reading in possible if phonenumbers.is_valid_number(reading))
     return _unified(_digits(next(valid, possible[0])))
+
+
+def _without_prefix(digits: str, region: str) -> str:
+    """Return the digits without the prefix by which `region` calls abroad, or without zeros."""
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    abroad = metadata.international_prefix if metadata else None
+    return digits.removeprefix(abroad or "").lstrip("0")
 
 
 def _unified(digits: str) -> str:

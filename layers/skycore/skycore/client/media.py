@@ -1,4 +1,4 @@
-"""URLs of media: what Skycore cannot fetch is refused before the message is accepted."""
+"""Check media URLs: refuse what Skycore could not fetch before the message is accepted."""
 
 import ipaddress
 import os
@@ -32,7 +32,7 @@ class MediaUrlError(ValueError):
 def media_url(text: str) -> str:
     """Return the URL of a file that Skycore may fetch, in ASCII.
 
-    The text has no line breaks and no invisible characters any more. Raises ``MediaUrlError``.
+    Line breaks and invisible characters must be removed already. Raises ``MediaUrlError``.
     """
     if any(character.isspace() for character in text):
         raise MediaUrlError(f"{_FORM} without spaces; write a space as %20")
@@ -63,7 +63,7 @@ def media_url(text: str) -> str:
 
 
 def _address(host: str) -> str:
-    """The address in brackets, if it is public."""
+    """Return a public address, an IPv6 address in brackets. Raises MediaUrlError."""
     try:
         address: _Address = ipaddress.ip_address(host)
     except ValueError:
@@ -74,7 +74,7 @@ def _address(host: str) -> str:
 
 
 def _public_name(host: str) -> str:
-    """The name in ASCII, if it may lead to a public host."""
+    """Return the name in ASCII if it may lead to a public host. Raises MediaUrlError."""
     name = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower().removesuffix(".")
     labels = name.split(".")
     if _NUMERIC.fullmatch(labels[-1]):
@@ -93,7 +93,7 @@ def _public_name(host: str) -> str:
 
 
 def _is_public(address: _Address) -> bool:
-    """Whether an address, and an IPv4 address inside it, can be reached from the internet."""
+    """Return whether an address, and an IPv4 address inside it, are reachable from the internet."""
     if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
         return False
     return all(one.is_global and not one.is_multicast for one in (address, *_embedded(address)))

@@ -46,8 +46,8 @@ def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> N
     try:
         if not _is_valid_token(secret, token):
             _count_wrong_token(len(body))
-            # 404, as for a path that does not exist. The list of problems has no code for a wrong
-            # token: an answer that named it would tell someone who guesses that the route is right.
+            # 404, as for a path that does not exist. There is no problem code for a wrong token:
+            # naming it would confirm to someone who guesses tokens that the route is right.
             raise Problem("message_not_found", "no such address")
         if len(body) > MAX_BYTES:
             metrics.count("TooLargePostbacks")

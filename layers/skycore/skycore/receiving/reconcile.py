@@ -11,16 +11,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import batched
+from html import unescape
+from itertools import batched, chain
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-from skycore import timestamps
+from skycore import phone_numbers, timestamps
 from skycore.catalogue.statuses import RANKS
 from skycore.client.report import campaign_tracking_id, text_digest
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, messages, pagination
+from skycore.table import events, messages, opt_outs, pagination
 from skycore.table.models import Row
 from skycore.table.pagination import TimeRange
 
@@ -46,9 +47,9 @@ REPORT_STATES = {
 }
 _STEPS = {"opened": "delivered", "rejected": "failed"}  # others are steps as they are
 BATCH_SIZE = 100  # events that are looked up and stored in one go
-MAX_QUEUED = timedelta(days=36)  # before its call, that a message's row may have been made
+MAX_QUEUED = timedelta(days=36)  # how long before its call a message's row may have been created
 CLOCKS_APART = timedelta(minutes=5)  # of Skycore's clock and ours, with the call in between
-UNTIL_SENT = timedelta(hours=1)  # that Skycore may keep a message before the first step it prints
+UNTIL_SENT = timedelta(hours=1)  # how long Skycore may hold a message before its first step
 # The report's times end in Z, but samples have the same digits as Eastern time.
 ZONES = (UTC, ZoneInfo("America/New_York"))
 
@@ -130,20 +131,22 @@ def reconcile(report: Report, *, days: int, write: bool) -> Reconciled:
     )
 
 
-def join(rows: Iterable[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
+def join(rows: Sequence[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
     """Return where each settled row belongs, and the rows for which that is not certain."""
     joined: list[_Joined] = []
     unmatched: list[Unmatched] = []
     by_number: dict[str, list[ReportRow]] = defaultdict(list)
+    campaigns = _campaigns_of(rows)
     for row in rows:
-        if not row.to:
+        to = phone_numbers.canonical_number(row.to)
+        if to is None:
             unmatched.append(Unmatched(row, NO_NUMBER))
         elif row.tracking_id:
-            joined.append(_of_tracking_id(row, row.tracking_id, row.to))
+            joined.append(_of_tracking_id(row, row.tracking_id, to))
         elif row.section == "single":
-            by_number[row.to].append(row)
-        elif (campaign := _campaign_of(row)) is not None:
-            joined.append(_Joined(row, campaign, row.to, None, shared=True))
+            by_number[to].append(row)
+        elif row.section == "batch" and row.group_id in campaigns:
+            joined.append(_Joined(row, campaigns[row.group_id], to, None, shared=True))
         else:
             unmatched.append(Unmatched(row, OTHER_GROUP))
     for number, its_rows in by_number.items():
@@ -165,12 +168,12 @@ def _of_tracking_id(row: ReportRow, tracking_id: str, to: str) -> _Joined:
     return _Joined(row, tracking_id, to, message, shared=shared)
 
 
-def _campaign_of(row: ReportRow) -> str | None:
-    """Return the tracking id of the campaign that the row's batch is, if this stack sent it."""
-    if row.section != "batch" or not row.group_id:
-        return None
-    tracking_id = campaign_tracking_id(row.group_id)
-    return tracking_id if events.shared_among([tracking_id]) else None
+def _campaigns_of(rows: Iterable[ReportRow]) -> dict[str, str]:
+    """Return the tracking ids of the rows' campaigns that this stack sent, by their batches."""
+    batches = {row.group_id for row in rows if row.section == "batch" and row.group_id}
+    tracking_ids = {batch: campaign_tracking_id(batch) for batch in batches}
+    sent = events.shared_among(tracking_ids.values())
+    return {batch: id_ for batch, id_ in tracking_ids.items() if id_ in sent}
 
 
 # --- rows without an id: by kind, numbers, content and time -------------------------------------
@@ -205,7 +208,7 @@ def _match(rows: Sequence[ReportRow], number: str) -> Iterator[tuple[ReportRow, 
 
 
 def _fitting(row: ReportRow, time: datetime, messages_: list[MessageRow]) -> list[MessageRow]:
-    """Return the messages that a row whose first step was at `time` may be of."""
+    """Return the messages that a row may belong to if its first step was at `time`."""
     return [one for one in messages_ if _same_content(row, one) and _same_time(row, time, one)]
 
 
@@ -213,7 +216,8 @@ def _sent_to(number: str, first: datetime, last: datetime) -> list[MessageRow]:
     """Return the messages to a number that may have been sent from `first` to `last`."""
     since, until = first - UNTIL_SENT - MAX_QUEUED, last + CLOCKS_APART
     span = TimeRange("message", since, until, None)
-    pages = pagination.iter_pages(Row.by_number, pagination.by_month(number), span)
+    months = (pagination.by_month(form) for form in phone_numbers.equivalent_forms(number))
+    pages = chain.from_iterable(pagination.iter_pages(Row.by_number, its, span) for its in months)
     return [row for page in pages for row in messages.get_many(page).values()]
 
 
@@ -221,10 +225,14 @@ def _same_content(row: ReportRow, message: MessageRow) -> bool:
     """Whether kind, sender and content are the same, as far as both are known."""
     if row.kind != ("mms" if "MMS" in message.action.upper() else "sms"):
         return False
-    if row.sender and message.sender and row.sender != message.sender:
-        return False
+    if message.sender and not phone_numbers.is_same_number(message.sender, row.sender):
+        sender = phone_numbers.canonical_number(row.sender) or ""
+        if len(sender) < phone_numbers.SHORTEST_ENDING or opt_outs.is_sender(sender):
+            return False  # any other has replaced the message's sender, as networks abroad do
     if row.kind == "sms":
-        return not (row.text and message.content) or text_digest(row.text) == message.content
+        text = row.text or ""
+        digests = {text_digest(text), text_digest(unescape(text))}  # some are escaped twice
+        return not (text and message.content) or message.content in digests
     mms_id = _mms_id(message)
     return not (row.mms_id and mms_id) or row.mms_id == mms_id
 
@@ -324,9 +332,7 @@ def _event_of(one: _Joined) -> tuple[bytes, Event]:
         "MMSID": None if row.fallback else row.mms_id,
         "STATUSDETAILS": f"from Skycore's report, {row.time or 'without a time'} {info or ''}",
     }
-    elements = "".join(
-        f"<{name}>{escape(value)}</{name}>" for name, value in values.items() if value
-    )
+    elements = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in values.items() if text)
     body = f"<POSTBACK>{elements}</POSTBACK>".encode("utf-8", "replace")
     (event,) = read_postback(body, timestamps.now())
     return body, replace(event, data={**event.data, "from_report": True})

@@ -317,7 +317,13 @@ def test_countries_that_share_a_calling_code_are_told_apart(digits, country) -> 
 
 # Where all mobile numbers are of one plan, phonenumbers names the country that it belongs to.
 ONE_PLAN = {
-    **{"AX": "FI", "BL": "GP", "CC": "AU", "CX": "AU", "EH": "MA", "MF": "GP", "SJ": "NO"},
+    "AX": "FI",
+    "BL": "GP",
+    "CC": "AU",
+    "CX": "AU",
+    "EH": "MA",
+    "MF": "GP",
+    "SJ": "NO",
     "VA": "IT",
 }
 

@@ -29,7 +29,7 @@ def stage_settings(deployment: Deployment) -> Iterator[Finding]:
             wanted = row.get(name)
             if isinstance(wanted, dict):
                 wanted = int(deployment.parameters[wanted["Ref"]])
-            if wanted is not None and found.get(key) != wanted:
+            if wanted is not None and not _is_same(found.get(key), wanted):
                 detail = f"{name} of {route} is {found.get(key)}, not {wanted}"
                 resource, verb = row["ResourcePath"], row["HttpMethod"]
                 yield Finding(detail, _patch(deployment, f"{resource}/{verb}/{path}", wanted))
@@ -250,6 +250,11 @@ def _route(key: str) -> str:
     """A method setting's key, with its slashes or without, as `VERB path`."""
     path, _, verb = key.rpartition("/")
     return f"{verb} {path.replace('~1', '/').strip('/')}"
+
+
+def _is_same(found: object, wanted: object) -> bool:
+    """Compare a setting with the template's: AWS returns 1000 as 1000.0, the emulator as text."""
+    return str(found).removesuffix(".0") == str(wanted)
 
 
 def _patch(deployment: Deployment, path: str, value: object) -> str:

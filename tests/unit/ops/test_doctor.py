@@ -286,6 +286,24 @@ def test_a_failed_update_of_a_function_is_found(stack):
     assert "no subnet" in only(checked("functions", stack)).detail
 
 
+@pytest.mark.parametrize(("rate", "result"), [(70.0, "ok"), (1000.0, "problem")])
+def test_the_stage_has_the_rate_that_the_parameters_choose(rate, result):
+    stack = FakeStack(PostbackRequestsPerSecond="70", PostbackBurst="40")
+    settings = {
+        "*/*": {"throttlingRateLimit": 1000.0, "throttlingBurstLimit": 500},
+        "postbacks/{item}/POST": {
+            "throttlingRateLimit": rate,
+            "throttlingBurstLimit": 40,
+            "metricsEnabled": True,
+        },
+        "messages/batch/POST": {"throttlingRateLimit": 50.0, "throttlingBurstLimit": 50},
+    }
+    stack.answers("apigateway", "get_stage", {"methodSettings": settings})
+    found = checked("stage", stack)
+    assert found.result == result
+    assert result == "ok" or "is 1000.0, not 70" in only(found).detail
+
+
 def test_a_missing_web_acl_is_found():
     acl = arn("wafv2", "regional/webacl/mine/1")
     stack = FakeStack(WebAclArn=acl)

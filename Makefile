@@ -127,12 +127,23 @@ sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their li
 	@$(MAKE) --no-print-directory -C layers/dependencies build-DependenciesLayer \
 	  PYTHON="$(CURDIR)/$(BIN)/python" ARTIFACTS_DIR="$(CURDIR)/.local/sbom"
 
+.PHONY: audit
+AUDITED := layers/dependencies/requirements.txt $(wildcard requirements/*.txt)
+audit: setup $(if $(DATABASE),,.venv-audit/.ready) ## Look for known vulnerabilities of all packages: by pip-audit, which asks PyPI, or offline with DATABASE=copy of PyPA's advisory database
+ifdef DATABASE
+	@$(BIN)/python -m local.advisories $(DATABASE)
+else
+	@status=0; for lock in $(AUDITED); do echo "$$lock"; \
+	  .venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || status=1; \
+	done; exit $$status
+endif
+
 # Every platform's packages, with the hash of each of their files: pip refuses any other file.
 # No line names a registry, so that each clone uses its own. Versions stay, but for UPGRADE=1.
 LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
 .PHONY: lock clean
 lock: ## Lock what requirements/*.in name, with hashes; UPGRADE=1 takes new versions (needs uv: pip install uv)
-	@for name in dev schemathesis browser checkov emulator awscli generators; do \
+	@for name in dev schemathesis browser checkov emulator awscli generators audit; do \
 	  $(LOCK) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 	@$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt

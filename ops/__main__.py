@@ -32,6 +32,7 @@ from ops.output import (
     progress,
 )
 from ops.stack import resolve_stack
+from ops.terminal import clean_lines, show_exception
 from skycore.logs import log
 
 if TYPE_CHECKING:
@@ -87,10 +88,21 @@ def run_and_exit(*before: str) -> NoReturn:
     # The domain's log lines are no part of an answer: warnings, and on stderr.
     log.setLevel("WARNING")
     for handler in log.handlers:
-        handler.setStream(sys.stderr)  # type: ignore[attr-defined]
+        handler.setStream(_CleanStderr())  # type: ignore[attr-defined]
+    sys.excepthook = show_exception
     for ending in (signal.SIGINT, signal.SIGTERM):  # what a command set up, it takes down
         signal.signal(ending, _interrupt)
     sys.exit(main([*before, *sys.argv[1:]]))
+
+
+class _CleanStderr:
+    """A stream that shows log lines, which may quote ids of others."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(clean_lines(text))
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _interrupt(*_: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,7 +49,7 @@ def run(stack: Stack, args: Namespace) -> Result:
     now = timestamps.now()
     with ExitStack() as open_files:
         files = {
-            name: open_files.enter_context((folder / f"{name}.jsonl").open("w")) for name in FILES
+            name: open_files.enter_context(_private(folder / f"{name}.jsonl")) for name in FILES
         }
         for page in _pages(stack):
             _write(files["messages"], "messages", _messages(page, now), written)
@@ -58,6 +59,11 @@ def run(stack: Stack, args: Namespace) -> Result:
     data = {"folder": str(folder), **{name: written[name] for name in FILES}}
     counts = ", ".join(f"{written[name]} {name.replace('_', '-')}" for name in FILES)
     return Result(data, [f"{counts} in {folder}"])
+
+
+def _private(file: Path) -> IO[str]:
+    """Open a new file that its owner alone may read."""
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
 
 
 def _pages(stack: Stack) -> Iterator[Sequence[Mapping[str, Any]]]:

@@ -166,6 +166,13 @@ class Stack:
         url = self.description["endpoint_url"]
         return session.client(service, endpoint_url=url, config=config)
 
+    def admin_environment(self) -> dict[str, str]:
+        """Return what makes a program the administrator."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.description["admin_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": self.description["admin_secret_access_key"],
+        }
+
     def resource(self, logical_id: str) -> str:
         """Return a resource's physical id."""
         if logical_id not in self._resources:

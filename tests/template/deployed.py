@@ -34,6 +34,7 @@ ARNS = {
     "AWS::IAM::Role": "iam::{account}:role/{name}",
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}",
     "AWS::KMS::Key": "kms:{region}:{account}:key/{name}",
+    "AWS::WAFv2::WebACL": "wafv2:{region}:{account}:regional/webacl/{name}/id",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
 }
 

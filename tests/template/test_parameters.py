@@ -32,6 +32,8 @@ WHOLE = {
     "EventRetentionDays": (2, 3650),
     "SendReservedConcurrency": (0, 99_999),
     "AckReservedConcurrency": (0, 99_999),
+    "PostbackRequestsPerSecond": (1, 99_999),
+    "PostbackBurst": (1, 9_999),
     "StoreMaximumConcurrency": (2, 1000),
     "DispatchMaximumConcurrency": (2, 1000),
     "SilenceHours": (0, 168),  # CloudWatch evaluates seven days at most
@@ -63,6 +65,8 @@ GOOD = {
     "a web ACL": {
         "WebAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/acl/0a1b2c3d-0000"
     },
+    "a rate of postbacks by address": {"PostbackRateLimit": "10"},
+    "the highest such rate": {"PostbackRateLimit": "999999999"},
     "reserved": {"SendReservedConcurrency": "30", "AckReservedConcurrency": "50"},
     "the oldest that a queue keeps": {"SendQueueAgeSeconds": "1209600"},
     "no silence alarm": {"SilenceHours": "0"},
@@ -74,6 +78,14 @@ BAD = {
         "DomainNeedsCertificate",
     ),
     "a certificate without a domain": ({"CertificateArn": CERTIFICATE}, "CertificateNeedsDomain"),
+    "two web ACLs": (
+        {
+            "PostbackRateLimit": "2000",
+            "WebAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/acl/0a1b2c3d-0000",
+        },
+        "OneWebAcl",
+    ),
+    "a rate below WAF's least": ({"PostbackRateLimit": "9"}, "PostbackRateLimit"),
     "no endpoint at all": ({"DisableDefaultEndpoint": "on"}, "DisabledEndpointNeedsDomain"),
     "subnets without groups": (
         {"VpcSubnetIds": LISTS["VpcSubnetIds"]},

@@ -37,12 +37,13 @@ WITHOUT_RESOURCE = {
 # Characters of the stack's name, and characters without spaces that a managed policy and a role's
 # inline policies take ("IAM and AWS STS quotas"). CloudFormation states no limit for an output's
 # value unless it is exported, and none here is.
-SIZES = [(55, 6_144), (128, 10_240)]
+SIZES = [(44, 6_144), (128, 10_240)]
 EVERYTHING = {
     "CreateKmsKey": "on",
     "DomainName": "messages.example.com",
     "CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms-of-a-team-with-a-long-name",
+    "PostbackRateLimit": "2000",
 }
 SIDE_BY_SIDE = [
     "skycore",
@@ -129,6 +130,13 @@ def test_an_operator_has_one_pattern_alone_and_that_names_the_stack() -> None:
     ]
 
 
+def test_an_operator_sees_a_web_acl_of_yours() -> None:
+    acl = f"arn:aws:wafv2:eu-west-1:{ACCOUNT}:regional/webacl/mine/1"
+    stack = Deployed("skycore", WebAclArn=acl)
+    (statement,) = [row for row in statements(stack, "OperatorPolicy") if acl in row["Resource"]]
+    assert statement["Action"] == ["wafv2:GetLoggingConfiguration", "wafv2:GetWebACL"]
+
+
 def test_an_operator_sees_the_domain_and_the_alarm_topic_if_there_are_any() -> None:
     plain, whole = Deployed("skycore"), Deployed("skycore", **EVERYTHING)
     added = {one for holder, one in reaches(whole) if holder == "OperatorPolicy"}
@@ -137,6 +145,7 @@ def test_an_operator_sees_the_domain_and_the_alarm_topic_if_there_are_any() -> N
         "arn:aws:apigateway:eu-west-1::/domainnames/messages.example.com",
         EVERYTHING["AlarmTopicArn"],
         whole.arn("DataKey"),
+        whole.arn("PostbackWebAcl"),
     }
 
 

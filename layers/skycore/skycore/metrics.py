@@ -67,6 +67,7 @@ METRICS = {
     # accepted and no receipt came, 0 if one came, and missing if there was neither.
     "Silence": Metric("None", "1 for an accepted message, 0 for a receipt; see its minimum"),
     "WrongTokens": Metric("Count", "posts to the postback URL with a wrong token"),
+    "TooLargePostbacks": Metric("Count", "postbacks over 256 KiB, which were refused"),
 }
 
 type _Observation = tuple[str, float, str | None]  # metric, value, value of its own dimension

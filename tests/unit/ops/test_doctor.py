@@ -295,6 +295,24 @@ def test_a_failed_update_of_a_function_is_found(stack: FakeStack) -> None:
     assert "no subnet" in only(checked("functions", stack)).detail
 
 
+@pytest.mark.parametrize(("rate", "result"), [(70.0, "ok"), (1000.0, "problem")])
+def test_the_stage_has_the_rate_that_the_parameters_choose(rate: float, result: str) -> None:
+    stack = FakeStack(PostbackRequestsPerSecond="70", PostbackBurst="40")
+    settings = {
+        "*/*": {"throttlingRateLimit": 1000.0, "throttlingBurstLimit": 500},
+        "postbacks/{item}/POST": {
+            "throttlingRateLimit": rate,
+            "throttlingBurstLimit": 40,
+            "metricsEnabled": True,
+        },
+        "messages/batch/POST": {"throttlingRateLimit": 50.0, "throttlingBurstLimit": 50},
+    }
+    stack.answers("apigateway", "get_stage", {"methodSettings": settings})
+    found = checked("stage", stack)
+    assert found.result == result
+    assert result == "ok" or "is 1000.0, not 70" in only(found).detail
+
+
 def test_a_missing_web_acl_is_found() -> None:
     acl = arn("wafv2", "regional/webacl/mine/1")
     stack = FakeStack(WebAclArn=acl)
@@ -302,6 +320,65 @@ def test_a_missing_web_acl_is_found() -> None:
     found = only(checked("web-acl", stack))
     assert "web ACL is none" in found.detail
     assert found.fix.startswith(f"aws wafv2 associate-web-acl --web-acl-arn {acl}")
+
+
+def web_acl(*, samples: bool = False, rule_samples: bool = False) -> dict[str, Any]:
+    def visibility(on: bool) -> dict[str, Any]:
+        return {"SampledRequestsEnabled": on, "CloudWatchMetricsEnabled": True, "MetricName": "m"}
+
+    rule = {
+        "Name": "by-address",
+        "Priority": 0,
+        "Statement": {"RateBasedStatement": {"Limit": 100, "AggregateKeyType": "IP"}},
+        "VisibilityConfig": visibility(rule_samples),
+    }
+    return {
+        "WebACL": {
+            "Name": "mine",
+            "Id": "1",
+            "ARN": arn("wafv2", "regional/webacl/mine/1"),
+            "DefaultAction": {"Allow": {}},
+            "Rules": [rule],
+            "VisibilityConfig": visibility(samples),
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("acl", "redacted", "words"),
+    [
+        (web_acl(), [{"UriPath": {}}], None),
+        (web_acl(), None, None),  # no logs at all
+        (web_acl(), [], "the logs of web ACL mine hold the path"),
+        (web_acl(), [{"QueryString": {}}], "the logs of web ACL mine hold the path"),
+        (web_acl(samples=True), None, "web ACL mine samples requests (mine)"),
+        (web_acl(rule_samples=True), None, "web ACL mine samples requests (by-address)"),
+    ],
+)
+@pytest.mark.parametrize("parameter", ["WebAclArn", "PostbackRateLimit"])
+def test_a_web_acl_that_records_the_path_with_the_token_is_found(
+    acl: Any, redacted: Any, words: str | None, parameter: str
+) -> None:
+    own = acl["WebACL"]["ARN"]
+    stack = FakeStack(**{parameter: own if parameter == "WebAclArn" else "2000"})
+    stack.answers("apigateway", "get_stage", {"methodSettings": {}, "webAclArn": own})
+    stack.answers("wafv2", "get_web_acl", acl)
+    if redacted is None:
+        stack.refuses("wafv2", "get_logging_configuration", "WAFNonexistentItemException")
+    else:
+        logs = {"ResourceArn": own, "LogDestinationConfigs": ["x" * 20], "RedactedFields": redacted}
+        stack.answers("wafv2", "get_logging_configuration", {"LoggingConfiguration": logs})
+    found = checked("web-acl", stack)
+    if words is None:
+        assert found.result == "ok"
+    else:
+        assert words in only(found).detail
+
+
+def test_a_rate_limit_without_its_web_acl_is_found() -> None:
+    stack = FakeStack(PostbackRateLimit="2000")
+    stack.answers("apigateway", "get_stage", {"methodSettings": {}})
+    assert "no web ACL" in only(checked("web-acl", stack)).detail
 
 
 def domain(status: str, policy_: str, *, disabled: bool) -> Outcome:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SERVICES = ("dynamodb", "secretsmanager", "sns", "sqs")
+SERVICES = ("dynamodb", "s3", "secretsmanager", "sns", "sqs")
 MODELS = ("service-2", "endpoint-rule-set-1")  # what a client is made from
 WORDS = ("documentation", "documentationUrl")  # for people; botocore makes docstrings of them
 PLACES = ("geodata", "carrierdata", "tzdata")

@@ -14,7 +14,10 @@ import unicodedata
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 type OptOut = Literal["stop", "start", "possible"]
 
@@ -67,6 +70,19 @@ def opt_out_of_mms(text: str | None, subject: str | None) -> OptOut | None:
     if said == {"start"} and text:
         return "start"
     return "possible" if said & {"stop", "possible"} else None
+
+
+def opt_out_of_media(texts: Iterable[str], said_before: OptOut | None) -> OptOut | None:
+    """Return what an inbound MMS says once the texts among its files are known.
+
+    `said_before` is what its postback said. One text that is a stop word is a stop, whatever the
+    subject and the other texts are.
+    """
+    said = [opt_out_of(text) for text in texts if text.strip()]
+    for meaning in ("stop", "possible"):
+        if meaning in (*said, said_before):
+            return cast("OptOut", meaning)
+    return "start" if said and set(said) == {"start"} else said_before
 
 
 @lru_cache(maxsize=8)

@@ -141,7 +141,9 @@ def sent(stack: Stack) -> Counter[str]:
 
 
 def status(stack: Stack, message_id: str) -> str:
-    return str(stack.get(f"/messages/{message_id}").json()["status"])
+    answer = stack.get(f"/messages/{message_id}")
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["status"])
 
 
 def test_an_upgrade_and_a_rollback_lose_nothing(previous, environment, sms):

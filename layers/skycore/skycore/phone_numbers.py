@@ -20,12 +20,22 @@ _LONGEST_RECEIVED = 40
 _SHORTCODE = re.compile(r"[0-9]{3,8}")
 _ALPHANUMERIC = re.compile(r"[A-Za-z0-9_ -]{1,11}")
 _VARIATION_SELECTORS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-_URI = re.compile(r"(?:tel:|sms:|mms:)?(.*?)(?:/TYPE=.*|;.*)?", re.IGNORECASE | re.DOTALL)
-_SHORTEST_ENDING = 7  # digits of a national form that identify a number well enough
+_URI = re.compile(
+    r"<?(?:tel:|sms:|mms:|sips?:)?([^@]*?)(@[^@;/]*)?(?:/TYPE=.*|;.*)?>?",
+    re.IGNORECASE | re.DOTALL,
+)
+_OF_A_HOST = re.compile(r"\+.*|[1-9][0-9]{10,14}")  # a mailbox of fewer digits may be no phone
+_NARROW = str.maketrans("\uff0b" + "".join(map(chr, range(0xFF10, 0xFF1A))), "+0123456789")
+# What passed through floating point is whole, or no number.
+_FLOAT = re.compile(r"(\+?[0-9]+)\.0+")
+_FRACTION = re.compile(r"\+?[0-9]{7,}\.[0-9]{1,2}")
+_NATIONAL_MEXICAN = re.compile("(?:01|044|045)([0-9]{10})")  # phonenumbers forgot these prefixes
+SHORTEST_ENDING = 7  # digits of a national form that identify a number well enough
 
 # One line in two forms: as some networks write it, and as it is compared.
 _EQUIVALENTS = (
     (re.compile("521([0-9]{10})"), r"52\1"),  # Mexico: the 1 of mobiles ended in 2019
+    (re.compile("52(?:01|044|045)([0-9]{10})"), r"52\1"),  # and with it the national prefixes
     (re.compile("549([0-9]{10})"), r"54\1"),  # Argentina: the 9 of mobiles
     (re.compile("55([0-9]{2})([6-9][0-9]{7})"), r"55\g<1>9\2"),  # Brazil: the 9 added to mobiles
 )
@@ -203,7 +213,7 @@ def received_forms(text: str | None) -> list[str]:
 def ending_of(digits: str) -> str:
     """Return what a national form of any country has in common with the international one."""
     ending = digits.lstrip("0")
-    return ending if len(ending) >= _SHORTEST_ENDING else digits
+    return ending if len(ending) >= SHORTEST_ENDING else digits
 
 
 def is_same_number(digits: str, written: str | None) -> bool:
@@ -219,8 +229,12 @@ def _written_by_skycore(text: str | None) -> str | None:
     """Return a received number without its wrapping, None if it is not one."""
     if not text or len(text) > _LONGEST:
         return None
-    match = _URI.fullmatch(visible_text(text).strip(" "))
+    match = _URI.fullmatch(visible_text(text).translate(_NARROW).strip(" "))
     written = match[1].strip(" ") if match else ""
+    if whole := _FLOAT.fullmatch(written):
+        written = whole[1]
+    if _FRACTION.fullmatch(written) or (match and match[2] and not _OF_A_HOST.fullmatch(written)):
+        return None
     short = 0 < len(written) <= _LONGEST_RECEIVED
     return written if short and _WRITTEN.fullmatch(written) else None
 
@@ -230,16 +244,25 @@ def _canonical(written: str, region: str) -> str | None:
     digits = _NO_DIGIT.sub("", written)
     if not digits or (len(digits) <= 8 and not written.startswith("+")):
         return digits or None
-    prefixed = digits.startswith("00") and not written.startswith("+")
-    international = _unified(digits.lstrip("0") if prefixed else digits)
+    if region == "MX" and (mexican := _NATIONAL_MEXICAN.fullmatch(digits)):
+        digits = mexican[1]
+    prefixed = digits.startswith("0" if written.startswith("+") else "00")
+    international = _unified(_without_prefix(digits, region) if prefixed else digits)
     readings = [_reading(f"+{international}", None)]
     if not written.startswith("+"):
         readings.append(_reading(digits, region))
     possible = [reading for reading in readings if reading is not None]
-    if not possible:
-        return international
+    if not possible:  # numbering plans change; but no country code begins with 0
+        return None if prefixed and written.startswith("+") else international
     valid = (reading for reading in possible if phonenumbers.is_valid_number(reading))
     return _unified(_digits(next(valid, possible[0])))
+
+
+def _without_prefix(digits: str, region: str) -> str:
+    """Return the digits without the prefix by which `region` calls abroad, or without zeros."""
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    abroad = metadata.international_prefix if metadata else None
+    return digits.removeprefix(abroad or "").lstrip("0")
 
 
 def _unified(digits: str) -> str:

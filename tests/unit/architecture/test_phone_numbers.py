@@ -312,3 +312,50 @@ def test_any_text_is_a_number_or_none(text) -> None:
 )
 def test_countries_that_share_a_calling_code_are_told_apart(digits, country) -> None:
     assert region_of(digits) == country
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("17743199144.0", "17743199144"),
+        ("7743199144.0", "17743199144"),
+        ("60856.00", "60856"),
+        ("1.7743199144E10", None),
+        ("1.77E10", None),
+        ("4477009001.23", None),
+        ("774.319.9144", "17743199144"),
+        ("774319.9144", "17743199144"),
+        ("+1-774-319.0000", "17743190000"),
+    ],
+)
+def test_a_number_that_was_a_float_is_never_another_persons(written, canonical) -> None:
+    assert canonical_number(written) == canonical
+
+
+@pytest.mark.parametrize(
+    ("region", "written", "canonical"),
+    [
+        ("US", "sip:+17743199144@carrier", "17743199144"),
+        ("US", "<sip:+17743199144@carrier;user=phone>", "17743199144"),
+        ("US", "17743199144@mms.example.com", "17743199144"),
+        ("US", "+17743199144/TYPE=PLMN@mms.example.com", "17743199144"),
+        ("US", "7743199144@mms.example.com", None),
+        ("US", "12345@example.com", None),
+        ("US", "name@example.com", None),
+        (
+            "US",
+            "\uff0b\uff11\uff17\uff17\uff14\uff13\uff11\uff19\uff19\uff11\uff14\uff14",
+            "17743199144",
+        ),
+        ("US", "+0017743199144", "17743199144"),
+        ("US", "+01117743199144", "17743199144"),
+        ("US", "+0", None),
+        ("US", "52 044 55 6200 0000", "525562000000"),
+        ("MX", "+52 045 55 6200 0000", "525562000000"),
+        ("MX", "044 55 6200 0000", "525562000000"),
+        ("MX", "01 55 6200 0000", "525562000000"),
+    ],
+)
+def test_no_dress_of_a_number_makes_it_another_one(monkeypatch, region, written, canonical) -> None:
+    monkeypatch.setenv("DEFAULT_REGION", region)
+    assert canonical_number(written) == canonical

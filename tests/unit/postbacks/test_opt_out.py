@@ -72,15 +72,15 @@ def test_any_text_has_an_answer(text):
         (None, "Stop", "stop"),
         ("", "STOP ALL", "stop"),
         ("STOP", "Unsubscribe", "stop"),
-        ("club", "STOP", "possible"),
-        ("STOP", "Hello", "possible"),
+        ("club", "STOP", "stop"),
+        ("STOP", "Hello", "stop"),
         (None, "please stop", "possible"),
         ("START", None, "start"),
         ("START", "start", "start"),
         ("START", "yes", None),
         (None, "Start", None),
         ("START", "Hello", None),
-        ("START", "STOP", "possible"),
+        ("START", "STOP", "stop"),
         (None, "Look", None),
         (None, None, None),
     ],
@@ -113,6 +113,8 @@ def test_case_accents_width_marks_and_spaces_do_not_matter(text):
         ("stop start", "possible"),
         ("STOP.\n\nSent from my iPhone", "possible"),
         ("STOP " * 100, "stop"),
+        ("STOP" * 60, "stop"),
+        ("STOP" * 60_000, "stop"),
     ],
 )
 def test_a_repeated_word_counts_once(text, said):
@@ -142,3 +144,29 @@ def test_an_empty_parameter_adds_no_word(monkeypatch):
     assert opt_out_of("...") is None
     monkeypatch.setenv("STOP_WORDS", "!,-")
     assert opt_out_of("...") is None
+
+
+def test_a_keyword_that_stops_is_not_lost_behind_the_subject_of_an_mms():
+    assert opt_out_of_mms(None, "NoSubject", "STOP") == "stop"
+    assert opt_out_of_mms("hello", None, "STOP") == "stop"
+    assert opt_out_of_mms(None, None, "START") == "start"
+    assert opt_out_of_mms(None, "hello", "START") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["STOP60856", "stop1", "60856stop", "please STOP60856", "Unsubscribe60856", "STØP",
+     "\u0455\u0442\u043e\u0440", "S\u0422OP", "STOP\u03a1\u0391", "TTOP", "no más", "No mas!",
+     "ne plus recevoir", "ne plus recevoir svp", "stopp bitte", "revoke consent", "opt me out",
+     "opt me out please", "desinscribir", "desinscribirme", "停止发送", "STOPSTOP60856"],
+)  # fmt: skip
+def test_no_near_miss_is_left_unread(text):
+    assert opt_out_of(text) == "possible"
+
+
+@pytest.mark.parametrize(
+    "text", ["FINE", "parade", "during the day", "the bus stops here", "para ti", "Ende gut",
+             "STOR", "\u0440\u043e\u0442"]
+)  # fmt: skip
+def test_words_that_only_share_letters_ask_for_nothing(text):
+    assert opt_out_of(text) is None

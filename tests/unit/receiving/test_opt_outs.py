@@ -103,6 +103,12 @@ def test_credible_times_decide_over_arrival(table):
     assert stopped() == {SENDER}
 
 
+def test_a_start_never_counts_later_than_it_arrived(table):
+    text("START", NOW, NOW + timedelta(seconds=110))
+    text("STOP", NOW + MINUTE, NOW + MINUTE)
+    assert stopped() == {SENDER}
+
+
 CLOCKS = st.one_of(
     st.none(),
     st.integers(-40, 5).map(lambda minutes: minutes * MINUTE),
@@ -177,6 +183,52 @@ def test_a_start_to_a_substituted_sender_lifts_nothing_else(table):
 def test_n302_counts_only_if_the_person_asked_for_it(table, changes, expected):
     opted_out(NOW, NOW, **changes)
     assert stopped() == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"source": "SMS MO"}, {SENDER}),
+        ({"source": "sms_mo"}, {SENDER}),
+        ({"source": "WEB/MO"}, {SENDER}),
+        ({"source": "MOBILE APP"}, set()),
+        ({"shortcode": f"{SENDER},{OTHER}"}, {SENDER, OTHER}),
+        ({"shortcode": f"{SENDER} {OTHER}"}, {SENDER, OTHER}),
+        ({"shortcode": "608-56"}, {SENDER}),
+        ({"shortcode": 60856.0}, {SENDER}),
+        ({"shortcode": "none"}, {SENDER, OTHER, None}),
+        ({"to": SENDER}, {SENDER}),
+        ({"mobile": None, "to": PERSON}, {SENDER}),
+        ({"mobile": None, "from_": PERSON}, {SENDER}),
+        ({"mobile": None, "from_": PERSON, "to": SENDER}, {SENDER}),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else str(len(value)),
+)
+def test_no_opt_out_is_lost_to_the_form_of_its_notification(table, changes, expected):
+    opted_out(NOW, NOW, **changes)
+    assert stopped() == expected
+
+
+@pytest.mark.parametrize("changes", [{"source": "SMS MO"}, {"shortcode": f"{SENDER},{OTHER}"}])
+def test_an_opt_in_in_a_doubtful_form_lifts_nothing(table, changes):
+    text("STOP", NOW, NOW)
+    opted_in(NOW + MINUTE, NOW + MINUTE, **changes)
+    assert stopped() == {SENDER}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"message_subject": "NoSubject", "keyword": "STOP"},
+        {"message_subject": "Hello", "message_text": "STOP"},
+        {"message_subject": "STOP", "message_text": "Hello"},
+    ],
+    ids=str,
+)
+def test_no_part_of_an_mms_hides_a_stop_in_another(table, words):
+    files = [{"file": "http://example.com/a.jpg"}]
+    arrive(NOW, NOW, code="N401", from_=PERSON, to=SENDER, tracking_id="1", content=files, **words)
+    assert stopped() == {SENDER}
 
 
 @pytest.mark.parametrize(

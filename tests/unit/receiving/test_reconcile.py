@@ -17,7 +17,7 @@ from skycore.postbacks.parser import read_postback
 from skycore.receiving import reconcile as subject
 from skycore.receiving.reconcile import REPORT_STATES, Reconciled, reconcile
 from skycore.receiving.store import store
-from skycore.table import events, messages
+from skycore.table import events, messages, opt_outs
 from tests.unit.receiving.test_publish import OTHER, TO, receipt, status, tell
 from tests.unit.table.tables import new_table
 
@@ -61,6 +61,7 @@ def sent(
     text: str | None = TEXT,
     mms_id: str | None = None,
     to: str = TO,
+    sender: str = "60856",
 ) -> None:
     """What a send leaves behind."""
     row = messages.new_row(
@@ -71,7 +72,7 @@ def sent(
         attempt="a",
         fingerprint="f",
         to=to,
-        sender="60856",
+        sender=sender,
         action=action,
         content=text_digest(text) if text else None,
     )
@@ -106,6 +107,47 @@ class TestRowsWithoutATrackingId:
         assert event.data["from_report"] is True
         assert printed(SENT, zone) not in event.time
         assert run(sms(zone=zone)).missing == ()
+
+    @pytest.mark.parametrize(
+        ("to", "written"),
+        [
+            (TO, f"+{TO}"),
+            (TO, TO.removeprefix("1")),
+            (TO, f"00{TO}"),
+            ("525562000000", "5215562000000"),
+            ("5215562000000", "525562000000"),
+            ("5491123456789", "541123456789"),
+            ("551187654321", "5511987654321"),
+        ],
+    )
+    def test_no_message_is_missed_by_the_form_of_its_recipient(self, to, written):
+        sent(to=to)
+        assert run(sms(to=written)).missing == ("skycore.sms_delivered",)
+        assert run(sms(to=to)).missing == ()
+
+    @pytest.mark.parametrize(
+        ("sender", "written"),
+        [
+            ("14155550000", "4155550000"),
+            ("447700900999", "+447700900999"),
+            ("525562000000", "5215562000000"),
+            ("60856", "447700900999"),
+        ],
+        ids=["national", "with a plus", "equivalent", "replaced abroad"],
+    )
+    def test_no_message_is_missed_by_the_form_of_its_sender(self, sender, written):
+        sent(sender=sender)
+        assert run(sms(**{"from": written})).missing == ("skycore.sms_delivered",)
+
+    def test_a_row_from_another_sender_of_this_stack_is_not_a_replaced_one(self):
+        opt_outs._known_senders.clear()
+        opt_outs.record_sender("14155550000")
+        sent()
+        assert reasons(run(sms(**{"from": "4155550000"}))) == [subject.NOT_FOUND]
+
+    def test_no_message_is_missed_because_its_text_was_escaped_twice(self):
+        sent(text="Fish & chips")
+        assert run(sms(body="Fish &amp;amp; chips")).missing == ("skycore.sms_delivered",)
 
     def test_an_mms_is_found_by_its_content_id(self):
         sent("m1", "T1", action="sendSavedMMS", text=None, mms_id="1000")

@@ -11,7 +11,7 @@ import pytest
 from skycore import timestamps
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, models
+from skycore.table import events, messages, models
 from tests.unit.table.fake_dynamodb import size_of
 
 CORPUS = Path(__file__).parents[2] / "contract" / "postbacks"
@@ -140,7 +140,8 @@ def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table):
 
 
 def receipts(*numbers: str, tracking_id: str = "T") -> list[bytes]:
-    body = "<POSTBACK><CODE>N102</CODE><TRACKINGID>{}</TRACKINGID><TO>{}</TO></POSTBACK>"
+    of = "<ORIGIN>MMS_MT</ORIGIN><CODE>N102</CODE><TRACKINGID>{}</TRACKINGID><TO>{}</TO>"
+    body = f"<POSTBACK>{of}</POSTBACK>"
     return [body.format(tracking_id, number).encode() for number in numbers]
 
 
@@ -168,6 +169,57 @@ def test_the_events_of_a_campaign_that_an_earlier_release_stored_are_found_besid
     both = {event.id for event in old + new}
     assert {event.id for event in events.by_tracking_id("T")} == both
     assert events.get_many(both).keys() == both
+
+
+def with_scheduled_id(body: bytes) -> bytes:
+    return body.replace(b"</POSTBACK>", b"<SCHEDULEDID>7</SCHEDULEDID></POSTBACK>")
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["in the first copy", "in the second copy"])
+def test_a_scheduled_id_in_one_copy_only_makes_no_second_event(table, first):
+    (plain,) = receipts(NUMBERS[0])
+    bodies = [with_scheduled_id(plain), plain]
+    one, two = bodies if first else reversed(bodies)
+    (stored,) = store(one)
+    (copy,) = read_postback(two, ARRIVED)
+    assert set(events.first_copies([copy], events.shared_tracking_ids([copy]))) == {stored.id}
+
+
+def test_a_receipt_with_a_scheduled_id_that_an_earlier_release_stored_is_no_second_event(table):
+    (body,) = map(with_scheduled_id, receipts(NUMBERS[0]))
+    old = read_postback(body, ARRIVED)
+    events.put_all([(body, old)], 90, {"T"})  # as of a campaign's, which the body seemed to say
+    assert set(events.first_copies(old, events.shared_tracking_ids(old))) == {old[0].id}
+
+
+def test_a_receipt_with_a_scheduled_id_is_found_by_its_single_message(table):
+    (stored,) = store(*map(with_scheduled_id, receipts(NUMBERS[0])))
+    row = messages.new_row(
+        "m1", "sending", time=ARRIVED, days=90, attempt="a", fingerprint="f", to=NUMBERS[0]
+    )
+    row.tracking_id = "T"
+    assert [event.id for event in events.of_message(row)] == [stored.id]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "5215562000000",
+        "+52 55 6200 0000",
+        "tel:+5215562000000",
+        "005215562000000",
+        "525562000000.0",
+    ],
+)
+def test_no_way_of_writing_a_number_puts_a_copy_of_its_event_elsewhere(table, written):
+    share("T")
+    (stored,) = store(*receipts("525562000000"))
+    (copy,) = read_postback(receipts(written)[0], ARRIVED)
+    assert copy.id == stored.id
+    assert models.shared_event_key(copy.id, str(copy.subscriber_number)) == (
+        models.shared_event_key(stored.id, str(stored.subscriber_number))
+    )
+    assert set(events.first_copies([copy], {"T"})) == {stored.id}
 
 
 def test_a_tracking_id_that_ends_as_a_shard_does_keeps_its_events_apart(table):

@@ -131,3 +131,60 @@ def test_any_order_ends_the_same_and_the_stop_wins_a_tie(monkeypatch, told):
         else:
             opt_outs.record_opt_in(US, SENDER, moment)
     assert opt_outs.opted_out([(US, SENDER)]) == {(US, SENDER)}
+
+
+@pytest.mark.parametrize("recorded", ["a stop", "a stop for all", "E114", "by hand"])
+@pytest.mark.parametrize("stored", [US, "7743190001"])
+@pytest.mark.parametrize("ahead", [timedelta(seconds=90), timedelta(hours=1), timedelta(days=365)])
+def test_no_stop_lapses_when_the_time_of_an_earlier_start_comes(
+    table, monkeypatch, recorded, stored, ahead
+):
+    first_release(stored, SENDER, started_at=NOW + ahead)
+    monkeypatch.setattr(opt_outs, "now", lambda: NOW)
+    match recorded:
+        case "a stop":
+            opt_outs.record_opt_out(US, SENDER, NOW, "N211")
+        case "a stop for all":
+            opt_outs.record_opt_out(US, None, NOW, "N302")
+        case "E114":
+            opt_outs.record_blocked(US, SENDER, NOW, "E114")
+        case "by hand":
+            opt_outs.stop_by_hand(US, SENDER, NOW, "operator")
+    for later in (timedelta(0), ahead + timedelta(days=1)):
+        monkeypatch.setattr(opt_outs, "now", lambda at=NOW + later: at)
+        assert opt_outs.opted_out([(US, SENDER)]) == {(US, SENDER)}
+
+
+def test_a_start_from_a_number_abroad_with_the_same_digits_lifts_no_stop(table):
+    us, norwegian = "14792345678", "4792345678"
+    opt_outs.record_opt_out(us, SENDER, NOW, "N211")
+    first_release("0014792345678", "*", stopped_at=NOW)
+    opt_outs.record_opt_in(norwegian, SENDER, NOW + timedelta(minutes=1))
+    assert opt_outs.opted_out([(us, SENDER), (norwegian, SENDER)]) == {(us, SENDER)}
+
+
+def test_a_start_to_a_number_with_the_same_digits_does_not_lose_a_strangers_stop(table):
+    us, norwegian = "14792345678", "4792345678"
+    opt_outs.record_opt_out(norwegian, SENDER, NOW, "N211")
+    opt_outs.record_opt_in(us, SENDER, NOW + timedelta(minutes=1))
+    assert opt_outs.opted_out([(norwegian, SENDER)]) == {(norwegian, SENDER)}
+
+
+def test_a_start_under_an_old_form_lifts_the_stop_of_its_row(table):
+    first_release("7743190001", stopped_at=NOW, started_at=NOW + timedelta(seconds=1))
+    assert opt_outs.opted_out([(US, SENDER)]) == set()
+
+
+@pytest.mark.parametrize(
+    ("stored", "sender"),
+    [
+        ("4155550000", "14155550000"),
+        ("0014155550000", "14155550000"),
+        ("01114155550000", "14155550000"),
+        ("00447700900999", "447700900999"),
+        ("5215562000000", "525562000000"),
+    ],
+)
+def test_an_opt_out_towards_an_old_form_of_a_sender_holds(table, stored, sender):
+    first_release(US, stored, stopped_at=NOW)
+    assert opt_outs.opted_out([(US, sender), (US, SENDER)]) == {(US, sender)}

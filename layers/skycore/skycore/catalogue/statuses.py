@@ -101,6 +101,7 @@ def origin_names() -> dict[str, str]:
 UNKNOWN = "unknown"
 UNPARSED = "unparsed"
 
+_STATUS_ATTRIBUTES = ("celly", "protocol", "protocole", "status")
 _NOT_OF_A_WORD = re.compile("[^a-z0-9]+")
 
 
@@ -147,7 +148,9 @@ def reported_status(status: str | None, extra: Mapping[str, Any]) -> ReportedSta
     for form in forms:
         if form in words:
             return ReportedStatus(words[form], is_documented=True)
-    return ReportedStatus(None, is_documented=not any(value for _, value in forms))
+    given = [status, *(extra.get(f"status_{name}") for name in _STATUS_ATTRIBUTES)]
+    has_word = any(str(value).strip(" /") for value in given if value)
+    return ReportedStatus(None, is_documented=not has_word)
 
 
 def _folded(word: str) -> str:
@@ -155,7 +158,8 @@ def _folded(word: str) -> str:
 
 
 def _trimmed(number: Any) -> str:
-    return number.strip() if isinstance(number, str) else ""
+    """Return a number without the space around it and leading zeros."""
+    return re.sub("^0+(?=[0-9])", "", number.strip()) if isinstance(number, str) else ""
 
 
 def event_meaning(

@@ -16,7 +16,7 @@ from skycore.catalogue.statuses import (
     has_unknown_status,
     status_step,
 )
-from skycore.phone_numbers import canonical_number
+from skycore.phone_numbers import SHORTEST_ENDING, canonical_number
 from skycore.postbacks.cloudevent import envelope
 from skycore.postbacks.identity import comparable, digest_of, event_id, identify
 from skycore.postbacks.notification import Fields
@@ -226,7 +226,7 @@ def event_from_fields(fields: Fields, received_at: datetime, *, is_json: bool) -
         time=event_time(values.get("timestamp"), received_at),
         data=data,
         tracking_id=tracking_id,
-        subscriber_number=_subscriber_number(values, inbound=inbound),
+        subscriber_number=_subscriber_number(kind, values, inbound=inbound),
         received_at=received_at,
         has_own_identity=identity.has_own_identity,
         content_digest=identity.digest,
@@ -297,12 +297,12 @@ def _extra(event: Event) -> dict[str, str]:
 
 def _opt_out(code: PostbackCode | None, values: dict[str, Any]) -> OptOut | None:
     """Whether the person who wrote to us wants more messages, none, or perhaps none."""
-    text = values.get("text") or values.get("keyword")
+    text, keyword = values.get("text"), values.get("keyword")
     match code.kind if code is not None else None:
         case "sms_mo":
-            return opt_out_of(text)
+            return opt_out_of(text or keyword)
         case "mms_mo":
-            return opt_out_of_mms(text, values.get("subject"))
+            return opt_out_of_mms(text, values.get("subject"), keyword)
     return None
 
 
@@ -329,8 +329,17 @@ def _subject(values: dict[str, Any], *, inbound: bool) -> str | None:
     return None
 
 
-def _subscriber_number(values: dict[str, Any], *, inbound: bool) -> str | None:
-    """The mobile number on the other side, in its canonical form."""
+def _subscriber_number(kind: str, values: dict[str, Any], *, inbound: bool) -> str | None:
+    """The mobile number on the other side, in its canonical form.
+
+    A subscription's TO, and its FROM, may be its shortcode.
+    """
     if inbound:
         return canonical_number(values.get("from"))
+    if kind == "subscription":
+        written = (values.get(name) for name in ("mobile", "to", "from"))
+        numbers = [number for number in map(canonical_number, written) if number]
+        return next((number for number in numbers if len(number) >= SHORTEST_ENDING), None) or (
+            numbers[0] if numbers else None
+        )
     return canonical_number(values.get("to") or values.get("mobile"))

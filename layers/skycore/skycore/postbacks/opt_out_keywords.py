@@ -24,7 +24,13 @@ type OptOut = Literal["stop", "start", "possible"]
 # Words that make a longer text `possible`. Of the others people cancel, end and remove much.
 _HINTS = ("STOP", "STOPALL", "UNSUBSCRIBE", "OPTOUT", "ARRET")
 _NO_LETTER = re.compile(r"[\W_]+")
-_MAX_WHOLE = 200  # characters of a text that may be a repeated word; longer ones are sentences
+_DIGITS = "0123456789"
+_SHORTEST_BEGINNING = 5  # of other words begin, in ASCII, only longer ones
+# Letters that look like others, or that no decomposition turns into others.
+_LOOKALIKES = str.maketrans(
+    "ØĐŁЅТОРАЕВСКМНХУІЈΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+    "ODLSTOPAEBCKMHXYIJABEZHIKMNOPTYX",
+)
 
 
 @cache
@@ -41,7 +47,8 @@ def opt_out_words() -> dict[str, OptOut]:
 def opt_out_of(text: str | None) -> OptOut | None:
     """Return `stop` or `start` if the whole text is such a word, `possible` if it resembles one.
 
-    Also `possible` is a text in which a word such as STOP stands among others.
+    Also `possible` is a text in which a word such as STOP stands among others, or with digits
+    attached, or that begins with such a word.
     """
     if not text:
         return None
@@ -55,21 +62,43 @@ def opt_out_of(text: str | None) -> OptOut | None:
         return "start"
     hints = {*_HINTS, *own}
     pairs = {first + second for first, second in pairwise(words)}
-    return "possible" if "possible" in said or hints & ({*words} | pairs) else None
+    bare = {word.strip(_DIGITS) for word in words}
+    if "possible" in said or hints & ({*words} | pairs | bare):
+        return "possible"
+    if "".join(words).startswith((*_beginnings(), *own)):
+        return "possible"
+    return "possible" if _looks_like_stop(words) else None
 
 
-def opt_out_of_mms(text: str | None, subject: str | None) -> OptOut | None:
+def opt_out_of_mms(
+    text: str | None, subject: str | None, keyword: str | None = None
+) -> OptOut | None:
     """Return what an inbound MMS says, as far as its postback has its words.
 
     The text is as a rule a file at Skycore, of which there is only a URL; then the subject counts.
-    The subject may stop and not start: a picture under the subject "Start" asks for nothing.
+    Any of them may stop; the subject may not start: a picture under the subject "Start" asks for
+    nothing.
     """
-    said = {opt_out_of(words) for words in (text, subject) if words and words.strip()}
-    if said == {"stop"}:
+    said = {opt_out_of(words) for words in (text, keyword, subject) if words and words.strip()}
+    if "stop" in said:
         return "stop"
-    if said == {"start"} and text:
+    if said == {"start"} and (text or keyword):
         return "start"
-    return "possible" if said & {"stop", "possible"} else None
+    return "possible" if "possible" in said else None
+
+
+@cache
+def _beginnings() -> tuple[str, ...]:
+    """Return the words that make a text `possible` that begins with one."""
+    possible = (word for word, meaning in opt_out_words().items() if meaning == "possible")
+    long = (word for word in possible if len(word) >= _SHORTEST_BEGINNING or not word.isascii())
+    return (*_HINTS, *long)
+
+
+def _looks_like_stop(words: list[str]) -> bool:
+    """Whether the text is a stop word, written with letters that look like its own."""
+    seen = "".join(words).translate(_LOOKALIKES)
+    return any(opt_out_words().get(whole) in {"stop", "possible"} for whole in (seen, _once(seen)))
 
 
 def opt_out_of_media(texts: Iterable[str], said_before: OptOut | None) -> OptOut | None:
@@ -104,7 +133,9 @@ def _wholes(words: list[str]) -> set[str]:
     "Opt-out", "STOP ALL" and "s.t.o.p" are the word, and so is "STOP STOP".
     """
     whole = "".join(words)
-    if len(whole) > _MAX_WHOLE:
-        return {whole, "".join(dict.fromkeys(words))}
-    once = re.fullmatch(r"(.+?)\1*", whole)
-    return {whole, "".join(dict.fromkeys(words)), once[1] if once else whole}
+    return {whole, "".join(dict.fromkeys(words)), _once(whole)}
+
+
+def _once(whole: str) -> str:
+    """Return what the text repeats, from its start to its end, or the text itself."""
+    return whole[: (whole + whole).find(whole, 1)]

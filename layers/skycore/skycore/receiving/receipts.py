@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from skycore import metrics, timestamps
 from skycore.catalogue.statuses import RANKS
 from skycore.logs import log, log_exception, mask_number
-from skycore.phone_numbers import canonical_number, ending_of, received_forms
+from skycore.phone_numbers import SHORTEST_ENDING, canonical_number, ending_of, received_forms
 from skycore.table import events, messages, opt_outs
 from skycore.table.messages import MessageRow
 
@@ -64,20 +65,23 @@ def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow |
 
     The row gets the tracking id too, in case the update to accepted was lost. A tracking id that
     is not `shared` is the message's own, however the postback writes the number. A receipt of a
-    shared one moves the message to the same number; a campaign's message, which has no number,
-    stays as it is. Earlier releases did not record `shared` (None): then only the recipients of
-    one call may share it.
+    shared one moves the message to the same number, and nothing if its number cannot be read; a
+    campaign's message, which has no number, stays as it is. Earlier releases did not record
+    `shared` (None): then only the recipients of one call may share it.
     """
     step, tracking_id = event.status_step, event.tracking_id
     if step is None:
         return None
     to, parent = MessageRow.to, MessageRow.parent
     its_own = to.exists()
-    forms = received_forms(event.data.get("to"))
-    if forms and shared is not False:
-        its_own = to.is_in(*forms) | to.contains(ending_of(forms[-1]))
-        if shared is None:
-            its_own |= to.exists() & parent.does_not_exist()
+    if shared is not False:
+        forms = received_forms(event.data.get("to"))
+        ending = ending_of(forms[-1]) if forms else ""
+        if len(ending) >= SHORTEST_ENDING:
+            same_number = to.is_in(*forms) | to.contains(ending)
+            its_own = same_number if shared else same_number | (its_own & parent.does_not_exist())
+        elif shared:
+            return None
     # One of several recipients, whose number Skycore did not give, has a tracking id of its own.
     its_own |= to.does_not_exist() & parent.exists()
     condition = (MessageRow.rank < RANKS[step]) & its_own
@@ -92,7 +96,8 @@ def record_opt_outs(event: Event) -> None:
     """Note what an event says about its number's opt-out; safe to repeat, in any order.
 
     N301 and N302 concern a sender only if the person asked for it (SOURCE MO or WEB): any other
-    source put the number on one campaign or took it off. What the table can never hold is logged
+    source put the number on one campaign or took it off. A stop counts for every shortcode that its
+    SHORTCODE may list. What the table can never hold is logged
     and passed over, because the event must be published all the same; raises the table's other
     errors.
     """
@@ -100,17 +105,30 @@ def record_opt_outs(event: Event) -> None:
     code = data.get("code")
     if not number:
         return
-    shortcode = _sender(data.get("shortcode"))
-    by_person = str(data.get("source") or "").strip().upper() in {"MO", "WEB"}
+    source = str(data.get("source") or "").strip().upper()
     try:
         if code in {"N211", "N401"}:
             _record_words(event, number, _sender(data.get("to")))
-        elif code == "N302" and by_person:
-            _record_stop(event, number, shortcode)
-        elif code == "N301" and by_person and shortcode:
-            _record_start(event, number, shortcode)
+        elif code == "N302" and _BY_PERSON & set(_NO_WORD.split(source)):
+            for sender in _shortcodes(data.get("shortcode")):
+                _record_stop(event, number, sender)
+        elif code == "N301" and source in _BY_PERSON and data.get("shortcode"):
+            _record_start(event, number, str(_sender(data["shortcode"])))
     except ValueError as error:
         log_exception("opt-out not noted", error, event_id=event.id)
+
+
+_BY_PERSON = {"MO", "WEB"}
+_NO_WORD = re.compile(r"[\W_]+")
+
+
+def _shortcodes(written: str | None) -> set[str | None]:
+    """Return the senders that the SHORTCODE of an opt-out names; None stands for all senders."""
+    if not written:
+        return {None}
+    listed = (part for part in re.split(r"[,;|/\s]+", written) if part)
+    numbers = {canonical_number(one) for one in (written, *listed)} - {None}
+    return numbers or {written if opt_outs.is_sender(written) else None}
 
 
 def _sender(written: str | None) -> str | None:
@@ -140,11 +158,15 @@ def _record_stop(event: Event, number: str, sender: str | None) -> None:
 
 
 def _record_start(event: Event, number: str, sender: str) -> None:
-    """Note a start: at its credible time, else so early that no stop is lost to a wrong clock."""
+    """Note a start: at its credible time, else so early that no stop is lost to a wrong clock.
+
+    It never counts later than it arrived.
+    """
     moment = event.credible_at
     if moment is None:
         earliest = event.received_at - timestamps.MAX_BEHIND
         moment = min(event.stated_at or earliest, earliest)
+    moment = min(moment, event.received_at)
     if opt_outs.record_opt_in(number, sender, moment):
         code = event.data.get("code")
         log.info("opted in", extra={"number": mask_number(number), "code": code})

@@ -11,16 +11,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import batched
+from html import unescape
+from itertools import batched, chain
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-from skycore import timestamps
+from skycore import phone_numbers, timestamps
 from skycore.catalogue.statuses import RANKS
 from skycore.client.report import campaign_tracking_id, text_digest
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, messages, pagination
+from skycore.table import events, messages, opt_outs, pagination
 from skycore.table.models import Row
 from skycore.table.pagination import TimeRange
 
@@ -136,14 +137,15 @@ def join(rows: Iterable[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
     unmatched: list[Unmatched] = []
     by_number: dict[str, list[ReportRow]] = defaultdict(list)
     for row in rows:
-        if not row.to:
+        to = phone_numbers.canonical_number(row.to)
+        if to is None:
             unmatched.append(Unmatched(row, NO_NUMBER))
         elif row.tracking_id:
-            joined.append(_of_tracking_id(row, row.tracking_id, row.to))
+            joined.append(_of_tracking_id(row, row.tracking_id, to))
         elif row.section == "single":
-            by_number[row.to].append(row)
+            by_number[to].append(row)
         elif (campaign := _campaign_of(row)) is not None:
-            joined.append(_Joined(row, campaign, row.to, None, shared=True))
+            joined.append(_Joined(row, campaign, to, None, shared=True))
         else:
             unmatched.append(Unmatched(row, OTHER_GROUP))
     for number, its_rows in by_number.items():
@@ -213,7 +215,8 @@ def _sent_to(number: str, first: datetime, last: datetime) -> list[MessageRow]:
     """Return the messages to a number that may have been sent from `first` to `last`."""
     since, until = first - UNTIL_SENT - MAX_QUEUED, last + CLOCKS_APART
     span = TimeRange("message", since, until, None)
-    pages = pagination.iter_pages(Row.by_number, pagination.by_month(number), span)
+    months = (pagination.by_month(form) for form in phone_numbers.equivalent_forms(number))
+    pages = chain.from_iterable(pagination.iter_pages(Row.by_number, its, span) for its in months)
     return [row for page in pages for row in messages.get_many(page).values()]
 
 
@@ -221,10 +224,14 @@ def _same_content(row: ReportRow, message: MessageRow) -> bool:
     """Whether kind, sender and content are the same, as far as both are known."""
     if row.kind != ("mms" if "MMS" in message.action.upper() else "sms"):
         return False
-    if row.sender and message.sender and row.sender != message.sender:
-        return False
+    if message.sender and not phone_numbers.is_same_number(message.sender, row.sender):
+        sender = phone_numbers.canonical_number(row.sender) or ""
+        if len(sender) < phone_numbers.SHORTEST_ENDING or opt_outs.is_sender(sender):
+            return False  # any other has replaced the message's sender, as networks abroad do
     if row.kind == "sms":
-        return not (row.text and message.content) or text_digest(row.text) == message.content
+        text = row.text or ""
+        digests = {text_digest(text), text_digest(unescape(text))}  # some are escaped twice
+        return not (text and message.content) or message.content in digests
     mms_id = _mms_id(message)
     return not (row.mms_id and mms_id) or row.mms_id == mms_id
 
@@ -324,9 +331,7 @@ def _event_of(one: _Joined) -> tuple[bytes, Event]:
         "MMSID": None if row.fallback else row.mms_id,
         "STATUSDETAILS": f"from Skycore's report, {row.time or 'without a time'} {info or ''}",
     }
-    elements = "".join(
-        f"<{name}>{escape(value)}</{name}>" for name, value in values.items() if value
-    )
+    elements = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in values.items() if text)
     body = f"<POSTBACK>{elements}</POSTBACK>".encode("utf-8", "replace")
     (event,) = read_postback(body, timestamps.now())
     return body, replace(event, data={**event.data, "from_report": True})

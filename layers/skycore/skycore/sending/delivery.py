@@ -287,7 +287,7 @@ def deliver(
         if problem.code == "outcome_unknown":
             _record_sender(draft)
         if problem.members.get("skycore_code") == BLOCKED_CODE and draft.to:
-            _record_blocked(draft.to)
+            _record_blocked(draft.to, draft.sender)
         if problem.code in FINAL_PROBLEMS:
             outcomes.record_outcome(
                 row, problem, days=context.days, repair_queue=context.repair_queue
@@ -297,7 +297,7 @@ def deliver(
     _record_sender(draft)
     for recipient in reply.recipients:
         if recipient.get("error_code") == BLOCKED_CODE and recipient.get("to"):
-            _record_blocked(str(recipient["to"]))
+            _record_blocked(str(recipient["to"]), draft.sender)
     recording: dict[str, Any] = {"days": context.days, "repair_queue": context.repair_queue}
     all_refused = _all_refused(reply, row.message_id)
     if all_refused is not None:
@@ -320,13 +320,13 @@ def _record_sender(draft: Draft) -> None:
         log_exception("sender not noted", error)
 
 
-def _record_blocked(number: str) -> None:
+def _record_blocked(number: str, sender: str | None) -> None:
     """Record that Skycore refuses a number for every sender (E114).
 
     Never raises: the outcome of the call must not be lost, and Skycore would refuse again.
     """
     try:
-        opt_outs.record_opt_out(number, None, timestamps.now(), BLOCKED_CODE)
+        opt_outs.record_blocked(number, sender, timestamps.now(), BLOCKED_CODE)
     except Exception as error:  # noqa: BLE001 - see above
         log_exception("opt-out not noted", error, number=mask_number(number))
 

@@ -77,9 +77,11 @@ def first_copies(wanted: Iterable[Event], shared: Collection[str]) -> dict[str, 
     distinct = list(wanted)
     ids = {id_ for event in distinct for id_ in (event.id, event.legacy_id) if id_}
     by_key = {models.event_key(id_): id_ for id_ in ids}
-    by_key |= {_event_key(event, shared): event.id for event in distinct}
-    existing_keys = batches.read_all(by_key, ["kind"])  # as a rule there are none
-    found = batches.read_all(existing_keys)
+    # Earlier releases also took the SCHEDULEDID of a receipt for a campaign's.
+    scheduled = (event.tracking_id for event in distinct if event.data.get("scheduled_id"))
+    campaigns = {*shared, *filter(None, scheduled)}
+    by_key |= {_event_key(event, campaigns): event.id for event in distinct}
+    found = batches.read_all(batches.read_all(by_key, ["kind"]))  # as a rule none exists
     stored = {by_key[key]: from_item(item).event for key, item in found.items()}
     first: dict[str, Event] = {}
     for event in distinct:
@@ -121,11 +123,11 @@ def shared_among(tracking_ids: Iterable[str]) -> set[str]:
 
 
 def shared_tracking_ids(events: Iterable[Event]) -> set[str]:
-    """Return the events' tracking ids that a campaign's, or a call's, recipients share."""
-    receipts = [event for event in events if _number_of_receipt(event)]
-    # Until 2014 the receipts of a campaign said so themselves.
-    said = {str(event.tracking_id) for event in receipts if event.data.get("scheduled_id")}
-    return said | shared_among({str(event.tracking_id) for event in receipts} - said)
+    """Return the events' tracking ids that a campaign's, or a call's, recipients share.
+
+    Only the table says so: what a body says may be missing in its next copy.
+    """
+    return shared_among({str(event.tracking_id) for event in events if _number_of_receipt(event)})
 
 
 def put_all(

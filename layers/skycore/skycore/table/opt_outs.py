@@ -2,8 +2,9 @@
 
 Times only grow, so notifications may come in any order and any number of times. A row for sender
 `*` is of all senders. Rows are written under a number's canonical form and read under every form
-that a release may have written. They do not expire: an opt-out holds until it is lifted. Nor do
-rows of senders, by which a stop to a number that is none of ours is recognised.
+that a release may have written. An old form may be a stranger's number, too: an opt-in under one
+lifts only the opt-out of its own row. Rows do not expire: an opt-out holds until it is lifted.
+Nor do rows of senders, by which a stop to a number that is none of ours is recognised.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from skycore.table.models import StoredRow, condition_failed, error_code, sender
 from skycore.timestamps import MAX_AHEAD, from_text, now, to_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
@@ -63,9 +64,39 @@ class SenderRow(StoredRow, discriminator="sender"):
 def record_opt_out(number: str, sender: str | None, moment: datetime, reason: str) -> bool:
     """Note that `number` wants nothing from `sender` (None: anyone) since `moment`.
 
-    Return whether that changed the row; an older or repeated notification does not. Raises
-    ValueError for what no row can hold, and PynamoDB's errors.
+    Return whether that changed the row; an older or repeated notification does not. An opt-in on
+    file that states a time to come does not outlast it. Raises ValueError for what no row can
+    hold, and PynamoDB's errors.
     """
+    started = (((row.pk, row.sk), row.started_at) for row in _rows_of(number))
+    return _record_stop(number, sender, moment, reason, started)
+
+
+def record_blocked(number: str, sender: str | None, moment: datetime, reason: str) -> None:
+    """Note that Skycore sends nothing to `number`, as it answered to a message from `sender`.
+
+    As `record_opt_out` for all senders, without a query, which senders of messages may not make.
+    """
+    rows = batches.read_all(_keys(number, sender))
+    started = ((key, row.get("started_at", {}).get("S")) for key, row in rows.items())
+    _record_stop(number, None, moment, reason, started)
+
+
+def _record_stop(
+    number: str,
+    sender: str | None,
+    moment: datetime,
+    reason: str,
+    started: Iterable[tuple[batches.Key, str | None]],
+) -> bool:
+    present = to_key(now())
+    for key, start in started:
+        if start and start > present:
+            with contextlib.suppress(UpdateError):  # another start came in the meantime
+                OptOutRow(*key).update(
+                    [OptOutRow.started_at.set(min(to_key(moment), present))],
+                    OptOutRow.started_at == start,
+                )
     later = OptOutRow.stopped_at.does_not_exist() | (OptOutRow.stopped_at < to_key(moment))
     return _note(number, sender, {"stopped_at": to_key(moment), "reason": reason}, later)
 
@@ -90,7 +121,8 @@ def opted_out(pairs: Iterable[Pair]) -> set[Pair]:
     return {
         pair
         for pair, ours in keys.items()
-        if _last_word_is_stop([rows[key] for key in ours if key in rows])
+        if (found := {key: rows[key] for key in ours if key in rows})
+        and _last_word_is_stop(found, _keys(*pair, forms=equivalent_forms))
     }
 
 
@@ -201,15 +233,20 @@ def is_sender(number: str) -> bool:
     return True
 
 
-def _last_word_is_stop(rows: Iterable[batches.Item]) -> bool:
-    found_rows = list(rows)
-    stops = (row.get("stopped_at", {}).get("S", _NEVER) for row in found_rows)
-    stopped = max(stops, default=_NEVER)
-    starts = (row.get("started_at", {}).get("S", _NEVER) for row in found_rows)
+def _last_word_is_stop(
+    rows: Mapping[batches.Key, batches.Item], current: Collection[batches.Key]
+) -> bool:
+    """Whether an opt-out in the rows is lifted by none in its own row nor in `current` ones."""
+    latest = _latest_possible()
+    starts = {key: row.get("started_at", {}).get("S", _NEVER) for key, row in rows.items()}
     # The first release believed Skycore's clock: an opt-in of the future is not one.
-    possible = (start for start in starts if start <= _latest_possible())
+    possible = {key: start for key, start in starts.items() if start <= latest}
+    lifted = max((possible.get(key, _NEVER) for key in current), default=_NEVER)
+    stops = {key: row.get("stopped_at", {}).get("S", _NEVER) for key, row in rows.items()}
     # Of two at the same moment, the safe one counts.
-    return bool(stopped) and stopped >= max(possible, default=_NEVER)
+    return any(
+        stop and stop >= max(lifted, possible.get(key, _NEVER)) for key, stop in stops.items()
+    )
 
 
 def _latest_possible() -> str:
@@ -243,14 +280,14 @@ def _partition(number: str) -> str:
     return f"number#{number[:_MOST]}"
 
 
-def _keys(number: str, sender: str | None) -> list[batches.Key]:
+def _keys(
+    number: str, sender: str | None, forms: Callable[[str], list[str]] = stored_forms
+) -> list[batches.Key]:
     """Return where the rows of a number towards a sender, and towards all, may be."""
     senders = [EVERY_SENDER]
     if sender is not None:
-        senders += equivalent_forms(sender) if received_digits(sender) else [_plain(sender)]
-    return [
-        (_partition(form), _OPT_OUT + name) for form in stored_forms(number) for name in senders
-    ]
+        senders += forms(sender) if received_digits(sender) else [_plain(sender)]
+    return [(_partition(form), _OPT_OUT + name) for form in forms(number) for name in senders]
 
 
 def _plain(name: str) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from skycore.client.download import AllowedHosts
 from skycore.handler import lambda_handler
 from skycore.logs import log_exception
-from skycore.receiving import fetch
+from skycore.receiving.fetch import MediaSettings, fetch
 from skycore.settings import load
 
 
@@ -27,9 +26,9 @@ class Settings:
 @lambda_handler
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     settings = load(Settings)
-    hosts = tuple(host for host in settings.media_hosts.split(",") if host)
-    target = fetch.Settings(
-        hosts=AllowedHosts(settings.skycore_url, hosts),
+    media = MediaSettings(
+        skycore_url=settings.skycore_url,
+        media_hosts=tuple(host for host in settings.media_hosts.split(",") if host),
         bucket=settings.media_bucket,
         queue_url=settings.media_queue_url,
         days=settings.event_retention_days,
@@ -37,7 +36,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     failed = []
     for record in event["Records"]:
         try:
-            fetch.fetch(record["body"], target)
+            fetch(record["body"], media)
         except Exception as error:  # noqa: BLE001 - SQS delivers the job again
             log_exception("media not fetched", error)
             failed.append(record["messageId"])

@@ -82,7 +82,7 @@ def test_every_field_is_in_the_corpus() -> None:
         for name, value in event["data"].items()
         if value not in (None, {})
     }
-    assert set(data_names()) - filled == {"message_id", "from_report", "truncated"}
+    assert set(data_names()) - filled == {"message_id", "media", "from_report", "truncated"}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,8 @@ def test_an_impossible_time_is_not_the_events_time() -> None:
 def test_the_schema_names_what_events_have() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     data = SCHEMA["properties"]["data"]
-    events = {code.event for code in all_postback_codes()} | {"unknown", "unparsed"} | STEPS
+    ours = {"unknown", "unparsed", "media_kept"} | STEPS
+    events = {code.event for code in all_postback_codes()} | ours
     assert list(data["properties"]) == data["required"] == list(data_names())
     assert set(data["properties"]["event"]["enum"]) == events
     assert set(SCHEMA["properties"]["type"]["enum"]) == {f"skycore.{event}" for event in events}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from skycore import metrics, timestamps
 from skycore.aws import bucket, clients
-from skycore.client.download import AllowedHosts
+from skycore.queries.messages import get_event
 from skycore.receiving import fetch as fetching
-from skycore.receiving.fetch import Settings, fetch
+from skycore.receiving.fetch import MediaSettings, fetch
 from skycore.receiving.publish import publish, publish_retries
 from skycore.receiving.store import store
 from skycore.table import events, opt_outs
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from tests.unit.sending.conftest import Outside
     from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
+SCHEMA = Path(__file__).parents[3] / "events" / "schema" / "postback-event-v1.json"
 NOW = datetime.now(UTC).replace(microsecond=0)
 PERSON, SENDER = "17743199144", "60856"
 PICTURE = b"\x89PNG\r\n\x1a\n0123"
@@ -84,7 +87,7 @@ class Media:
         self.now = NOW
         monkeypatch.setattr(timestamps, "now", lambda: self.now)
         outside.send_message = self._send  # type: ignore[attr-defined]
-        self.settings = Settings(AllowedHosts(skycore.url), "bucket", "media", 90)
+        self.settings = MediaSettings(skycore.url, (), "bucket", "media", 90)
 
     def _send(self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int, **_: Any) -> None:  # noqa: N803
         assert QueueUrl == "media"
@@ -368,6 +371,36 @@ def test_texts_of_any_length_fit_into_a_job(media, paths):
     media.arrive("down.png", *(f"{n}.txt" for n in range(20)))
     media.run()  # the fake queue checks the size
     assert len(media.jobs) == 1
+
+
+# --- Reading -------------------------------------------------------------------------------------
+
+
+def shown(event_id: str, media_bucket: str = "bucket") -> Any:
+    return get_event(event_id, source="urn:skycore:test", media_bucket=media_bucket)["media"]
+
+
+def test_an_mms_shows_links_to_its_kept_files_under_either_event(media):
+    id_ = media.arrive("1.png", "gone.png")
+    assert shown(id_) is None
+    media.run()
+    (kept,) = media.of("media_kept")
+    first, second = shown(id_)
+    assert first["link"] == f"https://bucket.s3/{first['key']}?X-Amz-Expires=900"
+    assert second == {"url": f"{media.base}/gone.png", "error": "http_404"}
+    assert shown(kept["id"]) == [first, second]
+    assert "link" not in kept["data"]["media"][0]
+
+
+def test_an_event_without_files_shows_none(media):
+    assert shown(media.arrive()) is None
+
+
+def test_the_event_follows_the_schema(media):
+    media.arrive("1.png", "2.txt", "gone.png", "stop.txt")
+    media.run()
+    (kept,) = media.of("media_kept")
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(kept)
 
 
 # --- What the person wrote -----------------------------------------------------------------------

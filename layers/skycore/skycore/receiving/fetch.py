@@ -51,13 +51,19 @@ type Outcome = dict[str, Any]  # of a file: key, type, bytes, sha256 and perhaps
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Where files come from and go to. `days`: how long events are kept."""
+class MediaSettings:
+    """Where files may come from, and where they go. `days`: how long events are kept."""
 
-    hosts: AllowedHosts
+    skycore_url: str
+    media_hosts: tuple[str, ...]
     bucket: str
     queue_url: str
     days: int
+
+    @property
+    def hosts(self) -> AllowedHosts:
+        """The hosts that files may come from."""
+        return AllowedHosts(self.skycore_url, self.media_hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Job:
         return json.dumps(fields, separators=(",", ":"))
 
 
-def fetch(body: str, settings: Settings) -> None:
+def fetch(body: str, settings: MediaSettings) -> None:
     """Work on one job: keep the files that are left, and requeue the job or report all of them.
 
     Raises errors for a body that is not a job, and those of botocore and PynamoDB; then SQS
@@ -109,7 +115,7 @@ def fetch(body: str, settings: Settings) -> None:
         bucket.delete_files(settings.bucket, job.event_id)
 
 
-def _keep_files(event: Event, job: Job, settings: Settings) -> dict[int, Outcome]:
+def _keep_files(event: Event, job: Job, settings: MediaSettings) -> dict[int, Outcome]:
     """Return what became of the files, without those that are to be tried again."""
     start_until = time.monotonic() + START_SECONDS
     is_last_try = timestamps.now() - event.received_at > URL_LIFETIME
@@ -127,7 +133,7 @@ def _keep_files(event: Event, job: Job, settings: Settings) -> dict[int, Outcome
     return outcomes
 
 
-def _keep(url: str, place: int, event_id: str, most: int, settings: Settings) -> Outcome:
+def _keep(url: str, place: int, event_id: str, most: int, settings: MediaSettings) -> Outcome:
     """Copy one file; return its outcome, with `retry` if another try may end better."""
     try:
         file = download(url, settings.hosts, max_bytes=most, seconds=FILE_SECONDS)

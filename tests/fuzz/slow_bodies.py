@@ -31,15 +31,45 @@ UNITS = [
     *(" ", "\n", "\r", "'", '"', "a:b ", "a:b='", "='1'", "=", "x='1'y='2'", "xmlns:a='u' "),
     *("%3C", "%253C", "%", "+", "xml=", "&xml=", "--a\n", "\r\n\r\n", "name=", "\\u", "\\"),
     *("{", "}", "[", "]", '"a":', '"code":"N1",', ',"a":1', ",", ":", "“", "”", '"a" "b":'),
+    *(
+        "\u0301",
+        "\u0316",
+        "\ufdfa",
+        "\u0390",
+        "STOP ",
+        "<BODY><BODY>",
+        '"body":{',
+        '"from":["1","2"],',
+    ),
+    *(
+        "<FROM>12000000001</FROM>",
+        "<TO>2</TO>",
+        "<NOTIFICATION_CREATED>2019-03-08</NOTIFICATION_CREATED>",
+    ),
     *("é", "\x00", "\ud83d", "1", "a", "/TEXT", "2019-", "PD", "not", "&not", "&#x"),
     *("<CODE>N202</CODE>", "<CONTENT><FILE>u</FILE></CONTENT>", "<COPYTO><n>1</n></COPYTO>"),
 ]
 BEGINNINGS = [
+    *(
+        "<POSTBACK><CODE>N211</CODE><TEXT>a" + "\u0301" * 60_000,
+        "<POSTBACK><CODE>N211</CODE><BODY><BODY>",
+    ),
     *("", "<a ", "<POSTBACK>& ", "<POSTBACK><CODE>N211</CODE><TEXT>", "<postback/>", "<?xml "),
     *("<POSTBACK><NOTIFICATION><TEXT>", "{", "[", '{"code":"N211","text":"', '{"code”:"'),
     *("xml=", "a=1&xml=", "--a\nname=xml\n\n", "&lt;", "%3C", '"', "PD"),
 ]
-ENDS = ["", "</TEXT></POSTBACK>", "</POSTBACK>", "}", '"}', "<postback>&<TO>1</postback>", "&", '"']
+ENDS = [
+    "</TEXT><CODE>N211</CODE></POSTBACK>",
+    "</BODY></BODY></POSTBACK>",
+    "",
+    "</TEXT></POSTBACK>",
+    "</POSTBACK>",
+    "}",
+    '"}',
+    "<postback>&<TO>1</postback>",
+    "&",
+    '"',
+]
 WRAPPINGS = ["", "", "", "gzip", "base64", "utf-16", "cp1252"]
 
 type Recipe = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]

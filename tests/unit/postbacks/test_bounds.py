@@ -6,6 +6,7 @@ MAX_MEMORY bytes.
 """
 
 import gzip
+import json
 import random
 import socket
 import sys
@@ -52,6 +53,47 @@ BODIES = {
     + b"".join(b' xmlns:a%d="u%d"' % (number, number) for number in range(10_000))
     + b"></POSTBACK>",
     "comments": fill(TEXT, "a<!---->", END),
+    "marks in two orders": fill(TEXT + "a" + "\u0301" * 65_000 + "\u0316" * 65_000, " ", END),
+    "marks in turns": fill(TEXT + "a", "\u0316\u0301", END),
+    "characters that are many letters": fill(TEXT, "\ufdfa", END),
+    "words of characters that are many words": fill(TEXT, "\ufdfa ", END),
+    "characters with two marks": fill(TEXT, "\u0390 ", END),
+    "words that all differ": fill(
+        TEXT + " ".join(chr(0x4E00 + number % 20_000) for number in range(64_000)), " ", END
+    ),
+    "subject and text of many words": fill(
+        "<POSTBACK><SUBJECT>" + "\ufdfa " * 32_000 + "</SUBJECT><TEXT>",
+        "\ufdfa ",
+        "</TEXT><CODE>N401</CODE></POSTBACK>",
+    ),
+    "one stop word": fill(TEXT, "STOP", END),
+    "numbers in a BODY in a BODY": (
+        "<POSTBACK><CODE>N211</CODE><BODY><BODY>"
+        + "".join(f"<FROM>{number}</FROM>" for number in range(12_000_000_000, 12_000_010_000))
+        + "</BODY></BODY></POSTBACK>"
+    ).encode(),
+    "numbers in a JSON body in a body": json.dumps(
+        {
+            "code": "N211",
+            "body": {"body": {"from": [str(2_000_000_000 + n) for n in range(17_000)]}},
+        }
+    ).encode(),
+    "one number often": fill("<POSTBACK><CODE>N211</CODE>", "<TO>12000000000</TO>", "</POSTBACK>"),
+    "other recipients": fill('{"code":"N401"', ',"copy-to":"1"', "}"),
+    "times that are not fields": fill(
+        "<POSTBACK><CODE>N303</CODE>",
+        "<NOTIFICATION_CREATED>2019-03-08T14:22:05-05:00</NOTIFICATION_CREATED>",
+        "</POSTBACK>",
+    ),
+    "notifications of different numbers": (
+        "<POSTBACK>"
+        + "".join(
+            f"<NOTIFICATION><CODE>N302</CODE><MOBILE>{2_000_000_001 + n}</MOBILE>"
+            f"<TO>{12_000_000_000 + n}</TO><FROM>{13_000_000_000 + n}</FROM></NOTIFICATION>"
+            for n in range(MAX_NOTIFICATIONS)
+        )
+        + "</POSTBACK>"
+    ).encode(),
     "CDATA": fill(TEXT, "<![CDATA[a]]>", END),
     "CDATA left open": fill(TEXT, "<![CDATA["),
     "comments left open": fill(TEXT, "<!--"),
@@ -224,7 +266,8 @@ def test_memory_is_bounded(name: str, now: datetime) -> None:
 
 
 def listed(*codes: str) -> bytes:
-    return ("[" + ",".join(f'{{"code": "{code}", "mms-id": "1"}}' for code in codes) + "]").encode()
+    each = "<NOTIFICATION><CODE>{}</CODE><MMSID>1</MMSID></NOTIFICATION>"
+    return f"<POSTBACK>{''.join(map(each.format, codes))}</POSTBACK>".encode()
 
 
 def test_more_notifications_than_a_body_has_are_one_unparsed_event(now: datetime) -> None:

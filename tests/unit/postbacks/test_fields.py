@@ -105,7 +105,7 @@ DELIVERED = "<NOTIFICATION><CODE>N202</CODE></NOTIFICATION>"
         ("<NOTIFICATION><ORIGIN>SMS_MT</ORIGIN><BODY><CODE>N201</CODE></BODY></NOTIFICATION>",
          ["N201"]),
         ('{"postback": {"code": "N201"}}', ["N201"]),
-        ('[{"code": "N201"}, {"code": "N202"}, {"code": "N201"}]', ["N201", "N202"]),
+        ('[{"code": "N201"}, {"code": "N202"}, {"code": "N201"}]', ["N201", "N202", "N201"]),
     ],
 )  # fmt: skip
 def test_notifications_in_a_body(now: datetime, body: str, codes: list[str]) -> None:
@@ -125,7 +125,8 @@ def test_hundreds_of_notifications_in_a_body(now: datetime) -> None:
 
 
 def test_a_notification_that_cannot_be_read_does_not_spoil_the_others(now: datetime) -> None:
-    body = b'[{"code": "N201"}, {"to": "1"}, {"to": "2"}, {"code": "N202"}]'
+    unreadable = "<NOTIFICATION><TO>1</TO></NOTIFICATION>" * 2
+    body = f"<POSTBACK>{SENT}{unreadable}{DELIVERED}</POSTBACK>".encode()
     events = read_postback(body, now)
     assert [event.event for event in events] == [
         "sms_sent",

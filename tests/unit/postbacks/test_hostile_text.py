@@ -124,6 +124,29 @@ def second(body: str, *, begins: str = "<POSTBACK>", ends: str = "</POSTBACK>") 
 DELIVERED = "<CODE>N202</CODE><ORIGIN>SMS_MT</ORIGIN><TRACKINGID>T1</TRACKINGID>"
 
 
+NEXT = "</NOTIFICATION><NOTIFICATION>"
+OF_2011 = (
+    '<POSTBACK><NOTIFICATION id="101" created="2026-11-29T05:00:00Z"><ORIGIN>SMS_MO</ORIGIN>'
+    f"<CODE>N211</CODE><BODY><FROM>{SENDER}</FROM><TO>60856</TO><KEYWORD>{{}}</KEYWORD></BODY>"
+    "</NOTIFICATION></POSTBACK>"
+)
+FORGED = [
+    wrapped(inbound_mms("a", f"a</SUBJECT><FROM>1</FROM>{NEXT}{UNSUBSCRIBED}{NEXT}<SUBJECT>")),
+    wrapped(inbound_mms("a", f"a</SUBJECT><CODE>N1</CODE>{NEXT}{UNSUBSCRIBED}{NEXT}"
+                             "<CODE>N9</CODE><CODE>N8</CODE><SUBJECT>b")),
+    wrapped(inbound_mms("a", f"a</SUBJECT>{NEXT}{DELIVERED}<TO>{SENDER}</TO>{NEXT}"
+                             f"<CODE>N401</CODE><FROM>{SENDER}</FROM><SUBJECT>b")),
+    wrapped(inbound_sms(f"a</TEXT>{NEXT}<CODE>N211</CODE><FROM>{STRANGER}</FROM><TEXT>STOP</TEXT>"
+                        f"{NEXT}<CODE>N211</CODE><FROM>{SENDER}</FROM><TEXT>b")),
+    OF_2011.format(f"a</KEYWORD></BODY></NOTIFICATION><NOTIFICATION ID='7'>{UNSUBSCRIBED}"
+                   "</NOTIFICATION><NOTIFICATION ID='8'><CODE>N9</CODE><BODY><KEYWORD>b"),
+    OF_2011.format("a</KEYWORD></BODY></NOTIFICATION><NOTIFICATION ID='7'><ORIGIN>SUB</ORIGIN>"
+                   f"<CODE>N302</CODE><BODY><SOURCE>MO</SOURCE><MOBILE>{STRANGER}</MOBILE></BODY>"
+                   "</NOTIFICATION><NOTIFICATION ID='8'><ORIGIN>SMS_MO</ORIGIN><CODE>N211</CODE>"
+                   f"<BODY><FROM>{SENDER}</FROM><KEYWORD>b"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -145,6 +168,7 @@ DELIVERED = "<CODE>N202</CODE><ORIGIN>SMS_MT</ORIGIN><TRACKINGID>T1</TRACKINGID>
         f"<POSTBACK><TEXT>STOP</TEXT><NOTIFICATION>{UNSUBSCRIBED}</NOTIFICATION></POSTBACK>",
         f"<NOTIFICATION><CODE>N211</CODE><FROM>1</FROM>{wrapped(UNSUBSCRIBED)}</NOTIFICATION>",
         f"<POSTBACK><CODE>N211</CODE><NOTIFICATION>{UNSUBSCRIBED}</NOTIFICATION></POSTBACK>",
+        *FORGED,
         '{"code": "N211", "from": "1", "message-text": "a", "from": "2"}',
         '{"code": "N211", "from": "1", "message-text": "a", "message-text": "b"}',
         '{"code": "N211", "from": "1", "message-text": "a"}{"code": "N302", "mobile": "2"}',
@@ -192,6 +216,18 @@ RECEIPT = "<POSTBACK><CODE>N202</CODE><TO>{0}</TO><TRACKINGID>T{0}</TRACKINGID><
         '{"code": "N202", "to": "1"}\n{"code": "N202", "to": "2"}',
         '{"notifications": [{"code": "N303", "email": "a@b"}, {"code": "N303", "email": "c@d"}]}',
         '{"code": "N202", "to": ["1", "2"]}',
+        "<POSTBACK><FROM>1</FROM></POSTBACK>" + RECEIPT.format(2),
+        RECEIPT.format(2) + "<POSTBACK><CODE>N202</CODE><CODE>N201</CODE></POSTBACK>",
+        RECEIPT.format(1)
+        .replace("<TO>", "<CODE>N201</CODE><TO>")
+        .replace(
+            "</POSTBACK>",
+            "<NOTIFICATION><CODE>N302</CODE><MOBILE>2</MOBILE></NOTIFICATION></POSTBACK>",
+        ),
+        '[{"code": "N202", "to": "1"}, {"to": "2"}]',
+        "<POSTBACK><CODE>N202</CODE><BODY><TO>1</TO><BODY><TO>2</TO></BODY></BODY></POSTBACK>",
+        "<POSTBACK><CODE>N202</CODE><BODY><BODY><TO>1</TO><TO>2</TO></BODY></BODY></POSTBACK>",
+        '{"code": "N202", "body": {"body": {"body": {"to": ["1", "2"]}}}}',
     ],
 )
 def test_a_body_on_several_people_where_one_is_documented(read: Read, body: str) -> None:
@@ -199,23 +235,26 @@ def test_a_body_on_several_people_where_one_is_documented(read: Read, body: str)
 
 
 def test_a_documented_batch_reports_on_several_people(now: datetime) -> None:
-    """Until 2013 a POSTBACK held all that was pending; its NOTIFICATIONs have ids."""
+    """Until 2013 a POSTBACK held all that was pending; its NOTIFICATIONs have ids and BODYs."""
     texts = ["a</TEXT> & <b>", "STOP", "</POSTBACK>"]
     inner = "".join(
         inbound_sms(text)
         .replace("<POSTBACK>", f'<NOTIFICATION id="{number}">')
+        .replace("</CODE>", "</CODE><BODY>")
         .removesuffix("</POSTBACK>")
         .replace(SENDER, f"1555000111{number}")
         .replace("A-1", f"A-{number}")
-        + "</NOTIFICATION>\n"
+        + "</BODY></NOTIFICATION>\n"
         for number, text in enumerate(texts)
     )
     events = read_postback(f"<POSTBACK>{inner}</POSTBACK>".encode(), now)
     assert [event.data["text"] for event in events] == texts
     assert len({event.data["from"] for event in events}) == len(texts)
     without_ids = inner.replace(' id="', ' number="')
-    (event,) = read_postback(f"<POSTBACK>{without_ids}</POSTBACK>".encode(), now)
-    assert event.data["error"] == "texts and reports on several people in one body"
+    without_bodies = inner.replace("<BODY>", "").replace("</BODY>", "")
+    for other in (without_ids, without_bodies):
+        (event,) = read_postback(f"<POSTBACK>{other}</POSTBACK>".encode(), now)
+        assert event.data["error"] == "texts and reports on several people in one body"
 
 
 @pytest.mark.parametrize(

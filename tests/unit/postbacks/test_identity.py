@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from skycore.phone_numbers import received_digits
 from skycore.postbacks.event import Event
-from skycore.postbacks.identity import event_id, tracking_key, tracking_key_of_event_id
+from skycore.postbacks.identity import event_id, identify, tracking_key, tracking_key_of_event_id
 from skycore.postbacks.parser import read_postback
 
 Read = Callable[[str | bytes], Event]
@@ -90,7 +90,9 @@ def event(fields: dict[str, str], **changes: str | None) -> Event:
         (RECEIPT, {"CODE": "n202", "ORIGIN": "sms_mt"}),
         ({**RECEIPT, "STATUS": "Message Sent/Failed"}, {"STATUS": "Rejected"}),
         (INBOUND, {"RECEIVED": "2019-03-08 14:22:05-05"}),
-        (INBOUND, {"FROM": "+17743199144", "TEXT": "\n   Hello\n  "}),
+        (INBOUND, {"FROM": "+17743199144"}),
+        ({**INBOUND, "TEXT": "a\nb"}, {"TEXT": "a\r\nb"}),
+        ({**INBOUND, "TEXT": "a\nb"}, {"TEXT": "a\rb"}),
         ({**INBOUND, "TRANSACTIONID": "511"}, {"RECEIVED": "2019-03-08 19:22:05.123456Z"}),
         ({**INBOUND, "TRANSACTIONID": "511"}, {"FROM": "tel:+1-774-319-9144/TYPE=PLMN"}),
         ({**INBOUND, "TRANSACTIONID": "511", "RECEIVED": "soon"}, {"RECEIVED": " soon "}),
@@ -129,6 +131,13 @@ def test_one_notification_in_two_forms(fields, changes) -> None:
         ({**INBOUND, "TRANSACTIONID": "0"}, {"TO": "60857"}),
         ({**INBOUND, "TRANSACTIONID": "0"}, {"TEXT": "part two"}),
         ({**INBOUND, "TRANSACTIONID": "0"}, {"TEXT": "Hel lo"}),
+        ({**INBOUND, "TEXT": "a\nb"}, {"TEXT": "a\u2028b"}),
+        ({**INBOUND, "TEXT": "a\nb"}, {"TEXT": "a\x85b"}),
+        ({**INBOUND, "TEXT": "a\nb"}, {"TEXT": "a\n\nb"}),
+        (INBOUND, {"TEXT": "Hello "}),
+        (INBOUND, {"TEXT": "\nHello"}),
+        (MMS, {"SUBJECT": " Look"}),
+        ({**INBOUND, "KEYWORD": "a b"}, {"KEYWORD": "a  b"}),
         ({**INBOUND, "TRANSACTIONID": "0"}, {"RECEIVED": "2019-03-08T14:22:06-05:00"}),
         ({**INBOUND, "TRANSACTIONID": "0", "RECEIVED": "soon"}, {"RECEIVED": "later"}),
         (MMS, {"FROM": "17743199145"}),
@@ -154,6 +163,16 @@ def test_one_notification_in_two_forms(fields, changes) -> None:
 )
 def test_two_notifications(fields, changes) -> None:
     assert event(fields).id != event(fields, **changes).id
+
+
+def test_long_lists_are_compared_without_reading_each_entry(monkeypatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("skycore.postbacks.identity.utc_timestamp", read.append)
+    monkeypatch.setattr("skycore.postbacks.identity.canonical_number", read.append)
+    times, numbers = ["2019-03-08T14:22:05Z"] * 1_000, ["17743199144"] * 1_000
+    extra = {"notification_created": times, "from": numbers, "received": times}
+    assert identify("", None, None, {"code": "N999"}, extra).digest
+    assert read == []
 
 
 def test_two_devices_of_one_pass_are_two_events(read: Read) -> None:
@@ -247,7 +266,7 @@ def test_messages_that_differ_in_sender_text_or_time_are_never_merged(one, other
     assert (posted(one).id == posted(other).id) is same
     sender, text, time = one
     moved = time.astimezone(timezone(timedelta(hours=-5)))
-    assert posted((f"+{sender}", f"\n  {text}\n", moved)).id == posted(one).id
+    assert posted((f"+{sender}", text, moved)).id == posted(one).id
 
 
 # The ids that the first release gave. One that is not found makes a second event of a postback

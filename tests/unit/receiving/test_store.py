@@ -273,7 +273,7 @@ def first_release(body: bytes, minutes: float = 0) -> str:
 
 
 FORMS = {
-    "inbound": (inbound("hello"), inbound("hello").replace(b"<TEXT>", b"<TEXT>\n ")),
+    "inbound": (inbound("hello"), inbound("hello").replace(b"<FROM>", b"<FROM>+")),
     "expired": (
         receipt(1, "E202").replace(b"<TO>", b"<STATUS>Expired</STATUS><TO>"),
         receipt(1, "E202").replace(b"<TO>", b"<STATUS>Message Sent/Expired</STATUS><TO>+"),
@@ -338,6 +338,16 @@ def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(table,
     store(arrived(receipt(3), receipt(3).replace(b"<TO>", b"<OS>x</OS><TO>")), days=90)
     assert recorded("DuplicatesThatDiffer") == 1
     assert len(kept(table)) == 3
+
+
+def test_a_repeat_in_one_body_is_counted_as_in_two_bodies(table, recorded):
+    other = receipt(1).replace(b"<TO>", b"<HANDSET>x</HANDSET><TO>")
+    inner = (receipt(1) + other + undated() + undated()).replace(b"POSTBACK", b"NOTIFICATION")
+    store(arrived(b"<POSTBACK>" + inner + b"</POSTBACK>"), days=90)
+    assert recorded("DuplicatesThatDiffer") == 1
+    assert len(kept(table)) == 2
+    store(arrived(many(2, 2, 2), minutes=1), days=90)
+    assert recorded("Duplicates") == 2
 
 
 def test_a_repeat_that_is_only_written_otherwise_does_not_differ(table, recorded):

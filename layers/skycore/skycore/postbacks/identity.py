@@ -43,7 +43,7 @@ INBOUND_KINDS = frozenset({"sms_mo", "mms_mo"})
 _ATTRIBUTES = ("status_celly", "status_protocol", "status_protocole", "status_status")
 _UNTIMED = {("code", "email", "campaign")}  # the same may happen again
 _NUMBERS = {"to", "from", "mobile"}
-_PROSE = {"text", "subject"}
+_PROSE = {"text", "subject", "keyword"}
 DATE_FIELDS = {
     "": ("timestamp", "tracking_id", "transaction_id", "history_id"),
     "encode": ("mms_id", "tracking_id", "history_id"),
@@ -130,17 +130,18 @@ def _part(name: str, value: Any) -> str:
 def comparable(name: str, value: Any) -> str:
     """Return a value in the form in which it is compared.
 
-    Numbers in their canonical form, times as instants in whole seconds, a person's words without
-    the space around them, other text without its line breaks.
+    Numbers in their canonical form, times as instants in whole seconds, a person's words as
+    they are but for the kind of line end, other text without its line breaks. Lists, which may be
+    long, are compared as text.
     """
     if isinstance(value, list):
-        return "\x1e".join(comparable(name, entry) for entry in value)
+        return "\x1e".join(" ".join(entry.split()) for entry in value)
     if name in _NUMBERS and (number := canonical_number(value)):
         return number
     if name in DATE_EXTRA_FIELDS and (time := utc_timestamp(value)):
         return to_text(from_text(time).replace(microsecond=0))
     if name in _PROSE:
-        return "\n".join(value.strip().splitlines())
+        return str(value).replace("\r\n", "\n").replace("\r", "\n")
     return " ".join(value.split())
 
 

@@ -35,6 +35,15 @@ def notifications(root: Node) -> Iterator[Node]:
         yield from notifications(node)
 
 
+def read_elements(notification: Node) -> list[Node]:
+    """Each element that is read as a field or a group of the notification, also in BODYs."""
+    elements = list(notification.children)
+    for node in elements:  # which grows
+        if node.plain == "BODY":
+            elements += node.children
+    return elements
+
+
 @lru_cache(maxsize=512)
 def _known(element: str) -> tuple[int, PostbackField] | None:
     """Rank and field of an element as it is spelled, None for an unknown one."""

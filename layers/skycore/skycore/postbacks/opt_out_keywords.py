@@ -61,7 +61,7 @@ def opt_out_of(text: str | None) -> OptOut | None:
     if "start" in said:
         return "start"
     hints = {*_HINTS, *own}
-    pairs = {first + second for first, second in pairwise(words)}
+    pairs = {first + second for first, second in set(pairwise(words))}
     bare = {word.strip(_DIGITS) for word in words}
     if "possible" in said or hints & ({*words} | pairs | bare):
         return "possible"
@@ -122,9 +122,19 @@ def _own_stop_words(parameter: str) -> tuple[str, ...]:
 
 def _words(text: str) -> list[str]:
     """Return the text's words, folded: capitals of one width without accents or marks."""
-    decomposed = unicodedata.normalize("NFKD", text.upper())
+    return [word for word in _NO_LETTER.split("".join(map(_folded, text))) if word]
+
+
+@lru_cache(maxsize=4_096)
+def _folded(character: str) -> str:
+    """Return the letters of a character, without the marks that go with them.
+
+    Characters are decomposed one by one: the order of marks, which takes quadratic time to
+    normalize in a long run of them, does not matter where all of them are dropped.
+    """
+    decomposed = unicodedata.normalize("NFKD", character.upper())
     kept = (c for c in decomposed if unicodedata.category(c) not in {"Mn", "Cf"})
-    return [word for word in _NO_LETTER.split("".join(kept).upper()) if word]
+    return "".join(kept).upper()
 
 
 def _wholes(words: list[str]) -> set[str]:

@@ -9,6 +9,7 @@ from html import unescape
 from urllib.parse import unquote_to_bytes
 
 from skycore.catalogue.fields import fields_by_element, plain_name
+from skycore.catalogue.statuses import find_postback_code
 from skycore.postbacks.document import (
     MAX_BODY_BYTES,
     MAX_FORM_FIELDS,
@@ -20,8 +21,9 @@ from skycore.postbacks.document import (
     as_utf8,
 )
 from skycore.postbacks.event import Event, event_from_fields, unparsed_event
+from skycore.postbacks.identity import INBOUND_KINDS
 from skycore.postbacks.json_document import read_json
-from skycore.postbacks.notification import Fields, notifications
+from skycore.postbacks.notification import Fields, notifications, read_elements
 from skycore.postbacks.xml_document import read_xml
 
 PARSER_BUG = "a fault of ours in reading it: "
@@ -32,7 +34,7 @@ def read_postback(body: bytes, received_at: datetime) -> list[Event]:
     """Return the events of a request body, at least one, whatever the bytes are.
 
     A body, or the notifications in it, that cannot be read are one unparsed event; nothing is
-    raised. Repeats inside the body are returned once. `received_at` is the time of arrival.
+    raised. Repeats inside the body are returned too. `received_at` is the time of arrival.
     """
     try:
         return _events(body, received_at)
@@ -68,10 +70,7 @@ def _events(body: bytes, received_at: datetime) -> list[Event]:
     results = _parse_notifications(body, received_at)
     if not any(isinstance(result, Event) for result in results):
         raise UnreadableError(f"none of {len(results)} notifications can be read: {results[0]}")
-    events: dict[str, Event] = {}
-    for event in _merge_unreadable(body, received_at, results, set(range(1, len(results) + 1))):
-        events.setdefault(event.id, event)
-    return list(events.values())
+    return _merge_unreadable(body, received_at, results, set(range(1, len(results) + 1)))
 
 
 def _parse_notifications(body: bytes, received_at: datetime) -> list[Result]:
@@ -96,10 +95,7 @@ def _parse_notifications(body: bytes, received_at: datetime) -> list[Result]:
 def _merge_unreadable(
     body: bytes, received_at: datetime, results: list[Result], wanted: set[int]
 ) -> list[Event]:
-    """Return the wanted notifications' events, and one unparsed event for all without one.
-
-    One, because each takes the whole body to wherever events go.
-    """
+    """Return the wanted notifications' events, and one unparsed event for all without one."""
     events: list[Event] = []
     unreadable: list[str] = []
     for number, result in enumerate(results, 1):
@@ -111,7 +107,7 @@ def _merge_unreadable(
         if not unreadable:
             first, why = len(events), result
         unreadable.append(str(number))
-    if unreadable:
+    if unreadable:  # one event, because each takes the whole body to wherever events go
         several = "s" if len(unreadable) > 1 else ""
         place = f"notification{several} {', '.join(unreadable)} of {len(results)}: {why}"
         events.insert(first, unparsed_event(body + place.encode(), received_at, place))
@@ -131,8 +127,7 @@ def _refuse_repeats(notification: Node) -> None:
 
     Beside a person's text it must not even repeat its value.
     """
-    elements = list(notification.children)
-    elements += [field for node in elements if node.plain == "BODY" for field in node.children]
+    elements = read_elements(notification)
     by_person = any(node.plain in WRITTEN_BY_PEOPLE for node in elements)
     values: dict[str, str] = {}
     for node in elements:
@@ -163,33 +158,42 @@ def _refuse_texts_outside(roots: list[Node], found: list[Node]) -> None:
 def _refuse_mixed_people(roots: list[Node], found: list[Node], results: list[Result]) -> None:
     """Raise UnreadableError if a body reports on several people where Skycore reports on one.
 
-    Skycore documents one notification in a body, and POSTBACKs of several NOTIFICATIONs. In any
-    other form, and in that one if its NOTIFICATIONs have no ids of their own, a text that Skycore
-    did not escape could have made the notifications. So all must be about the same person.
+    Skycore documents one notification, and POSTBACKs of several NOTIFICATIONs. In any other form
+    all must be readable and about one person. Beside a person's text, which may have made the
+    others, all must be inbound messages of that person; of several only in the form of 2011.
     """
-    people = {_person(result) for result in results if isinstance(result, Event)}
+    events = [result for result in results if isinstance(result, Event)]
+    if not events:
+        return
+    unreadable = len(events) < len(results)
     with_text = any(node.plain in WRITTEN_BY_PEOPLE for root in roots for node in root.walk())
     reported = {id(node) for node in found}
     nested = any(id(inner) in reported for node in found for inner in node.walk() if inner != node)
     if len(roots) > 1 or roots[0].is_json or nested:
-        if with_text or len(people) > 1:
+        if with_text or unreadable or len({_person(event) for event in events}) > 1:
             raise UnreadableError("several notifications in a form that Skycore does not document")
-    elif with_text and len(people) > 1 and not _have_ids(found):
-        raise UnreadableError("texts and reports on several people in one body")
+    elif with_text:
+        codes = [find_postback_code(event.data["code"]) for event in events]
+        inbound = all(code is not None and code.kind in INBOUND_KINDS for code in codes)
+        senders = {event.subscriber_number or event.data.get("from") for event in events}
+        if unreadable or not inbound or (len(senders) > 1 and not _has_form_of_2011(found)):
+            raise UnreadableError("texts and reports on several people in one body")
 
 
 def _person(event: Event) -> str | None:
     """Return the number or address of the person that the event is about, if it names one."""
-    data = event.data
-    return event.subscriber_number or data.get("email") or data.get("mobile") or data.get("to")
+    names = ("email", "mobile", "to")
+    return event.subscriber_number or next(filter(None, map(event.data.get, names)), None)
 
 
-def _have_ids(found: list[Node]) -> bool:
-    """Return whether each NOTIFICATION has an id of its own."""
-    ids = [
-        text for node in found for name, text in node.attributes.items() if plain_name(name) == "ID"
-    ]
-    return len(ids) == len(set(ids)) == len(found)
+def _has_form_of_2011(found: list[Node]) -> bool:
+    """Return whether each NOTIFICATION has an id of its own, and only ORIGIN, CODE and BODY."""
+    ids: set[str] = set()
+    for node in found:
+        ids |= {text for name, text in node.attributes.items() if plain_name(name) == "ID"}
+        if sorted(child.plain for child in node.children) != ["BODY", "CODE", "ORIGIN"]:
+            return False
+    return len(ids) == len(found)
 
 
 # --- What is around the document --------------------------------------------------------------
@@ -217,8 +221,8 @@ def read_body(body: bytes) -> list[Node]:
     if len(body) > MAX_BODY_BYTES:
         raise UnreadableError(f"longer than {MAX_BODY_BYTES} bytes")
     for _ in range(MAX_LAYERS):
-        if body.startswith(b"\x1f\x8b"):
-            body = _decompressed(body)
+        if body.lstrip(b"\r\n").startswith(b"\x1f\x8b"):
+            body = _decompressed(body.lstrip(b"\r\n"))
             continue
         if body.lstrip().startswith(b"--"):  # its parts may differ in encoding
             body = _document_field(_parts(body.strip()))
@@ -308,17 +312,20 @@ def _parts(body: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _decompressed(body: bytes) -> bytes:
-    """Return the content of a gzip body, of which no more is made than a body may have."""
-    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)  # gzip only
-    try:
-        content = stream.decompress(body, MAX_BODY_BYTES + 1)
-    except zlib.error:
-        raise UnreadableError("gzip that cannot be read") from None
-    if len(content) > MAX_BODY_BYTES:
-        raise UnreadableError(f"longer than {MAX_BODY_BYTES} bytes")
-    if not stream.eof or stream.unused_data.strip(b"\0"):
-        raise UnreadableError("gzip that breaks off or has several parts")
-    return content
+    """Return the content of a gzip body, no more than a body may have."""
+    content = b""
+    for _ in range(MAX_FORM_FIELDS):  # parts, of which one may follow another
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)  # gzip only
+        try:
+            content += stream.decompress(body, MAX_BODY_BYTES + 1)
+        except zlib.error:
+            raise UnreadableError("gzip that cannot be read") from None
+        if len(content) > MAX_BODY_BYTES:
+            raise UnreadableError(f"longer than {MAX_BODY_BYTES} bytes")
+        body = stream.unused_data.lstrip(b"\0\r\n")
+        if stream.eof and not body:
+            return content
+    raise UnreadableError("gzip that breaks off or has too many parts")
 
 
 def _refuse_fields(names: Iterable[bytes]) -> None:

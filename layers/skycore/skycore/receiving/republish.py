@@ -139,11 +139,11 @@ def _replace(stored: StoredEvent, found: Sequence[Event], days: int, *, write: b
 
     Without `write`, an event without an identity of its own counts as new.
     """
-    distinct = {}
+    distinct: dict[str, Event] = {}
     for event in found:
         if write and not event.has_own_identity:
             event = event.with_first_seen(events.claim_first_arrival(event, days))  # noqa: PLW2901 - the same one
-        distinct[event.id] = replace(event, replaces=stored.event.id)
+        distinct.setdefault(event.id, replace(event, replaces=stored.event.id))
     shared = events.shared_tracking_ids(distinct.values())
     stored_copies = events.first_copies(distinct.values(), shared)
     new = [event for event in distinct.values() if event.id not in stored_copies]

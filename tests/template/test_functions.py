@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-VERBS = ["ack", "store", "publish", "send", "enqueue", "dispatch", "messages", "sweep"]
+VERBS = ["ack", "store", "publish", "fetch", "send", "enqueue", "dispatch", "messages", "sweep"]
 
 
 def properties(template, verb: str):
@@ -54,7 +54,7 @@ def test_only_senders_read_the_api_key(template):
     assert readers == ["send", "dispatch"]
 
 
-@pytest.mark.parametrize("verb", ["store", "publish", "dispatch"])
+@pytest.mark.parametrize("verb", ["store", "publish", "fetch", "dispatch"])
 def test_partial_failures_are_reported(template, verb):
     for source in properties(template, verb)["Events"].values():
         assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

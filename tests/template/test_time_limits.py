@@ -8,15 +8,16 @@ import pytest
 
 from skycore.aws import clients
 from skycore.client.client import SkycoreClient
-from skycore.receiving import publish
+from skycore.receiving import fetch, publish
 from skycore.receiving.store import READ_BUDGET_SECONDS
 from skycore.serializers import IN_FLIGHT
 from skycore.table.models import Row
 
-VERBS = ["Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
+VERBS = ["Ack", "Store", "Publish", "Fetch", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
 QUEUE_CONSUMERS = {
     "Store": "PostbackQueue",
     "Publish": "PublishRetryQueue",
+    "Fetch": "MediaQueue",
     "Dispatch": "SendQueue",
 }
 GATEWAY_SECONDS = 29
@@ -27,13 +28,21 @@ def timeout(template, verb: str) -> int:
     return template.functions[f"{verb}Function"]["Timeout"]
 
 
-def test_all_eight_functions_are_there(template):
+def test_all_nine_functions_are_there(template):
     assert sorted(template.functions) == sorted(f"{verb}Function" for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "Fetch"])
 def test_a_function_ends_before_the_gateway_gives_up(template, verb):
     assert timeout(template, verb) < GATEWAY_SECONDS
+
+
+def test_the_last_file_of_a_run_is_kept_before_the_function_ends(template):
+    put = clients.ATTEMPTS * 2 * clients.S3_SECONDS
+    table = Row.Meta.connect_timeout_seconds + Row.Meta.read_timeout_seconds
+    send = clients.ATTEMPTS * (clients.CONNECT_SECONDS + clients.READ_SECONDS)
+    longest = fetch.START_SECONDS + fetch.FILE_SECONDS + put + 3 * table + send
+    assert longest < timeout(template, "Fetch")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -82,6 +91,7 @@ def test_publish_has_time_to_keep_what_it_could_not_tell(template):
     whole = (
         publish.APPLY_BUDGET_SECONDS
         + publish.PUBLISH_BUDGET_SECONDS
+        + publish.MEDIA_BUDGET_SECONDS
         + publish.RETRY_QUEUE_BUDGET_SECONDS
     )
     assert whole + last_call < timeout(template, "Publish")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-VERBS = ["Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
+VERBS = ["Ack", "Store", "Publish", "Fetch", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
 
 
 def test_functions_are_traced_on_request(template):

@@ -32,7 +32,7 @@ QUOTA, TEMPLATE, LOAD = _values("quotas"), _values("template"), _values("load")
 AVERAGE: float = LOAD["messages"] / 86_400  # messages a second
 PEAK: float = AVERAGE * max(LOAD["hours"])
 POSTBACKS: int = LOAD["postbacks_per_message"]
-NEWS = POSTBACKS + 1  # that publish tells of a message: its postbacks, and that it was accepted
+EVENTS = POSTBACKS + 1  # that publish sends for a message: its postbacks, and that it was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def stages(known: cost.Measured, *, parallel: float, dispatchers: float) -> list
         Stage("dispatch", 1, 10, dispatch, dispatchers),
         Stage("ack", POSTBACKS, 1, ack, every),
         Stage("store", POSTBACKS, 100, store, TEMPLATE["store_copies"]),
-        Stage("publish", NEWS, 100, publish, shards() * parallel),
+        Stage("publish", EVENTS, 100, publish, shards() * parallel),
     ]
 
 
@@ -105,7 +105,7 @@ def used(known: cost.Measured) -> list[tuple[str, float, float, str]]:
     rows = [
         ("API Gateway, requests", PEAK * (1 + POSTBACKS), QUOTA["api_requests_s"], "account"),
         ("Lambda, copies at once", running, QUOTA["lambda_copies"], "account"),
-        ("SNS, messages", PEAK * NEWS, QUOTA["sns_publishes_s"], "account"),
+        ("SNS, messages", PEAK * EVENTS, QUOTA["sns_publishes_s"], "account"),
         ("the table, write units", PEAK * write_units(), QUOTA["table_write_units_s"], "table"),
         (
             "a table that was idle before, write units",

@@ -1,4 +1,4 @@
-"""Reading dead-letter queues without emptying them, and moving what is in them.
+"""Read dead-letter queues without emptying them, and move their messages.
 
 SQS has a task for moving (StartMessageMoveTask), but it moves a whole queue, and one cannot try a
 single message first. So each message is sent to its queue, with its body and attributes as they
@@ -20,9 +20,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AT_ONCE = 10  # messages, the most that one receive gives
+AT_ONCE = 10  # messages, the most that one receive returns
 HIDDEN = 60  # seconds that a message is kept from others while it is looked at or moved
-EMPTY_AFTER = 2  # receives in a row that gave nothing; a single one may miss some
+EMPTY_AFTER = 2  # empty receives in a row; a single one may miss some
 
 
 @dataclass
@@ -31,7 +31,7 @@ class DeadLetters:
 
     sqs: Any
     url: str
-    failed: Counter[str] = field(default_factory=Counter)  # that were not moved, by AWS's reason
+    failed: Counter[str] = field(default_factory=Counter)  # messages not moved, by AWS's error code
     _held: dict[str, str] = field(default_factory=dict)  # receipt handles by message id
 
     def __enter__(self) -> Self:
@@ -44,7 +44,7 @@ class DeadLetters:
             )
 
     def messages(self) -> Iterator[list[dict[str, Any]]]:
-        """What is in the queue now, ten at a time, each once; hidden from others meanwhile.
+        """Yield what is in the queue now, ten at a time, each once; hidden from others meanwhile.
 
         What came into the queue since this began is left alone, so that what fails again at once
         is not moved round and round.
@@ -64,7 +64,7 @@ class DeadLetters:
             received = answer.get("Messages", [])
             # What the first answer gives was there before anything was moved.
             newest_ms = began_ms or float("inf")
-            began_ms = began_ms or _told_ms(answer)
+            began_ms = began_ms or _answered_ms(answer)
             self._held |= {one["MessageId"]: one["ReceiptHandle"] for one in received}
             new = [
                 one
@@ -104,19 +104,19 @@ class DeadLetters:
             return sum(pool.map(move_one, found))
 
     def delete(self, message: dict[str, Any]) -> None:
-        """Deletes a message for good."""
+        """Delete a message for good."""
         self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         self._held.pop(message["MessageId"], None)
 
 
-def _told_ms(answer: dict[str, Any]) -> float:
-    """When AWS answered, by its clock, in milliseconds since 1970; rounded down to the second."""
+def _answered_ms(answer: dict[str, Any]) -> float:
+    """Return when AWS answered, by its clock, in ms since 1970; rounded down to the second."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     return (parsedate_to_datetime(date).timestamp() if date else time.time()) * 1000
 
 
 def sent_ms(message: dict[str, Any]) -> int:
-    """When a message came into its first queue, in milliseconds since 1970."""
+    """Return when a message reached its first queue, in milliseconds since 1970."""
     return int(message["Attributes"]["SentTimestamp"])
 
 

@@ -48,8 +48,8 @@ def _postback(message: Mapping[str, Any]) -> Description:
         "attributes": message["Attributes"],
     }
     raw, received_at = read_record(record)
-    told = Counter(event.type for event in read_postback(raw, received_at))
-    return {"received_at": timestamps.to_text(received_at), "tells": dict(told)}
+    types = Counter(event.type for event in read_postback(raw, received_at))
+    return {"received_at": timestamps.to_text(received_at), "tells": dict(types)}
 
 
 def _send(message: Mapping[str, Any]) -> Description:
@@ -83,7 +83,7 @@ def _name(message: Mapping[str, Any]) -> Description:
 
 
 def _place(message: Mapping[str, Any]) -> Description:
-    """The record that Lambda makes of a batch of a stream that failed for good."""
+    """Describe Lambda's record of a batch of the stream that failed for good."""
     place = json.loads(message["Body"])
     batch = place["DDBStreamBatchInfo"]
     return {

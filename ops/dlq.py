@@ -25,14 +25,14 @@ The queues by name, how many dead letters each has, and what they are. It reads 
   python -m ops dlq list
 """
 SHOW = """\
-Looks at messages without taking them out: they are hidden from others for a moment. Texts, numbers
+Show messages without removing them: they are hidden from others for a moment. Texts, numbers
 and bodies are shown only with --show.
 
   python -m ops dlq show postback
   python -m ops dlq show send --limit 100 --json
 """
 REDRIVE = """\
-Puts messages back into their queue, with their attributes, so that they are worked on again. Mend
+Put messages back into their queue, with their attributes, so that they are processed again. Fix
 the cause first, or they come back. Try one with --limit 1.
 
   postback       stored with its time of arrival; a repeat of what is stored is dropped
@@ -47,20 +47,17 @@ the cause first, or they come back. Try one with --limit 1.
   python -m ops dlq redrive postback --stack skycore
 """
 DISCARD = """\
-Deletes messages for good: what was looked at with dlq show and is of no use, or places that were
-published again with replay. Name them with --id, or say --all.
+Delete messages for good: those that dlq show proves useless, or places whose events replay has
+published again. Name them with --id, or pass --all.
 
   python -m ops dlq discard publish --all
   python -m ops dlq discard postback --id 6f6c7a54-0dd0-4f5c-9b7e-0c7c1d9c6a11
 """
 NAME_ROWS = {"publish-retry", "media"}  # queues whose messages name rows of the table
-NOT_FOUND = (
-    "The queue holds no such message, or hides it from others for a minute: run it again.",
-)
 
 
 def list_all(stack: Stack, _: Namespace) -> Result:
-    """How deep each dead-letter queue is; well if all are empty."""
+    """Count the messages of each dead-letter queue; OK if all are empty."""
     ages = oldest_ages(stack, [queue.dead for queue in QUEUES.values()])
     data = {
         name: {
@@ -70,13 +67,13 @@ def list_all(stack: Stack, _: Namespace) -> Result:
         }
         for name, queue in QUEUES.items()
     }
-    rows = [(name, *told.values()) for name, told in data.items()]
+    rows = [(name, *counts.values()) for name, counts in data.items()]
     shown = [table(("queue", "dead letters", "oldest, s", "which are"), rows)]
-    return Result(data, shown, ok=not any(told["dead_letters"] for told in data.values()))
+    return Result(data, shown, ok=not any(counts["dead_letters"] for counts in data.values()))
 
 
 def show(stack: Stack, args: Namespace) -> Result:
-    """Some messages of a dead-letter queue."""
+    """Show some messages of a dead-letter queue."""
     with _opened(stack, args) as letters:
         found = [
             describe(args.queue, message, show=args.show)
@@ -90,7 +87,7 @@ def show(stack: Stack, args: Namespace) -> Result:
 
 
 def redrive(stack: Stack, args: Namespace) -> Result:
-    """Moves messages back to their queue. Raises Refused for the queue of places."""
+    """Move messages back to their queue. Raises Refused for the queue of places."""
     queue = QUEUES[args.queue]
     if queue.queue is None:
         raise Refused(
@@ -117,7 +114,7 @@ def redrive(stack: Stack, args: Namespace) -> Result:
     lines = [f"{moved} put back into the {queue.name} queue"]
     lines += [f"{count} not put back: {why}" for why, count in sorted(letters.failed.items())]
     if letters.failed:
-        lines.append("They are in the dead-letter queue still, some maybe in both queues.")
+        lines.append("They are still in the dead-letter queue; some may be in both queues.")
     lines += _not_found(named)
     data = {
         "queue": queue.name,
@@ -130,9 +127,9 @@ def redrive(stack: Stack, args: Namespace) -> Result:
 
 
 def discard(stack: Stack, args: Namespace) -> Result:
-    """Deletes messages of a dead-letter queue for good. Raises UsageError."""
+    """Delete messages of a dead-letter queue for good. Raises UsageError."""
     if bool(args.id) == args.all:
-        raise UsageError("name messages with --id, or say --all")
+        raise UsageError("name messages with --id, or pass --all")
     waiting = depths(stack, QUEUES[args.queue].dead)["waiting"]
     what = f"{len(args.id)} messages" if args.id else f"all of about {waiting} messages"
     confirm(stack, args, f"Delete {what} of the dead-letter queue {args.queue} for good?")
@@ -152,7 +149,10 @@ def _not_found(named: set[str]) -> list[str]:
     """Say which messages that --id names were not received from the queue."""
     if not named:
         return []
-    return [f"{len(named)} not found: {', '.join(sorted(named))}", *NOT_FOUND]
+    return [
+        f"{len(named)} not found: {', '.join(sorted(named))}",
+        "They are not in the queue, or hidden for a minute by another reader: try again then.",
+    ]
 
 
 def _names(letters: list[dict[str, Any]]) -> list[Any]:
@@ -172,7 +172,7 @@ def _opened(stack: Stack, args: Namespace) -> Iterator[DeadLetters]:
 
 
 def _asked_for(letters: DeadLetters, args: Namespace) -> Iterator[list[dict[str, Any]]]:
-    """The messages that --id names, or all, up to --limit, in parts."""
+    """Yield the messages that --id names, or all, up to --limit, in parts."""
     left = len(args.id) if args.id else args.limit
     for part in letters.messages():
         wanted = [one for one in part if not args.id or one["MessageId"] in args.id]
@@ -186,12 +186,12 @@ def _asked_for(letters: DeadLetters, args: Namespace) -> Iterator[list[dict[str,
 
 
 def _rest(letter: dict[str, Any]) -> str:
-    told = {name: value for name, value in letter.items() if name not in {"sent_at", "id"}}
-    return ", ".join(f"{name} {_plain(value)}" for name, value in told.items() if value is not None)
+    rest = {name: value for name, value in letter.items() if name not in {"sent_at", "id"}}
+    return ", ".join(f"{name} {_plain(value)}" for name, value in rest.items() if value is not None)
 
 
 def _plain(value: Any) -> str:
-    """A value in words; counts by kind as `2 skycore.sms_received and 1 skycore.unparsed`."""
+    """Return a value in words; counts as `2 skycore.sms_received and 1 skycore.unparsed`."""
     if isinstance(value, dict):
         return " and ".join(f"{count} {kind}" for kind, count in value.items())
     return str(value)

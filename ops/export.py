@@ -38,7 +38,7 @@ FILES = ("messages", "events", "opt_outs")
 
 
 def run(stack: Stack, args: Namespace) -> Result:
-    """Writes the files. Raises Refused where there are some already."""
+    """Write the files. Raises Refused if they exist already."""
     folder: Path = args.to
     try:
         folder.mkdir(mode=0o700, parents=True)
@@ -56,8 +56,8 @@ def run(stack: Stack, args: Namespace) -> Result:
             _write(files["opt_outs"], "opt_outs", _opt_outs(page), written)
             progress(", ".join(f"{count} {name}" for name, count in written.items()))
     data = {"folder": str(folder), **{name: written[name] for name in FILES}}
-    told = ", ".join(f"{written[name]} {name.replace('_', '-')}" for name in FILES)
-    return Result(data, [f"{told} in {folder}"])
+    counts = ", ".join(f"{written[name]} {name.replace('_', '-')}" for name in FILES)
+    return Result(data, [f"{counts} in {folder}"])
 
 
 def _pages(stack: Stack) -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -73,6 +73,8 @@ def _of_kind(page: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, 
 def _messages(page: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[dict[str, Any]]:
     for item in _of_kind(page, "message"):
         row = messages.MessageRow.from_raw_data(dict(item))
+        if row.status == messages.RELEASED:
+            continue  # only its key is kept, for a day; no message was sent
         steps = [line.split(" ", 1) for line in row.steps]
         told = [
             {"time": timestamps.to_text(timestamps.from_text(at)), "status": step}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ops.stack import Stack
 
-HOLD_MS = 10_000  # renewed while it is wanted, so that nothing is held for long if this dies
+HOLD_MS = 10_000  # renewed while needed: if this process ends, calls soon resume
 RENEW_SECONDS = 3.0
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{4,128}")  # Skycore's have about 32 letters and digits
 _USER = re.compile(r"[^\s<>&]{1,128}")
@@ -41,8 +41,8 @@ changes it. With --user it asks for that user's password instead; stdin may also
 Skycore makes an old key invalid at once when it makes a new one, so there is a moment in which no
 key is right. Where a key is set already, and there is a terminal to ask at, calls of Skycore are
 therefore held while you replace it: queued messages wait, other sends are answered 429 with
-Retry-After, which callers repeat; nothing of them is sent. Copies of send and dispatch that know
-the old key read the new one as soon as Skycore refuses the old. --no-hold replaces at once.
+Retry-After, which callers repeat; nothing of them is sent. Execution environments of send and
+dispatch read the new key as soon as Skycore refuses the old one. --no-hold replaces at once.
 
   python -m ops set-key --stack skycore
   python -m ops set-key --stack skycore --yes < key.txt
@@ -51,7 +51,7 @@ the old key read the new one as soon as Skycore refuses the old. --no-hold repla
 
 
 def run(stack: Stack, args: Namespace) -> Result:
-    """Stores what is typed or piped in. Raises Refused where it cannot be a key, or on Ctrl-C."""
+    """Store what is typed or piped in. Raises Refused if it cannot be a key, or on Ctrl-C."""
     secret = stack.id_of("ApiKey")
     client = stack.client("secretsmanager")
     versions = client.describe_secret(SecretId=secret).get("VersionIdsToStages", {})
@@ -66,7 +66,7 @@ def run(stack: Stack, args: Namespace) -> Result:
             storing = True
             client.put_secret_value(SecretId=secret, SecretString=json.dumps(value))
     except KeyboardInterrupt:
-        if storing:  # nobody knows whether it was
+        if storing:  # it may have been stored
             raise
         raise Refused(_STOPPED, code=INTERRUPTED) from None
     names = " and ".join(sorted(value))
@@ -75,7 +75,7 @@ def run(stack: Stack, args: Namespace) -> Result:
 
 
 def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
-    """What the secret is to hold, typed or piped in. Raises Refused."""
+    """Return what the secret is to hold, typed or piped in. Raises Refused."""
     what = f"Password of {user}" if user else "Skycore API key"
     try:
         text = getpass.getpass(f"{what} (not shown): ") if asks else sys.stdin.read()
@@ -86,7 +86,7 @@ def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
 
 
 def credentials(text: str, user: str | None = None) -> dict[str, str]:
-    """What the secret is to hold for what was typed: a key, a password, or a JSON object.
+    """Return what the secret is to hold for what was typed: a key, a password, a JSON object.
 
     Raises Refused, without quoting it, for what cannot be either.
     """
@@ -131,7 +131,7 @@ def _object(text: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _held() -> Iterator[None]:
-    """Holds all calls of Skycore for as long as this lasts."""
+    """Hold all calls to Skycore while the block runs."""
     limiter, done = Limiter(), threading.Event()
     until = [limiter.pause(HOLD_MS)]
 
@@ -144,7 +144,8 @@ def _held() -> Iterator[None]:
     renewing = threading.Thread(target=renew, daemon=True)
     renewing.start()
     try:
-        time.sleep(PAUSE_KNOWN_FOR_MS / 1000)  # until every copy has heard of it
+        # Every execution environment has read the pause by then.
+        time.sleep(PAUSE_KNOWN_FOR_MS / 1000)
         progress("Make the new key in Skycore's API Settings now, and paste it here.")
         yield
     finally:

@@ -56,7 +56,7 @@ now may be from yesterday. A direct send that was refused because nothing could 
 
 
 def one(stack: Stack, args: Namespace) -> Result:
-    """One message, or one event. Raises Refused where there is neither."""
+    """Show one message, or one event. Raises Refused if there is neither."""
     pointer = messages.messages_by_tracking_id([args.id]).get(args.id)
     try:
         view = get_message(pointer.message_id if pointer else args.id)
@@ -68,7 +68,7 @@ def one(stack: Stack, args: Namespace) -> Result:
 
 
 def _events(stack: Stack, args: Namespace, tracking_id: str | None) -> list[dict[str, Any]]:
-    """What Skycore said under a tracking id, in order of arrival."""
+    """Return Skycore's events under a tracking id, in order of arrival."""
     found = events.by_tracking_id(tracking_id) if tracking_id else []
     found.sort(key=lambda event: event.received_at)
     tracking_rows = tracking_rows_of(found)
@@ -80,7 +80,7 @@ def _events(stack: Stack, args: Namespace, tracking_id: str | None) -> list[dict
 
 
 def _why(message_id: str) -> dict[str, Any]:
-    """What the row says beyond what callers are shown: why it failed, how often it was tried."""
+    """Return what the row has beyond what callers see: why it failed, how often it was tried."""
     row = messages.get(message_id)
     if row is None:
         return {}
@@ -99,7 +99,7 @@ def _why(message_id: str) -> dict[str, Any]:
 
 
 def _event(stack: Stack, args: Namespace) -> Result:
-    """An event, or all under a tracking id that belongs to no message, as in a possible match."""
+    """Show an event, or all under a tracking id without a message, as in a possible match."""
     if found := _events(stack, args, args.id):
         rows = [[event["time"], event["type"], event["id"]] for event in found]
         shown = [table(("time", "events of no message", "id"), rows)]
@@ -113,7 +113,7 @@ def _event(stack: Stack, args: Namespace) -> Result:
 
 
 def many(stack: Stack, args: Namespace) -> Result:
-    """The messages that are asked for. Raises UsageError for a number that is none."""
+    """Show the messages that match. Raises UsageError for an invalid number."""
     now = datetime.now(UTC)
     since = args.since or now - A_DAY
     span = TimeRange("message", since, args.until or now + timedelta(minutes=1), None)

@@ -32,7 +32,7 @@ SECONDS = 120.0  # for the call and the file
 MAX_SHOWN_LENGTH = 40  # characters of an id or a time of the report
 SHOWN = 20  # rows that could not be joined; --json has all of them
 ABOUT = """\
-Skycore gives a postback up 25 minutes after the first try. After an outage that was longer, this
+Skycore gives up on a postback 25 minutes after the first try. After a longer outage, this
 asks for Skycore's report of sent messages. Statuses that no postback reported become events with
 from_report true, and move their messages.
 

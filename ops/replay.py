@@ -32,7 +32,7 @@ subscriber of the topic gets them. Statuses move and opt-outs are recorded as th
 
 
 def run(stack: Stack, args: Namespace) -> Result:
-    """Does one or the other. Raises Refused."""
+    """Publish events again, or read unparsed postbacks again. Raises Refused."""
     if args.since:
         return _republish(stack, args)
     if args.until or args.type:

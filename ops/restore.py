@@ -13,6 +13,7 @@ from ops.dead_letters import DeadLetters
 from ops.output import Refused, Result, confirm, progress, table
 from skycore.catalogue.statuses import RANKS
 from skycore.table import models
+from skycore.table.messages import RELEASED
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -48,6 +49,7 @@ queue.
 AT_ONCE = 8  # rows written side by side; botocore keeps ten connections
 IN_PROGRESS = {"scheduled", "queued", "sending"}  # of which the copy does not know the end
 OPT_OUT_TIMES = ("stopped_at", "started_at", "confirmed_at")
+OF_ONE_TABLE = {"pauses", "progress"}  # kinds of rows that say what this table's stack does now
 _NEW = "attribute_not_exists(pk)"
 
 
@@ -65,7 +67,7 @@ def restore_table(stack: Stack, args: Namespace) -> Result:
     pages = client.get_paginator("scan").paginate(TableName=args.table, ConsistentRead=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for page in pages:
-            items = page["Items"]
+            items = [item for item in page["Items"] if _is_history(item)]
             counts.update(zip(map(_kind, items), pool.map(restore, items), strict=True))
             progress(f"{counts.total()} rows read")
     outcomes = ("restored", "kept", "expired")
@@ -86,14 +88,27 @@ def restore_postbacks(stack: Stack, args: Namespace) -> Result:
         for found in other.messages():
             moved += other.move(found, own)
             progress(f"{moved} postbacks")
-    return Result({"moved": moved}, [f"{moved} postbacks moved to {stack.name}"])
+    data: dict[str, Any] = {"moved": moved}
+    lines = [f"{moved} postbacks moved to {stack.name}"]
+    if other.failed:
+        data["failed"] = other.failed
+        lines += [f"{count} not moved: {why}" for why, count in sorted(other.failed.items())]
+        lines.append("They are still in the other queue; some may be in both queues.")
+    return Result(data, lines, ok=not other.failed)
+
+
+def _is_history(item: Item) -> bool:
+    """Return whether a row is to be copied: a released message, which was not sent, is not."""
+    if _kind(item) == "message":
+        return bool(item["status"]["S"] != RELEASED)
+    return _kind(item) not in OF_ONE_TABLE
 
 
 def history(item: Item) -> Item:
     """Return the row as one of the past: nothing of it is still to be sent or published."""
     row = {name: value for name, value in item.items() if name != "news"}
     if _kind(row) == "message" and row["status"]["S"] in IN_PROGRESS:
-        # As a send that died on its way, which `sweep` finds and settles as unknown.
+        # As an interrupted send, which `sweep` finds and marks unknown.
         row["status"] = {"S": "sending"}
         row["rank"] = {"N": str(RANKS["sending"])}
         row["state"] = {"S": models.state_partition("sending", row["pk"]["S"])}
@@ -101,7 +116,7 @@ def history(item: Item) -> Item:
 
 
 def _restore(client: Any, table_name: str, now: int, item: Item) -> str:
-    """Write one row, unless the table has it; what became of it."""
+    """Write one row unless the table has it; return the outcome."""
     if "expires" in item and int(item["expires"]["N"]) < now:
         return "expired"
     row, key = history(item), {name: item[name] for name in ("pk", "sk")}

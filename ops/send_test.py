@@ -29,7 +29,7 @@ Skycore accepted it, with --wait if it was delivered.
 
 
 def run(stack: Stack, args: Namespace) -> Result:
-    """Sends it and says what became of it. Raises Refused where there was no answer."""
+    """Send the SMS and report its status. Raises Refused if there was no answer."""
     confirm(
         stack,
         args,
@@ -38,19 +38,17 @@ def run(stack: Stack, args: Namespace) -> Result:
     body = {"to": args.number, "from": args.sender, "text": args.text}
     key = f"ops-{secrets.token_hex(8)}"
     status, answer = call(stack, "POST", "/messages", body, {"Idempotency-Key": key})
-    if status != 201:
-        return _told(status, answer)
-    if not args.wait:
-        return _told(status, answer)
+    if status != 201 or not args.wait:
+        return _result(status, answer)
     progress(f"accepted: {answer['message_id']}")
     end = time.monotonic() + args.wait
     while answer["status"] not in ENDED and time.monotonic() < end:
         time.sleep(EVERY)
         _, answer = call(stack, "GET", f"/messages/{answer['message_id']}")
-    return _told(status, answer, ok=answer["status"] == "delivered")
+    return _result(status, answer, ok=answer["status"] == "delivered")
 
 
-def _told(status: int, answer: dict[str, Any], *, ok: bool = True) -> Result:
+def _result(status: int, answer: dict[str, Any], *, ok: bool = True) -> Result:
     if "message_id" in answer and status < 300:
         data = redact.message(answer, show=False)
         line = f"{data['status']}: {data['message_id']}"
@@ -59,10 +57,10 @@ def _told(status: int, answer: dict[str, Any], *, ok: bool = True) -> Result:
     data = {name: answer[name] for name in names if name in answer}
     shown = [f"{status} {data.get('code', '')} {data.get('skycore_code', '')}", data.get("detail")]
     shown += [f"{error['field']}: {error['detail']}" for error in data.get("errors", [])]
-    told = [redact.words(line.strip()) or "" for line in shown if line]
+    lines = [redact.words(line.strip()) or "" for line in shown if line]
     if "message_id" in data:
-        told.append(f"python -m ops message {data['message_id']}")
-    return Result(data, told, ok=False)
+        lines.append(f"python -m ops message {data['message_id']}")
+    return Result(data, lines, ok=False)
 
 
 def arguments(parser: ArgumentParser) -> None:

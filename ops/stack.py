@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # An operator waits rather than tries again by hand.
 PATIENT = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard"})
-MINUTE = "%Y-%m-%d %H:%MZ"  # how a time is told to people
+MINUTE = "%Y-%m-%d %H:%MZ"  # a time, for people
 LIMITS = ("MaxCallsPerSecond", "MaxCallsPerMinute", "MaxCallsPerDay", "PriorityShare")
 
 
@@ -31,7 +31,7 @@ class Stack:
     """A deployed stack: its parameters, outputs and resources, and clients of its services."""
 
     def __init__(self, name: str, *, ask: bool) -> None:
-        """Describes the stack `name`; `ask`: whether changes of it are to be confirmed.
+        """Describe the stack `name`; `ask`: whether changes to it need confirmation.
 
         Raises Refused where there is none, and botocore's errors.
         """
@@ -133,7 +133,8 @@ class Stack:
         try:
             return int(value)
         except ValueError:
-            raise Refused(f"parameter {name} of {self.name} is {value}, no whole number") from None
+            why = f"parameter {name} of {self.name} is {value}, not a whole number"
+            raise Refused(why) from None
 
     def _describe(self) -> Any:
         client = self.client("cloudformation")
@@ -156,7 +157,7 @@ def resolve_stack(args: argparse.Namespace) -> Stack:
 
 
 def local_stack_changed(stack: Stack, **values: str) -> None:
-    """Writes new values into .local/stack.json, where clients of the local stack find them."""
+    """Write new values into .local/stack.json, where clients of the local stack find them."""
     if not stack.ask:
         file = _local_stack_file()
         file.write_text(json.dumps({**json.loads(file.read_text()), **values}, indent=2) + "\n")
@@ -176,7 +177,7 @@ def _local_description() -> dict[str, Any] | None:
 
 
 def _use_local_stack() -> str:
-    """Makes the local stack's administrator the one who acts; the stack's name."""
+    """Act as the local stack's administrator; return the stack's name."""
     stack = _local_description()
     if stack is None:
         raise UsageError("no local stack is up (make up); for one on AWS: --stack NAME")

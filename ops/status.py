@@ -12,6 +12,7 @@ from rich.text import Text
 from ops.command import Command
 from ops.output import Result, table
 from ops.queues import QUEUES, depths, oldest_ages
+from ops.resume import current as current_pauses
 from skycore import serializers
 from skycore.table import events, messages, models, pagination
 from skycore.table.batches import READ_KEYS
@@ -34,7 +35,7 @@ ABOUT = """\
 Rates of the last minutes (from the newest thousand messages and events at most), queues with their
 dead-letter queues, what is left of the account's limits, and alarms. It reads only.
 
-The exit code is 1 where something needs attention: an alarm rings, a dead-letter queue is not
+The exit code is 1 where something needs attention: an alarm is in ALARM, a dead-letter queue is not
 empty, messages of these minutes are unknown (nobody knows whether they were sent), or the Skycore
 API key is not set.
 
@@ -57,6 +58,7 @@ def run(stack: Stack, args: Namespace) -> Result:
         "events": _events(args.minutes),
         "states": {state: _listed(state) for state in ("sending", events.UNPARSED)},
         "allowance": _allowance(stack),
+        "paused": current_pauses(),
         **_queues(stack),
         "alarms": _alarms(stack),
     }
@@ -77,6 +79,11 @@ def problems(data: dict[str, Any]) -> list[str]:
             f"{unknown} unknown of the last {data['minutes']} minutes, a person decides: "
             "python -m ops messages --status unknown"
         )
+    found += [
+        f"queued messages wait ({scope}) since {pause['since']:%H:%M}Z: {pause['why']}; "
+        f"{pause['probes']} probes so far, the next at {pause['next_probe']:%H:%M}Z"
+        for scope, pause in data["paused"].items()
+    ]
     if not data["api_key_set"]:
         found.append("no Skycore API key is set: python -m ops set-key")
     if data["stack_status"].endswith("FAILED"):

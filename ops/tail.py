@@ -33,7 +33,7 @@ takes them down.
 
 
 def run(stack: Stack, args: Namespace) -> None:
-    """Writes events until it is time, or enough, or Ctrl-C."""
+    """Write events until the time is up, there are enough, or Ctrl-C."""
     end = time.monotonic() + args.seconds if args.seconds else FOREVER
     left = args.count or FOREVER
     sqs = stack.client("sqs")

@@ -57,7 +57,7 @@ rotate-token --force, and paste again. The leaked address is dead within five mi
 
 
 def url(stack: Stack, args: Namespace) -> Result:
-    """The present address, and when it was last used. Raises Refused for one that is not ours."""
+    """Show the current address and its last use. Raises Refused unless it leads to this stack."""
     _try(stack, args)
     current, previous = tokens(stack)
     used, before = last_used(fingerprint(current)), None
@@ -72,7 +72,7 @@ def url(stack: Stack, args: Namespace) -> Result:
 
 
 def rotate(stack: Stack, args: Namespace) -> Result:
-    """Makes the new token. Raises Refused."""
+    """Make the new token. Raises Refused."""
     current, previous = tokens(stack)
     why = _too_early(current, previous)
     if why and not args.force:

@@ -31,7 +31,7 @@ makes events of them. It reads only. The bodies, which hold numbers and texts, c
 
 
 def run(stack: Stack, args: Namespace) -> Result:
-    """The unparsed events, newest first."""
+    """Show the unparsed events, newest first."""
     now = datetime.now(UTC)
     since = args.since or now - timedelta(days=stack.days)
     span = TimeRange("event", since, now + timedelta(minutes=1), None)

@@ -29,7 +29,9 @@ EXPECTED = {
     "messages/cancel": 404,
     "messages/unparsed": 200,
     "messages/get_event": 404,
-    "sweep/every_minute": {"unknown": 0, "expired": 0, "queued_again": 0},
+    "sweep/every_minute": dict.fromkeys(
+        ("probes", "unknown", "expired", "queued_again", "released"), 0
+    ),
 }
 
 

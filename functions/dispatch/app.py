@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from skycore.handler import lambda_handler
@@ -14,9 +14,9 @@ from skycore.settings import load
 DEADLINE_SECONDS = 25.0  # of a batch; the function has 28
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings(SendSettings):
-    send_dead_letter_queue_url: str = field(kw_only=True)
+    send_dead_letter_queue_url: str
 
 
 @lambda_handler

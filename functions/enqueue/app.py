@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skycore.handler import Answer, lambda_handler
 from skycore.http import RestApi, caller_of, json_response, read_json
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.validation import SendPolicy
+from skycore.sending.validation import PolicySettings
 from skycore.settings import load
 
 if TYPE_CHECKING:
@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 api = RestApi()
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(PolicySettings):
     table_name: str
     send_queue_url: str
-    default_region: str
-    allowed_country_codes: str
-    event_retention_days: int
-    allowed_countries: str = ""  # not in the environment of the previous release
-    allow_campaign_sends: str = "on"
 
 
 @lambda_handler
@@ -41,13 +36,7 @@ def post_batch() -> Response[str]:
         caller=caller_of(event),
         key=event.headers.get("idempotency-key"),
         queue_url=settings.send_queue_url,
-        policy=SendPolicy.of(
-            settings.default_region,
-            settings.allowed_country_codes,
-            settings.event_retention_days,
-            settings.allowed_countries,
-            settings.allow_campaign_sends,
-        ),
+        policy=settings.policy(),
     )
     headers = {"Idempotency-Replayed": "true"} if sent.replayed else {}
     return json_response(sent.body, sent.status, headers)

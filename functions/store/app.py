@@ -24,7 +24,7 @@ class Settings:
     stop_words: str = ""  # read by skycore.postbacks.opt_out_keywords
 
 
-REQUEUE_SECONDS = 30  # bodies that no time was left for wait this long for the next run
+REQUEUE_SECONDS = 30  # delay of bodies for which this run had no time left
 
 
 @lambda_handler
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         try:
             body, arrived = read_record(record)
         except Exception as error:  # noqa: BLE001 - put there by hand; it must not fail the others
-            log_exception("no postback", error)
+            log_exception("queued postback not read", error)
             failed.append(record["messageId"])
             continue
         postbacks.append((record["messageId"], body, arrived))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore.catalogue.fields import field_named
 from skycore.catalogue.statuses import RANKS
-from skycore.problems import TITLES
+from skycore.problems import MAX_ERRORS, TITLES
 
 if TYPE_CHECKING:
     from skycore.catalogue.actions import Action
@@ -131,6 +131,7 @@ _MEDIA: Schema = {
         "required": ["url"],
     },
 }
+_SUMMARY = ("queued", "scheduled", "refused")
 _CURSOR: Schema = {**_TEXT_OR_NULL, "description": "For the next page; null after the last."}
 
 
@@ -143,7 +144,6 @@ def schemas() -> dict[str, Schema]:
     message = _object(_MESSAGE, list(_MESSAGE), skycore_code=_TEXT, detail=why, parent=_TEXT)
     step = _object(_STEP, ["time", "event", "status"])
     unparsed = {"event_id": _TEXT, "received_at": _TIME, "error": _TEXT_OR_NULL, "raw": _RAW}
-    entries = {"anyOf": [_ref("Message"), _ref("DryRun"), _ref("Problem")]}
     return {
         "MessageStatus": _STATUS,
         "Message": message,
@@ -168,12 +168,19 @@ def schemas() -> dict[str, Schema]:
             {
                 "messages": {
                     "type": "array",
-                    "items": entries,
+                    "items": _ref("BatchEntry"),
                     "description": "One result for each entry, in order.",
-                }
+                },
+                "summary": {
+                    "type": "object",
+                    "properties": {name: {"type": "integer", "minimum": 0} for name in _SUMMARY},
+                    "required": list(_SUMMARY),
+                    "description": "How many entries have this status. Dry runs have none.",
+                },
             },
-            ["messages"],
+            ["messages", "summary"],
         ),
+        "BatchEntry": _batch_entry(),
         "Event": _object(
             {**_EVENT, "raw": _RAW, "media": _MEDIA},
             ["specversion", "id", "source", "type", "time", "data", "raw", "media"],
@@ -234,8 +241,33 @@ def _title(code: str) -> str:
     return TITLES[code][1] if code in TITLES else _GATEWAY_TITLES[code]
 
 
+def _batch_entry() -> Schema:
+    """The result of one entry: a message, a dry run or a problem, each field of one type."""
+    status: Schema = {
+        "enum": [*RANKS, "refused"],
+        "description": "The message's, or refused: then `code` says why. A dry run has none.",
+    }
+    of_problem = {name: value for name, value in _problem_fields().items() if name != "status"}
+    earlier: Schema = {
+        "type": "integer",
+        "minimum": 0,
+        "description": "The first entry with the same recipient, which gets each message.",
+    }
+    http_status: Schema = {"type": "integer", "description": "The problem's, as of a single send."}
+    fields = {**of_problem, **_DRY_RUN, **_MESSAGE, "parent": _TEXT, "status": status}
+    return _object(fields, [], http_status=http_status, same_recipient_as=earlier)
+
+
 def _problem() -> Schema:
-    fields: dict[str, Schema] = {
+    # The gateway's own refusals name no status in their body.
+    return {
+        **_object(_problem_fields(), ["type", "title", "detail", "code", "retryable"]),
+        "description": "Problem details as RFC 9457 has them.",
+    }
+
+
+def _problem_fields() -> dict[str, Schema]:
+    return {
         "type": {**_TEXT, "format": "uri-reference"},
         "title": _TEXT,
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
@@ -254,12 +286,7 @@ def _problem() -> Schema:
         },
         "message_id": _TEXT,
         "window": {"enum": ["second", "minute", "day"], "description": "The limit that is full."},
-        "errors": {"type": "array", "items": _ref("FieldError")},
-    }
-    # The gateway's own refusals name no status in their body.
-    return {
-        **_object(fields, ["type", "title", "detail", "code", "retryable"]),
-        "description": "Problem details as RFC 9457 has them.",
+        "errors": {"type": "array", "items": _ref("FieldError"), "maxItems": MAX_ERRORS},
     }
 
 

@@ -86,7 +86,7 @@ def _post_batch() -> Part:
             "all_or_nothing": {
                 "type": "boolean",
                 "default": False,
-                "description": "true: one bad entry refuses the whole call.",
+                "description": "true: what refuses one entry refuses the whole call.",
             },
         },
         "oneOf": [
@@ -101,7 +101,7 @@ def _post_batch() -> Part:
         "messages": {"value": {"messages": [sms, {**sms, "text": "Hello again"}]}},
         "template": {"value": shared},
     }
-    codes = ("invalid_json", "too_large", "invalid_request", "gateway_failure")
+    codes = ("invalid_json", "too_large", "invalid_request", "not_ready", "gateway_failure")
     content = {"application/json": {"schema": schema, "examples": example}}
     return {
         "operationId": "sendBatch",

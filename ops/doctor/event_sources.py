@@ -55,7 +55,7 @@ def stream_retries(deployment: Deployment) -> Iterator[Finding]:
         tries = int(found.get("MaximumRetryAttempts", -1))
         if tries != -1:
             fix = _update(deployment, name, "--maximum-retry-attempts", -1)
-            yield Finding(f"{name} gives a record up after {tries} tries of an outage", fix)
+            yield Finding(f"{name} gives up on a record after {tries} tries in an outage", fix)
         if found.get("MaximumRecordAgeInSeconds", -1) == -1:
             fix = _update(deployment, name, "--maximum-record-age-in-seconds", _record_age())
             yield Finding(f"{name} lets records expire without a dead letter", fix)

@@ -18,7 +18,7 @@ from urllib3.connection import HTTPConnection
 from skycore import timestamps
 from skycore.aws import clients, queues
 from skycore.sending import outcomes
-from skycore.table import batches, messages, queue_transitions
+from skycore.table import messages, queue_transitions
 
 
 def die() -> None:
@@ -81,8 +81,7 @@ POINTS: dict[str, Any] = {
     "later": later,
     "before the row": lambda: before(messages, "create"),
     "after the row": lambda: after(messages, "create"),
-    "before rows": lambda: before(batches, "put_all"),
-    "before rows with a key": lambda: before(messages, "create_many"),
+    "before rows": lambda: before(messages, "create_many"),
     "between rows and queue": lambda: before(queues, "send_many"),
     "between calls of the queue": between_queue_calls,
     "after the queue": lambda: after(queues, "send_many"),

@@ -197,7 +197,7 @@ def test_enqueue_killed(stack, sms, point, keyed):
     if keyed:
         event["headers"]["Idempotency-Key"] = key
     if point == "before the row":
-        point = "before rows with a key" if keyed else "before rows"
+        point = "before rows"
     assert enqueue.run(event, point) is None
     assert len(listed(stack, to)) == rows
     assert until(lambda: got(stack, to) == unrepeated)

@@ -46,7 +46,6 @@ EXCEPTIONS = (
     ("dispatch", "sqs:DeleteMessage", "SendQueue", POLLER),
     ("dispatch", "sqs:GetQueueAttributes", "SendQueue", POLLER),
     ("dispatch", "sqs:SendMessage", "SendDeadLetterQueue", "after tries over 20 minutes in all"),
-    ("enqueue", "dynamodb:DeleteItem", "", "only while SQS refuses"),
     ("enqueue", "dynamodb:GetItem", "", "only where two calls with one key meet"),
 )
 

@@ -24,6 +24,7 @@ from local.simulator_process import API_KEY
 from skycore import timestamps
 from tests.integration.conftest import ROOT, Stack, warm
 from tests.integration.operators import NUMBER, TEXT, Ops, terminal
+from tests.integration.test_rare_calls import sweep
 from tests.integration.test_subscribers import denied, inbound, receipt, waiting
 from tests.patience import PATIENCE_SECONDS, until
 
@@ -218,7 +219,7 @@ def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
 @pytest.mark.long
 def test_a_dead_send_gets_new_tries_and_is_sent_once(stack, ops, sms):
     url, mark = stack.resource("SendDeadLetterQueue"), uuid.uuid4().hex
-    stack.control("settings", {"error_for_action": {"sendSMS": "E107"}}, "PATCH")
+    stack.control("settings", {"error_for_action": {"sendSMS": "E111"}}, "PATCH")
     try:
         warm(stack)  # so that no call of dispatch lasts as long as the queue hides its message
         with dead_at_once(stack, "SendQueue", "DispatchRole", 8):
@@ -239,11 +240,40 @@ def test_a_dead_send_gets_new_tries_and_is_sent_once(stack, ops, sms):
         stack.control("settings", {"error_for_action": None}, "PATCH")
     story = ops.json("message", told["message_id"])
     assert story["status"] == "rejected"
-    assert "E107" in json.dumps(story)
+    assert "E111" in json.dumps(story)
     assert ops.json("dlq", "redrive", "send")["moved"] >= 1
     assert until(lambda: status_of(stack, told) == "delivered")
     rows = stack.control(f"messages?to={NUMBER}")["messages"]
     assert len([row for row in rows if row["text"] == mark]) == 1
+
+
+@pytest.mark.long
+def test_queued_messages_wait_for_the_account_and_go_again(stack, ops, sms):
+    """Once by themselves, at the next probe, and once because an operator ends the pause."""
+    for by_hand in (False, True):
+        stack.control("settings", {"error_for_action": {"sendSMS": "E112"}}, "PATCH")
+        try:
+            queued = [
+                stack.client.request(
+                    "POST", "/messages", {**sms, "text": f"wait {n}"}, {"Prefer": "respond-async"}
+                ).json()
+                for n in range(3)
+            ]
+            assert until(lambda: "account" in looked(ops, "status")[0]["paused"])
+            time.sleep(10)  # all of them have met the pause
+            assert "E112" in looked(ops, "status")[0]["paused"]["account"]["why"]
+            assert {status_of(stack, told) for told in queued} == {"queued"}
+        finally:
+            stack.control("settings", {"error_for_action": None}, "PATCH")
+        if by_hand:
+            assert ops.json("resume")["resumed"] == ["account"]
+
+        def delivered(queued: Any = queued) -> bool:
+            sweep(stack)  # as the schedule does every minute
+            return {status_of(stack, told) for told in queued} == {"delivered"}
+
+        assert until(delivered)
+        assert looked(ops, "status")[0]["paused"] == {}
 
 
 def give_four_tries(stack: Stack, message_id: str) -> None:

@@ -1,6 +1,6 @@
 """Wrap every handler: ids on its log lines, metrics written at the end, errors without their text.
 
-`ack`, which answers one route, takes its answers from here too; http.py has the resolver of others.
+`ack`, which has one route, uses the answers here; http.py has the resolver of the others.
 """
 
 from __future__ import annotations

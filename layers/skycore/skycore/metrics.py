@@ -43,6 +43,7 @@ METRICS = {
     "Expired": Metric("Count", "queued messages whose expires_at passed before their turn"),
     "SetAside": Metric("Count", "queued messages whose last try failed"),
     "AccountErrors": Metric("Count", "calls that Skycore refused because of the account"),
+    "Paused": Metric("None", "1 while queued messages are paused, 0 while they are not"),
     "SkycoreSeconds": Metric(
         "Seconds", "how long a call of Skycore took from its slot on, or how long connecting failed"
     ),
@@ -127,7 +128,7 @@ def _write(recorded: Sequence[_Observation]) -> None:
         common.flush_metrics()
 
 
-# A problem's code -> who has to do something about it.
+# A problem's code -> the class of those who must act on it.
 REJECTION_CLASSES = {
     "invalid_request": "request",  # the caller
     "too_large": "request",
@@ -136,7 +137,7 @@ REJECTION_CLASSES = {
     "in_progress": "request",
     "idempotency_key_reused": "request",
     "recipient_opted_out": "opted_out",  # nobody
-    "skycore_rejected": "message",  # whoever wrote the message, or its number
+    "skycore_rejected": "message",  # the author of the message, or its number
     "skycore_account": "account",  # the owner of the Skycore account
     "rate_limited": "limits",  # nobody, as long as it is short
     "skycore_unreachable": "unreachable",  # Skycore, or the network

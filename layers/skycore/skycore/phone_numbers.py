@@ -61,8 +61,8 @@ class NumberError(ValueError):
 def visible_text(text: str) -> str:
     """Return the text without invisible characters, and with every kind of space as a space.
 
-    Invisible are format characters (Unicode category Cf), such as the direction marks that address
-    books add, and variation selectors.
+    Format characters (Unicode category Cf), such as the direction marks that address books add, and
+    variation selectors are invisible.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -75,14 +75,14 @@ def parse_msisdn(value: str, *, default_region: str) -> str:
 
     ``+1 (774) 319-9144``, ``+17743199144`` and ``17743199144`` give ``17743199144``. Without a
     ``+``, a number that is also a national number of ``default_region`` (an ISO country code) is
-    ambiguous; one that is no international number lacks its country code. Whether a number exists
-    is not asked, only whether its length is possible: numbering plans change faster than tables.
+    ambiguous; one that is not an international number lacks its country code. Only its length is
+    checked, not whether it exists: numbering plans change faster than tables.
     Raises ``NumberError`` when it cannot be used; ``detail`` says why and how to write it.
     """
     text = visible_text(value).strip(" ")
     if len(text) > _LONGEST or not _WRITTEN.fullmatch(text):
         raise NumberError(
-            "must be a phone number: + and digits; blanks, dots, dashes, slashes and brackets"
+            "must be a phone number: + and digits; spaces, dots, dashes, slashes and brackets"
             " may separate them",
         )
     digits = _NO_DIGIT.sub("", text)
@@ -114,12 +114,12 @@ def parse_sender(value: str, *, default_region: str) -> str:
 
 
 def parse_sender_mask(value: str) -> str:
-    """Return an alphanumeric sender: 1 to 11 of A-Z, a-z, 0-9, ``_``, ``-``, blank; with a letter.
+    """Return an alphanumeric sender: 1 to 11 of A-Z, a-z, 0-9, ``_``, ``-``, space; with a letter.
 
     Raises ``NumberError`` when it is not one.
     """
     if not _ALPHANUMERIC.fullmatch(value) or value != value.strip():
-        raise NumberError("must be 1 to 11 letters, digits, blanks, _ or -")
+        raise NumberError("must be 1 to 11 letters, digits, spaces, _ or -")
     if not any(character.isalpha() for character in value):
         raise NumberError("must not be all digits")
     return value
@@ -128,7 +128,7 @@ def parse_sender_mask(value: str) -> str:
 def region_of(digits: str) -> str | None:
     """Return the ISO country of a number in digits, country code first; None if it is unknown.
 
-    Countries that share a calling code are told apart: Jamaica is not the US, nor Jersey the UK.
+    Countries that share a calling code are distinguished: a Jamaican number is not from the US.
     """
     number = _reading(f"+{digits}", None)
     return None if number is None else phonenumbers.region_code_for_number(number)

@@ -54,6 +54,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         self.detail = detail
         self.retryable = by_default if retryable is None else retryable
         self.retry_after = retry_after
+        self.cause: str | None = None  # what it says about all messages: see `account_pause`
         self.members = {name: value for name, value in members.items() if value is not None}
 
     def body(self) -> dict[str, Any]:

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 # A row that is `sending` for longer than the function's timeout (28 s): its call was interrupted.
 IN_FLIGHT = timedelta(seconds=30)
+MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 
 
 def status_of(row: MessageRow, now: datetime) -> str:
-    """Return the row's status; unknown or expired also before sweep has marked the row so."""
+    """Return the row's status; unknown or expired even before sweep has marked it."""
     if row.status == "sending" and now - _last_step(row) > IN_FLIGHT:
         return "unknown"
     if row.status == "queued" and row.deadline and timestamps.from_text(row.deadline) <= now:
@@ -58,6 +59,28 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
     if row.parent:
         view["parent"] = row.parent
     return view
+
+
+def recipients(parent_id: str, named: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the caller reads about each recipient that Skycore returned."""
+    described = []
+    for number, recipient in enumerate(named, start=1):
+        child = {
+            "message_id": f"{parent_id}-{number}",
+            "status": recipient["outcome"],
+            "to": short_text(recipient.get("to")),
+            "from": short_text(recipient.get("from")),
+            "tracking_id": short_text(recipient.get("tracking_id")),
+        }
+        if code := short_text(recipient.get("error_code")):
+            child["skycore_code"] = code
+        described.append(child)
+    return described
+
+
+def short_text(value: Any) -> str | None:
+    """Return a text that fits into a key; None for any other value."""
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_LENGTH else None
 
 
 def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
@@ -131,7 +154,7 @@ def event_envelope(stored: StoredEvent, tracking_rows: TrackingRows, source: str
 
 
 def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]:
-    """Return the CloudEvent of a step of ours, at the time that the message's timeline gives it.
+    """Return the CloudEvent of one of our own steps, at its time in the message's timeline.
 
     Raises LookupError if the message did not take the step.
     """

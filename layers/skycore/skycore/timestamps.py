@@ -10,12 +10,12 @@ EARLIEST = datetime(2010, 1, 1, tzinfo=UTC)  # before Skycore's first postback
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """Return the time, in UTC."""
     return datetime.now(UTC)
 
 
 def to_text(moment: datetime) -> str:
-    """RFC 3339 with `Z`; exactly six digits of fraction where it is not zero.
+    """Return a time as RFC 3339 with `Z`; exactly six digits of fraction where it is not zero.
 
     A time without a zone is taken as UTC.
     """
@@ -25,12 +25,12 @@ def to_text(moment: datetime) -> str:
 
 
 def to_key(moment: datetime) -> str:
-    """As `to_text`, always with six digits, so that text order is time order."""
+    """Return as `to_text`, always with six digits, so that text order is time order."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def from_text(text: str) -> datetime:
-    """The moment of what `to_text` or `to_key` wrote. Raises ValueError for anything else."""
+    """Return the time that `to_text` or `to_key` wrote. Raises ValueError for anything else."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("a time without an offset")
@@ -38,20 +38,20 @@ def from_text(text: str) -> datetime:
 
 
 def from_epoch_ms(milliseconds: int) -> datetime:
-    """The moment of a count of milliseconds since 1970, as AWS events have it."""
+    """Return the time from milliseconds since 1970, as AWS events have it."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def utc_timestamp(text: str) -> str | None:
-    """A postback's time as UTC, None for one without an offset or that is no date and time.
+    """Return a postback's time in UTC; None if it has no offset or is not a date and time.
 
-    Skycore writes `2019-03-08T14:22:05-05:00`, with `-05`, with a blank for the `T`, with
+    Skycore writes `2019-03-08T14:22:05-05:00`, with `-05`, with a space for the `T`, with
     fractions of one to six digits, and with `Z`; RFC 3339 allows `t` and `z` as well.
     """
     if len(text) < 16 or text[4] != "-":  # dates alone, week dates
         return None
     try:
-        time = datetime.fromisoformat(text.upper())  # RFC 3339 allows `t` and `z`
+        time = datetime.fromisoformat(text.upper())
         return to_text(time) if time.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None

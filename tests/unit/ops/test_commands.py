@@ -214,6 +214,7 @@ def test_only_one_stack_is_meant():
 
 
 WELL = {
+    "paused": {},
     "alarms": {"ringing": []},
     "dead_letters": {"send": {"waiting": 0}},
     "messages": {"by_kind": {"delivered": 7}},

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from ops import dlq
 from ops.dead_letters import DeadLetters
 from ops.describe import describe
+from ops.restore import restore_postbacks
 
 if TYPE_CHECKING:
     from ops.output import Result
@@ -194,6 +195,17 @@ def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch):
     assert (answer.data["moved"], answer.data["failed"]) == (2, {"ThrottlingException": 2})
     assert answer.data["left"] == 2
     assert "2 not put back: ThrottlingException" in answer.shown
+    assert bodies(sqs, HOME) == ["a", "b"]
+
+
+def test_restored_postbacks_that_are_refused_are_a_problem(monkeypatch):
+    sqs = Sqs(["a", "throttled", "b"])
+    stack = stack_of(sqs, monkeypatch)
+    stack.name = "skycore"
+    answer = restore_postbacks(stack, Namespace(queue_url=DEAD, yes=True))
+    assert not answer.ok
+    assert answer.data == {"moved": 2, "failed": {"ThrottlingException": 1}}
+    assert "1 not moved: ThrottlingException" in answer.shown
     assert bodies(sqs, HOME) == ["a", "b"]
 
 

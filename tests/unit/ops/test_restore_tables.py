@@ -108,6 +108,21 @@ def test_an_expired_row_is_not_restored(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
+    "left_out",
+    [
+        row("message#1", "message", status={"S": "released"}),
+        row("pause", "pauses", pauses={"S": "{}"}),  # another table's pause would pause this stack
+        row("sweep", "progress", parked={"S": "2026-11-22T10:41:00.000000Z"}),
+    ],
+    ids=lambda item: item["kind"]["S"],
+)
+def test_what_says_nothing_of_the_past_is_not_restored(stack: Stack, left_out: Item) -> None:
+    stack.put(COPY, left_out)
+    assert stack.restore() == {}
+    assert stack.rows() == []
+
+
+@pytest.mark.parametrize(
     ("own", "copied", "expected"),
     [
         # A start that came after the copy was made holds, and so does a stop that only it has.

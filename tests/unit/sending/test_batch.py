@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import string
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from skycore import timestamps
+from skycore.problems import MAX_ERRORS, Problem
 from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
-from skycore.table import batches, messages, queue_transitions
+from skycore.table import batches, messages, opt_outs, queue_transitions
 from tests.unit.table.fake_dynamodb import error
 
+pytestmark = pytest.mark.usefixtures("table", "outside")
 RULES = SendPolicy.of("US", "", 90)
 
 
@@ -33,49 +37,89 @@ def words(results: list[dict[str, Any]]) -> list[str]:
     return [one.get("code") or one["status"] for one in results]
 
 
+def live(table) -> list[str]:
+    """Return the ids of all messages that have not been released."""
+    ids = [item["message_id"]["S"] for item in table.of_kind("message")]
+    return [id_ for id_ in ids if messages.get(id_) is not None]
+
+
 def in_queue(outside) -> set[str]:
     return {json.loads(body)["message_id"] for body in outside.queued}
 
 
-def test_rows_that_are_not_written_are_told_and_the_others_go_on(outside, table):
-    table.unprocessed = lambda operation, _: 1 if operation == "BatchWriteItem" else 0
-    results = post([sms(n) for n in range(30)])
-    assert [n for n, word in enumerate(words(results)) if word == "not_queued"] == [24, 29]
-    assert in_queue(outside) == {one["message_id"] for one in results if "message_id" in one}
-    assert len(outside.queued) == len(table.of_kind("message")) == 28
-
-
-def test_what_was_written_before_the_table_went_out_goes_on(outside, table):
+def test_what_was_written_before_the_table_failed_goes_on(outside, table):
     def out_later(_: int, operation: str, __: Any) -> None:
-        if operation == "BatchWriteItem" and table.calls[operation] >= 1:
+        if operation == "TransactWriteItems" and table.calls[operation] >= 1:
             raise error("InternalServerError", operation)
 
     table.before = out_later
-    results = post([sms(n) for n in range(60)])
-    assert words(results) == ["queued"] * 25 + ["not_queued"] * 35
-    assert len(outside.queued) == 25
+    results = post([sms(n) for n in range(250)])
+    assert words(results) == ["queued"] * 100 + ["not_ready"] * 150
+    assert len(outside.queued) == 100
 
 
-def test_what_is_told_as_not_queued_is_not_in_the_table(outside, table, monkeypatch):
-    put = table._BatchWriteItem
+def late(table, monkeypatch) -> list[Any]:
+    """Let every write of new rows fail without an answer; return the writes, which may land."""
+    writes: list[Any] = []
+    for operation in ("TransactWriteItems", "PutItem"):
+        real = getattr(table, f"_{operation}")
 
-    def no_answer(request: Any) -> None:
-        put(request)
-        raise error("InternalServerError", "BatchWriteItem")
+        def no_answer(request: Any, real: Any = real, operation: str = operation) -> Any:
+            item = request.get("Item")
+            if item and item["status"]["S"] == "released":
+                return real(request)
+            writes.append(lambda: real(request))
+            raise error("InternalServerError", operation)
 
-    monkeypatch.setattr(table, "_BatchWriteItem", no_answer)
-    assert words(post([sms(n) for n in range(30)])) == ["not_queued"] * 30
-    assert table.of_kind("message") == []
+        monkeypatch.setattr(table, f"_{operation}", no_answer)
+    return writes
 
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_write_that_lands_after_not_ready_was_answered_sends_nothing(
+    outside, table, monkeypatch, key
+):
+    with monkeypatch.context() as patched:
+        writes = late(table, patched)
+        assert words(post([sms(n) for n in range(3)], key)) == ["not_ready"] * 3
+    for write in writes:
+        with pytest.raises(ClientError):
+            write()
+    assert live(table) == []
+    assert outside.queued == []
+
+
+def test_a_row_that_may_be_in_the_table_is_not_told_as_not_sent(outside, table):
     def out(_: int, operation: str, __: Any) -> None:
-        if operation == "DeleteItem":
+        if operation in {"TransactWriteItems", "PutItem"}:
             raise error("InternalServerError", operation)
 
     table.before = out
-    told = words(post([sms(n) for n in range(30)]))
-    assert told == ["gateway_failure"] * 25 + ["not_queued"] * 5
-    assert len(table.of_kind("message")) == 25
-    assert outside.queued == []
+    assert words(post([sms(n) for n in range(3)])) == ["not_ready"] * 3
+    assert [json.loads(body)["mend"]["status"] for body in outside.queued] == ["released"] * 3
+    outside.queue_is_out = True
+    assert words(post([sms(n) for n in range(3)])) == ["gateway_failure"] * 3
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_write_that_lands_twice_leaves_the_message_as_it_is(outside, table, monkeypatch, key):
+    writes: list[Any] = []
+    real = table._TransactWriteItems
+
+    def twice(request: Any) -> Any:
+        writes.append(lambda: real(request))
+        return real(request)
+
+    monkeypatch.setattr(table, "_TransactWriteItems", twice)
+    (result,) = post([sms(1)], key)
+    assert messages.transition(
+        result["message_id"], "accepted", time=timestamps.now(), own=True, tracking_id="T"
+    )
+    with suppress(ClientError):  # DynamoDB itself recognises the request by its token
+        writes[0]()
+    row = messages.get(result["message_id"])
+    assert row is not None
+    assert row.status == "accepted"
 
 
 def test_what_dispatch_took_is_not_told_as_not_queued(outside, monkeypatch):
@@ -126,3 +170,166 @@ def test_parts_are_of_legal_size_and_in_order(most_items, most_bytes):
         size = sum(len(str(row.serialize()["state"]["S"]).encode()) for row in part)
         assert len(part) <= most_items
         assert len(part) == 1 or size <= most_bytes
+
+
+def call(entries: list[Any], key: str | None = None, **more: Any) -> dict[str, Any]:
+    body = {"messages": entries, **more}
+    answer = enqueue_batch(body, caller="arn", key=key, queue_url="send", policy=RULES).body
+    assert isinstance(answer, dict)
+    return answer
+
+
+def stop(number: str, sender: str = "60856") -> None:
+    opt_outs.record_opt_out(number, sender, timestamps.now(), "N211")
+
+
+def confirmation(n: int) -> dict[str, Any]:
+    return {**sms(n), "opt_out_confirmation": True}
+
+
+REFUSED_ALONE: dict[str, tuple[list[Any], str, str]] = {
+    "another request under its key": ([sms(1), sms(9), sms(3)], "messages[1]", "another body"),
+    "a second confirmation": (
+        [sms(1), confirmation(5), confirmation(5)],
+        "messages[2]",
+        "opted out",
+    ),
+    "an opt-out": ([sms(1), sms(5)], "messages[1]", "opted out"),
+    "an invalid field": ([sms(1), {**sms(2), "to": "1"}], "messages[1].to", ""),
+    "no object": ([sms(1), 5], "messages[1]", "JSON object"),
+    "the past": ([sms(1), {**sms(2), "expires_at": "2020-01-01T00:00:00Z"}], "messages[1]", ""),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSED_ALONE)
+def test_what_refuses_one_entry_refuses_all_before_anything_is_written(outside, table, refusal):
+    entries, field, detail = REFUSED_ALONE[refusal]
+    if refusal == "another request under its key":
+        call([sms(1), sms(2)], "k")
+    stop("17743190005")
+    outside.queued.clear()
+    before = dict(table.items)
+    with pytest.raises(Problem, match="invalid_request") as caught:
+        call(entries, "k", all_or_nothing=True)
+    (named,) = caught.value.body()["errors"]
+    assert named["field"].startswith(field)
+    assert detail in named["detail"]
+    assert outside.queued == []
+    assert dict(table.items) == before
+
+
+def test_a_country_refuses_all():
+    policy = SendPolicy.of("US", "44", 90)
+    body = {"messages": [sms(1)], "all_or_nothing": True}
+    with pytest.raises(Problem, match="invalid_request"):
+        enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=policy)
+
+
+def test_a_table_that_fails_in_the_middle_leaves_nothing_of_all_or_nothing(outside, table):
+    def out_later(_: int, operation: str, __: Any) -> None:
+        if operation == "TransactWriteItems" and table.calls[operation] >= 1:
+            raise error("InternalServerError", operation)
+
+    table.before = out_later
+    with pytest.raises(Problem, match="not_ready") as caught:
+        call([sms(n) for n in range(150)], all_or_nothing=True)
+    assert "Retry-After" in caught.value.headers()
+    assert live(table) == []
+    assert outside.queued == []
+
+
+def test_a_confirmation_that_another_call_takes_meanwhile_refuses_all(outside, table, monkeypatch):
+    stop("17743190005")
+    monkeypatch.setattr(opt_outs, "claim_confirmation", lambda *_: None)
+    with pytest.raises(Problem, match="invalid_request"):
+        call([sms(1), confirmation(5)], all_or_nothing=True)
+    assert live(table) == []
+    assert outside.queued == []
+
+
+def test_the_summary_counts_and_earlier_recipients_are_named():
+    entries = [sms(1), {**sms(2), "dry_run": True}, sms(1), 5, {**sms(1), "to": "1 774 319 0002"}]
+    entries[4]["to"] = "+1 (774) 319-0002"
+    answer = call(entries)
+    assert answer["summary"] == {"queued": 3, "scheduled": 0, "refused": 1}
+    marked = [result.get("same_recipient_as") for result in answer["messages"]]
+    assert marked == [None, None, 0, None, 1]
+    again = call([5])
+    assert again["summary"] == {"queued": 0, "scheduled": 0, "refused": 1}
+
+
+def test_each_field_of_a_result_has_one_type():
+    results = call([sms(1), {**sms(2), "dry_run": True}, {**sms(3), "to": "1"}, 5])["messages"]
+    types: dict[str, set[type]] = {}
+    for result in results:
+        for name, value in result.items():
+            types.setdefault(name, set()).add(type(value))
+    assert {name: kinds for name, kinds in types.items() if len(kinds - {type(None)}) > 1} == {}
+    assert [(one["status"], one["http_status"]) for one in results[2:]] == [("refused", 422)] * 2
+
+
+LAMBDA_BYTES = 6_291_456  # that an answer may have, as JSON, with the HTTP body as text in it
+
+
+def size(answer: dict[str, Any]) -> int:
+    return len(json.dumps({"statusCode": 202, "body": json.dumps(answer)}))
+
+
+LONG = "\N{GRINNING FACE}" * 255
+WORST: dict[str, Any] = {
+    "references": lambda n: {**sms(n), "client_reference": LONG},
+    "invalid fields": lambda n: {"\N{GRINNING FACE}" * 20 + f"{m}": n for m in range(20)},
+    "long names": lambda n: {LONG * 2: n, LONG * 2 + "x": n},
+    "dry runs": lambda n: {**sms(n), "text": LONG[:60], "client_reference": LONG, "dry_run": True},
+    "long dry runs": lambda n: {
+        **sms(n),
+        "text": "x" * 1500,
+        "allow_multipart": True,
+        "dry_run": True,
+    },
+}
+
+
+@pytest.mark.in_memory("writes a thousand rows")
+@pytest.mark.parametrize("kind", WORST)
+def test_the_longest_answer_fits_into_lambdas(kind):
+    entries = [WORST[kind](n) for n in range(batch.MAX_MESSAGES)]
+    assert size(call(entries)) < LAMBDA_BYTES
+
+
+@pytest.mark.in_memory("writes a thousand rows")
+def test_a_template_that_a_thousand_dry_runs_echo_fits_into_lambdas():
+    template = {"from": "60856", "text": "x" * 20_000, "allow_multipart": True, "dry_run": True}
+    body = {"template": template, "recipients": [{"to": sms(n)["to"]} for n in range(1000)]}
+    answer = enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=RULES).body
+    assert size(answer) < LAMBDA_BYTES
+    assert answer["messages"][0]["dry_run"]
+    assert answer["messages"][999]["code"] in {"too_large", "invalid_request"}
+
+
+def test_errors_are_bounded():
+    bad = {f"field{n}": 1 for n in range(50)}
+    (result,) = call([bad])["messages"]
+    assert len(result["errors"]) == MAX_ERRORS
+    with pytest.raises(Problem) as caught:
+        call([bad] * 10, all_or_nothing=True)
+    assert len(caught.value.body()["errors"]) == MAX_ERRORS
+
+
+def test_a_repeat_takes_over_what_an_overlapping_call_cannot_queue(outside, table, monkeypatch):
+    take = outside.send_message_batch
+    answers = []
+
+    def out(**_: Any) -> None:
+        if not answers:
+            with monkeypatch.context() as patched:
+                patched.setattr(outside, "send_message_batch", take)
+                answers.append(words(post([sms(1), sms(2)], "k")))
+        raise error("InternalError", "SendMessageBatch")
+
+    monkeypatch.setattr(outside, "send_message_batch", out)
+    first = post([sms(1), sms(2)], "k")
+    assert answers == [["queued", "queued"]]
+    assert words(first) == ["queued", "queued"]
+    assert len(live(table)) == 2
+    assert in_queue(outside) == {one["message_id"] for one in first}

@@ -160,13 +160,13 @@ def test_a_queued_message(queue, line):
 def test_a_queued_message_that_is_set_aside(queue, line, skycore):
     message_id = queued()
     counted()
-    skycore.outcome = NotSent("no connection")
+    skycore.outcome = Refused("E111")
     for _ in range(MAX_TRIES):
         row = messages.get(message_id)
         row.update([messages.MessageRow.not_before.remove()])
         run(line, message_id)
     found = counted()
-    assert found[("Rejected", "unreachable")] == MAX_TRIES
+    assert found[("Rejected", "account")] == MAX_TRIES
     assert found["SetAside"] == 1
 
 

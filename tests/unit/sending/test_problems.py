@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -24,7 +24,7 @@ from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.send import call_action, enqueue
-from skycore.table import messages
+from skycore.table import messages, queue_transitions
 from skycore.table.limits import Limits
 from tests.unit.sending.test_sending import (
     QUEUES,
@@ -37,6 +37,9 @@ from tests.unit.sending.test_sending import (
     skycore,
     status,
 )
+
+if TYPE_CHECKING:
+    from skycore.sending.delivery import SendContext
 
 __all__ = ("line", "queue", "skycore")
 
@@ -64,7 +67,7 @@ STATUSES = {"skycore_account": 502, "skycore_unreachable": 503, "rate_limited": 
 
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
-def test_an_http_error_without_a_reply_frees_the_key(line, skycore, http_status):
+def test_an_http_error_without_a_reply_frees_the_key(line, skycore, monkeypatch, http_status):
     skycore.outcome = HttpRefused(http_status, "40")
     with pytest.raises(Problem) as caught:
         post(line, key="k")
@@ -76,7 +79,28 @@ def test_an_http_error_without_a_reply_frees_the_key(line, skycore, http_status)
     assert str(http_status) in problem.detail
     assert problem.headers() == ({"Retry-After": "40"} if problem.retryable else {})
     skycore.outcome = None
+    later = time.time_ns() + 41_000_000_000  # an HTTP 429 pauses calls
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    monkeypatch.setattr(time, "time", lambda: later / 1e9)
     assert post(line, key="k").status == 201
+
+
+@pytest.mark.parametrize("seconds", [40, 3000])
+def test_an_http_429_without_a_reply_pauses_every_call(line, skycore, seconds):
+    skycore.outcome = HttpRefused(429, str(seconds))
+    with pytest.raises(Problem) as caught:
+        post(line)
+    assert (caught.value.retry_after, caught.value.body()["window"]) == (seconds, "second")
+    skycore.outcome = None
+    for call in (post, act):
+        with pytest.raises(Problem, match="rate_limited"):
+            call(line)
+    assert (skycore.calls, skycore.accepted) == (1, 0)
+
+
+def act(line: SendContext) -> Any:
+    deadline = time.monotonic() + 25
+    return call_action("getMmsIds", {}, context=line, policy=RULES, deadline=deadline)
 
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
@@ -140,11 +164,15 @@ def test_a_message_that_the_table_did_not_take_is_not_ready_to_be_queued(monkeyp
     assert queue == []
 
 
-def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(monkeypatch):
+def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(outside, monkeypatch):
     monkeypatch.setattr(messages, "create", out)
-    monkeypatch.setattr(messages, "delete_unsent", out)
-    with pytest.raises(ClientError):
+    monkeypatch.setattr(queue_transitions, "release", out)
+    with pytest.raises(Problem, match="not_ready"):  # dispatch releases it
         enqueue(SMS, caller="arn", key=None, queue_url="send", policy=RULES)
+    outside.queue_is_out = True
+    with pytest.raises(Problem, match="gateway_failure") as caught:
+        enqueue(SMS, caller="arn", key=None, queue_url="send", policy=RULES)
+    assert "may be sent" in caught.value.detail
 
 
 @pytest.mark.parametrize("error", [NotReady("credentials not read"), CredentialsMissing("no key")])
@@ -157,14 +185,14 @@ def test_queued_messages_take_no_slot_while_nothing_can_be_sent(
     bodies = {str(n): json.dumps({"message_id": one}) for n, one in enumerate(ids)}
     assert dispatch(bodies, context=line, queues=QUEUES, deadline=time.monotonic() + 25) == []
     assert [status(one) for one in ids] == ["queued", "queued"]
-    assert len(queue) == 2
-    tries = {int(row.tries) for row in map(messages.get, ids) if row}
-    assert tries == ({0} if isinstance(error, NotReady) else {1})
+    # Without a key they are paused, and wait in the table.
+    assert len(queue) == (2 if isinstance(error, NotReady) else 0)
+    assert {int(row.tries) for row in map(messages.get, ids) if row} == {0}
 
 
 def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(line, skycore, monkeypatch):
     skycore.outcome = HttpRefused(413)
-    monkeypatch.setattr(messages, "delete_unsent", out)
+    monkeypatch.setattr(queue_transitions, "release", out)
     with pytest.raises(Problem, match="skycore_unreachable"):
         post(line)
 
@@ -213,9 +241,8 @@ class Slot:
         self.in_time = list(in_time)
         self.reacquired = 0
 
-    def check(self) -> None:
-        if not self.in_time.pop(0):
-            raise rate_limit.rate_limited("second", 1)
+    def is_usable(self) -> bool:
+        return self.in_time.pop(0)
 
     def reacquire(self) -> None:
         self.reacquired += 1

@@ -149,7 +149,7 @@ def account(app, table, monkeypatch):
     monkeypatch.setattr(api, "exchange", exchange)
     monkeypatch.setattr(api, "connect_ahead", lambda *_: None)
     cached = [settings._load, app(VERBS[0]).secret]
-    cached += [delivery.send_settings, delivery.send_context, delivery.skycore_client]
+    cached += [delivery.send_context, delivery.skycore_client]
     for one in cached:
         one.cache_clear()
     yield known

@@ -99,10 +99,7 @@ class FakeDynamoDB(Hooked):
         key = _key(request["Key"])
         self._check("UpdateItem", request, self.items.get(key))
         before = self.items.get(key)
-        try:
-            item, paths = expressions.updated(request, before or request["Key"])
-        except expressions.InvalidError as invalid:
-            raise error("ValidationException", "UpdateItem") from invalid
+        item, paths = self._updated(request, before)
         self._write(item, "UpdateItem")
         wanted = request.get("ReturnValues", "NONE")
         of = before if wanted.endswith("OLD") else item
@@ -110,6 +107,12 @@ class FakeDynamoDB(Hooked):
         if of and wanted.startswith("UPDATED"):
             returned = expressions.only(of, paths)
         return {"Attributes": copy.deepcopy(returned)} if returned else {}
+
+    def _updated(self, request: dict[str, Any], before: Item | None) -> tuple[Item, Any]:
+        try:
+            return expressions.updated(request, before or request["Key"])
+        except expressions.InvalidError as invalid:
+            raise error("ValidationException", "UpdateItem") from invalid
 
     def _DeleteItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         key = _key(request["Key"])
@@ -149,30 +152,38 @@ class FakeDynamoDB(Hooked):
         return {"UnprocessedItems": {table: requests[len(items) - later :]} if later else {}}
 
     def _TransactWriteItems(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        puts = [entry["Put"] for entry in request["TransactItems"]]
-        self._batch_limits("TransactWriteItems", [_key(put["Item"]) for put in puts], 100)
-        if sum(size_of(put["Item"]) for put in puts) > 4_000_000:
+        writes = [write for entry in request["TransactItems"] for write in entry.values()]
+        keys = [_key(write.get("Item") or write["Key"]) for write in writes]
+        self._batch_limits("TransactWriteItems", keys, 100)
+        items = [
+            write.get("Item") or self._updated(write, self.items.get(key))[0]
+            for key, write in zip(keys, writes, strict=True)
+        ]
+        if sum(size_of(item) for item in items) > 4_000_000:
             raise error("ValidationException", "TransactWriteItems")
         reasons = []
-        for put in puts:
-            held = holds(put["ConditionExpression"], put, self.items.get(_key(put["Item"]), {}))
+        for key, write in zip(keys, writes, strict=True):
+            held = holds(write["ConditionExpression"], write, self.items.get(key, {}))
             reasons.append({"Code": "None" if held else "ConditionalCheckFailed"})
         if any(reason["Code"] != "None" for reason in reasons):
             cancelled = error("TransactionCanceledException", "TransactWriteItems")
             cancelled.response["CancellationReasons"] = reasons  # type: ignore[typeddict-unknown-key]
             raise cancelled
-        for put in puts:
-            self._write(put["Item"], "TransactWriteItems")
+        for item in items:
+            self._write(item, "TransactWriteItems")
         return {}
 
     def _Query(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         index = request.get("IndexName")
         descending = request.get("ScanIndexForward") is False
         sort = "at" if index else "sk"
+        hashed = INDEXES[index] if index else "pk"
+        wanted = _partition(request, hashed)
         rows = [
             item
             for item in self.items.values()
-            if (not index or (INDEXES[index] in item and "at" in item))
+            if item.get(hashed) == wanted
+            and sort in item
             and holds(request["KeyConditionExpression"], request, item)
         ]
         # An index gives rows of one moment in no order that means anything.
@@ -261,3 +272,12 @@ def _image(item: Item) -> Item:
 
 def _key(item: Item) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
+
+
+def _partition(request: dict[str, Any], hashed: str) -> dict[str, Any]:
+    """Return the value of the hash key in a query's condition: most items do not have it."""
+    for name, value in re.findall(r"(#\w+) = (:\w+)", request["KeyConditionExpression"]):
+        if request["ExpressionAttributeNames"][name] == hashed:
+            found: dict[str, Any] = request["ExpressionAttributeValues"][value]
+            return found
+    raise error("ValidationException", "Query")

@@ -23,7 +23,7 @@ def test_a_state_is_spread_over_shards_and_its_old_partition_is_still_read(state
 def test_parked_rows_are_listed_under_the_utc_minute_in_which_they_are_due():
     due = datetime(2026, 11, 22, 10, 41, 59, tzinfo=timezone(timedelta(hours=2)))
     written = {models.parked_partition(f"message#{n}", due) for n in range(1000)}
-    assert written == {f"state#parked#2026-11-22T08:41#{shard}" for shard in range(8)}
+    assert written == {f"state#parked#2026-11-22T08:41#{shard}" for shard in range(16)}
     assert set(models.parked_partitions(due.astimezone(UTC))) == written
 
 

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
-    from mypy_boto3_sqs.type_defs import (
-        MessageAttributeValueTypeDef,
-        SendMessageBatchRequestEntryTypeDef,
-    )
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
 MAX_ENTRIES = 10  # in a call, the most that either service takes
 SECONDS = 10.0  # for many messages; the functions have 28
@@ -48,10 +45,7 @@ def send(
     clients.sqs().send_message(
         QueueUrl=queue_url,
         MessageBody=body,
-        MessageAttributes={
-            name: {"DataType": "String", "StringValue": value}
-            for name, value in (attributes or {}).items()
-        },
+        MessageAttributes=_as_attributes(attributes or {}),
         DelaySeconds=delay,
     )
 
@@ -65,14 +59,21 @@ def send_many(
     refuses, or whose call got no answer, is sent again, up to five times in all and until
     `seconds` have passed.
     """
+    own_delay: Mapping[str, Any] = {} if delay is None else {"DelaySeconds": delay}
+    messages = [{"MessageBody": body, **own_delay} for body in bodies]
+    return _send_all(queue_url, messages, rounds=QUEUE_ATTEMPTS, seconds=seconds)
+
+
+def _send_all(
+    queue_url: str, messages: Sequence[Mapping[str, Any]], *, rounds: int, seconds: float
+) -> set[int]:
+    """Send entries of SendMessageBatch, as `send_in_batches`; a call without an answer refuses all.
+
+    `messages` have everything but their ids.
+    """
 
     def send_batch(indexes: list[int]) -> set[int]:
-        entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(index), "MessageBody": bodies[index]} for index in indexes
-        ]
-        if delay is not None:
-            for entry in entries:
-                entry["DelaySeconds"] = delay
+        entries: Any = [{"Id": str(index), **messages[index]} for index in indexes]
         try:
             answer = clients.sqs().send_message_batch(QueueUrl=queue_url, Entries=entries)
         except (BotoCoreError, ClientError) as error:
@@ -80,10 +81,8 @@ def send_many(
             return set()
         return {int(entry["Id"]) for entry in answer.get("Successful", [])}
 
-    sizes = [len(body.encode()) for body in bodies]
-    return send_in_batches(
-        sizes, QUEUE_BATCH_BYTES, send_batch, rounds=QUEUE_ATTEMPTS, seconds=seconds
-    )
+    sizes = [len(message["MessageBody"].encode()) for message in messages]
+    return send_in_batches(sizes, QUEUE_BATCH_BYTES, send_batch, rounds=rounds, seconds=seconds)
 
 
 def publish_many(
@@ -102,10 +101,7 @@ def publish_many(
             {
                 "Id": str(index),
                 "Message": messages[index][0],
-                "MessageAttributes": {
-                    name: {"DataType": "String", "StringValue": value}
-                    for name, value in messages[index][1].items()
-                },
+                "MessageAttributes": _as_attributes(messages[index][1]),
             }
             for index in indexes
         ]
@@ -197,13 +193,8 @@ def read_record(record: Mapping[str, Any]) -> tuple[bytes, datetime]:
 
     For a message without attributes, sent by hand: its text, and the time at which SQS got it.
     """
-    attributes = record.get("messageAttributes", {})
-    encoding = attributes.get("encoding", {}).get("stringValue", "text")
-    received = attributes.get("received_at", {}).get("stringValue")
-    if received:
-        received_at = timestamps.from_text(received)
-    else:
-        received_at = timestamps.from_epoch_ms(int(record["attributes"]["SentTimestamp"]))
+    encoding = _attribute(record, "encoding") or "text"
+    received_at = _received_at(record)
     text: str = record["body"]
     if encoding == "empty":
         return b"", received_at
@@ -212,49 +203,49 @@ def read_record(record: Mapping[str, Any]) -> tuple[bytes, datetime]:
 
 def token_fingerprint_of(record: Mapping[str, Any]) -> str | None:
     """Return the fingerprint of a postback's token; None for a message that was sent by hand."""
-    attributes = record.get("messageAttributes", {})
-    fingerprint: str | None = attributes.get("token", {}).get("stringValue")
-    return fingerprint
+    return _attribute(record, "token")
+
+
+def _received_at(record: Mapping[str, Any]) -> datetime:
+    received = _attribute(record, "received_at")
+    if received:
+        return timestamps.from_text(received)
+    return timestamps.from_epoch_ms(int(record["attributes"]["SentTimestamp"]))
+
+
+def _attribute(record: Mapping[str, Any], name: str) -> str | None:
+    attribute: Mapping[str, str] = record.get("messageAttributes", {}).get(name, {})
+    return attribute.get("stringValue")
 
 
 def send_again(queue_url: str, records: Sequence[Mapping[str, Any]], *, delay: int) -> list[str]:
-    """Send copies of received postbacks, to be seen after `delay` seconds.
+    """Send copies of received postbacks, which consumers see after `delay` seconds.
 
-    A copy keeps the body, the arrival and the token, and its count of receives begins anew.
-    Returns the message ids of those that SQS does not have.
+    A copy keeps the body, the time of arrival and the token; its receive count starts again.
+    Return the message ids of those that SQS did not accept.
     """
-
-    def send_batch(indexes: list[int]) -> set[int]:
-        entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {
-                "Id": str(index),
-                "MessageBody": records[index]["body"],
-                "MessageAttributes": _attributes_of(records[index]),
-                "DelaySeconds": delay,
-            }
-            for index in indexes
-        ]
-        try:
-            answer = clients.sqs().send_message_batch(QueueUrl=queue_url, Entries=entries)
-        except (BotoCoreError, ClientError) as error:
-            log_exception("queue did not answer", error, entries=len(entries))
-            return set()
-        return {int(entry["Id"]) for entry in answer.get("Successful", [])}
-
-    sizes = [len(record["body"].encode()) for record in records]
-    left = send_in_batches(
-        sizes, QUEUE_BATCH_BYTES, send_batch, rounds=SEND_AGAIN_ROUNDS, seconds=SEND_AGAIN_SECONDS
-    )
-    return [records[index]["messageId"] for index in sorted(left)]
+    copies = [
+        {
+            "MessageBody": record["body"],
+            "MessageAttributes": _attributes_of(record),
+            "DelaySeconds": delay,
+        }
+        for record in records
+    ]
+    unsent = _send_all(queue_url, copies, rounds=SEND_AGAIN_ROUNDS, seconds=SEND_AGAIN_SECONDS)
+    return [records[index]["messageId"] for index in sorted(unsent)]
 
 
 def _attributes_of(record: Mapping[str, Any]) -> dict[str, MessageAttributeValueTypeDef]:
-    """Return a received postback's attributes as SQS takes them, its arrival among them."""
-    _, received_at = read_record(record)
+    """Return the attributes of a received postback as SQS takes them, with its time of arrival."""
     values = {
         name: attribute["stringValue"]
         for name, attribute in record.get("messageAttributes", {}).items()
         if "stringValue" in attribute
     }
-    values["received_at"] = timestamps.to_key(received_at)
+    return _as_attributes(values | {"received_at": timestamps.to_key(_received_at(record))})
+
+
+def _as_attributes(values: Mapping[str, str]) -> dict[str, MessageAttributeValueTypeDef]:
+    """Return texts as message attributes, for SQS and SNS."""
     return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}

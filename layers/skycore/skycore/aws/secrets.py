@@ -38,10 +38,10 @@ class Secret:
     _kept: dict[str, _Kept] = field(default_factory=dict, repr=False)
 
     def values(self, *, not_older_than: float = KEEP_SECONDS) -> Iterator[str]:
-        """The values of the stages that have one, each read when it is asked for.
+        """Yield the values of the stages that have one, each read when it is asked for.
 
-        What is older than the given seconds is read again; while that fails, what is kept goes on
-        to count. Raises botocore's ClientError or BotoCoreError if nothing of the stage is kept.
+        A value older than the given seconds is read again; while that fails, the kept one is
+        used. Raises botocore's ClientError or BotoCoreError if nothing of the stage is kept.
         """
         for stage in self.stages:
             value = self._value(stage, not_older_than)
@@ -61,9 +61,9 @@ class Secret:
             value = kept.value
         if stage == self.stages[0]:
             if kept is None or value != kept.value:
-                self._kept.clear()  # it was rotated: what was the previous value is so no longer
+                self._kept.clear()  # it was rotated: the kept previous value is out of date
             if not value:
-                return None  # not kept: one that is set now counts at once
+                return None  # not kept, so that a value set now is used at once
         self._kept[stage] = _Kept(value, time.monotonic())
         return value
 
@@ -82,9 +82,9 @@ class Secret:
 
 
 def _text(answer: Mapping[str, Any]) -> str | None:
-    """The secret's text, also if it was stored as binary, without what editors put around it.
+    """Return the secret's text, even if stored as binary, without what editors put around it.
 
-    That is: a byte order mark, and spaces and line ends.
+    They add a byte order mark, spaces and line ends.
     """
     text, data = answer.get("SecretString"), answer.get("SecretBinary")
     if text is None and data is not None:
@@ -100,5 +100,5 @@ FINGERPRINT = 12  # hexadecimal digits: 48 bits of a hash of 280 tell tokens apa
 
 
 def fingerprint(token: str) -> str:
-    """The first 12 hexadecimal digits of the token's SHA-256; the token does not follow from it."""
+    """Return the first 12 hexadecimal digits of the token's SHA-256, which do not reveal it."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:FINGERPRINT]

@@ -24,7 +24,7 @@ class ReplyField:
 
 def reply_field(xml: str) -> ReplyField | None:
     """Return the field of this element; letter case, ``-`` and ``_`` do not matter."""
-    return _by_element().get(_folded(xml))
+    return _by_element().get(plain_name(xml))
 
 
 def field_named(name: str) -> ReplyField | None:
@@ -32,16 +32,12 @@ def field_named(name: str) -> ReplyField | None:
     return next((field for field in _by_element().values() if field.name == name), None)
 
 
-def _folded(xml: str) -> str:
-    return xml.upper().replace("-", "").replace("_", "")
-
-
 @cache
 def _by_element() -> dict[str, ReplyField]:
     path = Path(__file__).with_name("fields.csv")
     with path.open(encoding="utf-8", newline="") as file:
         return {
-            _folded(row["xml"]): ReplyField(row["json"], _shape(row["shape"]))
+            plain_name(row["xml"]): ReplyField(row["json"], _shape(row["shape"]))
             for row in csv.DictReader(file)
         }
 
@@ -101,11 +97,11 @@ def fields_by_element() -> dict[str, tuple[int, PostbackField]]:
     }
 
 
-ALL_CARRIERS = "All Carriers"  # a name that says something only with its country
+ALL_CARRIERS = "All Carriers"  # a name that needs its country beside it
 
 
 def carrier_name(spid: str) -> str | None:
-    """Return a carrier's name by its id (SPID, operator id); None for one in no list of Skycore.
+    """Return a carrier's name by its id (SPID, operator id); None if it is in no list of Skycore's.
 
     Ids are seven digits with their leading zeros. Until November 2013 the last digit was missing
     (000189 for 0001890), and software that reads the id as a number drops the leading zeros. If

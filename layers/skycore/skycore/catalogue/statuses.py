@@ -34,7 +34,7 @@ RANKS: dict[str, int] = {
     "cancelled": 90,
 }
 
-# The event of a step of ours, which no postback reports: (outcome, whether it ends the message).
+# Events of our own steps, which no postback reports: (outcome, whether it ends the message).
 OWN_STEPS: dict[OwnStep, tuple[EventOutcome, bool]] = {
     "accepted": ("info", False),
     "rejected": ("failure", True),
@@ -46,7 +46,7 @@ OWN_STEPS: dict[OwnStep, tuple[EventOutcome, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class PostbackCode:
-    """One code.
+    """A postback code.
 
     `terminal`: nothing more follows for what it is about; device discovery is never terminal,
     because the real MMS follows. `step`: what it means for the message's status, if anything.
@@ -83,18 +83,18 @@ def _by_code() -> dict[str, PostbackCode]:
 
 
 def all_postback_codes() -> tuple[PostbackCode, ...]:
-    """Every documented code."""
+    """Return every documented code."""
     return tuple(_by_code().values())
 
 
 def find_postback_code(code: str) -> PostbackCode | None:
-    """The code as documented (`N202`, upper case), None for one that is not."""
+    """Return the documented code (`N202`, upper case); None for any other."""
     return _by_code().get(code)
 
 
 @cache
 def origin_names() -> dict[str, str]:
-    """Documented origins by their upper-case spelling (`WALLET` is written `wallet`)."""
+    """Return the documented origins by their upper-case spelling (`WALLET` is written `wallet`)."""
     return {name.upper(): name for code in all_postback_codes() for name in code.origins}
 
 

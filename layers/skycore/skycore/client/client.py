@@ -29,7 +29,7 @@ from skycore.client.transport import connect_ahead, exchange, mount_adapter, new
 from skycore.client.validation import prepare
 
 _MAX_REPORT_BYTES = 64 * 1024 * 1024
-_PAUSES = (0.1, 0.3)  # seconds before each of the two repeats of what was proven unsent
+_PAUSES = (0.1, 0.3)  # seconds before each of the two retries of a request that was not sent
 _STALE_KEY = ("E102", "E103", "E104")
 _FOREVER = float("inf")
 
@@ -99,7 +99,7 @@ class SkycoreClient:
             self._session.close()
 
     def ready(self, *, deadline: float | None = None) -> None:
-        """Do all that a call needs and that takes no slot of the account's limits.
+        """Prepare for a call, as far as that takes no slot of the account's limits.
 
         Reads the credentials, which the calls that follow use, and connects. Call it on one thread
         before you take a slot. Raises ``CredentialsMissing`` or ``NotReady``; a connection that
@@ -130,7 +130,7 @@ class SkycoreClient:
         ``before_write`` lets the caller keep to the account's limits. It is called on an open
         connection, immediately before the first byte of each request that Skycore counts: once, and
         once more if the request is repeated with newer credentials. It may wait. What it raises
-        ends the call and comes out as it is; Skycore has done nothing by then.
+        ends the call and is raised unchanged; Skycore has done nothing by then.
 
         Raises, when nothing was sent: ``InvalidRequest`` (unknown action, bad fields, no GET form),
         ``CredentialsMissing``, ``NotReady`` (no credentials from their source, a request that
@@ -142,7 +142,7 @@ class SkycoreClient:
         if found is None:
             raise InvalidRequest([FieldError("action", "must be an action of Skycore")])
         if transport == "get" and not found.get_form:
-            detail = f"must be post: {found.name} has slides, which fit into no URL"
+            detail = f"must be post: {found.name} has slides, which do not fit into a URL"
             raise InvalidRequest([FieldError("transport", detail)])
         with _errors_as_not_ready("request not prepared"):
             checked = dict(fields or {})
@@ -161,7 +161,7 @@ class SkycoreClient:
                 raise
         if self._credentials is not None:
             self._credentials = newer
-        return self._request_with_retries(call, newer)  # a refused key did nothing
+        return self._request_with_retries(call, newer)  # the refused call did nothing
 
     def fetch_report(
         self,
@@ -238,7 +238,7 @@ class SkycoreClient:
 
 @contextmanager
 def _errors_as_not_ready(reason: str) -> Iterator[None]:
-    """Raise NotReady for any error but our own: nothing was sent, and its text may hold secrets."""
+    """Turn errors other than SkycoreError into NotReady: their texts may hold secrets."""
     try:
         yield
     except SkycoreError:

@@ -51,7 +51,7 @@ class Bounds:
 
 
 def new_connection(scheme: str, host: str, port: int, verify: bool | str) -> Any:
-    """A connection that is not open yet; ``verify`` as requests has it."""
+    """Return a connection that is not open yet; ``verify`` is as in requests."""
     if scheme == "https":
         return _TlsConnection(host, port, ssl_context=tls_context(verify))
     return _PlainConnection(host, port)
@@ -59,7 +59,7 @@ def new_connection(scheme: str, host: str, port: int, verify: bool | str) -> Any
 
 @cache
 def tls_context(verify: bool | str = True) -> ssl.SSLContext:
-    """One context for all connections: its certificates take longer to read than a handshake."""
+    """Return the context of all connections: reading certificates takes longer than a handshake."""
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
     if verify:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH if verify is True else verify)
@@ -71,7 +71,7 @@ def _clocks() -> tuple[float, float]:
 
 
 def _left(until: float) -> float:
-    """Seconds until a moment. Raises TimeoutError when there are none."""
+    """Return the seconds until a moment. Raises TimeoutError if it has passed."""
     left = until - time.monotonic()
     if left <= 0:
         raise TimeoutError
@@ -79,17 +79,17 @@ def _left(until: float) -> float:
 
 
 class _BoundConnection:
-    """What plain and TLS connections have in common: every step ends in time."""
+    """The common part of plain and TLS connections: every step ends in time."""
 
     deadline: float
     connect_until: float
     written = False  # whether a byte of the present request was written
-    surplus = False  # whether more bytes came than the reply has
+    surplus = False  # whether bytes came after the end of the reply
     idle_since = (0.0, 0.0)
     is_allowed: Callable[[str], bool] | None = None
 
     def open(self: Any, bounds: Bounds) -> None:
-        """Be ready for one request within these bounds; connect unless the connection is open."""
+        """Prepare for one request within these bounds; connect unless the connection is open."""
         self.written, self.deadline = False, bounds.deadline
         self.connect_until = min(time.monotonic() + bounds.connect_seconds, bounds.deadline)
         self.is_allowed = bounds.is_allowed
@@ -103,7 +103,7 @@ class _BoundConnection:
 
     @property
     def is_quiet(self: Any) -> bool:
-        """Whether the connection is open and has no byte to read; TLS session tickets are none."""
+        """Whether the connection is open with nothing to read; TLS session tickets do not count."""
         if self.sock is None or self.surplus:
             return False
         self.sock.settimeout(0)
@@ -113,7 +113,7 @@ class _BoundConnection:
             return True
         except OSError:
             return False
-        return False  # it is closed, or has bytes that nobody asked for
+        return False  # it is closed, or has unsolicited bytes
 
     @property
     def is_fresh(self: Any) -> bool:
@@ -169,7 +169,7 @@ class _Response(http.client.HTTPResponse):
             raise ConnectionError
 
     def _close_conn(self) -> None:
-        """Called at the end of the body: bytes after it would seem to be the next reply."""
+        """Note bytes after the end of the body: they would be read as the next reply."""
         if self._reader.stop_and_peek(self.fp):
             self._connection.surplus = True
         super()._close_conn()  # type: ignore[misc]
@@ -219,7 +219,7 @@ class _BoundReader(io.RawIOBase):
 
 
 def _connect(addresses: list[Any], options: Any, until: float) -> socket.socket:
-    """A TCP connection to one of a host's addresses, which share the time.
+    """Connect to one of a host's addresses, which share the time.
 
     It resolves no name: what was checked is what it connects to.
     """
@@ -241,7 +241,7 @@ def _connect(addresses: list[Any], options: Any, until: float) -> socket.socket:
 
 
 def _resolve(host: str, port: int, until: float) -> list[Any]:
-    """The host's addresses. Nothing stops a resolver, so it has a thread of its own."""
+    """Return the host's addresses. A resolver cannot be interrupted, so it has its own thread."""
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def resolve() -> None:

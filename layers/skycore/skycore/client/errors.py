@@ -1,4 +1,4 @@
-"""What can go wrong when Skycore is asked for something.
+"""Errors of calls to Skycore.
 
 No message or repr here holds the API key, a message text, a number or a URL, so that any of these
 may be logged. What the caller may see beyond that is in attributes.
@@ -14,7 +14,7 @@ from typing import Any
 
 from skycore.catalogue.errors import ProblemKind, find_error, problem_for
 
-# What an HTTP status proves when there is no reply of Skycore in the body: the request was not
+# What an HTTP status proves when the body has no Skycore reply: the request was not
 # processed (RFC 9110, section 15.5; RFC 6585). Any other status proves nothing.
 HTTP_PROBLEMS = {
     401: "skycore_account",
@@ -29,7 +29,7 @@ HTTP_PROBLEMS = {
 }
 MAX_FIELD_ERRORS = 20
 _MAX_FIELD_NAME = 200  # characters
-MAX_RETRY_AFTER = 3_600  # seconds: a longer wait is asked for again
+MAX_RETRY_AFTER = 3_600  # seconds; after that, a caller who must wait longer is refused again
 _CODE = re.compile("[A-Za-z]{0,2}[0-9]{1,4}")  # such as E110
 _PLAIN = re.compile(r"[a-z_]{1,40}(\[\d{1,3}\])?")
 _THROTTLE = "throttle"
@@ -37,7 +37,7 @@ _SECONDS = re.compile(r"(\d{1,6})(\.\d+)?[ -]{0,3}(?:s|secs?|seconds?)\b", re.IG
 
 
 def plain_code(code: str) -> str:
-    """A code of Skycore that looks like one, otherwise an empty text: it may be logged."""
+    """Return a code that looks like one of Skycore's, else an empty text; it may be logged."""
     return code if _CODE.fullmatch(code) else ""
 
 
@@ -97,11 +97,11 @@ class NotSent(SkycoreError):  # noqa: N818 - it names an outcome
 
 
 class NotReady(NotSent):
-    """The call could not be prepared on our side: nothing was sent, and Skycore was not asked."""
+    """The call could not be prepared on our side: nothing was sent, and Skycore was not called."""
 
 
 class HttpRefused(SkycoreError):  # noqa: N818 - it names an outcome
-    """An HTTP error without a reply of Skycore says that nothing was done.
+    """An HTTP error without a Skycore reply proves that nothing was done.
 
     ``status`` is the HTTP status, ``problem`` the code of the answer (``HTTP_PROBLEMS``), and
     ``retry_after`` the whole seconds of its Retry-After, None without one.
@@ -115,7 +115,7 @@ class HttpRefused(SkycoreError):  # noqa: N818 - it names an outcome
 
 
 def _seconds(retry_after: str) -> int | None:
-    """The seconds of a Retry-After header, a number or an HTTP date; None if it is neither."""
+    """Return the seconds of a Retry-After header, a number or an HTTP date; None for others."""
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
         return min(max(1, int(text[:9])), MAX_RETRY_AFTER)
@@ -130,7 +130,7 @@ def _seconds(retry_after: str) -> int | None:
 class OutcomeUnknown(SkycoreError):  # noqa: N818 - it names an outcome
     """Skycore may or may not have done it; repeating a send may send it twice.
 
-    ``reason`` is a phrase of our own, or an HTTP status: callers and operators are shown it.
+    ``reason`` is a fixed phrase or an HTTP status, which callers and operators may see.
     """
 
     def __init__(self, reason: str) -> None:
@@ -164,7 +164,7 @@ class Refused(SkycoreError):  # noqa: N818 - it names an outcome
 
     @property
     def problem(self) -> ProblemKind:
-        """How this is answered over HTTP."""
+        """The problem that answers this over HTTP."""
         return problem_for(self.code, effect=self.effect)
 
     @property

@@ -1,4 +1,4 @@
-"""URLs of media: what Skycore cannot fetch is refused before the message is accepted."""
+"""Check media URLs: refuse what Skycore could not fetch before the message is accepted."""
 
 import ipaddress
 import os
@@ -33,7 +33,7 @@ class MediaUrlError(ValueError):
 def media_url(text: str) -> str:
     """Return the URL of a file that Skycore may fetch, in ASCII.
 
-    The text has no line breaks and no invisible characters any more. Raises ``MediaUrlError``.
+    Line breaks and invisible characters must be removed already. Raises ``MediaUrlError``.
     """
     if any(character.isspace() for character in text):
         raise MediaUrlError(f"{_FORM} without spaces; write a space as %20")
@@ -64,7 +64,7 @@ def media_url(text: str) -> str:
 
 
 def _address(host: str) -> str:
-    """The address in brackets, if it is public."""
+    """Return a public address, an IPv6 address in brackets. Raises MediaUrlError."""
     try:
         address: _Address = ipaddress.ip_address(host)
     except ValueError:
@@ -75,7 +75,7 @@ def _address(host: str) -> str:
 
 
 def _public_name(host: str) -> str:
-    """The name in ASCII, if it may lead to a public host."""
+    """Return the name in ASCII if it may lead to a public host. Raises MediaUrlError."""
     name = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower().removesuffix(".")
     labels = name.split(".")
     if _NUMERIC.fullmatch(labels[-1]):
@@ -102,7 +102,7 @@ def is_public_address(text: str) -> bool:
 
 
 def _is_public(address: _Address) -> bool:
-    """Whether an address, and an IPv4 address inside it, can be reached from the internet."""
+    """Return whether an address, and an IPv4 address inside it, are reachable from the internet."""
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
             return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))

@@ -1,4 +1,4 @@
-"""A reply of Skycore: accepted, refused, or unknown."""
+"""Read Skycore's replies: accepted, refused, or unknown."""
 
 import re
 import zlib
@@ -20,7 +20,7 @@ _GROUPS = ("subscribers", "sendings")  # one for each recipient
 _ACCEPTED, _REJECTED, _UNKNOWN = "accepted", "rejected", "unknown"
 _OUTCOME_UNKNOWN = "outcome_unknown"
 _DIGITS = re.compile("[0-9]{1,18}")
-_NO_ERROR = re.compile("0*")  # an error code of zero is none
+_NO_ERROR = re.compile("0*")  # an error code of zero means no error
 _MAX_DIGITS = 15  # of one number (E.164); more are a list
 
 
@@ -61,8 +61,8 @@ def read_reply(
 ) -> Reply:
     """Read the answer to a call that named ``to``, in digits, as its recipient.
 
-    The bytes count, not what they are declared to be: junk around the reply, wrong labels and the
-    faults that postbacks have are read around, as long as there is exactly one closed RESPONSE.
+    Only the bytes count, not their labels: junk around the reply, wrong labels and the faults that
+    postbacks have are tolerated, as long as there is exactly one closed RESPONSE.
 
     Raises ``Refused`` when Skycore says that it did not do it; ``HttpRefused`` when there is no
     reply at all and the HTTP status says so; otherwise ``OutcomeUnknown``: for HTTP 3xx, 5xx and
@@ -96,7 +96,7 @@ def read_reply(
 
 
 def _names_another(root: Node, fields: dict[str, Any], to: str) -> bool:
-    """Whether the reply names one number, and it is not the recipient."""
+    """Return whether the reply names exactly one number, and not the recipient's."""
     written = fields.get("to")
     if not isinstance(written, str) or sum(_local(child) == "TO" for child in root.children) > 1:
         return False
@@ -106,7 +106,7 @@ def _names_another(root: Node, fields: dict[str, Any], to: str) -> bool:
 
 
 def _error_code(part: dict[str, Any]) -> str:
-    """The error code of a reply or of a part of it; empty if there is none."""
+    """Return the error code of a reply or of a part of it; empty if there is none."""
     code = str(part.get("error_code", ""))
     return "" if _NO_ERROR.fullmatch(code) else code
 
@@ -153,20 +153,20 @@ def _reply_or_error(action: Action, fields: dict[str, Any]) -> Reply:
 
 
 def _shows_success(part: dict[str, Any]) -> bool:
-    """Whether this part of a reply, taken alone, says that something was sent."""
+    """Return whether this part of a reply, taken alone, says that something was sent."""
     status = str(part.get("status", "")).lower()
     ids = part.get("tracking_id") or part.get("scheduled_id")
     return status == _SUCCESS or (status != _FAILURE and bool(ids))
 
 
 def _readable_id(fields: dict[str, Any]) -> bool:
-    """Whether there is a tracking id, with no character that could not be read."""
+    """Return whether there is a tracking id without unreadable characters."""
     tracking_id = fields.get("tracking_id")
     return isinstance(tracking_id, str) and tracking_id != "" and "\ufffd" not in tracking_id
 
 
 def _lift_single_sending(fields: dict[str, Any]) -> None:
-    """In the form of 2013 a single recipient has a group of its own, too: make it plain."""
+    """Flatten the group that the form of 2013 has even for a single recipient."""
     if len(fields.get("sendings", ())) == 1:
         single = fields.pop("sendings")[0]
         if _error_code(single):  # what is said of the only recipient is said of all
@@ -224,7 +224,7 @@ def _listed(element: Node) -> list[Any]:
 
 
 def _local(element: Node) -> str:
-    """The upper-case name of an element, without a prefix."""
+    """Return the upper-case name of an element, without a prefix."""
     return element.name.rpartition(":")[2].upper()
 
 
@@ -236,7 +236,7 @@ _MARKUP = re.compile("<EMAILHTML>", re.IGNORECASE)
 
 
 def read_reply_xml(body: bytes) -> Node | None:
-    """The RESPONSE element of a reply, with EMAILHTML as one text; None if there is none.
+    """Return the RESPONSE element of a reply, with EMAILHTML as one text; None without one.
 
     Raises ``UnreadableError``, without quoting the reply, when it is incomplete or cannot be read.
     """
@@ -260,14 +260,14 @@ def read_reply_xml(body: bytes) -> Node | None:
 
 
 def _is_cut_off(text: str) -> bool:
-    """Whether a text without a RESPONSE may be the beginning of one."""
+    """Return whether a text without a RESPONSE may be the beginning of one."""
     begun = text[text.rfind("<") :].lower() if "<" in text else ""
     declared = text.startswith("<?xml") and "</" not in text
     return declared or "<response".startswith(begun or "-")
 
 
 def _unpacked(body: bytes) -> bytes:
-    """The body without compression, which its bytes show, whether it is labelled or not."""
+    """Return the body decompressed; its bytes show the compression, whatever its label."""
     for _ in range(2):
         if body.startswith(b"\x1f\x8b"):
             packed = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -287,7 +287,7 @@ def _unpacked(body: bytes) -> bytes:
 
 
 def _with_escaped_markup(text: str) -> str:
-    """The text with the HTML in EMAILHTML escaped, which may hold anything but its end."""
+    """Escape the HTML in EMAILHTML, which may contain anything but its own end tag."""
     start = _MARKUP.search(text)
     end = text.lower().rfind("</emailhtml>") if start else -1
     if start is None or end < start.end():

@@ -2,7 +2,7 @@
 
 The file looks like XML and is not: some tags are never closed, some close themselves and are
 closed again, ampersands stand bare. It is read tag by tag, without a tree and without entities;
-what is not understood is passed over. ``docs/report.md`` says what is certain about it.
+what is not understood is skipped. ``docs/report.md`` says what is certain about it.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Report:
 
 
 def report_link(reply: Reply) -> str | None:
-    """Return the link in a reply of getSendingStatus; its element's name is not documented.
+    """Return the link in a reply to getSendingStatus; its element's name is not documented.
 
     It is a whole URL, or a path at the endpoint's host.
     """
@@ -195,7 +195,7 @@ class _Tag:
 
 
 def _tags(text: str) -> Iterator[_Tag]:
-    """The tags with the text after each, comments left out."""
+    """Yield the tags outside comments, each with the text after it."""
     position = 0
     while position < len(text):
         comment = text.find("<!--", position)
@@ -234,7 +234,7 @@ class _Item:
 
     @classmethod
     def inside(cls, group: _Tag | None, tag: _Tag) -> Self:
-        """A message; what its group says of all its messages holds for it, too."""
+        """Return a message with the attributes that its group gives to all its messages."""
         shared = dict(group.attributes) if group else {}
         if "id" in shared:  # of the group; a message has one of its own
             shared["groupid"] = shared.pop("id")
@@ -255,7 +255,7 @@ class _Item:
             self.attributes.setdefault(_folded(tag.name), inner)
 
     def _in_discovery(self) -> bool:
-        """Whether the handset's discovery is on, and the message itself has not left yet."""
+        """Return whether the handset is being discovered, before the message itself is sent."""
         states = {step.state for step in self.steps}
         began = any(step.state == "queued" and step.gateway == "0" for step in self.steps)
         return bool(states & {"ddm_sent", "ddm_delivered"}) and not (began or "sent" in states)
@@ -282,7 +282,7 @@ class _Item:
         )
 
     def _is_fallback(self) -> bool:
-        """Whether the MMS left as an SMS with a link."""
+        """Return whether the MMS was sent as an SMS with a link."""
         as_sms = any(step.gateway in ("10", "11") for step in self.steps)
         return as_sms or self.attributes.get("delivery", "").lower() == "xhtml"
 
@@ -313,5 +313,5 @@ def _character(found: re.Match[str]) -> str:
 
 
 def _digits(number: str | None) -> str | None:
-    """A number without the ``+`` that one sample has."""
+    """Return a number without the ``+`` that one sample has."""
     return number.removeprefix("+") if number else None

@@ -1,4 +1,4 @@
-"""A request on the wire: the XML of a POST, the query of a GET."""
+"""Write requests: the XML of a POST, the query of a GET."""
 
 import json
 import re
@@ -19,7 +19,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 
 
 def request_xml(action: Action, fields: Mapping[str, Any], credentials: Mapping[str, str]) -> str:
-    """The XML of a request, from prepared fields and the elements of the credentials."""
+    """Return the XML of a request, from prepared fields and the elements of the credentials."""
     parts = [_element("ACTION", action.name)]
     parts += [_element(name, value) for name, value in credentials.items()]
     for parameter in action.parameters:
@@ -29,7 +29,7 @@ def request_xml(action: Action, fields: Mapping[str, Any], credentials: Mapping[
 
 
 def request_query(action: Action, fields: Mapping[str, Any], credentials: Mapping[str, str]) -> str:
-    """The URL-encoded query of the GET form; secret, since it holds the credentials."""
+    """Return the URL-encoded query of the GET form; secret, since it holds the credentials."""
     pairs = [("action", action.name.lower())]
     pairs += [(name.lower(), value) for name, value in credentials.items()]
     for parameter in action.parameters:
@@ -101,7 +101,7 @@ class Credentials:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what somebody stored: the API key alone, or a JSON object.
+        """Parse a stored secret: the API key alone, or a JSON object.
 
         The object has ``api_key``, or ``user`` and ``password``. What editors, shells and consoles
         add is left out: byte order marks, spaces and line ends around it, and quotes. Raises
@@ -142,7 +142,7 @@ class Credentials:
 
 
 def unquote_secret(text: str) -> str:
-    """The text without byte order marks, spaces and line ends around it, and without quotes."""
+    """Return the text without the byte order marks, spaces, line ends and quotes around it."""
     plain = text.strip(_AROUND)
     while len(plain) > 1 and plain[0] in _QUOTES and plain[-1] == plain[0]:
         inner = plain[1:-1]
@@ -153,12 +153,12 @@ def unquote_secret(text: str) -> str:
 
 
 def _members(plain: str) -> dict[str, str]:
-    """The credentials in a JSON object, whose names may be in any letter case."""
+    """Return the credentials in a JSON object, whose names may be in any letter case."""
     reason = ""
     try:
         document = json.loads(plain)
     except ValueError:
-        reason = "the secret begins like a JSON object, and is not valid JSON"
+        reason = "the secret looks like a JSON object but is not valid JSON"
     if reason:
         raise CredentialsMissing(reason)
     given = {name.strip(_AROUND).lower().replace("-", "_"): part for name, part in document.items()}

@@ -1,4 +1,4 @@
-"""HTTP that knows whether anything was sent, and that ends in time.
+"""Exchange HTTP messages in bounded time, and prove whether anything was sent.
 
 An exchange connects first: name resolution, TCP and TLS share one bound. Then it calls
 ``before_write``, and only then writes. Whatever fails before the first byte is written proves that
@@ -55,7 +55,7 @@ class _Exchange:
     stopped_by: Exception | None = None
 
     def open(self, idle: list[Any], connection: Any) -> None:
-        """Connect, and ask the caller, who may wait or refuse."""
+        """Connect, then call ``before_write``, which may wait or refuse."""
         self.idle, self.connection = idle, connection
         connection.open(self.bounds)
         if self.before_write is not None:
@@ -86,16 +86,16 @@ def exchange(
     bounds: Bounds,
     before_write: Callable[[], None] | None = None,
 ) -> Iterator[Answer]:
-    """Make one request, once, and give its complete response to the ``with`` block.
+    """Make one request, once, and yield its complete response.
 
     ``before_write`` is called on an open connection, immediately before the first byte is written;
-    what it raises comes out as it is, and nothing was sent. Redirects are not followed. The
+    what it raises is raised unchanged, and nothing was sent. Redirects are not followed. The
     connection is kept for the next exchange if the block understands the reply, that is, if it
     ends normally or raises ``Refused``.
 
     Raises ``NotSent`` when it is proven that no byte of the request was written, and
-    ``OutcomeUnknown`` when at least a part was, and no complete response within the bounds came
-    back.
+    ``OutcomeUnknown`` when at least a part was, and no complete response came back within the
+    bounds.
     """
     if time.monotonic() >= bounds.deadline:
         raise NotSent("no time left")
@@ -150,7 +150,7 @@ def _read(response: requests.Response, max_bytes: int) -> bytes:
 
 
 def new_session() -> requests.Session:
-    """A session that takes nothing from the environment and keeps no cookies."""
+    """Return a session that takes nothing from the environment and keeps no cookies."""
     session = requests.Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
@@ -185,7 +185,7 @@ class ProvingAdapter(HTTPAdapter):
         return self.build_response(request, raw)
 
     def connect_ahead(self, url: str, verify: Any, bounds: Bounds) -> None:
-        """Have an open connection for the next exchange. Raises what connecting raises."""
+        """Open a connection for the next exchange. Raises what connecting raises."""
         idle, connection = self._take(url, verify)
         try:
             connection.open(bounds)
@@ -196,7 +196,7 @@ class ProvingAdapter(HTTPAdapter):
         idle.append(connection)
 
     def _take(self, url: str, verify: Any) -> tuple[list[Any], Any]:
-        """The idle connections of a URL's origin, and one to use, which may have to be opened."""
+        """Return the idle connections of a URL's origin, and one to use, perhaps not open yet."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         origin = (parts.scheme, parts.hostname or "", port)
@@ -217,9 +217,9 @@ class ProvingAdapter(HTTPAdapter):
 
 
 def connect_ahead(session: requests.Session, url: str, bounds: Bounds) -> None:
-    """Do all that an exchange can do before its time to write: read certificates, and connect.
+    """Read certificates and connect, before an exchange is due.
 
-    The exchange tries again, and says why, if connecting fails.
+    If connecting fails, the exchange tries again and reports why.
     """
     adapter = session.get_adapter(url)
     if isinstance(adapter, ProvingAdapter):
@@ -242,7 +242,7 @@ _UNSENT = (  # the first that fits
 
 
 def _classify(error: Exception, state: _Exchange) -> NotSent | OutcomeUnknown:
-    """Return whether the error left the request unsent, or its outcome unknown."""
+    """Return NotSent if no byte was written before the error, else OutcomeUnknown."""
     if state.connection is None or not state.connection.written:
         return NotSent(next(reason for kind, reason in _UNSENT if isinstance(error, kind)))
     if isinstance(error, TooLargeError):

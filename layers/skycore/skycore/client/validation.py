@@ -77,10 +77,10 @@ def _map(
 
 
 def slide_faults(given: set[str]) -> list[tuple[str, str]]:
-    """Which fields of a slide cannot stand beside the others, each with the reason.
+    """Return the fields of a slide that conflict with its others, each with the reason.
 
-    An image may have an audio; a video stands with text only; a vcard, ical, pdf or passbook has
-    neither media nor another of its kind beside it. A name of "" is the slide itself.
+    An image may have an audio; a video goes with text only; a vcard, ical, pdf or passbook with
+    neither media nor another of these. A name of "" is the slide itself.
     """
     faults = []
     media = [name for name in _MEDIA if name in given]

@@ -1,4 +1,4 @@
-"""Checks of single values: one function for each kind of parameter."""
+"""Check single values: one function for each kind of parameter."""
 
 import re
 import unicodedata
@@ -24,14 +24,14 @@ class BadValueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RequestRules:
-    """What holds for the whole request: the ISO country of bare numbers, and long SMS allowed."""
+    """Rules of a whole request: the ISO country of bare numbers; whether long SMS are allowed."""
 
     default_region: str
     allow_multipart: bool
 
 
 def check_value(value: Any, parameter: Parameter, rules: RequestRules) -> Any:
-    """The value as it is sent.
+    """Return the value as it is sent.
 
     Raises ``BadValueError`` when it is of the wrong type or breaks a rule of its kind.
     """
@@ -212,7 +212,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def find_invalid_character(text: str) -> str | None:
-    """Why XML 1.0 cannot carry a text, or None when it can.
+    """Return why XML 1.0 cannot carry a text, or None when it can.
 
     Tabs and line breaks are fine; other control characters, halves of surrogate pairs and the two
     non-characters U+FFFE and U+FFFF are not.
@@ -240,14 +240,14 @@ _NO_GLYPHS = ("Cc", "Cf", "Zl", "Zp", "Zs")
 
 
 def has_visible_character(text: str) -> bool:
-    """Whether a reader sees anything: more than spaces, controls and invisible characters."""
+    """Return whether a reader sees more than spaces, controls and invisible characters."""
     return any(
         unicodedata.category(character) not in _NO_GLYPHS for character in _NO_GLYPH.sub("", text)
     )
 
 
 def describe_character(text: str, index: int) -> str:
-    """A character of a text, with its place, such as ``character 3 (é, U+00E9 …)``."""
+    """Return a character of a text, with its place, such as ``character 3 (é, U+00E9 …)``."""
     character = text[index]
     shown = f"{character}, " if character.isprintable() else ""
     name = unicodedata.name(character, "")

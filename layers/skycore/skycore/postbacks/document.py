@@ -77,7 +77,7 @@ MAX_FORM_FIELDS = 200
 """Fields of a form, or parts of a multipart body."""
 
 MAX_DOCUMENTS = 10
-"""Documents after one another in a body. Skycore documents one."""
+"""Consecutive documents in a body. Skycore's documentation has one."""
 
 MAX_DEPTH = 32
 """Elements inside each other. Documented ones reach 6."""
@@ -101,7 +101,7 @@ MAX_NAME_CHARACTERS = 100
 """Length of an unknown element's name in `extra`; longer ones are cut."""
 
 WRITTEN_BY_PEOPLE = frozenset({"TEXT", "MESSAGETEXT", "SUBJECT", "MESSAGESUBJECT", "KEYWORD"})
-"""Plain names of the elements that hold what a stranger wrote on a phone."""
+"""Plain names of the elements that hold text that a stranger wrote on a phone."""
 
 
 class UnreadableError(Exception):
@@ -120,7 +120,7 @@ _BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
 )
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,20})["']""")
 # Believed when declared and the bytes are not UTF-8. A list, because Python also knows codecs
-# that are slow or are no character encodings.
+# that are slow or are not character encodings.
 _BELIEVED = re.compile(
     r"(windows-?|cp-?)12(50|51|53|54|55|56|57|58)|iso-?8859-?([2-9]|1[03456])|koi8-[ru]"
     r"|shift_?jis|euc-(jp|kr)|gb2312|gbk|gb18030|big5",
@@ -187,7 +187,7 @@ def _not_utf8(data: bytes) -> str:
 
 
 def as_utf8(data: bytes) -> bytes:
-    """Return the same text in UTF-8, without what is around it: mark, space, zero bytes."""
+    """Return the same text in UTF-8, without a byte order mark, space or zero bytes around it."""
     if not data.isascii() or 0 in data:
         text = _marked(data)
         if text is None:
@@ -203,13 +203,13 @@ def as_utf8(data: bytes) -> bytes:
 
 _AROUND = b" \t\r\n\v\f\0"
 
-# Fields of words that may hold `&` or `<`, and those that may hold `&`, such as a name or a URL.
-# In the others, which hold codes, numbers, ids and times, it is damage and not text.
-_WORDS = {
+# Prose may hold `&` and `<`; a name or a URL may hold `&`. In all other fields, which hold codes,
+# numbers, ids and times, they are damage.
+_PROSE_FIELDS = {
     *("text", "subject", "keyword", "status_details", "operator_name", "campaign_title"),
     *("brand_name", "copy_to", "reference_value", "reference_data"),
 }
-_NAMES = {
+_NAME_FIELDS = {
     *("campaign", "client_reference", "custom_pass_id", "email", "from_mask", "handset", "os"),
     *("audio_name", "video_name", "files"),
 }
@@ -223,15 +223,15 @@ _TIME = re.compile(
 def refuse_uncertain(roots: list[Node]) -> None:
     """Raise UnreadableError if a repaired document shows that the repair may be wrong.
 
-    Codes, numbers, ids and times must look like such; a word that is none means that a tag or a
-    quote was damaged in a way that has more than one reading.
+    A code or a time that does not look like one, or markup in a field that has none, means that a
+    tag or a quote was damaged in a way that has more than one reading.
     """
     for node in (node for root in roots for node in root.walk() if not node.children):
         _, field = fields_by_element().get(node.plain, (0, None))
         text = node.text.strip()
-        if field is None or field.name in _WORDS or not text:
+        if field is None or field.name in _PROSE_FIELDS or not text:
             continue
-        wrong = _MARKUP.search(text) or ("&" in text and field.name not in _NAMES)
+        wrong = _MARKUP.search(text) or ("&" in text and field.name not in _NAME_FIELDS)
         wrong = wrong or (field.name == "code" and not _CODE.fullmatch(text))
         wrong = wrong or (field.shape == "time" and not _TIME.fullmatch(text))
         if wrong:

@@ -1,4 +1,4 @@
-"""Events: what subscribers learn from a notification, or from a step of ours."""
+"""Events: what subscribers get for a notification, or for one of our own steps."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ TYPE_PREFIX = "skycore."
 class Event:
     """One notification, as stored.
 
-    `data`: the event contract's data without absent fields; it knows nothing of the message
+    `data`: the event contract's data without absent fields; it says nothing about the message
     (`client_reference` is there only when Skycore sent it back). `subscriber_number`: the other
     side's mobile number in its canonical form. `has_own_identity`: an id or a time of its own
     distinguishes it from a later one of the same content; without one the event needs
     `with_first_seen`.
     `content_digest`: the same for events of the same content. `replaces`: id of the unparsed event
-    whose body was understood later. `legacy_id`: its id by the rules of the first release, where
-    that is another one.
+    whose body was read later. `legacy_id`: its id by the rules of the first release, if that
+    differs.
     """
 
     id: str
@@ -163,7 +163,7 @@ def build_step_event(
     terminal: bool,
     status_details: str | None = None,
 ) -> dict[str, Any]:
-    """The event of a step of ours in a message's life, in the same form as a postback's.
+    """Return the event of one of our own steps, in the same form as a postback's.
 
     `code`: Skycore's error code, if it gave one. `status_details`: what more there is to say.
     """
@@ -238,7 +238,7 @@ def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
     """Return the event of a body, or of a notification in it, that cannot be read.
 
     `error` says why, without any of the content. The same bytes are the same event for as long as
-    Skycore repeats a postback; the first release kept them once for ever.
+    Skycore repeats a postback; to the first release they always were.
     """
     digest = digest_of(UNPARSED, body)
     arrived = to_text(received_at)
@@ -258,7 +258,7 @@ def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
 
 
 REPEAT_WINDOW = timedelta(minutes=30)  # Skycore's five retries end within it
-_OURS = {"event", "outcome", "terminal", "received_at", "opt_out", "from_report", "extra"}
+_NOT_FIELDS = {"event", "outcome", "terminal", "received_at", "opt_out", "from_report", "extra"}
 
 
 def is_same_notification(event: Event, legacy: Event) -> bool:
@@ -268,7 +268,7 @@ def is_same_notification(event: Event, legacy: Event) -> bool:
         return event.unparsed and legacy.unparsed and near
     ids = []
     for one in (event, legacy):
-        values = {name: value for name, value in one.data.items() if name not in _OURS}
+        values = {name: value for name, value in one.data.items() if name not in _NOT_FIELDS}
         extra = one.data.get("extra") or {}
         kind = getattr(find_postback_code(values["code"]), "kind", "")
         ids.append(identify(kind, one.data.get("outcome"), one.status_step, values, extra).digest)
@@ -278,9 +278,9 @@ def is_same_notification(event: Event, legacy: Event) -> bool:
 def differing_fields(first: Event, copy: Event) -> list[str]:
     """Return the names of the fields in which two copies of a notification differ.
 
-    All unknown elements are `extra`, because their names are the sender's.
+    Unknown elements are all named `extra`, because the sender chose their names.
     """
-    names = (first.data.keys() | copy.data.keys()) - _OURS
+    names = (first.data.keys() | copy.data.keys()) - _NOT_FIELDS
     differing = [
         name
         for name in names
@@ -307,7 +307,7 @@ def _opt_out(code: PostbackCode | None, values: dict[str, Any]) -> OptOut | None
 
 
 def _inbound(code: PostbackCode | None, values: dict[str, Any]) -> bool:
-    """Whether a person wrote to us. The code says so; of one that is not known, the origin."""
+    """Whether a person wrote to us. The code says so; if it is unknown, the origin."""
     if code is not None:
         return code.kind in _INBOUND
     return str(values.get("origin", "")).upper().endswith("_MO")

@@ -196,7 +196,7 @@ def event_id(tracking_id: str | None, digest: str) -> str:
 
 
 def tracking_key_of_event_id(event_id: str) -> str | None:
-    """The tracking key in an event's id; None for an id without one or that is none of ours."""
+    """Return the tracking key in an event's id; None if it has none or is not an event's id."""
     match = _EVENT_ID.fullmatch(event_id)
     if not match:
         return None

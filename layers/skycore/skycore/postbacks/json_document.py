@@ -84,7 +84,7 @@ _JUNK = re.compile(r'[^"“”{}\[\]]*')
 def _values(text: str) -> Iterator[Any]:
     """Yield each JSON value in the text.
 
-    What follows the last may be junk, but no more JSON. Raises ValueError if it is.
+    Junk may follow the last value. Raises ValueError if that may be more JSON.
     """
     place = 0
     while True:
@@ -95,7 +95,7 @@ def _values(text: str) -> Iterator[Any]:
         if text[place : place + 1] not in {"{", "["}:
             break
     if not _JUNK.fullmatch(text, place):
-        raise ValueError("JSON that ends before its end")
+        raise ValueError("JSON after its last value")
 
 
 def _nodes(values: Iterator[Any]) -> list[Node]:

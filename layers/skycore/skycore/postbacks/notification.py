@@ -20,7 +20,7 @@ _CODES = {"CODE", "STATUSCODE"}
 
 
 def notifications(root: Node) -> Iterator[Node]:
-    """Each notification in a document: the root itself, or those that it wraps.
+    """Yield each notification in a document: the root itself, or those that it wraps.
 
     Until 2014 a POSTBACK held one or more NOTIFICATIONs, up to 300.
     """
@@ -46,12 +46,12 @@ def read_elements(notification: Node) -> list[Node]:
 
 @lru_cache(maxsize=512)
 def _known(element: str) -> tuple[int, PostbackField] | None:
-    """Rank and field of an element as it is spelled, None for an unknown one."""
+    """Return the rank and field of an element as it is spelled; None for an unknown one."""
     return fields_by_element().get(plain_name(element))
 
 
 def _snake_name(name: str) -> str:
-    """An unknown element's name as `extra` gives it: `new-thing` is `new_thing`."""
+    """Return an unknown element's name as `extra` has it: `new-thing` is `new_thing`."""
     return replace_unsupported(name).replace("-", "_").lower()[:MAX_NAME_CHARACTERS]
 
 
@@ -59,9 +59,9 @@ class Fields:
     """A notification's fields.
 
     `values`: text by the event's names, without empty ones (`files` is a list); phone numbers are
-    digits, as Skycore wrote them. `extra`: what has no name of its own: unknown elements (nested
-    ones with their names joined), attributes, further values of a field that has one already, and
-    times that are none.
+    digits, as Skycore wrote them. `extra`: everything else: unknown elements (nested ones with
+    their names joined), attributes, further values of a field that has one already, and times that
+    cannot be read.
     """
 
     def __init__(self, notification: Node) -> None:
@@ -116,7 +116,7 @@ class Fields:
             self._add(_snake_name(element), text)
 
     def _other(self, node: Node) -> None:
-        """An element that is no field: documented groups, or unknown."""
+        """Read an element that is not a field: a documented group, or an unknown one."""
         plain = node.plain
         if plain == "BODY" and node.children:
             self._read(node)
@@ -126,7 +126,7 @@ class Fields:
             self._unknown(node, "")
 
     def _content(self, content: Node) -> None:
-        """The parts of an inbound MMS: CONTENT/FILE, or a JSON list of {file}."""
+        """Read the parts of an inbound MMS: CONTENT/FILE, or a JSON list of {file}."""
         _, files = fields_by_element()["FILE"]
         for node in content.children or (content,):
             if node is not content and node.plain != "FILE":
@@ -171,7 +171,7 @@ class Fields:
             self.extra[name] = [had, text]
 
     def _utc(self) -> None:
-        """The time in UTC, or as text in `extra` where it has no offset or is none."""
+        """Convert the time to UTC; move it to `extra` if it has no offset or cannot be read."""
         text = self.values.pop("timestamp")
         time = utc_timestamp(text)
         if time is None:
@@ -180,7 +180,7 @@ class Fields:
             self.values["timestamp"] = time
 
     def _documented_spelling(self) -> None:
-        """Code and origin as documented where only their letter case differs."""
+        """Spell code and origin as documented where only their letter case differs."""
         code = self.values.get("code")
         if code is None:
             raise UnreadableError("no code" if self.values else "nothing that a postback has")
@@ -192,7 +192,7 @@ class Fields:
 
 
 def _nested(node: Node, field: PostbackField) -> str:
-    """A field that holds elements although it should hold text."""
+    """Return the text of a field that holds elements although it should hold text."""
     if field.shape == "numbers":  # copy-to: each has a {number}
         return ",".join(child.inner().strip() for child in node.children)
     return node.inner()

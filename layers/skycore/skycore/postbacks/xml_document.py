@@ -24,10 +24,9 @@ from skycore.postbacks.document import (
 )
 from skycore.postbacks.xml_repair import close_leaves, repair_characters, resolve_references
 
-_DOCUMENT = re.compile(
-    r"<(?:\?xml|(?:[a-z_][\w.-]{0,40}:)?(?:postback|notification)s?(?=[\s/>]))", re.IGNORECASE
-)
-_CODE_TAG = re.compile(r"<(?:[a-z_][\w.-]{0,40}:)?(?:status)?[-_]?code[\s/>]", re.IGNORECASE)
+_PREFIX = r"(?:[a-z_][\w.-]{0,40}:)?"  # of a namespace, such as `sky:`
+_DOCUMENT = re.compile(rf"<(?:\?xml|{_PREFIX}(?:postback|notification)s?(?=[\s/>]))", re.IGNORECASE)
+_CODE_TAG = re.compile(rf"<{_PREFIX}(?:status)?[-_]?code[\s/>]", re.IGNORECASE)
 _DECLARATION = re.compile("<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 DECLARED = "a document type or an entity is declared"
 
@@ -63,7 +62,7 @@ def read_markup(source: str) -> list[Node]:
 
 
 def _without_junk_before(source: str) -> str:
-    """Return the source from its first document on, such as behind a warning in HTML."""
+    """Return the source from its first document on; a warning in HTML may precede it."""
     document = _DOCUMENT.search(source)
     if document is None or document.start() == 0:
         return source
@@ -79,17 +78,15 @@ def _without_junk_before(source: str) -> str:
 
 _NAMES = "|".join("[-_]*".join(name) for name in sorted(WRITTEN_BY_PEOPLE))
 _TEXT_TAG = re.compile(
-    rf"""<(/?)(?:[a-z_][\w.-]{{0,40}}:)?({_NAMES})(?=[\s/>])((?>[^<>"']|"[^"<]*"|'[^'<]*')*+)>""",
+    rf"""<(/?){_PREFIX}({_NAMES})(?=[\s/>])((?>[^<>"']|"[^"<]*"|'[^'<]*')*+)>""",
     re.IGNORECASE,
 )
-_NOTIFICATION = re.compile(r"<(?:[a-z_][\w.-]{0,40}:)?notification[\s>]", re.IGNORECASE)
+_NOTIFICATION = re.compile(rf"<{_PREFIX}notification[\s>]", re.IGNORECASE)
 _NEXT_NOTIFICATION = re.compile(
-    rf"</(?:[a-z_][\w.-]{{0,40}}:)?notification\s*>\s*(?={_NOTIFICATION.pattern})", re.IGNORECASE
+    rf"</{_PREFIX}notification\s*>\s*(?={_NOTIFICATION.pattern})", re.IGNORECASE
 )
-_DOCUMENT_END = re.compile(r"</(?:[a-z_][\w.-]{0,40}:)?postbacks?\s*>", re.IGNORECASE)
-_NOTIFICATION_END = re.compile(
-    r"</(?:[a-z_][\w.-]{0,40}:)?(?:postback|notification)s?\s*>", re.IGNORECASE
-)
+_DOCUMENT_END = re.compile(rf"</{_PREFIX}postbacks?\s*>", re.IGNORECASE)
+_NOTIFICATION_END = re.compile(rf"</{_PREFIX}(?:postback|notification)s?\s*>", re.IGNORECASE)
 
 
 def set_texts_apart(source: str) -> str:
@@ -97,7 +94,7 @@ def set_texts_apart(source: str) -> str:
 
     A POSTBACK of several NOTIFICATIONs has the texts of each. Raises UnreadableError when the
     texts of two fields overlap, or when a text ends one document and begins another: either the
-    body has several documents, or somebody wants it to look so.
+    body has several documents, or a stranger's text makes it look so.
     """
     first = _TEXT_TAG.search(source)
     if first is None:

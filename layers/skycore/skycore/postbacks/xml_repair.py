@@ -39,7 +39,7 @@ class _Piece(NamedTuple):
 
 
 class _InDoubtError(Exception):
-    """More than one reading, or none."""
+    """There is more than one reading, or none."""
 
 
 def _pieces(text: str) -> Iterator[_Piece]:
@@ -111,7 +111,7 @@ def repair_characters(text: str) -> str | None:
 
 
 def _escape_bare(text: str) -> str:
-    """Escape each `&` that begins no reference of XML, and repair references to characters."""
+    """Escape each `&` that does not begin an XML reference; repair references to characters."""
     if "&" not in text:
         return text
     repaired = _REFERENCE.sub(lambda found: found[0] if found[1] else _character(found), text)
@@ -132,7 +132,7 @@ def _character(reference: re.Match[str]) -> str:
 
 
 def _resolved(reference: re.Match[str]) -> str:
-    """Return the character, or half of one; U+FFFD if there is no such character."""
+    """Return the character, or the surrogate; U+FFFD if there is no such character."""
     named, hexadecimal, decimal = reference.groups()
     if named:
         return _NAMED[named]
@@ -144,7 +144,7 @@ def _resolved(reference: re.Match[str]) -> str:
 
 
 def _join_surrogates(text: str) -> str:
-    """Join the halves of characters; U+FFFD for a half alone."""
+    """Join pairs of surrogates; replace those without a pair by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -208,7 +208,7 @@ class _Closing:
         return _is_field(top.name) or (top.holds == "text" and top.name not in self.closed)
 
     def _end(self) -> str:
-        """Close the innermost element for Skycore.
+        """Close the innermost element, whose end tag is missing.
 
         In doubt if a person wrote it, or if its text may hold the rest of a damaged tag.
         """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
 
 MAX_ID_LENGTH = 256  # characters of a message's id; a longer one may not fit into a key
-LOOK_AHEAD = timedelta(hours=24)  # after the call; a later receipt is of another message
+LOOK_AHEAD = timedelta(hours=24)  # after the call; a later receipt belongs to another message
 MAX_EVENTS = 500  # of the number that are read for a possible match, earliest first
 FILTERS = ("tracking_id", "to", "from")
 PAGING = ("since", "until", "limit", "cursor")
@@ -39,9 +39,7 @@ type Query = Mapping[str, Sequence[str]]
 
 def get_message(message_id: str) -> dict[str, Any]:
     """Return the message, its status and its timeline. Raises Problem message_not_found."""
-    row = messages.get(message_id) if len(message_id) <= MAX_ID_LENGTH else None
-    if row is None:
-        raise Problem("message_not_found", "there is no message with this id")
+    row = _existing(message_id)
     reported = events.of_message(row)
     view = {
         **serializers.message(row, timestamps.now()),
@@ -57,10 +55,17 @@ def cancel(message_id: str) -> dict[str, Any]:
 
     Raises Problem message_not_found, or not_cancellable once it has left the queue.
     """
-    get_message(message_id)
+    _existing(message_id)
     if not queue_transitions.cancel(message_id, timestamps.now()):
         raise Problem("not_cancellable", "the message has left the queue", message_id=message_id)
     return get_message(message_id)
+
+
+def _existing(message_id: str) -> MessageRow:
+    row = messages.get(message_id) if len(message_id) <= MAX_ID_LENGTH else None
+    if row is None:
+        raise Problem("message_not_found", "there is no message with this id")
+    return row
 
 
 def get_event(event_id: str, *, source: str, media_bucket: str = "") -> dict[str, Any]:
@@ -92,7 +97,7 @@ def _media(stored: StoredEvent, media_bucket: str) -> list[dict[str, Any]] | Non
 
 
 def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
-    """Return receipts for the message's number after its call whose tracking id is no message's."""
+    """Return later receipts for the message's number whose tracking id belongs to no message."""
     if not row.to:
         return []
     called = timestamps.from_text(row.created_at)
@@ -208,7 +213,7 @@ class _ListQuery:
         self.days = days
         self.filters = filters
         for name in sorted(set(self.values) - {*filters, *PAGING}):
-            self.add_error(name, "is no parameter of this route")
+            self.add_error(name, "is not a query parameter of this route")
 
     def add_error(self, name: str, detail: str) -> None:
         self.errors.append(FieldError(name, detail))
@@ -228,7 +233,7 @@ class _ListQuery:
         except NumberError as error:
             self.add_error(name, str(error))
             return None
-        self.values[name] = digits  # however it is written on the next page
+        self.values[name] = digits  # so that the next page's query may write it in another way
         return digits
 
     def limit(self) -> int:
@@ -241,7 +246,7 @@ class _ListQuery:
     def span(self, kind: str) -> TimeRange:
         now = timestamps.now()
         oldest = now - timedelta(days=self.days)
-        # There are no rows before and after; a query for each month of it would be in vain.
+        # No rows exist outside these bounds, so do not query each month there.
         since = max(self._time("since", oldest), oldest - LATE_DELETION)
         until = min(self._time("until", now), now + timedelta(days=1))
         return TimeRange(kind, since, until, self._cursor(kind))
@@ -262,7 +267,7 @@ class _ListQuery:
         if text is None:
             return None
         cursor = _read_cursor(text)
-        # Whatever was changed in it, or if another query returned it, its text is another one.
+        # A cursor that was changed, or that another query returned, has another text.
         if (
             cursor is None
             or not cursor.at.startswith(f"{kind}#")
@@ -285,7 +290,7 @@ class _ListQuery:
 
 
 def _read_cursor(text: str) -> Cursor | None:
-    """Return the cursor in a text, which may be of anyone's making; None if there is none."""
+    """Return the cursor in a text, which is untrusted; None if it holds none."""
     try:
         at, pk, sk, _ = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         timestamps.from_text(at.partition("#")[2])

@@ -35,8 +35,8 @@ def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> N
         if not _is_valid_token(secret, token):
             metrics.count("WrongTokens")
             log.warning("postback with a wrong token", extra={"bytes": len(body)})
-            # 404, as for a path that does not exist. The list of problems has no code for a wrong
-            # token: an answer that named it would tell someone who guesses that the route is right.
+            # 404, as for a path that does not exist. There is no problem code for a wrong token:
+            # naming it would confirm to someone who guesses tokens that the route is right.
             raise Problem("message_not_found", "no such address")
         send_postback(queue_url, body, arrived, token_fingerprint=fingerprint(token))
     except (BotoCoreError, ClientError) as error:

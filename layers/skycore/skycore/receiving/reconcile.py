@@ -47,9 +47,9 @@ REPORT_STATES = {
 }
 _STEPS = {"opened": "delivered", "rejected": "failed"}  # others are steps as they are
 BATCH_SIZE = 100  # events that are looked up and stored in one go
-MAX_QUEUED = timedelta(days=36)  # before its call, that a message's row may have been made
+MAX_QUEUED = timedelta(days=36)  # how long before its call a message's row may have been created
 CLOCKS_APART = timedelta(minutes=5)  # of Skycore's clock and ours, with the call in between
-UNTIL_SENT = timedelta(hours=1)  # that Skycore may keep a message before the first step it prints
+UNTIL_SENT = timedelta(hours=1)  # how long Skycore may hold a message before its first step
 # The report's times end in Z, but samples have the same digits as Eastern time.
 ZONES = (UTC, ZoneInfo("America/New_York"))
 
@@ -131,11 +131,12 @@ def reconcile(report: Report, *, days: int, write: bool) -> Reconciled:
     )
 
 
-def join(rows: Iterable[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
+def join(rows: Sequence[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
     """Return where each settled row belongs, and the rows for which that is not certain."""
     joined: list[_Joined] = []
     unmatched: list[Unmatched] = []
     by_number: dict[str, list[ReportRow]] = defaultdict(list)
+    campaigns = _campaigns_of(rows)
     for row in rows:
         to = phone_numbers.canonical_number(row.to)
         if to is None:
@@ -144,8 +145,8 @@ def join(rows: Iterable[ReportRow]) -> tuple[list[_Joined], list[Unmatched]]:
             joined.append(_of_tracking_id(row, row.tracking_id, to))
         elif row.section == "single":
             by_number[to].append(row)
-        elif (campaign := _campaign_of(row)) is not None:
-            joined.append(_Joined(row, campaign, to, None, shared=True))
+        elif row.section == "batch" and row.group_id in campaigns:
+            joined.append(_Joined(row, campaigns[row.group_id], to, None, shared=True))
         else:
             unmatched.append(Unmatched(row, OTHER_GROUP))
     for number, its_rows in by_number.items():
@@ -167,12 +168,12 @@ def _of_tracking_id(row: ReportRow, tracking_id: str, to: str) -> _Joined:
     return _Joined(row, tracking_id, to, message, shared=shared)
 
 
-def _campaign_of(row: ReportRow) -> str | None:
-    """Return the tracking id of the campaign that the row's batch is, if this stack sent it."""
-    if row.section != "batch" or not row.group_id:
-        return None
-    tracking_id = campaign_tracking_id(row.group_id)
-    return tracking_id if events.shared_among([tracking_id]) else None
+def _campaigns_of(rows: Iterable[ReportRow]) -> dict[str, str]:
+    """Return the tracking ids of the rows' campaigns that this stack sent, by their batches."""
+    batches = {row.group_id for row in rows if row.section == "batch" and row.group_id}
+    tracking_ids = {batch: campaign_tracking_id(batch) for batch in batches}
+    sent = events.shared_among(tracking_ids.values())
+    return {batch: id_ for batch, id_ in tracking_ids.items() if id_ in sent}
 
 
 # --- rows without an id: by kind, numbers, content and time -------------------------------------
@@ -207,7 +208,7 @@ def _match(rows: Sequence[ReportRow], number: str) -> Iterator[tuple[ReportRow, 
 
 
 def _fitting(row: ReportRow, time: datetime, messages_: list[MessageRow]) -> list[MessageRow]:
-    """Return the messages that a row whose first step was at `time` may be of."""
+    """Return the messages that a row may belong to if its first step was at `time`."""
     return [one for one in messages_ if _same_content(row, one) and _same_time(row, time, one)]
 
 

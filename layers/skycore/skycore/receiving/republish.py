@@ -35,7 +35,7 @@ class Reread:
     """An unparsed event, and what is read in it now.
 
     `types`: of the new events. `known`: events that are stored already, because a copy of the
-    postback was read before. None of both: it is still unreadable.
+    postback was read before. If there are neither, it is still unreadable.
     """
 
     event_id: str
@@ -68,7 +68,7 @@ def reread_unparsed(*, days: int, write: bool) -> Iterator[Reread]:
 def republish(
     since: datetime, until: datetime, types: Collection[str], *, retry_queue_url: str
 ) -> Iterator[Counter[str]]:
-    """Queue stored events of a stretch of time to be published again, under the same ids.
+    """Queue the stored events of a period to be published again, under the same ids.
 
     They go through publish's retry queue, so that what their first publishing does happens again:
     statuses move, opt-outs are recorded, subscribers get the event. All of it is safe to repeat.
@@ -86,7 +86,7 @@ def republish(
 def stored_names(
     since: datetime, until: datetime, types: Collection[str]
 ) -> Iterator[list[tuple[str, Name]]]:
-    """Yield type and name of the stored events that arrived in a stretch of time, by pages.
+    """Yield type and name of the stored events that arrived in a period, page by page.
 
     The steps of messages are events like the others. `types`: of those types only; empty for all.
     """
@@ -119,7 +119,7 @@ def stored_names(
 def keep_named_rows(names: Iterable[Name]) -> None:
     """Extend the time to live of rows that a queue is about to name, so that it finds them.
 
-    What is not a name is left alone. Raises PynamoDB's errors.
+    Anything that is not a name is ignored. Raises PynamoDB's errors.
     """
     row_keys: list[batches.Key] = []
     for name in names:

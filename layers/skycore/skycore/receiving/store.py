@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skycore import metrics
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 
     from skycore.postbacks.event import Event
 
-READ_BUDGET_SECONDS = (
-    12.0  # for reading a batch, of the function's 28; hostile bodies take the longest
-)
-
+READ_BUDGET_SECONDS = 12.0  # of the function's 28; hostile bodies take the longest to read
 MAX_EVENTS = 5_000  # of a batch: some 250 calls to the table
-
 SMALL_BYTES = 16 * 1024  # Skycore's postbacks are a few kB; a hundred such take milliseconds
 
 type Postback = tuple[str, bytes, datetime]  # the queue's message id, the body, its arrival
@@ -37,7 +33,7 @@ class _ParsedPostback:
     queue_id: str
     raw: bytes
     received_at: datetime
-    events: list[Event] = field(default_factory=list)
+    events: list[Event]
 
 
 def store(
@@ -47,13 +43,13 @@ def store(
     token_last_used: Mapping[str, datetime] | None = None,
     requeue: Callable[[list[str]], list[str]] = list,
 ) -> list[str]:
-    """Store the events of the postbacks; return the queue ids of those that SQS must give again.
+    """Store the events of the postbacks; return the queue ids of those that SQS must deliver again.
 
     Whatever a body is, it is kept: as events, or as one unparsed event. The first copy of a
     notification stays; later ones are counted as duplicates. Small bodies go first, so that none
     waits for a large one. `days`: how long events are kept. `token_last_used`: the fingerprints
     of the tokens in the URLs that the postbacks were posted to, and when each last arrived.
-    `requeue` takes the queue ids of bodies that no time was left for, and returns those that could
+    `requeue` takes the queue ids of bodies that there was no time for, and returns those that could
     not be sent to the queue again.
     """
     deadline = time.monotonic() + READ_BUDGET_SECONDS
@@ -100,8 +96,8 @@ def _assign_arrival_ids(
     """Give events without an identity of their own an id that depends on their first arrival.
 
     Return the postbacks that are ready to be stored, by arrival, the queue ids of those that
-    failed, and the queue ids of those that no time was left for. Each such event costs calls of its
-    own to the table, so a body of many of them goes last.
+    failed, and the queue ids of those that there was no time for. Each such event needs calls of
+    its own to the table, so a body of many of them goes last.
     """
     ready: list[_ParsedPostback] = []
     failed: set[str] = set()
@@ -128,7 +124,7 @@ def _record_token_use(token_last_used: Mapping[str, datetime]) -> None:
         try:
             tokens.mark_used(fingerprint, moment)
         except Exception as error:  # noqa: BLE001 - what was stored is stored
-            log_exception("use of a token not noted", error)
+            log_exception("use of a token not recorded", error)
 
 
 def _with_arrival_id(event: Event, days: int, deadline: float) -> Event:

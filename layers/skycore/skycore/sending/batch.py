@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import dataclass
-from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from skycore import metrics, serializers, timestamps
@@ -15,11 +16,12 @@ from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
 from skycore.sending.idempotency import (
     SendResult,
+    before_the_call,
     check_idempotency_key,
-    is_still_queued,
-    not_queued_problem,
     queued_row,
-    replay_result,
+    take_over_or_replay,
+    unqueued_problem,
+    unsent_problem,
 )
 from skycore.sending.validation import (
     check_opt_out,
@@ -28,10 +30,8 @@ from skycore.sending.validation import (
     dry_run,
     opted_out_problem,
     parse_message,
-    release_confirmation,
 )
-from skycore.table import batches, messages, queue_transitions
-from skycore.table.opt_outs import opted_out
+from skycore.table import batches, messages, opt_outs, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,12 +41,15 @@ if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
 
 MAX_MESSAGES = 1000  # in one call
+MAX_ECHO_BYTES = (
+    800_000  # of errors and dry runs; the rest of an answer is within 5 of Lambda's 6 MB
+)
 FIELDS = {"messages", "template", "recipients", "all_or_nothing"}
 
 
 @dataclass(slots=True)
 class _Entry:
-    """One message of the batch: its request, then its row or its result.
+    """One message of the batch. It has a row while it is to be queued, and then a result.
 
     `existing` is the row that an earlier call wrote, `confirmed_at` the time at which the message
     claimed the confirmation of an opt-out.
@@ -58,15 +61,13 @@ class _Entry:
     existing: MessageRow | None = None
     confirmed_at: datetime | None = None
     result: dict[str, Any] | None = None
-
-    def is_new(self, existing: Mapping[str, MessageRow]) -> bool:
-        """Return whether it is to be queued for the first time."""
-        return self.row is not None and self.row.message_id not in existing
+    problem: Problem | None = None
 
     def refuse(self, problem: Problem) -> None:
         """Set the problem as the result; the message is not queued."""
         count_rejection(problem)
-        self.row, self.result = None, problem.body()
+        self.row, self.problem = None, problem
+        self.result = problem.body() | {"status": "refused", "http_status": problem.status}
 
 
 def enqueue_batch(
@@ -74,27 +75,33 @@ def enqueue_batch(
 ) -> SendResult:
     """Queue each message; return one result each, in order: the queued message or its problem.
 
-    With `all_or_nothing`, one invalid message refuses the whole call. Under the same key no
-    message is queued twice, and those that an earlier call did not queue are; the result is
+    With `all_or_nothing`, one message that cannot be queued refuses the whole call. Under the same
+    key no message is queued twice, and those that an earlier call did not queue are; the result is
     `replayed` if there was none. Raises Problem for the call itself.
     """
     check_idempotency_key(key)
     all_or_nothing = body.get("all_or_nothing", False)
     entries = [_Entry(message) for message in _bodies(body, all_or_nothing)]
-    for number, entry in enumerate(entries):
-        message_id = idempotency.message_id(caller, None if key is None else f"{key}\n{number}")
-        _prepare(entry, message_id, policy)
-    existing = messages.get_existing(_rows(entries)) if key is not None else {}
-    _check_new([entry for entry in entries if entry.is_new(existing)], policy)
-    _refuse_opted_out([entry for entry in entries if entry.is_new(existing)])
-    refused = [number for number, entry in enumerate(entries) if "code" in (entry.result or {})]
-    if all_or_nothing and refused:
-        raise _refusal(entries, refused)
-    _write(entries, existing, may_exist=key is not None)
+    with before_the_call():
+        for number, entry in enumerate(entries):
+            entry_key = None if key is None else f"{key}\n{number}"
+            _prepare(entry, idempotency.message_id(caller, entry_key), policy)
+        if key is not None:
+            _find_existing(entries)
+        _check_new(entries, policy)
+    if all_or_nothing:
+        _raise_refusal(entries)
+    _write(entries, queue_url)
+    for entry in entries:
+        if entry.draft and entry.row:
+            _settle(entry, entry.draft, entry.row, queue_url)
+    if all_or_nothing and any(entry.problem for entry in entries):
+        _release(entries, queue_url)
+        _raise_refusal(entries)
     _queue(entries, queue_url)
-    repeated = [entry.existing is not None for entry in entries if entry.row or entry.existing]
-    replayed = bool(repeated) and all(repeated)
-    return SendResult(202, {"messages": [entry.result for entry in entries]}, replayed)
+    ours = [entry for entry in entries if entry.row or entry.existing]
+    replayed = bool(ours) and all(entry.existing for entry in ours)
+    return SendResult(202, _answer(entries), replayed)
 
 
 def _bodies(body: Mapping[str, Any], all_or_nothing: object) -> list[Any]:
@@ -131,149 +138,151 @@ def _prepare(entry: _Entry, message_id: str, policy: SendPolicy) -> None:
         entry.draft = parse_message(entry.body, policy)
         if entry.draft.dry_run:
             entry.result = dry_run(entry.draft, policy).body
-            return
-        entry.row = queued_row(entry.draft, entry.body, message_id, policy.days)
+        else:
+            entry.row = queued_row(entry.draft, entry.body, message_id, policy.days)
     except Problem as problem:
         entry.refuse(problem)
 
 
-def _check_new(entries: Sequence[_Entry], policy: SendPolicy) -> None:
-    """Refuse new entries that have expired or whose country is not allowed."""
+def _find_existing(entries: Sequence[_Entry]) -> None:
+    """Find the rows that an earlier call wrote; refuse entries that are other requests."""
+    existing = messages.get_existing([entry.row for entry in entries if entry.row])
     for entry in entries:
+        if entry.row is not None:
+            entry.existing = existing.get(entry.row.message_id)
+            if entry.existing and entry.existing.fingerprint != entry.row.fingerprint:
+                entry.refuse(idempotency.reused_problem(entry.existing))
+
+
+def _check_new(entries: Sequence[_Entry], policy: SendPolicy) -> None:
+    """Refuse new entries that may not be sent, among them a second confirmation of an opt-out."""
+    new = _new(entries)
+    pairs = opt_outs.opted_out((draft.to, draft.sender) for _, draft, _ in new if draft.to)
+    confirmed = set()
+    for entry, draft, _ in new:
+        pair = (draft.to or "", draft.sender)
         try:
-            if entry.draft is not None:
-                check_sendable(entry.draft, policy)
+            check_sendable(draft, policy)
+            if pair not in pairs:
+                continue
+            confirms = draft.opt_out_confirmation and pair not in confirmed
+            if not confirms or not opt_outs.can_confirm(*pair):
+                raise opted_out_problem()
+            confirmed.add(pair)
         except Problem as problem:
             entry.refuse(problem)
 
 
-def _refuse_opted_out(entries: Sequence[_Entry]) -> None:
-    """Refuse entries whose recipients opted out; a confirmation is claimed when it is queued."""
-    drafts = [entry.draft for entry in entries if entry.draft is not None]
-    opted_out_pairs = opted_out((draft.to, draft.sender) for draft in drafts if draft.to)
-    for entry in entries:
-        draft = entry.draft
-        if draft is None or draft.to is None or (draft.to, draft.sender) not in opted_out_pairs:
-            continue
-        if not draft.opt_out_confirmation:
-            entry.refuse(opted_out_problem())
+def _new(entries: Sequence[_Entry]) -> list[tuple[_Entry, Draft, MessageRow]]:
+    """Return the entries that are to be queued for the first time, with draft and row."""
+    return [
+        (entry, entry.draft, entry.row)
+        for entry in entries
+        if entry.draft and entry.row and entry.existing is None
+    ]
 
 
-def _refusal(entries: Sequence[_Entry], refused: Sequence[int]) -> Problem:
-    """Return the problem of the whole call, with every field of each refused entry."""
+def _raise_refusal(entries: Sequence[_Entry]) -> None:
+    """Raise the problem of the whole call if an entry was refused."""
     errors = []
-    for number in refused:
-        result = entries[number].result or {}
-        for error in result.get("errors") or [{"field": "", "detail": result["detail"]}]:
+    for number, entry in enumerate(entries):
+        problem = entry.problem
+        if problem is None:
+            continue
+        if problem.status >= 500:
+            raise problem
+        named: Any = problem.members.get("errors")
+        for error in named or [{"field": "", "detail": problem.detail}]:
             field = f"messages[{number}].{error['field']}".rstrip(".")
             errors.append(FieldError(field, error["detail"]))
-    return validation_problem(errors)
+    if errors:
+        raise validation_problem(errors)
 
 
-def _write(
-    entries: Sequence[_Entry], existing: Mapping[str, MessageRow], *, may_exist: bool
-) -> None:
-    """Write the new rows; set the result of an entry that an earlier call finished."""
-    new = [entry for entry in entries if entry.is_new(existing)]
-    stored = dict(existing)
-    if may_exist:
-        stored |= messages.create_many(_rows(new))
-    else:
-        unwritten, uncertain = _put(_rows(new))
-        for entry in new:
-            row_key = None if entry.row is None else (entry.row.pk, entry.row.sk)
-            if entry.row is not None and row_key in uncertain:
-                entry.refuse(_uncertain_problem(entry.row))
-            elif row_key in unwritten:
-                entry.refuse(not_queued_problem())
-    for entry in entries:
-        if entry.row is None:
-            continue
-        entry.existing = stored.get(entry.row.message_id)
-        try:
-            if entry.existing is None:
-                _claim_confirmation(entry)
-            elif not is_still_queued(entry.existing, entry.row):
-                entry.result = replay_result(entry.existing, entry.row.fingerprint).body
-                entry.row = None
-        except Problem as problem:
-            entry.refuse(problem)
-
-
-def _rows(entries: Sequence[_Entry]) -> list[MessageRow]:
-    return [entry.row for entry in entries if entry.row is not None]
-
-
-def _uncertain_problem(row: MessageRow) -> Problem:
-    """Return the problem of a message whose row may be stored: sweep queues it if it is."""
-    detail = "the table gave no answer; the message may be sent within two hours"
-    return Problem("gateway_failure", detail, message_id=row.message_id)
-
-
-def _put(rows: Sequence[MessageRow]) -> tuple[set[batches.Key], set[batches.Key]]:
-    """Write rows with random ids, which cannot exist yet.
-
-    Return the keys of rows that were not written, and of those that may have been. Never raises,
-    so that messages whose rows were written before DynamoDB failed are queued.
-    """
-    unwritten: set[batches.Key] = set()
-    uncertain: set[batches.Key] = set()
+def _write(entries: Sequence[_Entry], queue_url: str) -> None:
+    """Write the new rows, and find those that another call has written meanwhile."""
+    new = {row.message_id: entry for entry, _, row in _new(entries)}
+    rows = [row for _, _, row in _new(entries)]
     table_failed = False
-    for part in batched(rows, batches.WRITE_ROWS, strict=False):
+    for part in batches.chunk_rows(rows, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
+        released: Mapping[str, idempotency.Release] = {}
         if not table_failed:
             try:
-                unwritten |= batches.put_all(part)
+                for message_id, stored in messages.create_many(part).items():
+                    new[message_id].existing = stored
                 continue
-            except Exception as error:  # noqa: BLE001 - see above
+            except Exception as error:  # noqa: BLE001 - what is written goes on
                 log_exception("rows of a batch not written", error, rows=len(part))
                 table_failed = True
-                uncertain |= _delete(part)
-        unwritten |= {(row.pk, row.sk) for row in part}
-    return unwritten, uncertain
+                released = idempotency.release(part, repair_queue=queue_url)
+        for row in part:
+            problem = Problem("not_ready", "the table did not take the message; nothing was sent")
+            new[row.message_id].refuse(unsent_problem(row, released, problem))
 
 
-def _delete(rows: Sequence[MessageRow]) -> set[batches.Key]:
-    """Delete the rows of a write without an answer, because sweep would queue those it wrote.
-
-    Return the keys of rows that may still be stored. Stops at the first failure.
-    """
-    for deleted, row in enumerate(rows):
-        try:
-            messages.delete_unsent(row)
-        except Exception as error:  # noqa: BLE001 - the others of the batch go on
-            log_exception("rows of a batch not taken back", error, rows=len(rows) - deleted)
-            return {(remaining.pk, remaining.sk) for remaining in rows[deleted:]}
-    return set()
-
-
-def _claim_confirmation(entry: _Entry) -> None:
-    """Claim the confirmation of an opt-out if the entry asks for it. Raises Problem."""
-    if entry.draft is None or entry.row is None or not entry.draft.opt_out_confirmation:
-        return
+def _settle(entry: _Entry, draft: Draft, row: MessageRow, queue_url: str) -> None:
+    """Take over the row of an earlier call, or set what that answered; confirm an opt-out."""
     try:
-        entry.confirmed_at = check_opt_out(entry.draft)
-        if entry.confirmed_at is not None:
-            queue_transitions.mark_confirmation(entry.row.message_id)
-    except Problem:
-        messages.delete_unsent(entry.row)
-        raise
+        with before_the_call():
+            if entry.existing is not None:
+                sent, waits = take_over_or_replay(entry.existing, row)
+                entry.result, entry.row = sent.body, row if waits else None
+            elif draft.opt_out_confirmation:
+                entry.confirmed_at = check_opt_out(draft)
+                if entry.confirmed_at is not None:
+                    queue_transitions.mark_confirmation(row.message_id)
+    except Problem as problem:
+        entry.refuse(unsent_problem(row, _release([entry], queue_url), problem))
 
 
 def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
-    """Queue the entries that have a row, and set their results."""
+    """Queue the entries that have a row, and set the results of new ones."""
     waiting = [(entry, entry.row) for entry in entries if entry.row is not None]
-    unqueued = queues.send_many(
-        queue_url, [queue_transitions.queue_body(row) for _, row in waiting]
-    )
+    bodies = [queue_transitions.queue_body(row) for _, row in waiting]
+    unqueued = queues.send_many(queue_url, bodies)
+    unsent = [waiting[number] for number in sorted(unqueued) if waiting[number][0].result is None]
+    released = _release([entry for entry, _ in unsent], queue_url)
     now = timestamps.now()
-    for number, (entry, row) in enumerate(waiting):
-        if entry.existing is not None:  # if the queue refuses it, sweep queues it later
-            entry.result = serializers.message(entry.existing, now)
-        # A queue that did not answer may have the message, and dispatch may have claimed it by now.
-        elif number not in unqueued or not messages.delete_unsent(row):
+    for entry, row in waiting:
+        if entry.result is not None:
+            continue  # of an earlier call; if the queue refuses it, sweep queues it later
+        problem = unqueued_problem(row, released)
+        if problem is None:
             entry.result = serializers.message(row, now)
             metrics.count("Queued")
         else:
-            if entry.draft is not None:
-                release_confirmation(entry.draft, entry.confirmed_at)
-            entry.refuse(not_queued_problem())
+            entry.refuse(problem)
+
+
+def _release(entries: Sequence[_Entry], queue_url: str) -> dict[str, idempotency.Release]:
+    """Free the keys of new entries that were not queued."""
+    new = _new(entries)
+    return idempotency.release(
+        [row for _, _, row in new],
+        repair_queue=queue_url,
+        confirmed={row.message_id: entry.confirmed_at for entry, _, row in new},
+    )
+
+
+def _answer(entries: Sequence[_Entry]) -> dict[str, Any]:
+    """Return the body of the answer. What it echoes of the request is bounded."""
+    first: dict[str, int] = {}
+    echoed = 0
+    results = []
+    for number, entry in enumerate(entries):
+        result = entry.result or {}
+        echo = result.get("errors") or result.get("fields")
+        echoed += len(json.dumps(json.dumps(echo))) if echo else 0  # text within Lambda's JSON
+        if echoed > MAX_ECHO_BYTES and "errors" in result:
+            result = {name: value for name, value in result.items() if name != "errors"}
+        elif echoed > MAX_ECHO_BYTES and "fields" in result:
+            entry.refuse(Problem("too_large", "the dry runs of this batch have too long an answer"))
+            result = entry.result or {}
+        if entry.draft and entry.draft.to:
+            earlier = first.setdefault(entry.draft.to, number)
+            if earlier != number:
+                result = {**result, "same_recipient_as": earlier}
+        results.append(result)
+    counts = Counter(result.get("status") for result in results)
+    summary = {name: counts[name] for name in ("queued", "scheduled", "refused")}
+    return {"messages": results, "summary": summary}

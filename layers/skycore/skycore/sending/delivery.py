@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,14 +23,16 @@ from skycore.client.request import Credentials
 from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
 from skycore.sending import outcomes
+from skycore.sending.account_pause import AccountPause, cause_of
+from skycore.sending.idempotency import NOT_READY
 from skycore.sending.rate_limit import RateLimiter, Turn
-from skycore.sending.validation import SendPolicy
+from skycore.sending.validation import PolicySettings
 from skycore.settings import load
 from skycore.table import opt_outs
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from skycore.catalogue.actions import Action
     from skycore.client.reply import Reply
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 MIN_CALL_SECONDS = 10.0  # before the deadline, within which no call to Skycore starts
 BLOCKED_CODE = "E114"
-_NOT_READY = "a service that this stack needs failed before the call; nothing was sent"
 
 # Problems that a repeat gets again: Skycore refused the message, or may have it. Any other problem
 # proves that nothing was sent.
@@ -80,25 +80,25 @@ def call_skycore(
     except NotSent as error:
         detail = "no connection to Skycore was made"
         problem = Problem("skycore_unreachable", detail, message_id=message_id)
-        reason = error.reason
+        problem.cause, reason = cause_of(error), error.reason
     except HttpRefused as error:
         detail = f"Skycore's server refused the request (HTTP {error.status}); nothing was sent"
         problem = Problem(
             error.problem, detail, retry_after=error.retry_after, message_id=message_id
         )
-        reason = f"HTTP {error.status}"
+        problem.cause, reason = cause_of(error), f"HTTP {error.status}"
     except Refused as error:
         problem = _refusal(error, message_id)
-        reason = error.code or "undocumented code"
+        problem.cause, reason = cause_of(error), error.code or "undocumented code"
     except OutcomeUnknown as error:
-        # The reason is one of our own phrases or an HTTP status: it quotes nothing of the call.
+        # The reason is a fixed phrase or an HTTP status: it quotes nothing of the call.
         problem = Problem(
             "outcome_unknown",
             f"Skycore gave no clear answer ({error.reason}); it may have taken the request",
             retryable=action.effect == "read",
             message_id=message_id,
         )
-        reason = error.reason
+        problem.cause, reason = cause_of(error), error.reason
     finally:
         if turn.began is not None:
             metrics.record("SkycoreSeconds", time.monotonic() - turn.began)
@@ -107,7 +107,7 @@ def call_skycore(
 
 
 def get_ready(skycore: SkycoreClient, deadline: float) -> None:
-    """Do all that a call needs and that takes no slot: credentials, and a connection.
+    """Prepare for a call, as far as that takes no slot: credentials, and a connection.
 
     Raises Problem skycore_account or not_ready.
     """
@@ -119,23 +119,13 @@ def get_ready(skycore: SkycoreClient, deadline: float) -> None:
         raise problem from None
 
 
-@contextmanager
-def before_the_call() -> Iterator[None]:
-    """Raise Problem not_ready for any failure of our own table, limiter or secret in here."""
-    try:
-        yield
-    except Problem:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, no call was made
-        log_exception("not ready to send", error)
-        raise Problem("not_ready", _NOT_READY) from None
-
-
 def _own_problem(error: CredentialsMissing | NotReady, message_id: str | None) -> Problem:
     if isinstance(error, NotReady):
-        return Problem("not_ready", _NOT_READY, message_id=message_id)
+        return Problem("not_ready", NOT_READY, message_id=message_id)
     detail = f"{error.reason}; run python -m ops --stack NAME set-key"
-    return Problem("skycore_account", detail, message_id=message_id)
+    problem = Problem("skycore_account", detail, message_id=message_id)
+    problem.cause = cause_of(error)
+    return problem
 
 
 def _refusal(error: Refused, message_id: str | None) -> Problem:
@@ -179,47 +169,27 @@ class SendContext:
     rate_limiter: RateLimiter
     repair_queue: str
     days: int
+    pause: AccountPause = field(default_factory=AccountPause)
 
 
-@dataclass(frozen=True)
-class SendSettings:
+@dataclass(frozen=True, kw_only=True)
+class SendSettings(PolicySettings):
     """The environment of every function that calls Skycore."""
 
     table_name: str
     skycore_url: str
     api_key_secret: str
     send_queue_url: str
-    default_region: str
-    allowed_country_codes: str
-    event_retention_days: int
     max_calls_per_second: int
     max_calls_per_minute: int
     max_calls_per_day: int
     priority_share: int
-    allowed_countries: str = ""  # not in the environment of the previous release
-    allow_campaign_sends: str = "on"
-
-    def policy(self) -> SendPolicy:
-        """Return the stack's policy for every message."""
-        return SendPolicy.of(
-            self.default_region,
-            self.allowed_country_codes,
-            self.event_retention_days,
-            self.allowed_countries,
-            self.allow_campaign_sends,
-        )
-
-
-@cache
-def send_settings() -> SendSettings:
-    """Return the environment, read once. Raises SettingsError."""
-    return load(SendSettings)
 
 
 @cache
 def send_context() -> SendContext:
     """Return the context of this process, made once: kept connections, one rate limiter."""
-    settings = send_settings()
+    settings = load(SendSettings)
     limits = Limits(
         settings.max_calls_per_second,
         settings.max_calls_per_minute,
@@ -308,9 +278,9 @@ def deliver(
 
 
 def _record_sender(draft: Draft) -> None:
-    """Note that this stack sends from the message's sender, so that a stop to it is a stop to it.
+    """Record that this stack sends from this sender, so that an opt-out to it counts for it alone.
 
-    Never raises, as `_record_blocked`: without the note a stop counts for all senders.
+    Never raises: without the record, an opt-out counts for all senders.
     """
     if draft.sender is None:
         return
@@ -332,7 +302,7 @@ def _record_blocked(number: str, sender: str | None) -> None:
 
 
 def _all_refused(reply: Reply, message_id: str) -> Problem | None:
-    """Return the problem of a reply that lists recipients and says of none that it was accepted."""
+    """Return the problem of a reply that lists recipients, none of them as accepted."""
     recipients = reply.recipients
     results = {recipient["outcome"] for recipient in recipients}
     if not recipients or "accepted" in results:

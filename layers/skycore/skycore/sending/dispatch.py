@@ -1,17 +1,19 @@
 """Send queued messages to Skycore, each at most once however often the queue names it.
 
-The messages of a batch acquire their slots together and are sent in parallel. A message without a
-slot is queued again as a delayed copy before SQS deletes the original, so that waiting, even for a
-day's limit, never counts as a failed delivery.
+The messages of a batch acquire their slots together and are sent in parallel. A message that has to
+wait, for a slot or because the account is paused, is queued again as a delayed copy, or parked in
+the table if that is for long. Then SQS deletes the original, so that waiting never counts as a
+failed delivery.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skycore import metrics, serializers, timestamps
@@ -21,16 +23,25 @@ from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejection
 from skycore.problems import RETRY_AFTER, Problem
 from skycore.sending import outcomes
-from skycore.sending.delivery import FINAL_PROBLEMS, check_time_left, deliver, get_ready
+from skycore.sending.account_pause import ACTION_CODES
+from skycore.sending.delivery import (
+    FINAL_PROBLEMS,
+    call_skycore,
+    check_time_left,
+    deliver,
+    get_ready,
+)
 from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.sending.validation import Draft, check_opt_out
-from skycore.table import messages, queue_transitions
+from skycore.table import messages, parking, pauses, queue_transitions
 from skycore.table.limits import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
+    from skycore.catalogue.actions import Action
     from skycore.sending.delivery import SendContext
     from skycore.table.messages import MessageRow
 
@@ -39,6 +50,9 @@ BACKOFF = (15, 60, 240, 900)  # seconds after each failed call; then the dead-le
 _NO_TRY = frozenset({"rate_limited", "not_ready"})  # problems that are not the message's
 MAX_TRIES = len(BACKOFF) + 1
 NOT_EARLY = timedelta(seconds=2)  # by which a delayed copy may arrive before its time
+SOON = timedelta(seconds=15)  # until a message asks again while calls go one at a time
+LAST = timedelta(seconds=60)  # for which a message that failed lets others go first
+PROBE_ACTION = "getMmsIds"  # reads, and needs no fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +63,6 @@ class Queues:
     dead: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Queued:
-    """A message that is to be sent now, and its id in the queue."""
-
-    queue_id: str
-    row: MessageRow
-
-
 def dispatch(
     bodies: Mapping[str, str], *, context: SendContext, queues: Queues, deadline: float
 ) -> list[str]:
@@ -65,33 +71,38 @@ def dispatch(
     Return the queue ids whose handling failed, for SQS to deliver again.
     """
     failed: list[str] = []
-    ready: list[_Queued] = []
+    ready: dict[str, MessageRow] = {}  # what is to be sent now, by queue id
     named: set[str] = set()
     for queue_id, body in bodies.items():
         try:
             check_time_left(deadline)
-            row = _ready(json.loads(body), context, queues)
+            row = _ready(json.loads(body), context, queues, deadline)
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             log_exception("queued message not read", error)
             failed.append(queue_id)
             continue
         if row is not None and row.message_id not in named:
             named.add(row.message_id)
-            ready.append(_Queued(queue_id, row))
+            ready[queue_id] = row
     if ready:
         try:
             failed += _send_all(ready, context, queues, deadline)
         except Exception as error:  # noqa: BLE001 - what is done already stays done
-            log_exception("limits not read", error)
-            failed += [queued.queue_id for queued in ready]
+            log_exception("limits or pause not read", error)
+            failed += ready
     return failed
 
 
-def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> MessageRow | None:
+def _ready(
+    body: Mapping[str, Any], context: SendContext, queues: Queues, deadline: float
+) -> MessageRow | None:
     """Return the row of a message that is to be sent now; None if there is nothing to send."""
     if "mend" in body:
         outcome = outcomes.Outcome.from_json(body["mend"])
         outcomes.apply_outcome(outcome, context.days)
+        body = {"message_id": outcome.message_id}  # it may wait again, or be dead-lettered
+    if "probe" in body:
+        _probe(context, deadline)
         return None
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
@@ -100,99 +111,101 @@ def _ready(body: Mapping[str, Any], context: SendContext, queues: Queues) -> Mes
             _dead_letter(row.message_id, queues)
             return None
         if not queue_transitions.requeue_dead_letter(row, timestamps.now()):
-            row = messages.get(
-                row.message_id
-            )  # another copy did, or the answer to the write was lost
+            # Another copy requeued it, or the answer to the write was lost.
+            row = messages.get(row.message_id)
     if row is None or row.request is None or row.status != "queued":
         log.info("nothing to send", extra={"message_id": body["message_id"]})
         return None
     if serializers.status_of(row, timestamps.now()) == "expired":
         mark_expired_or_unknown(row, "expired")
         return None
-    early = timestamps.from_text(row.not_before) - timestamps.now() if row.not_before else NOT_EARLY
-    if early > NOT_EARLY:
+    if row.not_before and timestamps.from_text(row.not_before) - timestamps.now() > NOT_EARLY:
         # Another copy of a message that waits after a failed call: it must not use up its tries.
-        _requeue(row, round(early.total_seconds()), queues)
+        _wait(row, timestamps.from_text(row.not_before), queues)
         return None
     return row
 
 
 def _send_all(
-    ready: Sequence[_Queued], context: SendContext, queues: Queues, deadline: float
+    ready: Mapping[str, MessageRow], context: SendContext, queues: Queues, deadline: float
 ) -> list[str]:
-    """Send what gets a slot now, and queue the rest again. Return the queue ids that failed."""
-    not_ready = None
+    """Send what may go and gets a slot now; the rest waits. Return the queue ids that failed."""
+    admitted = context.pause.admit(list(ready.values()))
+    go = [row.message_id for row in ready.values() if admitted[row.message_id] == "send"]
+    not_ready, slots, slot_wait = _acquire(len(go), context, deadline)
+    slot_of = dict(zip(go, slots, strict=False))
+    waits = {"send": slot_wait, "soon": SOON, "park": parking.PAUSED_FOR}
+    now = timestamps.now()
+    futures = []
+    with ThreadPoolExecutor(max_workers=len(ready)) as pool:
+        for queue_id, row in ready.items():
+            id_ = row.message_id
+            work: Callable[[], None] = partial(_wait, row, now + waits[admitted[id_]], queues)
+            if id_ in slot_of:
+                work = partial(_send_queued, row, slot_of[id_], context, queues, deadline)
+            elif not_ready is not None and admitted[id_] == "send":
+                work = partial(_postpone, row, not_ready, context, queues)
+            futures.append(pool.submit(_guarded, queue_id, id_, work))
+    return [failed for future in futures if (failed := future.result()) is not None]
+
+
+def _postpone(row: MessageRow, problem: Problem, context: SendContext, queues: Queues) -> None:
+    """Queue a message again, for a problem that every call would have now."""
+    action = find_action(row.action)
+    if action is not None and _claim(row, context):
+        count_rejection(problem)
+        _not_sent(row, action, problem, context, queues)
+
+
+def _acquire(
+    count: int, context: SendContext, deadline: float
+) -> tuple[Problem | None, Sequence[int], timedelta]:
+    """Return up to `count` slots, and how long to wait for more.
+
+    If no call could be made now, return the problem instead: then no slot is taken.
+    """
+    if not count:
+        return None, (), timedelta()
     try:
         get_ready(context.skycore, deadline)
     except Problem as problem:
-        not_ready = problem
-    with ThreadPoolExecutor(max_workers=len(ready)) as pool:
-        if not_ready is not None:  # no message can be sent, so none takes a slot
-            futures = [
-                pool.submit(_guarded, _postpone, queued, not_ready, queues) for queued in ready
-            ]
-        else:
-            futures = _submit_all(pool, ready, context, queues, deadline)
-    return [queue_id for future in futures if (queue_id := future.result()) is not None]
+        return problem, (), timedelta()
+    result = context.rate_limiter.acquire_batch(count)
+    if isinstance(result, Wait):
+        return None, (), timedelta(seconds=result.retry_after_s)
+    return None, result, timedelta(seconds=1)
 
 
-def _submit_all(
-    pool: ThreadPoolExecutor,
-    ready: Sequence[_Queued],
-    context: SendContext,
-    queues: Queues,
-    deadline: float,
-) -> list[Future[str | None]]:
-    result = context.rate_limiter.acquire_batch(len(ready))
-    slots = () if isinstance(result, Wait) else result
-    wait = result.retry_after_s if isinstance(result, Wait) else 1
-    return [
-        *(
-            pool.submit(_guarded, _send_queued, queued, slot, context, queues, deadline)
-            for queued, slot in zip(ready, slots, strict=False)
-        ),
-        *(
-            pool.submit(_guarded, _wait_for_limits, queued, wait, queues)
-            for queued in ready[len(slots) :]
-        ),
-    ]
-
-
-def _postpone(queued: _Queued, problem: Problem, queues: Queues) -> None:
-    """Queue a message again, for a problem that every call would have now."""
-    if queue_transitions.claim(queued.row, new_attempt(), timestamps.now()):
-        count_rejection(problem)
-        _retry_or_dead_letter(queued.row, problem, queues)
-
-
-def _guarded(work: Any, queued: _Queued, *arguments: Any) -> str | None:
+def _guarded(queue_id: str, message_id: str, work: Callable[[], None]) -> str | None:
     """Do the work for a queued message; return its queue id if that failed, else None."""
-    bind_message(message_id=queued.row.message_id)
+    bind_message(message_id=message_id)
     try:
-        work(queued, *arguments)
+        work()
     except Exception as error:  # noqa: BLE001 - SQS delivers it again
-        log_exception("queued message not sent", error, message_id=queued.row.message_id)
-        return queued.queue_id
+        log_exception("queued message not sent", error, message_id=message_id)
+        return queue_id
     return None
 
 
-def _wait_for_limits(queued: _Queued, seconds: int, queues: Queues) -> None:
-    queue_transitions.mark_dispatched(queued.row)
-    _requeue(queued.row, seconds, queues)
+def _wait(row: MessageRow, until: datetime, queues: Queues) -> None:
+    """Let a queued message wait: as a delayed copy if that is soon over, else parked.
 
-
-def _requeue(row: MessageRow, seconds: int, queues: Queues) -> None:
-    """Queue a delayed copy; a random extra delay keeps copies from arriving all at once."""
+    A random extra delay keeps copies from arriving all at once.
+    """
+    seconds = (until - timestamps.now()).total_seconds()
+    if seconds > MAX_DELAY_SECONDS:
+        parking.park(row, until)
+        return
+    queue_transitions.mark_dispatched(row)
     spread = random.uniform(0, min(60, 1 + seconds / 4))  # noqa: S311 - jitter, not a secret
-    delay = min(MAX_DELAY_SECONDS, round(seconds + spread))
-    sqs.send(queues.send, json.dumps({"message_id": row.message_id}), delay=delay)
+    delay = min(MAX_DELAY_SECONDS, max(0, round(seconds + spread)))
+    sqs.send(queues.send, queue_transitions.queue_body(row), delay=delay)
 
 
 def _send_queued(
-    queued: _Queued, slot_ms: int, context: SendContext, queues: Queues, deadline: float
+    row: MessageRow, slot_ms: int, context: SendContext, queues: Queues, deadline: float
 ) -> None:
     """Send one message at its slot; everything else, connecting too, is done before."""
-    row = queued.row
     request = messages.unpack(row.request or b"")
     action = find_action(request["action"])
     if action is None:
@@ -212,7 +225,7 @@ def _send_queued(
     if confirmed_at is not None:
         queue_transitions.mark_confirmation(row.message_id)
     check_time_left(deadline)
-    if not queue_transitions.claim(row, new_attempt(), timestamps.now()):
+    if not _claim(row, context):
         return  # another copy claimed it, or it has expired and sweep marks it
     slot = context.rate_limiter.slot(slot_ms, single=False)
     try:
@@ -220,16 +233,82 @@ def _send_queued(
     except Problem as problem:
         count_rejection(problem)
         if problem.code not in FINAL_PROBLEMS:
-            _retry_or_dead_letter(row, problem, queues)
+            _not_sent(row, action, problem, context, queues)
+        else:
+            context.pause.report(action, problem, row)
+    else:
+        context.pause.report(action, None, row)
 
 
-def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> None:
-    """Queue a message again that was not sent; after five failed calls, dead-letter it."""
-    tries, wait, called = (
-        int(row.tries),
-        problem.retry_after or RETRY_AFTER,
-        problem.code not in _NO_TRY,
+def _not_sent(
+    row: MessageRow, action: Action, problem: Problem, context: SendContext, queues: Queues
+) -> None:
+    """Queue a claimed message again whose call sent nothing."""
+    own = context.pause.report(action, problem, row)
+    if problem.cause is None or own:
+        _retry_or_dead_letter(row, problem, context, queues)
+    else:
+        _let_others_go_first(row, problem, problem.cause, context, queues)
+
+
+def _let_others_go_first(
+    row: MessageRow, problem: Problem, cause: str, context: SendContext, queues: Queues
+) -> None:
+    """Queue a message again whose failure concerns all messages; that uses up none of its tries."""
+    now = timestamps.now()
+    code = problem.members.get("skycore_code")
+    requeued = outcomes.record_requeued(
+        row,
+        repair_queue=context.repair_queue,
+        tries=int(row.tries),
+        not_before=now,
+        code=str(code) if code else None,
+        detail=f"nothing was sent, and queued messages wait: {pauses.describe(cause)}",
+        keep_line=False,
+        failed_for=cause,
     )
+    if requeued:
+        paused = context.pause.is_paused(row.action)
+        _wait(row, now + (parking.PAUSED_FOR if paused else LAST), queues)
+
+
+def _probe(context: SendContext, deadline: float) -> None:
+    """Ask Skycore for something that sends nothing, to see whether it answers again."""
+    action = find_action(PROBE_ACTION)
+    if action is None or not context.pause.claim_probe():
+        return
+    problem: Problem | None = None
+    try:
+        get_ready(context.skycore, deadline)
+        slot = context.rate_limiter.acquire()
+        call_skycore(context.skycore, action, {}, slot=slot, deadline=deadline)
+    except Problem as error:
+        problem = error
+    context.rate_limiter.report_result(problem)
+    if problem is not None and problem.cause in ACTION_CODES:
+        problem = None  # this action is forbidden, but Skycore answered
+    context.pause.report(action, problem)
+
+
+def _claim(row: MessageRow, context: SendContext) -> bool:
+    """Claim a message; if the table gives no answer, requeue it, in case the claim is stored."""
+    attempt = new_attempt()
+    try:
+        return queue_transitions.claim(row, attempt, timestamps.now())
+    except Exception:
+        row.attempt = attempt
+        before = {"tries": int(row.tries), "code": row.code, "detail": row.detail}
+        now = timestamps.now()
+        outcomes.record_requeued(row, repair_queue=context.repair_queue, not_before=now, **before)
+        raise
+
+
+def _retry_or_dead_letter(
+    row: MessageRow, problem: Problem, context: SendContext, queues: Queues
+) -> None:
+    """Queue a message again that was not sent; after five failed calls, dead-letter it."""
+    tries, called = int(row.tries), problem.code not in _NO_TRY
+    wait = problem.retry_after or RETRY_AFTER
     code: str | None = row.code  # of the call before this one
     detail: str | None = row.detail
     if called:
@@ -241,16 +320,27 @@ def _retry_or_dead_letter(row: MessageRow, problem: Problem, queues: Queues) -> 
         detail = f"{calls} failed and nothing was sent; the last: {problem.detail}"
     if tries < MAX_TRIES:
         not_before = timestamps.now() + timedelta(seconds=wait)
-        queue_transitions.requeue(
-            row, tries=tries, not_before=not_before, code=code, detail=detail, keep_line=called
+        requeued = outcomes.record_requeued(
+            row,
+            repair_queue=context.repair_queue,
+            tries=tries,
+            not_before=not_before,
+            code=code,
+            detail=detail,
+            keep_line=called,
+            failed_for=problem.cause,
         )
-        _requeue(row, wait, queues)
+        if requeued:
+            _wait(row, not_before, queues)
         return
-    queue_transitions.dead_letter(row, code=code, detail=detail)
-    _dead_letter(row.message_id, queues)
+    why = {"code": code, "detail": detail}
+    if outcomes.record_dead_letter(
+        row, repair_queue=context.repair_queue, days=context.days, **why
+    ):
+        _dead_letter(row.message_id, queues)
     metrics.count("SetAside")
     log.error(
-        "queued message set aside",
+        "queued message dead-lettered",
         extra={"message_id": row.message_id, "problem": problem.code, "tries": tries},
     )
 

@@ -6,18 +6,21 @@ import hashlib
 import json
 import re
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
 from skycore.client.report import text_digest
+from skycore.logs import log_exception
 from skycore.problems import Problem, validation_problem
-from skycore.table import messages
+from skycore.sending.outcomes import REASONS, Outcome, queue_outcomes, release_key
+from skycore.table import messages, queue_transitions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from skycore.sending.validation import Draft
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 MAX_REQUEST_BYTES = 350_000  # of a compressed request; a row of DynamoDB holds 400 KiB in all
 MAX_QUEUED = timedelta(days=14)  # without expires_at; SQS keeps a message no longer
 MAX_EXTRA_DAYS = 3650  # that a row outlives its queue's retention for an `expires_at` far ahead
+NOT_READY = "a service that this stack needs failed before the call; this request sent nothing"
 KEY = re.compile(r"[\x20-\x7e]{1,255}")  # an Idempotency-Key: printable ASCII
 
 
@@ -109,9 +113,10 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
     )
 
 
-def not_queued_problem() -> Problem:
-    """Return the problem of a message that the queue did not accept."""
-    return Problem("not_queued", "the queue did not take the message; nothing will be sent")
+def reused_problem(existing: MessageRow) -> Problem:
+    """Return the problem of another request under the key of the `existing` message."""
+    detail = "this Idempotency-Key was used with another body; use a new key for a new message"
+    return Problem("idempotency_key_reused", detail, message_id=existing.message_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +143,7 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
     in_progress while the earlier call sends the message.
     """
     if existing.fingerprint != fingerprint:
-        raise Problem(
-            "idempotency_key_reused",
-            "this Idempotency-Key was used with another body; use a new key for a new message",
-            message_id=existing.message_id,
-        )
+        raise reused_problem(existing)
     now = timestamps.now()
     status = serializers.status_of(existing, now)
     if status == "sending" and not serializers.was_queued(existing):
@@ -157,7 +158,7 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
         answer = messages.unpack(existing.answer)
         return SendResult(answer["status"], answer["body"], replayed=True)
     if status == "unknown":
-        detail = "the call died on its way; Skycore may have taken the message"
+        detail = REASONS["unknown"]
         problem = Problem("outcome_unknown", detail, message_id=existing.message_id)
         return SendResult(problem.status, problem.body(), replayed=True)
     return SendResult(
@@ -169,3 +170,106 @@ def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
     """Return whether `existing` is the same request as `row` and is still queued."""
     same = existing.fingerprint == row.fingerprint
     return same and serializers.status_of(existing, timestamps.now()) == "queued"
+
+
+@contextmanager
+def before_the_call() -> Iterator[None]:
+    """Raise Problem not_ready for any failure of our own table, limiter or secret in here."""
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, no call was made
+        log_exception("not ready to send", error)
+        raise Problem("not_ready", NOT_READY) from None
+
+
+def take_over_or_replay(existing: MessageRow, row: MessageRow) -> tuple[SendResult, bool]:
+    """Return the answer to a request whose id belongs to the `existing` message.
+
+    The second value says whether to queue the message again. It is true while the message is still
+    queued: the call that wrote it may have ended before the queue had it, and dispatch sends a
+    message once, however often the queue names it. That call can no longer release the message,
+    because `row`'s attempt has taken it over. Raises Problem, as `replay_result`, and in_progress
+    if that call released it first.
+    """
+    if is_still_queued(existing, row):
+        if queue_transitions.take_over(existing.message_id, row.attempt):
+            body = serializers.message(existing, timestamps.now())
+            return SendResult(202, body, replayed=True), True
+        current = messages.get(existing.message_id)
+        if current is None or is_still_queued(current, row):
+            raise Problem("in_progress", "this message is being queued right now", retry_after=1)
+        existing = current
+    return replay_result(existing, row.fingerprint), False
+
+
+type Release = Literal["released", "taken", "recorded", "lost"]
+
+
+def release(
+    rows: Sequence[MessageRow],
+    *,
+    repair_queue: str,
+    confirmed: Mapping[str, datetime | None] | None = None,
+) -> dict[str, Release]:
+    """Free the keys of messages that were not sent, and their opt-out confirmations.
+
+    `confirmed` has the times, by message id, at which messages claimed a confirmation. Return by
+    message id what became of each: released, taken by another attempt, recorded in the repair queue
+    for dispatch to release, or lost because neither the table nor the queue answered. Never raises.
+    """
+    outcomes = [
+        Outcome.of(row, status=messages.RELEASED, confirmation=_confirmation(row, confirmed or {}))
+        for row in rows
+    ]
+    results: dict[str, Release] = {}
+    for number, outcome in enumerate(outcomes):
+        try:
+            results[outcome.message_id] = "released" if release_key(outcome) else "taken"
+        except Exception as error:  # noqa: BLE001 - that nothing was sent must not be lost
+            log_exception("messages not released", error, rows=len(outcomes) - number)
+            lost = queue_outcomes(outcomes[number:], repair_queue)
+            for later in outcomes[number:]:
+                id_ = later.message_id
+                results[id_] = "lost" if id_ in lost else "recorded"
+            break
+    return results
+
+
+def unsent_problem(row: MessageRow, released: Mapping[str, Release], problem: Problem) -> Problem:
+    """Return the problem of a message that got no further than its row.
+
+    It is `problem`, unless the row may be there after all: then sweep queues the message.
+    """
+    match released.get(row.message_id):
+        case "lost":
+            detail = "the table gave no answer; the message may be sent within two hours"
+            return Problem("gateway_failure", detail, message_id=row.message_id)
+        case "taken":
+            return Problem("in_progress", "another request with this key queues it", retry_after=1)
+    return problem
+
+
+def unqueued_problem(row: MessageRow, released: Mapping[str, Release]) -> Problem | None:
+    """Return the problem of a message that the queue did not accept; None if it is queued.
+
+    A queue that did not answer may have the message. Dispatch may have claimed it by now, or may
+    claim it before its release is applied.
+    """
+    match released.get(row.message_id):
+        case "released":
+            detail = "the queue did not take the message; nothing will be sent"
+            return Problem("not_queued", detail)
+        case "recorded" | "lost":
+            return unsent_problem(row, {row.message_id: "lost"}, Problem("not_queued", ""))
+    return None
+
+
+def _confirmation(
+    row: MessageRow, confirmed: Mapping[str, datetime | None]
+) -> tuple[str, str | None, str] | None:
+    confirmed_at = confirmed.get(row.message_id)
+    if row.to is None or confirmed_at is None:
+        return None
+    return row.to, row.sender, timestamps.to_key(confirmed_at)

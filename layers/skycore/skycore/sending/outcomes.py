@@ -11,16 +11,16 @@ from dataclasses import dataclass, fields, replace
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Self
 
-from skycore import metrics, timestamps
+from skycore import metrics, serializers, timestamps
 from skycore.aws import queues
 from skycore.chunks import chunked
 from skycore.client.report import campaign_tracking_id
 from skycore.logs import log, log_exception, mask_number
-from skycore.table import batches, events, messages, models
+from skycore.table import batches, events, messages, models, opt_outs, queue_transitions
 from skycore.table.models import expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from skycore.client.reply import Reply
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 180_000  # of a compressed answer, which also fits into a queue message as base64
 MAX_RECIPIENTS_BYTES = 200_000  # of recipients in a queue message; with the rest under 256 KiB
-MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 RECIPIENTS_BATCH_SIZE = 100  # recipients' rows that are written together
 
 REASONS = {
-    "unknown": "the call died on its way; Skycore may have taken the message",
-    "expired": "its time to be sent passed before its turn came; it was not sent",
+    "unknown": "the call was interrupted; Skycore may have taken the message",
+    "expired": "the message expired while it was queued; it was not sent",
 }
 
 
@@ -44,7 +43,9 @@ class Outcome:
 
     `status` and `answer` (packed) are recorded in the message's row, `recipients` in rows of
     their own; an outcome has either or both. `action` and `fingerprint` are the parent's, for
-    those rows. `shared`: a tracking id that has many recipients, as a campaign's.
+    those rows. `shared`: a tracking id that has many recipients, as a campaign's. The last three
+    are of attempts that sent nothing: the values of `requeue`, whether the message is
+    dead-lettered, and the opt-out confirmation to release (number, sender, time).
     """
 
     message_id: str
@@ -60,6 +61,9 @@ class Outcome:
     action: str | None = None
     fingerprint: str | None = None
     shared: str | None = None
+    requeue: dict[str, Any] | None = None
+    dead_letter: bool = False
+    confirmation: tuple[str, str | None, str] | None = None
 
     @classmethod
     def of(cls, row: MessageRow, **values: Any) -> Self:
@@ -76,27 +80,20 @@ class Outcome:
             values["answer"] = base64.b64encode(answer).decode()
         if recipients:
             values["children"] = recipients
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return the outcome that `to_json` wrote, in this release or an earlier one."""
-        answer = values.get("answer")
-        return cls(
-            message_id=values["message_id"],
-            attempt=values["attempt"],
-            client_reference=values.get("client_reference"),
-            at=timestamps.from_text(values["at"]),
-            status=values.get("status"),
-            tracking_id=values.get("tracking_id"),
-            code=values.get("code"),
-            detail=values.get("detail"),
-            answer=None if answer is None else base64.b64decode(answer),
-            recipients=tuple(values.get("children", ())),
-            action=values.get("action"),
-            fingerprint=values.get("fingerprint"),
-            shared=values.get("shared"),
-        )
+        known = {field.name: values.get(field.name, field.default) for field in fields(cls)}
+        known["client_reference"] = values.get("client_reference")
+        known["at"] = timestamps.from_text(values["at"])
+        known["recipients"] = tuple(values.get("children", ()))
+        if "answer" in values:
+            known["answer"] = base64.b64decode(values["answer"])
+        if "confirmation" in values:
+            known["confirmation"] = tuple(values["confirmation"])
+        return cls(**known)
 
 
 def record_accepted(
@@ -104,7 +101,7 @@ def record_accepted(
 ) -> dict[str, Any]:
     """Record that Skycore accepted the message; return the body of the 201.
 
-    Never raises: Skycore has the message, and the caller must hear so. An outcome that cannot be
+    Never raises: Skycore has the message, so the caller must get the 201. An outcome that cannot be
     written goes to the repair queue, and dispatch applies it later. So do the rows of recipients
     that are not written by `deadline` (monotonic seconds).
     """
@@ -120,8 +117,9 @@ def record_accepted(
         "created_at": timestamps.to_text(timestamps.from_text(row.created_at)),
     }
     if reply.recipients:
-        body["recipients"] = describe_recipients(row.message_id, reply)
-    scheduled_id = _word(reply.fields.get("scheduled_id"))
+        body["recipients"] = serializers.recipients(row.message_id, reply.recipients)
+    named = reply.fields.get("scheduled_id")
+    scheduled_id = serializers.short_text(named) if named else None
     outcome = Outcome.of(
         row,
         status="accepted",
@@ -134,15 +132,8 @@ def record_accepted(
     metrics.count("Accepted")
     if row.to and tracking_id:  # what has neither, such as a campaign's start, has no receipt
         metrics.record("Silence", 1)
-    log.info(
-        "message accepted",
-        extra={
-            "message_id": row.message_id,
-            "tracking_id": tracking_id,
-            "action": row.action,
-            "to": mask_number(row.to),
-        },
-    )
+    known = {"message_id": row.message_id, "tracking_id": tracking_id, "action": row.action}
+    log.info("message accepted", extra={**known, "to": mask_number(row.to)})
     return body
 
 
@@ -160,41 +151,83 @@ def record_outcome(row: MessageRow, problem: Problem, *, days: int, repair_queue
     _apply_or_queue(outcome, repair_queue, days)
 
 
+def record_requeued(row: MessageRow, *, repair_queue: str, **values: Any) -> bool:
+    """Requeue a message that was not sent, with the `values` of `queue_transitions.requeue`.
+
+    Return False if only the repair queue has the outcome. Never raises, as `record_accepted`.
+    """
+    try:
+        queue_transitions.requeue(row, **values)
+    except Exception as error:  # noqa: BLE001 - that nothing was sent must not be lost
+        log_exception("outcome not written", error, message_id=row.message_id)
+        values["not_before"] = timestamps.to_key(values["not_before"])
+        queue_outcomes([Outcome.of(row, status="queued", requeue=values)], repair_queue)
+        return False
+    return True
+
+
+def record_dead_letter(
+    row: MessageRow, *, repair_queue: str, days: int, code: str | None, detail: str | None
+) -> bool:
+    """Mark a message `rejected` after its last call; return and fail as `record_requeued` does."""
+    outcome = Outcome.of(row, status="rejected", dead_letter=True, code=code, detail=detail)
+    return _apply_or_queue(outcome, repair_queue, days)
+
+
 def record_recipients(
     parent: MessageRow, reply: Reply, *, days: int, repair_queue: str, deadline: float = math.inf
 ) -> None:
-    """Write a row for each recipient that Skycore returned, if there are several.
-
-    Call it once the parent's own outcome is written. Never raises, as `record_accepted`.
-    """
+    """Write rows of several recipients, after their parent's outcome. Never raises."""
     if not reply.recipients:
         return
     outcome = Outcome.of(parent, action=parent.action, fingerprint=parent.fingerprint)
     unwritten: list[dict[str, Any]] = []
-    recipients = describe_recipients(parent.message_id, reply)
+    recipients = serializers.recipients(parent.message_id, reply.recipients)
     for batch in batched(recipients, RECIPIENTS_BATCH_SIZE, strict=False):
         if not unwritten and time.monotonic() < deadline:
             try:
                 apply_outcome(replace(outcome, recipients=batch), days)
                 continue
-            except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+            except Exception as error:  # noqa: BLE001 - the caller must get Skycore's answer
                 log_exception("recipients not written", error, message_id=parent.message_id)
         unwritten += batch
-    for part in split_recipients(unwritten):
-        _queue(replace(outcome, recipients=tuple(part)), repair_queue)
+    parts = chunked(
+        unwritten, lambda one: len(json.dumps(one)) + 2, most_bytes=MAX_RECIPIENTS_BYTES
+    )
+    queue_outcomes([replace(outcome, recipients=tuple(part)) for part in parts], repair_queue)
 
 
 def apply_outcome(outcome: Outcome, days: int) -> None:
     """Write an outcome to the message's row and its recipients' rows. Safe to repeat.
 
-    Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
+    It applies to its own attempt only. Raises PynamoDB's errors, and TimeoutError if DynamoDB
+    leaves rows unprocessed.
     """
     if outcome.shared is not None:
         events.mark_shared([outcome.shared], time=outcome.at, days=days)
-    if outcome.status is not None:
+    if outcome.requeue is not None:
+        queue_transitions.requeue_recorded(outcome.message_id, outcome.attempt, outcome.requeue)
+    elif outcome.dead_letter:
+        code, detail = outcome.code, outcome.detail
+        queue_transitions.dead_letter(outcome.message_id, outcome.attempt, code=code, detail=detail)
+    elif outcome.status == messages.RELEASED:
+        release_key(outcome)
+    elif outcome.status is not None:
         _apply_to_message(outcome, outcome.status, days)
     if outcome.recipients:
         _write_recipients(outcome, days)
+
+
+def release_key(outcome: Outcome) -> bool:
+    """Free the key of a message that was not sent, and its confirmation of an opt-out.
+
+    Return False if another attempt has the message. Raises PynamoDB's errors.
+    """
+    released = queue_transitions.release(outcome.message_id, outcome.attempt)
+    if released and outcome.confirmation is not None:
+        number, sender, confirmed_at = outcome.confirmation
+        opt_outs.release_confirmation(number, sender, timestamps.from_text(confirmed_at))
+    return released
 
 
 def _apply_to_message(outcome: Outcome, status: str, days: int) -> None:
@@ -228,51 +261,29 @@ def _pack_answer(status: int, body: Mapping[str, Any]) -> bytes:
     return packed
 
 
-def _apply_or_queue(outcome: Outcome, repair_queue: str, days: int) -> None:
+def _apply_or_queue(outcome: Outcome, repair_queue: str, days: int) -> bool:
     try:
         apply_outcome(outcome, days)
-    except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+    except Exception as error:  # noqa: BLE001 - the caller must get Skycore's answer
         log_exception("outcome not written", error, message_id=outcome.message_id)
-        _queue(outcome, repair_queue)
+        queue_outcomes([outcome], repair_queue)
+        return False
+    return True
 
 
-def _queue(outcome: Outcome, repair_queue: str) -> None:
-    message_id = outcome.message_id
+def queue_outcomes(outcomes: Sequence[Outcome], repair_queue: str) -> set[str]:
+    """Queue outcomes to be applied later; return the ids of messages whose outcome is lost."""
+    # The key "mend" is older than the name: messages of the previous release have it.
+    bodies = [json.dumps({"mend": outcome.to_json()}) for outcome in outcomes]
+    unqueued = set(range(len(outcomes)))
     try:
-        # The key "mend" is older than the name: messages of the previous release have it.
-        body = json.dumps({"mend": outcome.to_json()})
-        unqueued = queues.send_many(repair_queue, [body], delay=5)
-    except Exception as error:  # noqa: BLE001 - only a receipt or a person can repair it now
-        log_exception("outcome lost", error, message_id=message_id)
-    else:
-        if unqueued:
-            log.error("outcome lost", extra={"message_id": message_id})
-
-
-def describe_recipients(parent_id: str, reply: Reply) -> list[dict[str, Any]]:
-    """Return what the caller reads about each recipient that Skycore returned."""
-    children = []
-    for number, recipient in enumerate(reply.recipients, start=1):
-        child = {
-            "message_id": f"{parent_id}-{number}",
-            "status": recipient["outcome"],
-            "to": _word(recipient.get("to")),
-            "from": _word(recipient.get("from")),
-            "tracking_id": _word(recipient.get("tracking_id")),
-        }
-        if code := _word(recipient.get("error_code")):
-            child["skycore_code"] = code
-        children.append(child)
-    return children
-
-
-def split_recipients(children: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the recipients in parts that fit into a queue message."""
-
-    def size(child: dict[str, Any]) -> int:
-        return len(json.dumps(child)) + 2
-
-    return chunked(children, size, most_bytes=MAX_RECIPIENTS_BYTES)
+        unqueued = queues.send_many(repair_queue, bodies, delay=5)
+    except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+        log_exception("outcomes not queued", error)
+    lost = {outcomes[number].message_id for number in unqueued}
+    for message_id in lost:  # only a receipt or a person can repair it now
+        log.error("outcome lost", extra={"message_id": message_id})
+    return lost
 
 
 def _write_recipients(outcome: Outcome, days: int) -> None:
@@ -321,11 +332,6 @@ def _write_recipients(outcome: Outcome, days: int) -> None:
     messages.create_many(rows)
 
 
-def _word(value: Any) -> str | None:
-    """Return a text that fits into a key; None for any other value."""
-    return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_LENGTH else None
-
-
 def mark_expired_or_unknown(row: MessageRow, status: str) -> bool:
     """Move a row to expired or unknown, unless it has moved since it was read."""
     moved = messages.transition(
@@ -335,7 +341,8 @@ def mark_expired_or_unknown(row: MessageRow, status: str) -> bool:
         own=True,
         if_attempt=row.attempt,
         if_status=row.status,
-        request=None,
+        # A recorded outcome may still prove that an unknown message was not sent.
+        **({} if status == "unknown" else {"request": None}),
         detail=REASONS[status],
     )
     metrics.count(status.capitalize(), moved)  # Unknown, or Expired

@@ -1,4 +1,4 @@
-"""Slots for calls of Skycore, under the account's limits and the pauses that Skycore asks for."""
+"""Acquire slots for Skycore calls, within the account's limits and Skycore's pauses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TRIES = 3  # of a single call whose slot passed while its process was held up
 PATIENCE_MS = 4_000  # that dispatch waits for slots; the rest of its time is for calls
 ASK_AGAIN_MS = 200
-THROTTLE_CODES = frozenset(("E106", "E113", "E120"))
+HTTP_429_IS_LIKE = "E106"  # calls too close together: it has no code, and may name a time as well
 
 
 @dataclass(slots=True)
@@ -29,10 +29,9 @@ class Slot:
     at_ms: int | None
     single: bool
 
-    def check(self) -> None:
-        """Raise Problem rate_limited if the call can no longer start in time."""
-        if self.at_ms is not None and not _kept(self.at_ms):
-            raise rate_limited("second", 1)
+    def is_usable(self) -> bool:
+        """Return whether the call can still start in time; log it if not."""
+        return self.at_ms is None or _is_usable(self.at_ms)
 
     def reacquire(self) -> None:
         """Take another slot for a second call of the same message.
@@ -48,28 +47,22 @@ class Slot:
 
 @dataclass(slots=True)
 class Turn:
-    """The slot of a call, made sure of immediately before each of its requests is written."""
+    """The slot of a call, confirmed immediately before each of its requests is written."""
 
     slot: Slot
     began: float | None = field(default_factory=time.monotonic)
     used: bool = False
 
     def take(self) -> None:
-        """Wait for the slot. Raises Problem rate_limited if there is none any more."""
+        """Wait for the slot. Raises Problem rate_limited if none is left."""
         if self.slot.at_ms is not None:
             wait_until(self.slot.at_ms)
-        if self.used or not self._in_time():
+        if self.used or not self.slot.is_usable():  # it passed while connecting
             self.slot.reacquire()
-            self.slot.check()
+            if not self.slot.is_usable():
+                raise rate_limited("second", 1)
         self.used = True
         self.began = time.monotonic()
-
-    def _in_time(self) -> bool:
-        try:
-            self.slot.check()
-        except Problem:
-            return False  # connecting took too long
-        return True
 
 
 @dataclass(slots=True)
@@ -90,7 +83,7 @@ class RateLimiter:
                 metrics.count("LimiterFull", by=result.window)
                 raise rate_limited(result.window, result.retry_after_s)
             wait_until(result.slots_ms[0])
-            if _kept(result.slots_ms[0]):
+            if _is_usable(result.slots_ms[0]):
                 return self.slot(result.slots_ms[0], single=True)
         raise rate_limited("second", 1)
 
@@ -138,20 +131,21 @@ class RateLimiter:
             if problem is None:
                 self.limiter.on_success()
                 return None
-            code = str(problem.members.get("skycore_code"))
-            if problem.code != "rate_limited" or code not in THROTTLE_CODES:
-                return problem
-            wait = self.limiter.on_throttled(self.limits, code, problem.retry_after)
+            if problem.code != "rate_limited" or "window" in problem.members:
+                return problem  # not throttled, or by our own limits
+            code, named = str(problem.members.get("skycore_code") or ""), problem.retry_after
+            wait = self.limiter.on_throttled(self.limits, code or HTTP_429_IS_LIKE, named)
         except Exception as error:  # noqa: BLE001 - see above
             log.warning("limiter not updated", extra={"error": type(error).__name__})
             return problem
-        problem.retry_after = wait.retry_after_s
+        # The pause for an HTTP 429 may be shorter than its Retry-After, which callers are told.
+        problem.retry_after = max(wait.retry_after_s, 0 if code else named or 0)
         problem.members["window"] = wait.window
         return problem
 
 
-def _kept(slot_ms: int) -> bool:
-    """Return whether a slot's call can still start in time."""
+def _is_usable(slot_ms: int) -> bool:
+    """Return whether a slot's call can still start in time; log it if not."""
     now = now_ms()
     if usable(slot_ms, now):
         return True
@@ -173,5 +167,5 @@ def now_ms() -> int:
 def wait_until(slot_ms: int) -> None:
     """Sleep until a slot (milliseconds since 1970)."""
     ahead = slot_ms / 1000 - time.time()
-    if ahead > 0:  # a sleep of nothing gives the processor away all the same
+    if ahead > 0:  # even a sleep of zero seconds yields the processor
         time.sleep(ahead)

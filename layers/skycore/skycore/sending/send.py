@@ -9,13 +9,12 @@ from skycore.aws import queues
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.report import report_link
 from skycore.client.validation import prepare
-from skycore.logs import bind_message, log_exception
+from skycore.logs import bind_message
 from skycore.metrics import count_rejections
 from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
 from skycore.sending.delivery import (
     FINAL_PROBLEMS,
-    before_the_call,
     call_skycore,
     check_time_left,
     deliver,
@@ -23,12 +22,13 @@ from skycore.sending.delivery import (
 )
 from skycore.sending.idempotency import (
     SendResult,
+    before_the_call,
     check_idempotency_key,
-    is_still_queued,
     new_message,
-    not_queued_problem,
     queued_row,
-    replay_result,
+    take_over_or_replay,
+    unqueued_problem,
+    unsent_problem,
 )
 from skycore.sending.validation import (
     check_countries,
@@ -37,7 +37,6 @@ from skycore.sending.validation import (
     dry_run,
     get_action,
     parse_message,
-    release_confirmation,
 )
 from skycore.table import messages, queue_transitions
 
@@ -76,41 +75,39 @@ def send(
     message_id = idempotency.message_id(caller, key)
     bind_message(message_id=message_id)
     row = new_message(draft, "sending", message_id=message_id, body=body, days=policy.days)
-    with before_the_call():
-        try:
+    try:
+        with before_the_call():
             existing = messages.create(row)
-        except BaseException:
-            _free(row, draft, None)  # the table may have stored the row, and no call was made
-            raise
+    except Problem:
+        _release(row, None, context.repair_queue)  # the table may have stored the row
+        raise
     if existing is not None:
-        return replay_result(existing, row.fingerprint)
+        return _repeated(existing, row, context.repair_queue)
     confirmed_at = None
-    with before_the_call():
-        try:
+    try:
+        with before_the_call():
             check_sendable(draft, policy)
             confirmed_at = check_opt_out(draft)
             get_ready(context.skycore, deadline)
             slot = context.rate_limiter.acquire()
             check_time_left(deadline)
-        except BaseException:
-            _free(row, draft, confirmed_at)  # no call was made
-            raise
-    try:
-        return SendResult(201, deliver(row, draft, context=context, slot=slot, deadline=deadline))
+        accepted = deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
-            try:
-                _free(row, draft, confirmed_at)
-            except Exception as error:  # noqa: BLE001 - the answer to the call is the problem
-                log_exception("unsent message not deleted", error)
+            _release(row, confirmed_at, context.repair_queue)
+        context.pause.report(draft.action, problem)
         raise
+    context.pause.report(draft.action, None)
+    return SendResult(201, accepted)
 
 
-def _free(row: MessageRow, draft: Draft, confirmed_at: datetime | None) -> None:
-    """Delete the row of a message that was not sent, and release its opt-out confirmation."""
-    messages.delete_unsent(row)
-    release_confirmation(draft, confirmed_at)
+def _release(
+    row: MessageRow, confirmed_at: datetime | None, repair_queue: str
+) -> dict[str, idempotency.Release]:
+    """Free the key of a message that was not sent, and its confirmation of an opt-out."""
+    confirmed = {row.message_id: confirmed_at}
+    return idempotency.release([row], repair_queue=repair_queue, confirmed=confirmed)
 
 
 @count_rejections()
@@ -127,54 +124,39 @@ def enqueue(
         return dry_run(draft, policy)
     row = queued_row(draft, body, idempotency.message_id(caller, key), policy.days)
     bind_message(message_id=row.message_id)
-    refusal = _refusal(draft, policy)
-    # A refused message never gets a row: sweep would queue one that is left behind.
+    refusal, confirmed_at = _refusal(draft, policy), None
     try:
-        existing = messages.create(row) if refusal is None else messages.get(row.message_id)
-    except BaseException:
-        _free(row, draft, None)  # sweep would queue a row that the table has stored
         with before_the_call():
-            raise
+            # A refused message never gets a row: sweep would queue one that is left behind.
+            existing = messages.create(row) if refusal is None else messages.get(row.message_id)
+            if existing is None and refusal is not None:
+                raise refusal
+            confirmed_at = None if existing else check_opt_out(draft)
+            if confirmed_at is not None:
+                queue_transitions.mark_confirmation(row.message_id)
+    except Problem as problem:
+        released = _release(row, confirmed_at, queue_url) if refusal is None else {}
+        raise unsent_problem(row, released, problem) from None
     if existing is not None:
         return _repeated(existing, row, queue_url)
-    if refusal is not None:
-        raise refusal
-    confirmed_at = None
-    try:
-        confirmed_at = check_opt_out(draft)
-        if confirmed_at is not None:
-            queue_transitions.mark_confirmation(row.message_id)
-        unqueued = queues.send_many(queue_url, [queue_transitions.queue_body(row)])
-    except BaseException:
-        _free(row, draft, confirmed_at)
-        with before_the_call():
-            raise
-    # A queue that did not answer may have the message, and dispatch may have claimed it by now.
-    if unqueued and messages.delete_unsent(row):
-        release_confirmation(draft, confirmed_at)
-        raise not_queued_problem()
+    if queues.send_many(queue_url, [queue_transitions.queue_body(row)]):
+        unqueued = unqueued_problem(row, _release(row, confirmed_at, queue_url))
+        if unqueued is not None:
+            raise unqueued
     metrics.count("Queued")
     return SendResult(202, serializers.message(row, timestamps.now()))
 
 
 def _repeated(existing: MessageRow, row: MessageRow, queue_url: str) -> SendResult:
-    """Return the answer to a call whose key belongs to the `existing` message.
+    """Return the answer to a call whose id belongs to the `existing` message.
 
-    A message that is still queued is queued again, in case the first call ended before the queue
-    had it: dispatch sends a message once, however often the queue names it. If the queue refuses
-    it, sweep queues it later. Raises Problem in_progress if the first call is failing now.
+    If the queue refuses a message that is queued again, sweep queues it later.
     """
-    if is_still_queued(existing, row) and not queue_transitions.take_over(
-        existing.message_id, row.attempt
-    ):
-        current = messages.get(existing.message_id)
-        if current is None:
-            raise Problem("in_progress", "this message is being queued right now", retry_after=1)
-        existing = current
-    if not is_still_queued(existing, row):
-        return replay_result(existing, row.fingerprint)
-    queues.send_many(queue_url, [queue_transitions.queue_body(row)])
-    return SendResult(202, serializers.message(existing, timestamps.now()), replayed=True)
+    with before_the_call():
+        sent, waits = take_over_or_replay(existing, row)
+    if waits:
+        queues.send_many(queue_url, [queue_transitions.queue_body(row)])
+    return sent
 
 
 def _refusal(draft: Draft, policy: SendPolicy) -> Problem | None:
@@ -217,8 +199,10 @@ def call_action(
         )
     except Problem as problem:
         context.rate_limiter.report_result(problem)
+        context.pause.report(action, problem)
         raise
     context.rate_limiter.report_result(None)
+    context.pause.report(action, None)
     return reply.fields
 
 

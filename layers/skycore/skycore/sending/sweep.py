@@ -2,45 +2,62 @@
 
 A send whose function ended during the call becomes unknown, and a queued message expires after
 its deadline. A message that was queued an hour ago and that dispatch has not seen is queued
-again, because the call that wrote its row may have ended before the queue had it.
+again, because the call that wrote its row may have ended before the queue had it. Parked messages
+that are due are queued, and so is the next probe of an account pause.
 """
 
 from __future__ import annotations
 
+import json
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from skycore import timestamps
+from skycore import metrics, timestamps
 from skycore.aws import queues
 from skycore.logs import log, log_exception
 from skycore.sending.outcomes import mark_expired_or_unknown
 from skycore.serializers import status_of
-from skycore.table import messages, models, queue_transitions
+from skycore.table import messages, models, parking, pauses, queue_transitions
+from skycore.table.pauses import ACCOUNT, UNKNOWN_OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from skycore.table.messages import MessageRow
+    from skycore.table.pauses import Pauses
+
+SHARDS_AT_ONCE = 4  # of a minute, so that the processor works while the network waits
+RELEASED_DELAY = 5  # seconds, so that the row is marked before dispatch has the message
+LAST_DELAY = 60  # seconds, that a message which failed lets others go first
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+FIRST_LOOK_BACK = timedelta(days=15)  # without stored progress: no message waits for longer
 
 
 def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
-    """Mark overdue messages unknown or expired, queue lost ones again; return how many of each.
+    """Mark overdue messages unknown or expired, queue lost and due ones; return how many of each.
 
     Stops at `deadline` (monotonic seconds); the next run does the rest.
     """
     now = timestamps.now()
+    paused = pauses.read(consistent=True)
+    metrics.record("Paused", int(any(one.paused for one in paused.by_scope.values())))
     in_flight = chain.from_iterable(
         messages.in_state(partition, now) for partition in models.state_partitions("sending")
     )
     swept = {
+        "probes": _guarded(partial(_send_probes, paused, now, queue_url)),
         "unknown": _each(in_flight, lambda row: _mark(row, "unknown"), deadline),
-        "expired": _each(
-            queue_transitions.overdue(now), lambda row: _mark(row, "expired"), deadline
-        ),
+        "expired": _guarded(partial(_expire, now, deadline)),
         "queued_again": _each(
             queue_transitions.undispatched(now), lambda row: _requeue(row, queue_url), deadline
         ),
+        "released": _guarded(partial(_release_due, paused, now, queue_url, deadline)),
     }
     log.info("swept", extra=swept)
     return swept
@@ -73,3 +90,125 @@ def _requeue(row: MessageRow, queue_url: str) -> bool:
     queues.send(queue_url, queue_transitions.queue_body(row))
     queue_transitions.mark_dispatched(row)
     return True
+
+
+def _expire(now: datetime, deadline: float) -> int:
+    """Mark queued messages that are late, however long ago their hour was."""
+    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    stored = parking.oldest("overdue")
+    oldest = hour = stored or this_hour - FIRST_LOOK_BACK
+    expired, finished = 0, True
+    while hour <= this_hour and time.monotonic() < deadline:
+        rows = messages.in_state(models.waiting_partition(hour), now)
+        first = next(rows, None)
+        if first is not None:
+            expired += _each(chain((first,), rows), lambda row: _mark(row, "expired"), deadline)
+        # An hour that listed rows is looked at once more, in case one was not marked.
+        finished &= first is None and hour < this_hour
+        hour += HOUR
+        if finished:
+            oldest = hour
+    if oldest != stored:
+        parking.save_oldest("overdue", oldest)
+    return expired
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """What `work` did; 0 if it failed, which must not keep other work from being done."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - see above
+        log_exception("not swept", error)
+        return 0
+
+
+def _send_probes(paused: Pauses, now: datetime, queue_url: str) -> int:
+    """Queue a probe of each pause that is due for one: a message that waits, or a read."""
+    sent = 0
+    for scope, pause in paused.by_scope.items():
+        if not pause.probe_is_due(int(now.timestamp())):
+            continue
+        if pause.cause == UNKNOWN_OUTCOMES:
+            queues.send(queue_url, json.dumps({"probe": scope}))
+            sent += 1
+        elif (row := _next_probe(paused, scope)) is not None:
+            queues.send(queue_url, queue_transitions.queue_body(row))
+            sent += 1
+    return sent
+
+
+def _next_probe(paused: Pauses, scope: str) -> MessageRow | None:
+    """The first message listed that still waits, and waits for this scope alone."""
+    gone: set[str] = set()
+    found = None
+    for message_id in paused.of(scope).candidates:
+        row = messages.get(message_id)
+        if row is None or status_of(row, timestamps.now()) != "queued":
+            gone.add(message_id)
+        elif not any(paused.of(other).paused for other in {ACCOUNT, row.action} - {scope}):
+            found = row
+            break
+    if gone:
+        pauses.write(paused, scope, pauses.unlist(paused.of(scope), frozenset(gone)))
+    return found
+
+
+def _release_due(paused: Pauses, now: datetime, queue_url: str, deadline: float) -> int:
+    """Queue the parked messages whose minute has come.
+
+    After a pause also those that were to be looked at again later, if nothing else keeps them.
+    """
+    released = 0
+    this_minute = now.replace(second=0, microsecond=0)
+    stored = parking.oldest("parked")
+    oldest = minute = stored or this_minute
+    finished = True
+    until = max([now, *(_end_of_parking(one.ended_at, now) for one in paused.by_scope.values())])
+    with ThreadPoolExecutor(max_workers=SHARDS_AT_ONCE) as pool:
+        while minute <= until and time.monotonic() < deadline:
+            release = partial(_release, minute=minute, now=now, url=queue_url, deadline=deadline)
+            results = list(pool.map(release, models.parked_partitions(minute)))
+            released += sum(number for number, _ in results)
+            finished &= all(done for _, done in results) and minute <= now - parking.SETTLED_AFTER
+            minute += MINUTE
+            if finished:
+                oldest = minute
+    if oldest != stored:
+        parking.save_oldest("parked", oldest)
+    return released
+
+
+def _end_of_parking(ended_at: int, now: datetime) -> datetime:
+    ended = timestamps.from_epoch_ms(ended_at * 1000)
+    return ended + parking.PAUSED_FOR + MINUTE if now - ended < parking.PAUSED_FOR else now
+
+
+def _release(
+    partition: str, *, minute: datetime, now: datetime, url: str, deadline: float
+) -> tuple[int, bool]:
+    """Queue the messages of a partition: how many, and whether all that are due are queued."""
+    released, complete = 0, True
+    try:
+        for rows in parking.parked(partition):
+            if time.monotonic() > deadline:
+                return released, False
+            due = [row for row in rows if minute <= now or not _too_early(row, now)]
+            for delay, some in (
+                (RELEASED_DELAY, [row for row in due if row.failed_for is None]),
+                (LAST_DELAY, [row for row in due if row.failed_for is not None]),
+            ):
+                bodies = [queue_transitions.queue_body(row) for row in some]
+                lost = queues.send_many(url, bodies, delay=delay)
+                queued = [row for n, row in enumerate(some) if n not in lost]
+                if queued:
+                    parking.mark_released(queued)
+                released += len(queued)
+                complete &= not lost
+    except Exception as error:  # noqa: BLE001 - one shard must not hold up the others
+        log_exception("parked messages not queued", error)
+        complete = False
+    return released, complete
+
+
+def _too_early(row: MessageRow, now: datetime) -> bool:
+    return row.not_before is not None and timestamps.from_text(row.not_before) > now + MINUTE

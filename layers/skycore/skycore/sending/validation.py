@@ -59,6 +59,27 @@ class SendPolicy:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """The environment of every function that checks messages."""
+
+    default_region: str
+    allowed_country_codes: str
+    event_retention_days: int
+    allowed_countries: str = ""  # not in the environment of the previous release
+    allow_campaign_sends: str = "on"
+
+    def policy(self) -> SendPolicy:
+        """Return the stack's policy for every message."""
+        return SendPolicy.of(
+            self.default_region,
+            self.allowed_country_codes,
+            self.event_retention_days,
+            self.allowed_countries,
+            self.allow_campaign_sends,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A valid message. `fields` are in the form that Skycore takes."""
@@ -72,7 +93,7 @@ class Draft:
 
     @property
     def to(self) -> str | None:
-        """The recipient's number, in digits; None if there is none or are several."""
+        """The recipient's number, in digits; None if there is none, or several."""
         return self.fields.get("to")
 
     @property
@@ -124,7 +145,7 @@ def check_template(template: Mapping[str, Any], *, own_actions: bool) -> list[Fi
 
 
 def check_sendable(draft: Draft, policy: SendPolicy) -> None:
-    """Check what must hold for a new message, and need not for one that was sent already.
+    """Check the rules for a new message, which one that was sent already need not meet.
 
     Raises Problem invalid_request if `expires_at` is past, or country_not_allowed.
     """
@@ -181,7 +202,7 @@ def check_opt_out(draft: Draft) -> datetime | None:
     """Raise Problem recipient_opted_out if the recipient opted out of this sender's messages.
 
     One message after an opt-out may confirm it (`opt_out_confirmation`). Return the time at which
-    this message claimed that, for `release_confirmation` if it is not sent; None for any other.
+    this message claimed that, to be released if it is not sent; None for any other.
     """
     if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
         return None
@@ -199,12 +220,6 @@ def _check_opt_out_only(draft: Draft) -> None:
         return
     if not (draft.opt_out_confirmation and opt_outs.can_confirm(draft.to, draft.sender)):
         raise opted_out_problem()
-
-
-def release_confirmation(draft: Draft, confirmed_at: datetime | None) -> None:
-    """Let another message confirm the opt-out, because this one was not sent."""
-    if draft.to is not None and confirmed_at is not None:
-        opt_outs.release_confirmation(draft.to, draft.sender, confirmed_at)
 
 
 def opted_out_problem() -> Problem:

@@ -71,8 +71,8 @@ def first_copies(wanted: Iterable[Event], shared: Collection[str]) -> dict[str, 
     `shared` as from `shared_tracking_ids`.
 
     The first release identified some notifications by other fields. Its event is the first copy
-    only if the present rules agree, so that neither a repeat over an upgrade is a second event, nor
-    is lost what those rules merged.
+    only if the present rules agree: a repeat that comes after an upgrade is not stored again, and
+    a notification that the old rules took for a repeat is not lost.
     """
     distinct = list(wanted)
     ids = {id_ for event in distinct for id_ in (event.id, event.legacy_id) if id_}
@@ -106,7 +106,7 @@ def _number_of_receipt(event: Event) -> str | None:
 
 
 def mark_shared(tracking_ids: Iterable[str], *, time: datetime, days: int) -> None:
-    """Record that several recipients share each of these tracking ids, for their events' models.
+    """Record that recipients share each of these tracking ids, which decides its events' keys.
 
     A campaign's tracking id has this row and no TrackingRow. Raises PynamoDB's errors.
     """
@@ -160,18 +160,18 @@ def put_all(
 
 
 def get(event_id: str) -> StoredEvent | None:
-    """The event with this id and its raw body."""
+    """Return the event with this id and its raw body; None if there is none."""
     return next(iter(get_many([event_id]).values()), None)
 
 
 def get_many(event_ids: Iterable[str]) -> dict[str, StoredEvent]:
-    """The events that exist among `event_ids`, with their raw bodies."""
+    """Return the events that exist among `event_ids`, with their raw bodies."""
     possible = (models.possible_event_keys(id_) for id_ in event_ids if models.is_event_id(id_))
     return get_by_keys(key for id_keys in possible for key in id_keys)
 
 
 def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
-    """The events that exist among `row_keys`, in their order, by id, with their raw bodies."""
+    """Return the events that exist among `row_keys`, in order, by id, with their raw bodies."""
     wanted = list(row_keys)
     items = batches.read_all(wanted)
     found = with_raw([from_item(items[key]) for key in wanted if key in items])
@@ -181,12 +181,12 @@ def get_by_keys(row_keys: Iterable[batches.Key]) -> dict[str, StoredEvent]:
 def by_tracking_id(
     tracking_id: str, *, limit: int | None = MAX_EVENTS_PER_TRACKING_ID
 ) -> list[Event]:
-    """The events with this tracking id, consistently read, in no order; None for all of them."""
+    """Return events with this tracking id, consistently read, in no order; `limit` None: all."""
     return _with_tracking_id(tracking_id, models.shared_tracking_partitions(tracking_id), limit)
 
 
 def of_message(row: MessageRow) -> list[Event]:
-    """The events with the message's tracking id, at most 1,000, as `by_tracking_id`."""
+    """Return the events with the message's tracking id, at most 1,000, as `by_tracking_id`."""
     if row.tracking_id is None:
         return []
     if row.to and not row.parent:  # it shares its tracking id with no other recipient
@@ -207,13 +207,13 @@ def _with_tracking_id(
 
 
 def from_item(item: Mapping[str, Any]) -> StoredEvent:
-    """The event in an item, or in a stream record's image (its binary values already bytes)."""
+    """Return the event in an item, or in a stream record's image whose binary values are bytes."""
     event, raw = _unpack(item["blob"]["B"], item["sk"]["S"])
     return StoredEvent(event, raw, item.get("raw_key", {}).get("S"))
 
 
 def with_raw(found: Sequence[StoredEvent]) -> list[StoredEvent]:
-    """The same events, each with its raw body; bodies kept elsewhere are read together."""
+    """Return the events, each with its raw body; read those in rows of their own together."""
     wanted = {(stored.raw_key, "raw") for stored in found if stored.raw_key}
     bodies = batches.read_all(wanted) if wanted else {}
     return [
@@ -225,7 +225,7 @@ def with_raw(found: Sequence[StoredEvent]) -> list[StoredEvent]:
 
 
 def mark_reparsed(event_id: str) -> None:
-    """Takes an event off the list of unparsed ones; the row itself stays as it is."""
+    """Take an event off the list of unparsed ones; the rest of its row stays as it is."""
     try:
         EventRow(*models.event_key(event_id)).update(
             [EventRow.state.remove()], EventRow.pk.exists()
@@ -256,7 +256,7 @@ def row_of(event: Event, raw: bytes, days: int, *, key: batches.Key, alone: bool
 
 
 def _pack(event: Event) -> bytes:
-    """A line of JSON with each value once: a long one twice would not fit into an item."""
+    """Return a line of JSON with each value once: a long one twice would not fit into an item."""
     subject = event.subject and event.subject[:MAX_SUBJECT_LENGTH]
     kept: dict[str, Any] = {
         "data": event.data,
@@ -297,7 +297,7 @@ MAX_ATTEMPTS = 10  # of a conditional write; each lost one means that another co
 class WindowRow(StoredRow, discriminator="window"):
     """The first arrivals of one content, all more than 30 minutes apart, oldest first."""
 
-    first_seen = UnicodeAttribute()  # moments, a blank between them
+    first_seen = UnicodeAttribute()  # moments, separated by spaces
 
 
 def claim_first_arrival(event: Event, days: int) -> datetime:

@@ -33,13 +33,13 @@ class Write:
     values: dict[str, Any] = field(default_factory=dict)
 
     def between(self, path: str, low: int, high: int) -> None:
-        """Demand that a number lies between these, inclusive."""
+        """Require a number to lie between these, inclusive."""
         self.conditions.append(
             f"{self._path(path)} BETWEEN {self._value(low)} AND {self._value(high)}"
         )
 
     def equals(self, path: str, value: Any) -> None:
-        """Demand a value."""
+        """Require a value."""
         self.conditions.append(f"{self._path(path)} = {self._value(value)}")
 
     def set(self, path: str, value: Any) -> None:
@@ -218,12 +218,12 @@ def _count(
     slots: Sequence[int],
     bulk: bool,
 ) -> None:
-    """Count calls with these slots in a window, and drop the buckets that count no more."""
+    """Count calls with these slots in a window, and drop the buckets that no longer count."""
     name, held = window.attribute, item[window.attribute]
     added = Counter(_bucket(slot, window) for slot in slots)
     moved_to = max(held["at"], now // window.width_ms)
     expired = [bucket for bucket in window.buckets(item) if bucket[0] < moved_to - window.span]
-    # Nobody counts in a bucket before `at` any more, so what is dropped is known exactly, unless
+    # No call is counted in a bucket before `at`, so what is dropped is known exactly, unless
     # the window moves on by nearly its whole length at once.
     grows = min(added) - window.span > held["at"]
     near = window.used(item, min(added) * window.width_ms)

@@ -116,7 +116,7 @@ class Limiter:
         return planned if isinstance(planned, Wait) else Wait(now + 1000, "second", 1)
 
     def on_success(self) -> None:
-        """Note that Skycore took a call, which ends the doubling of pauses.
+        """Record that Skycore accepted a call, which ends the doubling of pauses.
 
         Writes only if this process knows of such pauses, so it may be called after every call.
         """
@@ -126,7 +126,7 @@ class Limiter:
     def pause(self, milliseconds: int) -> int:
         """Pause everyone for so long; return until when. A longer pause stays.
 
-        Without limits others hear of it within PAUSE_KNOWN_FOR_MS.
+        Without limits, other processes see it within PAUSE_KNOWN_FOR_MS.
         """
         until = self._clock() + milliseconds
         self._read(consistent=True)
@@ -164,7 +164,7 @@ class Limiter:
     def _change_pause(self, change: Callable[[Pause, int], Pause]) -> Item:
         """Write what `change` makes of the pause at a time; return the item with it.
 
-        Raises TimeoutError if others were always quicker to change it.
+        Raises TimeoutError if other processes always change it first.
         """
         item = self._item or new_item()
         for attempt in range(MAX_ATTEMPTS):
@@ -180,7 +180,7 @@ class Limiter:
             done, item = self._write(write)
             if done:
                 return item
-        raise TimeoutError("the limiter's pause was changed by others all the time; try again")
+        raise TimeoutError("other processes kept changing the limiter's pause; try again")
 
     def _back_off(self, attempt: int) -> None:
         if attempt > 1:  # the first repeat knows the item as it is
@@ -189,7 +189,7 @@ class Limiter:
 
     def _read(self, *, consistent: bool) -> Item:
         found = _call("GetItem", ConsistentRead=consistent).get("Item")
-        if not found and consistent:  # whoever reads this way writes next
+        if not found and consistent:  # a write of the item follows
             found = _create()
         return self._remember(decode(found) if found else new_item())
 

@@ -139,7 +139,7 @@ def bucket_key(bucket: int) -> str:
 
 def new_item() -> Item:
     """Return the item as it is before the first call."""
-    # at: the bucket that the window was moved on to; no slot lies before it any more
+    # at: the bucket that the window was moved on to; no slot lies before it
     # n, bulk: all calls that are counted, and the bulk calls among them
     # counts, bulk_counts: the same by bucket
     window = {"at": 0, "n": 0, "bulk": 0, "counts": {}, "bulk_counts": {}}
@@ -155,9 +155,9 @@ def new_item() -> Item:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Until when nobody calls Skycore, and in the name of which window.
+    """Until when no call to Skycore may be made, and which window is the reason.
 
-    `doubling_ms` is how long the last pause for a used-up quota was; 0 once a call succeeded.
+    `doubling_ms` is how long the last pause for a used-up quota was; 0 once a call has succeeded.
     """
 
     until_ms: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pynamodb.attributes import (
     BinaryAttribute,
@@ -14,12 +14,7 @@ from pynamodb.attributes import (
     NumberAttribute,
     UnicodeAttribute,
 )
-from pynamodb.exceptions import (
-    DeleteError,
-    DoesNotExist,
-    PutError,
-    UpdateError,
-)
+from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
@@ -32,6 +27,9 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
+
+RELEASED = "released"  # the status of a tombstone; no caller sees it
+MAX_CREATES = 3  # tries to write a row whose id becomes free meanwhile
 
 
 class MessageRow(StoredRow, discriminator="message"):
@@ -58,6 +56,8 @@ class MessageRow(StoredRow, discriminator="message"):
     fingerprint = UnicodeAttribute()
     tries = NumberAttribute(default=0)
     not_before = UnicodeAttribute(null=True)
+    failed_for = UnicodeAttribute(null=True)  # why it failed and waits for others to go first
+    failed_at = UnicodeAttribute(null=True)
     confirmation = BooleanAttribute(null=True)
     content = UnicodeAttribute(null=True)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
@@ -117,82 +117,84 @@ def _state_of_new(status: str, pk: str, time: datetime, deadline: str | None) ->
 
 
 def step(status: str, time: datetime) -> str:
-    """Return the line of a step of ours in the row's timeline."""
+    """Return one of our own steps as a line of the row's timeline."""
     return f"{timestamps.to_key(time)} {status}"
 
 
 def create(row: MessageRow) -> MessageRow | None:
     """Write a new row; return None, or the row that already has its id.
 
-    An expired row counts as gone, because DynamoDB's time to live deletes late. A repeated put
-    whose first answer was lost recognises its own `attempt` and counts as written.
+    A repeated put whose first answer was lost recognises its own `attempt` and counts as written.
+    Raises PynamoDB's errors and TimeoutError.
     """
-    now = int(timestamps.now().timestamp())
-    try:
-        row.save(MessageRow.pk.does_not_exist() | (MessageRow.expires < now))
-    except PutError as error:
-        if not condition_failed(error):
-            raise
-        existing = get(row.message_id)
-        if existing is None:
-            return create(row)
-        return None if existing.attempt == row.attempt else existing
-    return None
+    for _ in range(MAX_CREATES):
+        try:
+            row.save(_is_free(row))
+        except PutError as error:
+            if not condition_failed(error):
+                raise
+            existing = get(row.message_id)
+            if existing is not None:
+                return None if existing.attempt == row.attempt else existing
+        else:
+            return None
+    raise TimeoutError("the message's id is neither free nor taken")
+
+
+def _is_free(row: MessageRow) -> Condition:
+    """Return the condition that no message has the row's id now; false after its own release."""
+    now = timestamps.now()
+    released = (MessageRow.status == RELEASED) & (MessageRow.attempt != row.attempt)
+    released &= MessageRow.created_at <= timestamps.to_key(now)
+    expired = MessageRow.expires < int(now.timestamp())
+    return cast("Condition", MessageRow.pk.does_not_exist() | expired | released)
 
 
 def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
     """Write many new rows; return the rows that already have their ids, by message id.
 
-    A transaction writes up to a hundred rows; if one of them exists, they are written one by one.
-    An expired row counts as gone. Raises PynamoDB's errors.
+    A transaction writes up to a hundred rows; if an id is taken, `create` writes them one by one.
     """
-    existing = get_existing(rows)
-    new = (row for row in rows if row.message_id not in existing)
-    for part in batches.chunk_rows(new, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
-        for row in part if not batches.put_all_new(part) else ():
-            stored = create(row)
-            if stored is not None:
+    existing: dict[str, MessageRow] = {}
+    for part in batches.chunk_rows(rows, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
+        if batches.put_all_new(part):
+            continue
+        taken = get_existing(part)
+        for row in part:
+            stored = taken.get(row.message_id) or create(row)
+            if stored is not None and stored.attempt != row.attempt:
                 existing[row.message_id] = stored
     return existing
 
 
 def get_existing(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
-    """Return the rows stored under the keys of these new ones, by message id, unless expired."""
+    """Return the rows stored under the keys of these new ones, by message id, unless gone."""
     stored = get_many((row.pk, row.sk) for row in rows).values()
-    now = timestamps.now().timestamp()
-    live = (row for row in stored if row.expires is None or row.expires >= now)
-    return {row.message_id: row for row in live}
+    return {row.message_id: row for row in stored}
 
 
 def get(message_id: str) -> MessageRow | None:
-    """Return the message's row, consistently read; None if there is none or it has expired."""
+    """Return the message's row, consistently read; None if there is none or it is gone."""
     try:
         row = MessageRow.get(
             models.message_partition(message_id), models.MESSAGE, consistent_read=True
         )
     except DoesNotExist:
         return None
-    return None if row.expires and row.expires < timestamps.now().timestamp() else row
+    return None if _is_gone(row) else row
+
+
+def _is_gone(row: MessageRow) -> bool:
+    """Return whether a row was released, or has expired and DynamoDB is yet to delete it."""
+    expired = row.expires is not None and row.expires < int(timestamps.now().timestamp())
+    return expired or row.status == RELEASED
 
 
 def get_many(row_keys: Iterable[batches.Key]) -> dict[batches.Key, MessageRow]:
-    """Return the rows that exist among `row_keys`."""
+    """Return the rows that exist among `row_keys`, unless they are gone."""
     items = batches.read_all(row_keys)
-    return {key: MessageRow.from_raw_data(item) for key, item in items.items()}
-
-
-def delete_unsent(row: MessageRow) -> bool:
-    """Delete the row of a message that was not sent, which frees its idempotency key.
-
-    Return True if there is no row now; False if another attempt, such as dispatch's, has it.
-    """
-    try:
-        row.delete((MessageRow.attempt == row.attempt) & (MessageRow.rank <= RANKS["sending"]))
-    except DeleteError as error:
-        if not condition_failed(error):
-            raise
-        return get(row.message_id) is None  # a repeated delete whose first answer was lost
-    return True
+    rows = {key: MessageRow.from_raw_data(item) for key, item in items.items()}
+    return {key: row for key, row in rows.items() if not _is_gone(row)}
 
 
 def transition(

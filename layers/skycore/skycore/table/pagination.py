@@ -166,7 +166,7 @@ def _newest(
 
 
 def _by_key(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the rows; those of one time, which an index returns in no order, by their models."""
+    """Yield the rows; those of one time, which an index returns in no order, by their keys."""
     for _, simultaneous in groupby(rows, key=lambda row: row.at):
         yield from sorted(simultaneous, key=_order, reverse=True)
 

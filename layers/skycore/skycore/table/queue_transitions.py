@@ -1,4 +1,4 @@
-"""Claim, requeue, dead-letter, cancel and find queued messages.
+"""Claim, requeue, release, dead-letter, cancel and find queued messages.
 
 Every queued message has a `deadline`, after which it is not sent. The index by state lists it
 among those that dispatch has not seen, and once dispatch has, by the hour of its deadline.
@@ -7,22 +7,26 @@ among those that dispatch has not seen, and once dispatch has, by the hour of it
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from pynamodb.exceptions import PutError
 
 from skycore import timestamps
 from skycore.catalogue.statuses import RANKS
 from skycore.table import messages, models
 from skycore.table.messages import MessageRow
+from skycore.table.models import condition_failed, expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
 
-LOOK_BACK_HOURS = 6  # for which sweep may be down without missing an overdue message
+RELEASED_RANK = 99  # above every status, so that no outcome or receipt moves a tombstone
+TOMBSTONE_DAYS = 1  # a repeat of a write is seconds late at most
+MAX_CLAIMS = 3  # tries to claim a message that is taken over meanwhile
 
 
 def queue_body(row: MessageRow) -> str:
@@ -34,16 +38,29 @@ def claim(row: MessageRow, attempt: str, time: datetime) -> bool:
     """Move a queued message to `sending` for this attempt; return whether that succeeded.
 
     It fails if another attempt has claimed the message or its deadline has passed. A repeated
-    write whose first answer was lost recognises its own `attempt`.
+    write whose first answer was lost recognises its own `attempt`; one that reaches the table late,
+    after the message was requeued, does not hold, because it names the attempt before it.
     """
-    condition = (MessageRow.status == "queued") & _not_late(time)
     claimed = {"attempt": attempt, "code": None, "detail": None}  # drop why the last call failed
-    if not messages.transition_if(
-        row.message_id, "sending", time, condition, own=True, attributes=claimed
-    ):
+    for _ in range(MAX_CLAIMS):
+        condition = (MessageRow.status == "queued") & (MessageRow.attempt == row.attempt)
+        if messages.transition_if(
+            row.message_id,
+            "sending",
+            time,
+            condition & _not_late(time),
+            own=True,
+            attributes=claimed,
+        ):
+            break
         stored = messages.get(row.message_id)
-        if stored is None or stored.status != "sending" or stored.attempt != attempt:
+        if stored is not None and stored.status == "sending" and stored.attempt == attempt:
+            break
+        if stored is None or stored.status != "queued" or stored.attempt == row.attempt:
             return False
+        row.attempt = stored.attempt  # a repeat of the request took the message over
+    else:
+        return False
     row.attempt, row.status = attempt, "sending"
     return True
 
@@ -56,12 +73,14 @@ def requeue(
     code: str | None,
     detail: str | None,
     keep_line: bool = True,
+    failed_for: str | None = None,
 ) -> bool:
     """Move a message from `sending` back to `queued`, because nothing was sent.
 
     `tries` counts the failed calls, `code` and `detail` are of the last one, and no copy is sent
     before `not_before`. Without `keep_line`, the step to `sending` is removed from the timeline:
-    for a call that a limit refused, which a message may wait for many times.
+    for a call that a limit refused, which a message may wait for many times. `failed_for` is the
+    cause of a failure that concerns all messages, as the account pause names it.
     """
     steps = MessageRow.steps
     add_line = steps.set(steps.append([messages.step("queued", timestamps.now())]))
@@ -73,25 +92,71 @@ def requeue(
         MessageRow.code.set(code) if code else MessageRow.code.remove(),
         MessageRow.detail.set(detail) if detail else MessageRow.detail.remove(),
         add_line if keep_line else steps[len(row.steps)].remove(),
-        _list_by_deadline(row),
+        list_by_deadline(row),
     ]
-    condition = (MessageRow.status == "sending") & (MessageRow.attempt == row.attempt)
-    return messages.update(row.message_id, actions, condition) is not None
+    if failed_for is not None:
+        failed_at = timestamps.to_key(timestamps.now())
+        actions += [MessageRow.failed_for.set(failed_for), MessageRow.failed_at.set(failed_at)]
+    # Sweep may have marked the message unknown by the time that a recorded outcome is applied.
+    unsent = (MessageRow.status == "sending") | (MessageRow.status == "unknown")
+    condition = unsent & (MessageRow.attempt == row.attempt) & MessageRow.request.exists()
+    requeued = messages.update(row.message_id, actions, condition)
+    if requeued is not None:
+        row.status, row.state = requeued.status, requeued.state
+    return requeued is not None
 
 
-def dead_letter(row: MessageRow, **attributes: Any) -> bool:
+def requeue_recorded(message_id: str, attempt: str, values: Mapping[str, Any]) -> None:
+    """Requeue a message as `requeue` would have done with these values, recorded as JSON."""
+    row = messages.get(message_id)
+    if row is not None and row.attempt == attempt:
+        not_before = timestamps.from_text(values["not_before"])
+        # Its steps are not those that the recorder knew, so none is removed: a line is added.
+        requeue(row, **{**values, "not_before": not_before, "keep_line": True})
+
+
+def release(message_id: str, attempt: str) -> bool:
+    """Free the id, and so the idempotency key, of a message that was not sent.
+
+    Return True if no message has the id now; False if another attempt, such as dispatch's, has it.
+    Leaves a tombstone: after a delete, a late repeat of the put would write the row again.
+    """
+    time = timestamps.now()
+    tombstone = MessageRow(
+        models.message_partition(message_id),
+        models.MESSAGE,
+        message_id=message_id,
+        status=messages.RELEASED,
+        rank=RELEASED_RANK,
+        attempt=attempt,
+        action="",
+        fingerprint="",
+        created_at=timestamps.to_key(time),
+        steps=[],
+        expires=expiry(time, TOMBSTONE_DAYS),
+    )
+    unsent = (MessageRow.attempt == attempt) & (MessageRow.rank <= RANKS["unknown"])
+    try:
+        tombstone.save(MessageRow.pk.does_not_exist() | unsent)
+    except PutError as error:
+        if not condition_failed(error):
+            raise
+        return messages.get(message_id) is None  # a repeated put whose first answer was lost
+    return True
+
+
+def dead_letter(message_id: str, attempt: str, **attributes: Any) -> bool:
     """Mark a message `rejected` after its last call failed without sending it.
 
     The row keeps its request, so that an operator can queue the message again. `attributes` say
     why it failed.
     """
     return messages.transition(
-        row.message_id,
+        message_id,
         "rejected",
         time=timestamps.now(),
         own=True,
-        if_attempt=row.attempt,
-        if_status="sending",
+        if_attempt=attempt,
         **attributes,
     )
 
@@ -104,7 +169,7 @@ def requeue_dead_letter(row: MessageRow, time: datetime) -> bool:
         MessageRow.rank.set(RANKS["queued"]),
         MessageRow.tries.set(0),
         MessageRow.steps.set(MessageRow.steps.append([line])),
-        _list_by_deadline(row),
+        list_by_deadline(row),
         MessageRow.not_before.remove(),
         MessageRow.outbox.remove(),
         MessageRow.code.remove(),
@@ -136,9 +201,9 @@ def take_over(message_id: str, attempt: str) -> bool:
 
 def mark_dispatched(row: MessageRow) -> None:
     """Record that the queue has had the message, unless the row says so already."""
-    if row.state in set(models.undispatched_partitions()):
+    if row.state is not None and not row.state.startswith(models.BY_DEADLINE):
         unchanged = (MessageRow.status == "queued") & (MessageRow.state == row.state)
-        messages.update(row.message_id, [_list_by_deadline(row)], unchanged)
+        messages.update(row.message_id, [list_by_deadline(row)], unchanged)
 
 
 def cancel(message_id: str, time: datetime) -> bool:
@@ -155,13 +220,6 @@ def cancel(message_id: str, time: datetime) -> bool:
     return row is not None and row.steps[-1] == messages.step("cancelled", time)
 
 
-def overdue(now: datetime) -> Iterator[MessageRow]:
-    """Yield queued messages whose deadline is in this hour or the last few, passed or not."""
-    for hours in range(LOOK_BACK_HOURS + 1):
-        partition = models.waiting_partition(now - timedelta(hours=hours))
-        yield from messages.in_state(partition, now)
-
-
 def undispatched(now: datetime) -> Iterator[MessageRow]:
     """Yield messages that were queued an hour ago or more and that dispatch has not seen."""
     for partition in models.undispatched_partitions():
@@ -174,7 +232,7 @@ def _not_late(time: datetime) -> Condition:
     return in_time
 
 
-def _list_by_deadline(row: MessageRow) -> Action:
+def list_by_deadline(row: MessageRow) -> Action:
     if row.deadline is None:
         return MessageRow.state.remove()
     return MessageRow.state.set(models.waiting_partition(timestamps.from_text(row.deadline)))

@@ -37,18 +37,18 @@ OPERATIONS = {
 }
 
 
-class Weather:
-    """Decides what befalls each call, by operation and number, while it is `bad`."""
+class FaultInjector:
+    """Lets calls fail while it is `active`: each as its operation and number decide."""
 
     def __init__(self, seed: int) -> None:
-        self.bad = False
+        self.active = False
         self.faults = Faults(seed, SHARE)
         self.calls: Counter[str] = Counter()
         self.injected: Counter[str] = Counter()
 
     def call(self, operation: str, work: Callable[[], Any], part: Callable[[], Any]) -> Any:
-        """Do the work of a call, or the part of a batch, as far as the weather lets it."""
-        kind = self.faults.of(operation, self.calls[operation]) if self.bad else None
+        """Do the work of a call, or a part of a batch, or neither, and fail before or after it."""
+        kind = self.faults.of(operation, self.calls[operation]) if self.active else None
         self.calls[operation] += 1
         self.injected.update([kind] if kind else [])
         match kind:
@@ -81,12 +81,12 @@ def _refusal(code: str, status: int, operation: str) -> ClientError:
 
 
 class Table:
-    """The table in memory behind the weather."""
+    """The table in memory, with faults."""
 
     _request_signer = None
 
-    def __init__(self, table: Any, weather: Weather) -> None:
-        self._table, self._weather = table, weather
+    def __init__(self, table: Any, faults: FaultInjector) -> None:
+        self._table, self._faults = table, faults
 
     def _make_api_call(self, operation: str, request: dict[str, Any]) -> Any:
         def part() -> Any:
@@ -99,14 +99,14 @@ class Table:
         def whole() -> Any:
             return self._table._make_api_call(operation, request)
 
-        return self._weather.call(operation, whole, part)
+        return self._faults.call(operation, whole, part)
 
 
 class Services:
-    """The queues and the topic behind the weather."""
+    """The queues and the topic, with faults."""
 
-    def __init__(self, services: Any, weather: Weather) -> None:
-        self._services, self._weather = services, weather
+    def __init__(self, services: Any, faults: FaultInjector) -> None:
+        self._services, self._faults = services, faults
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._services, name)
@@ -118,20 +118,20 @@ class Services:
                 (field,) = {"Entries", "PublishBatchRequestEntries"} & request.keys()
                 return real(**(request | {field: request[field][: len(request[field]) // 2]}))
 
-            return self._weather.call(OPERATIONS[name], lambda: real(**request), part)
+            return self._faults.call(OPERATIONS[name], lambda: real(**request), part)
 
         return call
 
 
 class Storm:
-    """The functions with Lambda's part: what fails comes again."""
+    """The functions, and Lambda, which invokes them again with what failed."""
 
     def __init__(self, stack: InProcess, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.stack, self.services, self.weather = stack, stack.services, Weather(seed)
-        self._told = 0  # records of the stream
-        stack.services = Services(stack.services, self.weather)  # type: ignore[assignment]
+        self.stack, self.services, self.faults = stack, stack.services, FaultInjector(seed)
+        self._position = 0  # in the stream
+        stack.services = Services(stack.services, self.faults)  # type: ignore[assignment]
         monkeypatch.setattr("time.sleep", lambda _: None)
-        monkeypatch.setattr(Connection, "client", Table(stack.table, self.weather))
+        monkeypatch.setattr(Connection, "client", Table(stack.table, self.faults))
 
     def request(self, call: Callable[[], Any]) -> Any:
         """Make a request; None if its function died."""
@@ -164,11 +164,11 @@ class Storm:
 
     def _run_stream(self) -> bool:
         """Publish one batch of the stream; the next begins with the first record that failed."""
-        changes = self.stack.table.stream[self._told : self._told + 25]
+        changes = self.stack.table.stream[self._position : self._position + 25]
         wanted = [change for change in changes if reaches_publish(change)]
         failed = self._handle("publish", wanted) if wanted else set()
         first = next((n for n, one in enumerate(changes) if _id(one) in failed), len(changes))
-        self._told += first
+        self._position += first
         return bool(changes)
 
 
@@ -202,23 +202,25 @@ def sent(storm: Storm, number: int) -> bool:
 
 
 def test_nothing_is_lost_and_nothing_is_sent_twice(storm: Storm) -> None:
-    storm.weather.bad = True
+    storm.faults.active = True
     posted = [body for body in bodies(POSTBACKS, "storm") if acknowledged(storm, body)]
     promised = {f"storm {n}" for n in range(SENDS) if sent(storm, n)}
     for _ in range(ROUNDS):
         storm.run()
-    storm.weather.bad = False
+    storm.faults.active = False
     assert any(storm.run() for _ in range(ROUNDS)), "the queues do not come to rest"
 
-    befell = storm.weather.injected.keys()
-    assert {"error", "throttle", "reset_before", "reset_after", "partial", "twice"} <= befell
-    assert {"die_before", "die_after"} & befell
+    injected = storm.faults.injected.keys()
+    assert {"error", "throttle", "reset_before", "reset_after", "partial", "twice"} <= injected
+    assert {"die_before", "die_after"} & injected
     assert len(posted) > POSTBACKS / 2
     assert len(promised) > SENDS / 2
     # Each event was stored once and published at least once.
     expected = Expected()
     expected.add(posted)
-    stored = Counter(row["sk"]["S"].removeprefix("event#") for row in rows(storm, "event"))
+    stored = Counter(
+        row["sk"]["S"].removeprefix("event#") for row in storm.stack.table.of_kind("event")
+    )
     published = storm.services.published
     assert {id_: stored[id_] for id_ in expected.ids} == dict.fromkeys(expected.ids, 1)
     assert expected.ids <= {event["id"] for event in published}
@@ -228,11 +230,7 @@ def test_nothing_is_lost_and_nothing_is_sent_twice(storm: Storm) -> None:
     outgoing = storm.stack.control("messages?direction=out&limit=20000")["messages"]
     texts = Counter(row["text"] for row in outgoing)
     assert set(texts.values()) == {1}
-    unsure = [row for row in rows(storm, "message") if row["status"]["S"] in {"sending", "unknown"}]
+    statuses = [row["status"]["S"] for row in storm.stack.table.of_kind("message")]
+    unsure = [status for status in statuses if status in {"sending", "unknown"}]
     assert len(promised - texts.keys()) <= len(unsure), json.dumps(sorted(promised - texts.keys()))
-    assert not [row for row in rows(storm, "message") if row["status"]["S"] == "queued"]
-
-
-def rows(storm: Storm, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = storm.stack.table.of_kind(kind)
-    return found
+    assert "queued" not in statuses

@@ -4,8 +4,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -244,13 +242,19 @@ def test_before_write_is_not_called_without_a_connection() -> None:
 
 
 def test_a_connection_that_closes_while_before_write_waits_is_not_written_to() -> None:
-    def hang_up(connection: socket.socket, request: bytes) -> None:
-        SENT(connection, request)
-        threading.Timer(0.05, connection.shutdown, [socket.SHUT_RDWR]).start()
+    open_ones: list[socket.socket] = []
 
-    with serve(in_turn(hang_up, SENT)) as server, SkycoreClient(server.url, OLD) as client:
+    def keep_open(connection: socket.socket, request: bytes) -> None:
+        open_ones.append(connection)
+        SENT(connection, request)
+
+    def hang_up() -> None:
+        while open_ones:
+            open_ones.pop().shutdown(socket.SHUT_RDWR)
+
+    with serve(in_turn(keep_open, SENT)) as server, SkycoreClient(server.url, OLD) as client:
         client.call("sendSMS", SMS)
-        reply = client.call("sendSMS", SMS, before_write=lambda: time.sleep(0.1))
+        reply = client.call("sendSMS", SMS, before_write=hang_up)
     assert reply.fields["tracking_id"] == "T1"
     assert server.connections == 2
 

@@ -18,7 +18,8 @@ from skycore.client.connections import Bounds
 from skycore.client.errors import HttpRefused, NotSent, OutcomeUnknown
 from skycore.client.request import Credentials
 from skycore.client.transport import exchange, mount_adapter, new_session
-from tests.unit.client.skycore_server import Behaviour, Server, accepting, answer, in_turn, serve
+from tests.patience import PATIENCE_SECONDS
+from tests.unit.client.skycore_server import Behaviour, accepting, answer, in_turn, serve
 
 KEY = Credentials(api_key="k")
 SMS = {"from": "60856", "text": "Hello"}
@@ -88,14 +89,10 @@ def test_interim_responses_are_skipped(name: str) -> None:
 
 def test_a_reply_that_comes_twice_is_not_the_next_message_s() -> None:
     def behave(connection: socket.socket, request: bytes) -> None:
-        reply = http(success_for(request))
-        if len(server.requests) == 1:
-            connection.sendall(reply)
-            threading.Timer(0.05, connection.sendall, [reply]).start()
-        elif len(server.requests) == 2:
-            time.sleep(0.15)
+        if len(server.requests) == 2:  # the first reply again, while its successor is awaited
+            connection.sendall(http(success_for(server.requests[0])))
         else:
-            connection.sendall(reply)
+            connection.sendall(http(success_for(request)))
 
     with serve(behave) as server, SkycoreClient(server.url, KEY) as client:
         assert send(client, 1) == "T17743190001"
@@ -137,16 +134,23 @@ SURPLUS = [
 @pytest.mark.parametrize("pause", [0.0, 0.02], ids=["at once", "later"])
 @pytest.mark.parametrize("surplus", SURPLUS)
 def test_bytes_that_nobody_asked_for_close_the_connection(surplus: bytes, pause: float) -> None:
+    arrived = threading.Event()
+
+    def late(connection: socket.socket) -> None:
+        connection.sendall(surplus)
+        arrived.set()
+
     def behave(connection: socket.socket, _: bytes) -> None:
         if pause:
             connection.sendall(http(SUCCESS))
-            threading.Timer(pause, connection.sendall, [surplus]).start()
+            threading.Timer(pause, late, [connection]).start()
         else:
             connection.sendall(http(SUCCESS) + surplus)
+            arrived.set()
 
     with serve(in_turn(behave, SENT)) as server, SkycoreClient(server.url, KEY) as client:
         assert send(client, 1) == "T1"
-        time.sleep(3 * pause)
+        assert arrived.wait(PATIENCE_SECONDS)
         assert send(client, 2) == "T1"
     assert server.connections == 2
 
@@ -297,8 +301,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(
     black_hole: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serve(SENT) as server:
-        port = int(server.url.split(":")[2].split("/")[0])
-        resolve_to(monkeypatch, black_hole, ("127.0.0.1", port))
+        resolve_to(monkeypatch, black_hole, ("127.0.0.1", server.accepted.port))
         with SkycoreClient("http://skycore.test/", KEY) as client:
             assert send(client, 1, timeout=(0.4, 1.0)) == "T1"
 
@@ -416,4 +419,4 @@ def test_a_message_that_may_not_be_written_any_more_keeps_its_connection() -> No
 def test_unsent_is_said_of_a_server_that_has_gone() -> None:
     with serve(SENT) as server:
         pass
-    assert elapsed(Server(server.url).url, "no connection", connect=0.5, within=0.05) < 1
+    assert elapsed(server.url, "no connection", connect=0.5, within=0.05) < 1

@@ -167,7 +167,7 @@ def test_a_letter_is_told_without_number_and_text(queue, letter, told):
 
 
 def stack_of(sqs: Sqs, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A stack whose queues are these, whichever is args for."""
+    """Return a stack whose dead-letter queues are all one queue, and so are its other queues."""
     stack: Any = Namespace(ask=False, client=lambda _: sqs)
     stack.id_of = lambda logical_id: DEAD if "DeadLetter" in logical_id else HOME
     monkeypatch.setattr(dlq, "depths", lambda *_: {"waiting": len(sqs.queues[DEAD])})

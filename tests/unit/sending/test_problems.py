@@ -25,6 +25,7 @@ from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.send import call_action, enqueue
 from skycore.table import messages, queue_transitions
+from skycore.table.limiter import Limiter
 from skycore.table.limits import Limits
 from tests.unit.sending.test_sending import (
     QUEUES,
@@ -233,7 +234,7 @@ def test_a_message_names_twenty_bad_fields_at_most(line):
 
 
 class Slot:
-    """A slot that has passed once `late` of its checks are over."""
+    """A slot; `in_time` says for each check, in turn, that it has not passed."""
 
     at_ms = 0
 
@@ -271,9 +272,9 @@ def test_a_slot_that_passes_again_is_not_used():
 
 
 def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(line, skycore, monkeypatch):
-    limiter = RateLimiter(Limits(per_minute=5))
+    limiter = RateLimiter(Limits(per_minute=5), Limiter(rate_limit.now_ms))
     context = delivery.SendContext(skycore, limiter, "send", 90)
-    moments: list[int] = []
+    written: list[Any] = []
 
     def call(action: Any, fields: Any, *, before_write: Any, **_: Any) -> Any:
         now = rate_limit.now_ms()
@@ -281,16 +282,17 @@ def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(line, skycore
             patched.setattr(rate_limit, "now_ms", lambda: now + 2_500)  # connecting took so long
             patched.setattr(rate_limit, "wait_until", lambda _: None)
             before_write()
-            moments.append(len(moments))
+            written.append(fields)
         raise OutcomeUnknown("enough")
 
     monkeypatch.setattr(skycore, "call", call)
     acquired: list[Any] = []
     real = RateLimiter.acquire
     monkeypatch.setattr(RateLimiter, "acquire", lambda self: acquired.append(self) or real(self))
-    with pytest.raises(Problem):
+    with pytest.raises(Problem, match="outcome_unknown"):
         post(context)
     assert len(acquired) == 2
+    assert len(written) == 1
 
 
 # Codes

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 type Item = dict[str, Any]
 type Path = tuple[str | int, ...]
@@ -198,18 +198,19 @@ class _Parser:
         return value
 
     def any_of(self) -> Evaluated:
-        found = [self.all_of()]
-        while self.peek() == "OR":
-            self.next()
-            found.append(self.all_of())
-        return lambda context: any(one(context) for one in found)
+        return self._joined("OR", self.all_of, any)
 
     def all_of(self) -> Evaluated:
-        found = [self.term()]
-        while self.peek() == "AND":
+        return self._joined("AND", self.term, all)
+
+    def _joined(
+        self, word: str, part: Callable[[], Evaluated], combine: Callable[[Iterable[Any]], bool]
+    ) -> Evaluated:
+        parts = [part()]
+        while self.peek() == word:
             self.next()
-            found.append(self.term())
-        return lambda context: all(one(context) for one in found)
+            parts.append(part())
+        return lambda context: combine(evaluate(context) for evaluate in parts)
 
     def term(self) -> Evaluated:
         token = self.peek()

@@ -65,6 +65,7 @@ WORDS = {"SET", "REMOVE", "AND", "OR", "BETWEEN", "IN", "if_not_exists", "list_a
     "attribute_exists",
     "attribute_not_exists",
     "begins_with",
+    "contains",
 }
 
 
@@ -136,6 +137,8 @@ def test_an_update_that_dynamodb_refuses(table, expression):
         ("list[2] = 2", False),
         ("size(list) = 2 AND begins_with(word, 'r')", True),
         ("attribute_exists(map.n) AND attribute_not_exists(map.none)", True),
+        ("contains(word, 'ed')", True),
+        ("contains(word, 'er') OR contains(none, 'r')", False),
         ("n <> 5", False),
         ("n IN (4, 5)", True),
         ("n IN (4, 6) OR word IN ('blue')", False),

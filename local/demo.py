@@ -48,6 +48,7 @@ EXPECTED = (
     "skycore.mms_delivered",
     "skycore.sms_received",
     "skycore.mms_received",
+    "skycore.media_kept",
 )
 
 
@@ -60,7 +61,7 @@ def run(screen: Screen, stack: dict[str, Any]) -> None:
         mms = _sent(client, MMS)
     with screen.step("the handset replies: an SMS and an MMS"):
         _inbound(stack, text="Thank you!")
-        _inbound(stack, text="Look", files=["https://example.com/inbox/cat.jpg"])
+        _inbound(stack, text="Look", files=["cat.png"])
     with screen.step("events from the subscriber's queue"):
         events = _events(client)
     with screen.step("GET /messages/{message_id}: both delivered"):

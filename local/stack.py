@@ -35,6 +35,7 @@ OUTPUTS = {
     "event_queue_url": "EventQueueUrl",
     "event_topic_arn": "EventTopicArn",
     "table_name": "TableName",
+    "media_bucket": "MediaBucketName",
     "postback_queue_url": "PostbackQueueUrl",
     "postback_dlq_url": "PostbackDeadLetterQueueUrl",
     "send_queue_url": "SendQueueUrl",

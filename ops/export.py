@@ -33,6 +33,9 @@ Reads the whole table and writes a folder with one JSON object a line:
 They hold full numbers and texts. It reads only; on AWS the table bills the reading. What comes in
 meanwhile may be missing: for a last export stop the senders and the postbacks first.
 
+The files of inbound MMS are in the bucket, the stack's output MediaBucketName: docs/leaving.md says
+how to copy them.
+
   python -m ops export --to skycore-export
 """
 FILES = ("messages", "events", "opt_outs")

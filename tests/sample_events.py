@@ -19,6 +19,7 @@ EXPECTED: dict[str, Any] = {
     "publish/event_inserted": NO_FAILURES,
     "publish/message_accepted": NO_FAILURES,
     "publish/retry": NO_FAILURES,
+    "fetch/media": NO_FAILURES,
     "send/sms": 201,
     "send/sms_async": 202,
     "send/mms": 201,

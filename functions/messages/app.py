@@ -23,6 +23,7 @@ class Settings:
     stack_name: str
     default_region: str
     event_retention_days: int
+    media_bucket: str = ""  # the previous release's environment does not have it
 
 
 @lambda_handler
@@ -55,6 +56,8 @@ def get_unparsed() -> Response[str]:
 
 @api.get("/postbacks/<item>")
 def get_event(item: str) -> Response[str]:
+    settings = load(Settings)
+    source = f"urn:skycore:{settings.stack_name}"
     return json_response(
-        messages.get_event(item, source=f"urn:skycore:{load(Settings).stack_name}")
+        messages.get_event(item, source=source, media_bucket=settings.media_bucket)
     )

@@ -119,6 +119,20 @@ _EVENT: dict[str, Schema] = {
     "data": ANY_OBJECT,
 }
 _RAW: Schema = {**_TEXT, "contentEncoding": "base64", "description": "The postback's bytes."}
+_MEDIA: Schema = {
+    "type": ["array", "null"],
+    "description": "The files of an inbound MMS; null until they are kept.",
+    "items": {
+        "type": "object",
+        "properties": {
+            **dict.fromkeys(("url", "key", "type", "sha256"), _TEXT),
+            "bytes": {"type": "integer", "minimum": 0},
+            "error": {**_TEXT, "description": "Why the file was not kept."},
+            "link": {**_TEXT, "description": "Downloads the file, for 15 minutes."},
+        },
+        "required": ["url"],
+    },
+}
 _SUMMARY = ("queued", "scheduled", "refused")
 _CURSOR: Schema = {**_TEXT_OR_NULL, "description": "For the next page; null after the last."}
 
@@ -166,7 +180,8 @@ def schemas() -> dict[str, Schema]:
         ),
         "BatchEntry": _batch_entry(),
         "Event": _object(
-            {**_EVENT, "raw": _RAW}, ["specversion", "id", "source", "type", "time", "data", "raw"]
+            {**_EVENT, "raw": _RAW, "media": _MEDIA},
+            ["specversion", "id", "source", "type", "time", "data", "raw", "media"],
         ),
         "UnparsedPage": _page("events", _object(unparsed, ["event_id", "received_at", "raw"])),
         "ActionReply": {

@@ -182,7 +182,7 @@ def _postbacks() -> Part:
         "parameters": [_parameter("item", "path", {"type": "string", "minLength": 1}, words)],
         "get": {
             "operationId": "getEvent",
-            "summary": "One event with its raw postback",
+            "summary": "One event with its raw postback and links to kept media",
             "responses": {
                 "200": _answer("The event.", "Event"),
                 **answers.problems(("event_not_found", "gateway_failure")),

@@ -79,7 +79,7 @@ def test_every_field_is_in_the_corpus() -> None:
         for name, value in event["data"].items()
         if value not in (None, {})
     }
-    assert set(data_names()) - filled == {"message_id", "from_report", "truncated"}
+    assert set(data_names()) - filled == {"message_id", "media", "from_report", "truncated"}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ UNQUEUED = ("Ack", "Send", "Enqueue", "Messages", "Sweep")  # functions that no 
 NO_WORK = {
     "Store": {"Records": []},
     "Publish": {"Records": []},
+    "Fetch": {"Records": []},
     "Dispatch": {"Records": []},
     "Ack": "ack/postback_xml",
     "Send": "send/sms",

@@ -15,7 +15,7 @@ from tests.integration.calls import Call, calls, outages, records, session_keys
 if TYPE_CHECKING:
     from tests.integration.conftest import Stack
 
-VERBS = ["ack", "store", "publish", "send", "enqueue", "dispatch", "messages", "sweep"]
+VERBS = ["ack", "store", "publish", "fetch", "send", "enqueue", "dispatch", "messages", "sweep"]
 pytestmark = pytest.mark.needs_the_whole_run
 
 

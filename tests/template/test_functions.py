@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.template.conftest import Template
 
-VERBS = ["ack", "store", "publish", "send", "enqueue", "dispatch", "messages", "sweep"]
+VERBS = ["ack", "store", "publish", "fetch", "send", "enqueue", "dispatch", "messages", "sweep"]
 
 
 def properties(template: Template, verb: str) -> Any:
@@ -65,7 +65,7 @@ def test_only_senders_read_the_api_key(template: Template) -> None:
     assert readers == ["send", "dispatch"]
 
 
-@pytest.mark.parametrize("verb", ["store", "publish", "dispatch"])
+@pytest.mark.parametrize("verb", ["store", "publish", "fetch", "dispatch"])
 def test_partial_failures_are_reported(template: Template, verb: str) -> None:
     for source in properties(template, verb)["Events"].values():
         assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

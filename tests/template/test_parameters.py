@@ -15,6 +15,7 @@ LISTS = {
     "AllowedCountryCodes": "1,44",
     "AllowedCountries": "US,GB",
     "StopWords": "BAJA,SALIR",
+    "MediaHosts": ".skycore.com,cdn.example.com",
     "PostbackAllowedCidrs": "203.0.113.0/24,198.51.100.0/24",
     "SubscriberAccountIds": "111111111111,222222222222",
     "VpcSubnetIds": "subnet-0123456789abcdef0,subnet-0123abcd",

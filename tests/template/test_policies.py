@@ -37,7 +37,7 @@ WITHOUT_RESOURCE = {
 # Characters of the stack's name, and characters without spaces that a managed policy and a role's
 # inline policies take ("IAM and AWS STS quotas"). CloudFormation states no limit for an output's
 # value unless it is exported, and none here is.
-SIZES = [(44, 6_144), (128, 10_240)]
+SIZES = [(30, 6_144), (128, 10_240)]
 EVERYTHING = {
     "CreateKmsKey": "on",
     "DomainName": "messages.example.com",

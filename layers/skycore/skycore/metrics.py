@@ -66,6 +66,8 @@ METRICS = {
     # 1 for an accepted message, 0 for a receipt: the minimum of an hour is 1 if messages were
     # accepted and no receipt came, 0 if one came, and missing if there was neither.
     "Silence": Metric("None", "1 for an accepted message, 0 for a receipt; see its minimum"),
+    "MediaKept": Metric("Count", "files of inbound MMS that were copied into the bucket"),
+    "MediaFailed": Metric("Count", "files of inbound MMS that could not be copied"),
     "WrongTokens": Metric("Count", "posts to the postback URL with a wrong token"),
     "TooLargePostbacks": Metric("Count", "postbacks over 256 KiB, which were refused"),
 }

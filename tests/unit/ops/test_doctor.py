@@ -88,6 +88,53 @@ def test_the_recursion_settings_of_the_template_are_ok(stack: FakeStack) -> None
     assert found.result == "ok"
 
 
+# --- The bucket of kept media --------------------------------------------------------------------
+
+PRIVATE = dict.fromkeys(
+    ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+)
+
+
+def media_bucket(stack: FakeStack, blocked: dict[str, bool], days: int | None) -> Outcome:
+    stack.resources["MediaBucket"] = ("AWS::S3::Bucket", "skycore-mediabucket-1")
+    if blocked:
+        answer = {"PublicAccessBlockConfiguration": blocked}
+        stack.answers("s3", "get_public_access_block", answer)
+    else:
+        stack.refuses("s3", "get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
+    if days:
+        rule = {"Status": "Enabled", "Expiration": {"Days": days}}
+        stack.answers("s3", "get_bucket_lifecycle_configuration", {"Rules": [rule]})
+    else:
+        stack.refuses("s3", "get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration")
+    return checked("media-bucket", stack)
+
+
+def test_a_bucket_as_the_template_has_it_is_ok(stack: FakeStack) -> None:
+    assert media_bucket(stack, PRIVATE, 90).result == "ok"
+
+
+@pytest.mark.parametrize("blocked", [{}, {**PRIVATE, "BlockPublicPolicy": False}])
+def test_a_bucket_that_may_be_made_public_is_a_problem(stack: FakeStack, blocked: Any) -> None:
+    found = only(media_bucket(stack, blocked, 90))
+    assert "may be made public" in found.detail
+    assert "BlockPublicPolicy=true" in found.fix
+
+
+@pytest.mark.parametrize(("days", "words"), [(None, "kept for ever"), (30, "kept for 30 days")])
+def test_files_that_do_not_expire_with_their_events_are_a_problem(
+    stack: FakeStack, days: int | None, words: str
+) -> None:
+    assert words in only(media_bucket(stack, PRIVATE, days)).detail
+
+
+@pytest.mark.parametrize(("keep", "result"), [("on", "problem"), ("off", "ok")])
+def test_the_event_source_of_media_is_off_only_with_keep_media_off(keep: str, result: str) -> None:
+    stack = FakeStack(KeepMedia=keep)
+    stack.has_event_source("FetchFunctionMedia", "FetchFunction", "MediaQueue", State="Disabled")
+    assert checked("event-sources", stack).result == result
+
+
 # --- Concurrency ---------------------------------------------------------------------------------
 
 
@@ -142,6 +189,9 @@ def test_concurrency_that_fits_is_ok(stack: FakeStack) -> None:
     assert found.result == "ok"
 
 
+SMALL = 2  # executions of store in the profile for small accounts, which keeps no media
+
+
 def whole_stack(stack: FakeStack, quota: int, store: int, reserved: dict[str, int]) -> Outcome:
     """Everything that docs/limits.md#concurrency adds up, in an account with this quota."""
     stack.answers("lambda", "get_account_settings", limits_of(quota))
@@ -150,9 +200,11 @@ def whole_stack(stack: FakeStack, quota: int, store: int, reserved: dict[str, in
     for name in names:
         answer = {"ReservedConcurrentExecutions": reserved[name]} if name in reserved else {}
         stack.answers("lambda", "get_function_concurrency", answer)
-    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", 2)):
-        scaling = {"ScalingConfig": {"MaximumConcurrency": most}}
-        stack.has_event_source(f"{name}Queue", f"{name}Function", "", **scaling)
+    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", 2), ("Fetch", 2)):
+        more: dict[str, Any] = {"ScalingConfig": {"MaximumConcurrency": most}}
+        if name == "Fetch" and store == SMALL:
+            more["State"] = "Disabled"
+        stack.has_event_source(f"{name}Queue", f"{name}Function", "", **more)
     stream = arn("dynamodb", "table/skycore-Table-1/stream/1")
     stack.has_event_source("TableStream", "PublishFunction", "", EventSourceArn=stream)
     return checked("concurrency-quota", stack)
@@ -629,6 +681,7 @@ class DeniedStack(FakeStack):
             "AckErrorsAlarm": ("AWS::CloudWatch::Alarm", "a"),
             "ApiKey": ("AWS::SecretsManager::Secret", "k"),
             "PostbackToken": ("AWS::SecretsManager::Secret", "t"),
+            "MediaBucket": ("AWS::S3::Bucket", "b"),
         }
         self.resources |= kinds
 

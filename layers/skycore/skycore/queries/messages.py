@@ -68,16 +68,32 @@ def _existing(message_id: str) -> MessageRow:
     return row
 
 
-def get_event(event_id: str, *, source: str) -> dict[str, Any]:
+def get_event(event_id: str, *, source: str, media_bucket: str = "") -> dict[str, Any]:
     """Return an event as subscribers get it, with the postback's raw body in base64.
 
-    Raises Problem event_not_found.
+    `media` lists the kept files of an inbound MMS, each with a link that works for 15 minutes; it
+    is None until they are kept. Raises Problem event_not_found.
     """
     stored = events.get(event_id)
     if stored is None:
         raise Problem("event_not_found", "there is no event with this id")
     envelope = event_envelope(stored, tracking_rows_of([stored.event]), source)
-    return {**envelope, "raw": base64.b64encode(stored.raw).decode()}
+    raw = base64.b64encode(stored.raw).decode()
+    return {**envelope, "raw": raw, "media": _media(stored, media_bucket)}
+
+
+def _media(stored: StoredEvent, media_bucket: str) -> list[dict[str, Any]] | None:
+    kept = events.get(stored.event.media_event_id) if stored.event.has_media else stored
+    files = kept.event.data.get("media") if kept else None
+    if not files or not media_bucket:
+        return files
+    # boto3 takes a tenth of a second of a cold start, and nothing else here needs it.
+    from skycore.aws.bucket import link  # noqa: PLC0415
+
+    return [
+        {**file, "link": link(media_bucket, file["key"])} if "key" in file else file
+        for file in files
+    ]
 
 
 def possible_matches(row: MessageRow) -> list[dict[str, Any]]:

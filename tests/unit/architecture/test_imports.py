@@ -25,7 +25,10 @@ MAY_IMPORT = {
     "client": {"catalogue", "phone_numbers", "postbacks"},
     "postbacks": {"catalogue", "phone_numbers", "timestamps"},
     "aws": {"chunks", "logs", "timestamps"},
-    "table": {"catalogue", "chunks", "logs", "phone_numbers", "postbacks", "timestamps"},
+    "keyed_hash": {"aws"},
+    "table": {
+        *("catalogue", "chunks", "keyed_hash", "logs", "phone_numbers", "postbacks", "timestamps"),
+    },
     "serializers": {"catalogue", "phone_numbers", "postbacks", "table", "timestamps"},
 }
 LOWER = {*MAY_IMPORT} - {"handler", "http"}
@@ -57,7 +60,7 @@ HOMES = {
     "phonenumbers": {"phone_numbers"},
 }
 MOST_LINES = 350
-MOST_MODULES = 67
+MOST_MODULES = 70
 
 
 def imported(path: Path) -> set[str]:

@@ -11,6 +11,7 @@ from pynamodb.attributes import (
     BinaryAttribute,
     BooleanAttribute,
     ListAttribute,
+    MapAttribute,
     NumberAttribute,
     UnicodeAttribute,
 )
@@ -48,6 +49,8 @@ class MessageRow(StoredRow, discriminator="message"):
     sender = UnicodeAttribute(null=True)
     tracking_id = UnicodeAttribute(null=True)
     client_reference = UnicodeAttribute(null=True)
+    caller = UnicodeAttribute(null=True)  # the role that sent it
+    cancelled_by: MapAttribute[str, Any] = MapAttribute(null=True)  # a `Caller`
     code = UnicodeAttribute(null=True)
     detail = UnicodeAttribute(null=True)
     parent = UnicodeAttribute(null=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, UpdateError
 
+from skycore.keyed_hash import is_available, keyed_hash
 from skycore.phone_numbers import canonical_form, equivalent_forms, received_digits, stored_forms
 from skycore.table import batches
 from skycore.table.models import StoredRow, condition_failed, error_code, sender_partition
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
 
 EVERY_SENDER = "*"
+ERASED = ""  # in place of a number that is stored as a hash
 _NEVER = ""
 _OPT_OUT = "opt_out#"
 _MOST = 40  # characters of a number or sender in a key; longer ones do not exist
@@ -134,7 +136,7 @@ def list_opt_outs(number: str | None) -> Iterator[OptOut]:
     for row in OptOutRow.scan() if number is None else _rows_of(number):
         sender = row.sk.removeprefix(_OPT_OUT)
         yield OptOut(
-            row.pk.removeprefix("number#"),
+            number or (row.pk.removeprefix("number#") if _is_plain(row) else ERASED),
             None if sender == EVERY_SENDER else sender,
             row.stopped_at,
             row.started_at,
@@ -273,11 +275,59 @@ def _note_in(row: OptOutRow, values: dict[str, str], only_if: Condition) -> bool
 
 def _rows_of(number: str) -> Iterator[OptOutRow]:
     for form in stored_forms(number):
-        yield from OptOutRow.query(_partition(form), OptOutRow.sk.startswith(_OPT_OUT))
+        for partition in (_partition, *([hashed_partition] if is_available() else [])):
+            yield from OptOutRow.query(partition(form), OptOutRow.sk.startswith(_OPT_OUT))
+
+
+def erase_number(number: str) -> int:
+    """Move a number's opt-outs under keyed hashes of its forms; return how many rows were moved.
+
+    A hash blocks sends as the plain row did, and a later opt-in lifts it. Without an opt-out that
+    holds, nothing is kept. Safe to repeat. Raises PynamoDB's errors and what the secret raises.
+    """
+    rows, equivalent = list(_rows_of(number)), equivalent_forms(number)
+    holds = bool(opted_out((number, one.sender) for one in list_opt_outs(number)))
+    moved = [row for row in rows if _is_plain(row) or not holds]
+    for row in moved:
+        form = row.pk.removeprefix("number#")
+        if holds:
+            for other in equivalent if form in equivalent else [form]:
+                _merge(OptOutRow(hashed_partition(other), row.sk), row)
+        row.delete(_unchanged(row))
+    return len(moved) if holds else 0
+
+
+def _is_plain(row: OptOutRow) -> bool:
+    return row.pk.startswith("number#")
+
+
+def _merge(hashed: OptOutRow, plain: OptOutRow) -> None:
+    for name in ("stopped_at", "started_at", "confirmed_at"):
+        value, attribute = getattr(plain, name), getattr(OptOutRow, name)
+        if value is not None:
+            values = {name: value} | ({"reason": plain.reason} if plain.reason else {})
+            _note_in(hashed, values, attribute.does_not_exist() | (attribute < value))
+
+
+def _unchanged(row: OptOutRow) -> Condition:
+    """Return the condition that nothing was noted since the row was read; true for no row."""
+    same: Condition = OptOutRow.pk.exists()
+    for name in ("stopped_at", "started_at"):
+        value, attribute = getattr(row, name), getattr(OptOutRow, name)
+        same &= attribute.does_not_exist() if value is None else attribute == value
+    return same
 
 
 def _partition(number: str) -> str:
     return f"number#{number[:_MOST]}"
+
+
+def hashed_partition(number: str) -> str:
+    """Return the partition of a number whose plain rows were erased.
+
+    Raises what reading the secret raises.
+    """
+    return f"hashed#{keyed_hash('number', number)}"
 
 
 def _keys(
@@ -287,7 +337,10 @@ def _keys(
     senders = [EVERY_SENDER]
     if sender is not None:
         senders += forms(sender) if received_digits(sender) else [_plain(sender)]
-    return [(_partition(form), _OPT_OUT + name) for form in forms(number) for name in senders]
+    partitions = [_partition(form) for form in forms(number)]
+    if is_available():  # earlier releases have no rows under hashes
+        partitions += [hashed_partition(form) for form in forms(number)]
+    return [(partition, _OPT_OUT + name) for partition in partitions for name in senders]
 
 
 def _plain(name: str) -> str:

@@ -1,0 +1,45 @@
+"""Keyed hashes (HMAC): without the stack's HashSecret, no number or short text can be guessed.
+
+The secret is generated once and never rotated: what is stored under its hashes, such as the opt-out
+of a person whose data was erased, could not be found under another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import os
+from functools import cache
+
+from skycore.aws.secrets import Secret
+
+KEYED = "k1:"  # before a hash where an unkeyed one of an earlier release may stand
+
+
+def is_available() -> bool:
+    """Return whether this process has a secret; the environment of the first release names none."""
+    return bool(os.environ.get("HASH_SECRET"))
+
+
+def read_secret() -> None:
+    """Read the secret, which is then kept. Raises botocore's errors, and RuntimeError if empty."""
+    if is_available():
+        _key(os.environ["HASH_SECRET"])
+
+
+def keyed_hash(purpose: str, text: str) -> str:
+    """Return 64 hexadecimal digits; hashes for different purposes cannot be compared.
+
+    Raises as `read_secret`, and KeyError if this process has no secret.
+    """
+    message = f"{purpose}\0{text}".encode("utf-8", "surrogatepass")
+    return hmac.new(_key(os.environ["HASH_SECRET"]), message, hashlib.sha256).hexdigest()
+
+
+@cache
+def _key(name: str) -> bytes:
+    value = next(Secret(name).values(not_older_than=math.inf), "")
+    if not value:
+        raise RuntimeError("HashSecret has no value")
+    return value.encode()

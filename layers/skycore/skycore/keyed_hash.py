@@ -37,6 +37,16 @@ def keyed_hash(purpose: str, text: str) -> str:
     return hmac.new(_key(os.environ["HASH_SECRET"]), message, hashlib.sha256).hexdigest()
 
 
+def keyed_fingerprint(stored: str) -> str:
+    """Return a request's fingerprint in the keyed form; earlier releases stored a digest alone.
+
+    Without a secret it stays as it is. Raises as `read_secret`.
+    """
+    if stored.startswith(KEYED) or not is_available():
+        return stored
+    return KEYED + keyed_hash("fingerprint", stored)
+
+
 @cache
 def _key(name: str) -> bytes:
     value = next(Secret(name).values(not_older_than=math.inf), "")

@@ -88,7 +88,7 @@ def invocation_ids() -> Mapping[str, str]:
 def bind_message(
     *, message_id: str | None = None, tracking_id: str | None = None, caller: str | None = None
 ) -> None:
-    """Add a message's ids, and the role that sent it, to this thread's lines until the next call."""
+    """Add a message's ids and caller to this thread's lines until the next call."""
     _message.set({"message_id": message_id, "tracking_id": tracking_id, "caller": caller})
 
 

@@ -41,7 +41,7 @@ FUNCTIONS_MAY_IMPORT = {
 ENTRY_POINTS = {
     "sending": {"send", "batch", "dispatch", "sweep"},
     "receiving": {"ack", "store", "publish", "republish", "reconcile"},
-    "queries": {"messages"},
+    "queries": {"messages", "person"},
 }
 # The settings, clients and results that a function needs for its calls.
 SHARED_WITH_FUNCTIONS = {

@@ -55,7 +55,8 @@ def cancel(message_id: str, identity: Mapping[str, str | None]) -> dict[str, Any
     """Cancel a message that is still queued, and return it.
 
     `identity` (`caller`, `session`, `address`) is of who cancels it. The read API returns the
-    caller alone; this answer, which only AdminPolicy allows, returns all of it. Raises Problem message_not_found, or not_cancellable once it has left the queue.
+    caller alone; this answer, which only AdminPolicy allows, returns all of it. Raises Problem
+    message_not_found, or not_cancellable once it has left the queue.
     """
     _existing(message_id)
     if not queue_transitions.cancel(message_id, timestamps.now(), identity):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from skycore import keyed_hash, serializers, timestamps
+from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
 from skycore.client.report import text_digest
+from skycore.keyed_hash import keyed_fingerprint
 from skycore.logs import log_exception
 from skycore.problems import Problem, validation_problem
 from skycore.sending.outcomes import REASONS, Outcome, queue_outcomes, release_key
@@ -51,20 +52,15 @@ def fingerprint(request: Mapping[str, Any]) -> str:
     Raises Problem not_ready if the secret cannot be read.
     """
     text = json.dumps(request, sort_keys=True, separators=(",", ":"))
-    return keyed_fingerprint(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
-
-
-def keyed_fingerprint(stored: str) -> str:
-    """Return a fingerprint in the keyed form; the first release stored the digest alone."""
-    if stored.startswith(keyed_hash.KEYED) or not keyed_hash.is_available():
-        return stored
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     with before_the_call():
-        return keyed_hash.KEYED + keyed_hash.keyed_hash("fingerprint", stored)
+        return keyed_fingerprint(digest)
 
 
 def is_same_request(existing: MessageRow, row: MessageRow) -> bool:
     """Return whether both rows are of the same request."""
-    return keyed_fingerprint(existing.fingerprint) == row.fingerprint
+    with before_the_call():
+        return keyed_fingerprint(existing.fingerprint) == row.fingerprint
 
 
 def new_message(
@@ -181,6 +177,10 @@ def replay_result(existing: MessageRow, row: MessageRow) -> SendResult:
     if existing.answer is not None:
         answer = messages.unpack(existing.answer)
         return SendResult(answer["status"], answer["body"], replayed=True)
+    if status == "rejected" and existing.erased_at:
+        detail = "the message was not sent; why was erased with its recipient's data"
+        problem = Problem("skycore_rejected", detail, message_id=existing.message_id)
+        return SendResult(problem.status, problem.body(), replayed=True)
     if status == "unknown":
         detail = REASONS["unknown"]
         problem = Problem("outcome_unknown", detail, message_id=existing.message_id)

@@ -55,6 +55,7 @@ class MessageRow(StoredRow, discriminator="message"):
     detail = UnicodeAttribute(null=True)
     parent = UnicodeAttribute(null=True)
     created_at = UnicodeAttribute()
+    erased_at = UnicodeAttribute(null=True)  # when its recipient's data was erased
     deadline = UnicodeAttribute(null=True)
     fingerprint = UnicodeAttribute()
     tries = NumberAttribute(default=0)

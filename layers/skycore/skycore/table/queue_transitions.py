@@ -15,9 +15,9 @@ from pynamodb.exceptions import PutError, UpdateError
 from pynamodb.expressions.condition import size
 
 from skycore import timestamps
-from skycore.keyed_hash import keyed_hash
-from skycore.phone_numbers import canonical_form
 from skycore.catalogue.statuses import RANKS
+from skycore.keyed_hash import keyed_fingerprint, keyed_hash
+from skycore.phone_numbers import canonical_form
 from skycore.table import messages, models
 from skycore.table.messages import MessageRow
 from skycore.table.models import StoredRow, condition_failed, expiry
@@ -189,6 +189,29 @@ def release(message_id: str, attempt: str) -> bool:
     return True
 
 
+ERASED = (
+    *("number", "day", "state", "at", "outbox", "to", "sender", "tracking_id", "client_reference"),
+    *("code", "detail", "parent", "deadline", "not_before", "failed_for", "failed_at"),
+    *("confirmation", "content", "answer", "request"),
+)
+
+
+def erase(row: MessageRow) -> bool:
+    """Leave a tombstone of a message: its id, status, times, caller and keyed fingerprint.
+
+    It holds the Idempotency-Key until the row expires, so that a repeat sends nothing, and nothing
+    changes it any more. Return False if the message is being sent, or moved since it was read.
+    """
+    actions = [getattr(MessageRow, name).remove() for name in ERASED]
+    actions += [
+        MessageRow.rank.set(RELEASED_RANK),
+        MessageRow.fingerprint.set(keyed_fingerprint(row.fingerprint)),
+        MessageRow.erased_at.set(timestamps.to_key(timestamps.now())),
+    ]
+    unchanged = (MessageRow.status == row.status) & (MessageRow.attempt == row.attempt)
+    return messages.update(row.message_id, actions, unchanged) is not None
+
+
 def dead_letter(message_id: str, attempt: str, **attributes: Any) -> bool:
     """Mark a message `rejected` after its last call failed without sending it.
 
@@ -253,8 +276,8 @@ def mark_dispatched(row: MessageRow) -> None:
 def cancel(message_id: str, time: datetime, identity: Mapping[str, str | None]) -> bool:
     """Cancel a message that is still queued; return False if it left the queue or has expired.
 
-    `identity` (`caller`, `session`, `address`) is stored as who cancelled it. A repeated write whose
-    first answer was lost recognises its own line in the timeline.
+    `identity` (`caller`, `session`, `address`) is stored as who cancelled it. A repeated write
+    whose first answer was lost recognises its own line in the timeline.
     """
     is_queued = (MessageRow.status == "queued") & _not_late(time)
     known = {name: value for name, value in identity.items() if value}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 A_DAY = timedelta(days=1)
+COLUMNS = ("created_at", "message_id", "status", "skycore_code", "action", "to", "from", "caller")
 MATCH = ("time", "event", "tracking_id")
 ONE = """\
 ID is a message's id, a tracking id of Skycore's, or an event's id. It shows the status and why, the
@@ -128,19 +129,9 @@ def many(stack: Stack, args: Namespace) -> Result:
             found.append(redact.message(view, show=args.show))
         if len(found) == args.limit:
             break
-    columns = (
-        "created_at",
-        "message_id",
-        "status",
-        "skycore_code",
-        "action",
-        "to",
-        "from",
-        "caller",
-    )
-    rows = [[view.get(column) for column in columns] for view in found]
+    rows = [[view.get(column) for column in COLUMNS] for view in found]
     ending = f"{len(found)} messages since {since:%Y-%m-%d %H:%M}Z"
-    return Result({"messages": found}, [*([table(columns, rows)] if rows else []), ending])
+    return Result({"messages": found}, [*([table(COLUMNS, rows)] if rows else []), ending])
 
 
 def _role_name(caller: str | None) -> str | None:

@@ -78,6 +78,7 @@ class PolicySettings:
     allowed_countries: str = ""  # not in the environment of the previous release
     allow_campaign_sends: str = "on"
     require_idempotency_key: str = "off"
+    hash_secret: str = ""  # `keyed_hash` reads it
 
     def policy(self) -> SendPolicy:
         """Return the stack's policy for every message."""

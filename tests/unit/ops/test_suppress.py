@@ -16,7 +16,7 @@ from tests.unit.table.conftest import table
 __all__ = ["table"]
 
 NUMBER, SENDER = "17743199144", "60856"
-STACK = Namespace(parameters={"DefaultRegion": "US"})
+STACK = Namespace(parameters={"DefaultRegion": "US"}, use_hash_secret=lambda: None)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 import os
 from functools import cache
 
@@ -23,7 +22,10 @@ def is_available() -> bool:
 
 
 def read_secret() -> None:
-    """Read the secret, which is then kept. Raises botocore's errors, and RuntimeError if empty."""
+    """Read the secret, which is then kept for minutes, or longer while it cannot be read again.
+
+    Raises botocore's errors, and RuntimeError if it has no value.
+    """
     if is_available():
         _key(os.environ["HASH_SECRET"])
 
@@ -48,8 +50,12 @@ def keyed_fingerprint(stored: str) -> str:
 
 
 @cache
+def _secret(name: str) -> Secret:
+    return Secret(name)
+
+
 def _key(name: str) -> bytes:
-    value = next(Secret(name).values(not_older_than=math.inf), "")
+    value = next(_secret(name).values(), "")
     if not value:
         raise RuntimeError("HashSecret has no value")
     return value.encode()

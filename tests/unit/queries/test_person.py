@@ -303,3 +303,16 @@ def test_requests_do_not_grow_with_the_table(table, outside):
         queued(f"k{number}", to=f"1774320{number:04}")
         store(receipt(f"X{number}", to=f"1774320{number:04}"))
     assert calls() == before
+
+
+def test_a_stop_under_an_old_form_holds_for_each_number_that_it_may_be(table):
+    """The first release stored national digits, which may be a Norwegian's number."""
+    norwegian = "4743199144"
+    us = f"1{norwegian}"
+    key = f"number#{norwegian}", f"opt_out#{SENDER}"
+    opt_outs.OptOutRow(*key, stopped_at=timestamps.to_key(timestamps.now())).save()
+    pairs = {(us, SENDER), (norwegian, SENDER)}
+    assert opt_outs.opted_out(pairs) == pairs
+    assert opt_outs.erase_number(us)
+    assert opt_outs.opted_out(pairs) == pairs
+    assert holds_number(table, us) == []

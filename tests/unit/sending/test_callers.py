@@ -131,3 +131,18 @@ def test_a_stack_can_require_idempotency_keys(table, outside):
         enqueue_batch(batch, caller=SHOP, key=None, queue_url="send", policy=STRICT)
     assert table.items == {}
     queued(STRICT, key="order-1")
+
+
+@pytest.mark.parametrize(("caller", "found"), [(SHOP, 1), ("shop", 1), ("other", 0)])
+def test_ops_lists_the_messages_of_a_caller(table, outside, caller, found):
+    from argparse import Namespace
+
+    from ops.messages import many
+
+    id_ = queued()
+    given: dict[str, Any] = dict.fromkeys(("since", "until", "to", "status", "show"))
+    stack: Any = Namespace(parameters={"DefaultRegion": "US"})
+    answer = many(stack, Namespace(**given, limit=50, caller=caller))
+    ids = [one["message_id"] for one in answer.data["messages"]]
+    assert ids == [id_] * found
+    assert [one["caller"] for one in answer.data["messages"]] == [SHOP] * found

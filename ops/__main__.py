@@ -34,11 +34,13 @@ from ops.output import (
 from ops.stack import resolve_stack
 from ops.terminal import clean_lines, show_exception
 from skycore.logs import log
+from skycore.table.changes import record_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ops.command import Command
+    from ops.stack import Stack
 
 ABOUT = """\
 Inspect and operate a deployed stack of Skycore on AWS.
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
     args = _parser().parse_args(arguments)
     try:
-        result: Result | None = args.run(resolve_stack(args), args)
+        result = _run(resolve_stack(args), args)
     except Refused as refusal:
         return _failed(str(refusal), args, refusal.code)
     except UsageError as refusal:
@@ -81,6 +83,21 @@ def main(arguments: Sequence[str]) -> int:
         return DONE
     print_result(result, as_json=args.json)
     return DONE if result.ok else PROBLEMS
+
+
+def _run(stack: Stack, args: argparse.Namespace) -> Result | None:
+    """Run the command, and record who did it if it was confirmed, also if it failed midway."""
+    try:
+        result: Result | None = args.run(stack, args)
+        return result
+    finally:
+        if getattr(args, "confirmed", False):
+            subject = getattr(args, "subject", "")  # never a number
+            change = f"ops {args.command} {subject}".rstrip()
+            try:
+                record_change(change, stack.identity, days=stack.days)
+            except (ClientError, BotoCoreError, PynamoDBException) as error:
+                progress(f"Who did this could not be recorded: {_plainly(error)}")
 
 
 def run_and_exit(*before: str) -> NoReturn:
@@ -144,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, commands: Iterable[Command]) -> None:
+def _add(parser: argparse.ArgumentParser, commands: Iterable[Command], within: str = "") -> None:
     below = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for command in commands:
         one = below.add_parser(
@@ -154,11 +171,11 @@ def _add(parser: argparse.ArgumentParser, commands: Iterable[Command]) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if command.parts:
-            _add(one, command.parts)
+            _add(one, command.parts, f"{command.name} ")
             continue
         command.arguments(one)
         _common(one, first=False)
-        one.set_defaults(run=command.run)
+        one.set_defaults(run=command.run, command=within + command.name)
 
 
 def _common(parser: argparse.ArgumentParser, *, first: bool) -> None:

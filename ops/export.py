@@ -102,6 +102,8 @@ def _events(page: Sequence[Mapping[str, Any]], source: str) -> Iterator[dict[str
 
 def _opt_outs(page: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for item in _of_kind(page, "opt_out"):
+        if not item["pk"]["S"].startswith("number#"):
+            continue  # of an erased number: its hash is of no use without this stack's secret
         moments = {
             name: timestamps.to_text(timestamps.from_text(item[name]["S"]))
             for name in ("stopped_at", "started_at")

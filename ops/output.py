@@ -80,8 +80,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 def confirm(stack: Stack, args: argparse.Namespace, question: str) -> None:
     """Ask before changing a stack that --stack names. Raises Refused if the answer is not yes.
 
-    The local stack, and any stack with --yes, is changed without a question.
+    The local stack, and any stack with --yes, is changed without a question. `main` then records
+    who changed the stack, by `args.confirmed`.
     """
+    _ask(stack, args, question)
+    args.confirmed = True
+
+
+def _ask(stack: Stack, args: argparse.Namespace, question: str) -> None:
     if args.yes or not stack.ask:
         return
     if not sys.stdin.isatty():

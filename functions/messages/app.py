@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skycore.handler import Answer, lambda_handler
-from skycore.http import RestApi, json_response
+from skycore.http import RestApi, identity_of, json_response
 from skycore.queries import messages
 from skycore.queries.messages import list_messages, list_unparsed
 from skycore.settings import load
@@ -38,7 +38,7 @@ def get_message(message_id: str) -> Response[str]:
 
 @api.delete("/messages/<message_id>")
 def cancel_message(message_id: str) -> Response[str]:
-    return json_response(messages.cancel(message_id))
+    return json_response(messages.cancel(message_id, identity_of(api.current_event)))
 
 
 @api.get("/messages")

@@ -68,6 +68,24 @@ _MESSAGE: dict[str, Schema] = {
     "client_reference": _TEXT_OR_NULL,
     "created_at": _TIME,
 }
+_BY_WHOM: dict[str, Schema] = {
+    "caller": {**_TEXT, "description": "The role or user that sent it."},
+    "cancelled_by": {
+        "description": "The role or user that cancelled it; DELETE also has session and address.",
+        "anyOf": [
+            _TEXT,
+            {
+                "type": "object",
+                "properties": {
+                    "caller": _TEXT,
+                    "session": _TEXT_OR_NULL,
+                    "address": _TEXT_OR_NULL,
+                },
+                "required": ["caller"],
+            },
+        ],
+    },
+}
 _RECIPIENTS: dict[str, Schema] = {
     "recipients": {
         "type": "array",
@@ -143,7 +161,9 @@ def schemas() -> dict[str, Schema]:
         **_TEXT,
         "description": "Why it was rejected, expired or is unknown, or its last call failed.",
     }
-    message = _object(_MESSAGE, list(_MESSAGE), skycore_code=_TEXT, detail=why, parent=_TEXT)
+    message = _object(
+        _MESSAGE, list(_MESSAGE), skycore_code=_TEXT, detail=why, parent=_TEXT, **_BY_WHOM
+    )
     step = _object(_STEP, ["time", "event", "status"])
     unparsed = {"event_id": _TEXT, "received_at": _TIME, "error": _TEXT_OR_NULL, "raw": _RAW}
     return {
@@ -261,7 +281,7 @@ def _batch_entry() -> Schema:
         "description": "The first entry with the same recipient, which gets each message.",
     }
     http_status: Schema = {"type": "integer", "description": "The problem's, as of a single send."}
-    fields = {**of_problem, **_DRY_RUN, **_MESSAGE, "parent": _TEXT, "status": status}
+    fields = {**of_problem, **_DRY_RUN, **_MESSAGE, **_BY_WHOM, "parent": _TEXT, "status": status}
     return _object(fields, [], http_status=http_status, same_recipient_as=earlier)
 
 

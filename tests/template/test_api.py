@@ -105,7 +105,10 @@ def test_the_resource_policy_concerns_postbacks_alone(template: Template) -> Non
 
 
 # What a line of the access log may hold. The path of a postback holds the token.
-LOGGED = {"requestId", "httpMethod", "resourcePath", "status", "responseLatency"}
+LOGGED = {
+    *("requestId", "httpMethod", "resourcePath", "status", "responseLatency"),
+    *("identity.userArn", "identity.sourceIp"),  # who called, and from where
+}
 
 
 def test_no_access_log_holds_the_path_with_the_token(template: Template) -> None:

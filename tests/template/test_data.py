@@ -93,6 +93,12 @@ def test_no_deploy_sets_the_api_key(template: Template) -> None:
     assert "ApiKey" not in template.body["Parameters"]
 
 
+def test_no_deploy_generates_another_secret_of_the_hashes(template: Template) -> None:
+    """Secrets Manager generates a new value if an option changes: erased opt-outs would be lost."""
+    options = template.resources["HashSecret"]["Properties"]["GenerateSecretString"]
+    assert options == {"PasswordLength": 64, "ExcludePunctuation": True}
+
+
 def test_the_token_fits_into_a_url(template: Template) -> None:
     options = template.resources["PostbackToken"]["Properties"]["GenerateSecretString"]
     assert options["ExcludePunctuation"] is True

@@ -60,9 +60,20 @@ def test_only_senders_read_the_api_key(template: Template) -> None:
         verb
         for verb in VERBS
         for statement in template.statements(f"{verb.title()}Role")
-        if statement.get("Resource") == {"Fn::GetAtt": ["ApiKey", "Id"]}
+        if "ApiKey" in json.dumps(statement.get("Resource"))
     ]
     assert readers == ["send", "dispatch"]
+
+
+def test_only_what_checks_or_sends_messages_reads_the_secret_of_the_hashes(
+    template: Template,
+) -> None:
+    readers = [
+        verb
+        for verb in VERBS
+        if "HashSecret" in json.dumps(template.statements(f"{verb.title()}Role"))
+    ]
+    assert readers == ["send", "enqueue", "dispatch"]
 
 
 @pytest.mark.parametrize("verb", ["store", "publish", "fetch", "dispatch"])

@@ -26,7 +26,10 @@ MAY_IMPORT = {
     "client": {"catalogue", "phone_numbers", "postbacks"},
     "postbacks": {"catalogue", "phone_numbers", "timestamps"},
     "aws": {"chunks", "logs", "timestamps"},
-    "table": {"catalogue", "chunks", "logs", "phone_numbers", "postbacks", "timestamps"},
+    "keyed_hash": {"aws"},
+    "table": {
+        *("catalogue", "chunks", "keyed_hash", "logs", "phone_numbers", "postbacks", "timestamps"),
+    },
     "serializers": {"catalogue", "phone_numbers", "postbacks", "table", "timestamps"},
 }
 LOWER = {*MAY_IMPORT} - {"handler", "http"}
@@ -39,7 +42,7 @@ FUNCTIONS_MAY_IMPORT = {
 ENTRY_POINTS = {
     "sending": {"send", "batch", "dispatch", "sweep"},
     "receiving": {"ack", "store", "publish", "fetch", "republish", "reconcile"},
-    "queries": {"messages"},
+    "queries": {"messages", "person"},
 }
 # The settings, clients and results that a function needs for its calls.
 SHARED_WITH_FUNCTIONS = {

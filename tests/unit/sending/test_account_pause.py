@@ -259,7 +259,7 @@ def test_waiting_messages_expire_are_cancelled_and_say_why(world: World) -> None
     soon = (world.now + timedelta(minutes=5)).isoformat()
     late, cancelled = world.enqueue(expires_at=soon), world.enqueue()
     world.run(minutes=3)
-    assert cancel(cancelled)["status"] == "cancelled"
+    assert cancel(cancelled, {})["status"] == "cancelled"
     world.run(minutes=4)
     assert (status(late), row(late).outbox) == ("expired", "expired")
     first = next(iter(account().candidates))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
+from skycore.logs import log
 from skycore.phone_numbers import NumberError, equivalent_forms, parse_msisdn, parse_sender
 from skycore.problems import Problem, validation_problem
 from skycore.serializers import event_envelope, tracking_rows_of
@@ -50,15 +51,18 @@ def get_message(message_id: str) -> dict[str, Any]:
     return view
 
 
-def cancel(message_id: str) -> dict[str, Any]:
+def cancel(message_id: str, identity: Mapping[str, str | None]) -> dict[str, Any]:
     """Cancel a message that is still queued, and return it.
 
-    Raises Problem message_not_found, or not_cancellable once it has left the queue.
+    `identity` (`caller`, `session`, `address`) is of who cancels it. The read API returns the
+    caller alone; this answer, which only AdminPolicy allows, returns all of it. Raises Problem
+    message_not_found, or not_cancellable once it has left the queue.
     """
     _existing(message_id)
-    if not queue_transitions.cancel(message_id, timestamps.now()):
+    if not queue_transitions.cancel(message_id, timestamps.now(), identity):
         raise Problem("not_cancellable", "the message has left the queue", message_id=message_id)
-    return get_message(message_id)
+    log.info("message cancelled", extra={"message_id": message_id, **identity})
+    return get_message(message_id) | {"cancelled_by": dict(identity)}
 
 
 def _existing(message_id: str) -> MessageRow:

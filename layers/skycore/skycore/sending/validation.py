@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skycore import timestamps
+from skycore import metrics, timestamps
 from skycore.catalogue.actions import Action, find_action
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.validation import field_names, prepare
+from skycore.logs import log, log_exception, mask_number
 from skycore.phone_numbers import region_of
 from skycore.problems import Problem, validation_problem
 from skycore.sending.idempotency import SendResult
-from skycore.table import opt_outs
+from skycore.table import opt_outs, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from skycore.table.messages import MessageRow
 
 MAX_TEMPLATE_FIELDS = 100  # of a batch; no action has half as many
 OWN_FIELDS = ("action", "client_reference", "expires_at", "dry_run", "opt_out_confirmation")
@@ -30,7 +34,8 @@ class SendPolicy:
 
     `region` is DefaultRegion, `countries` the calling codes and `regions` the ISO countries that
     may be sent to (empty: all), `campaigns` whether sends are taken whose numbers only Skycore
-    knows, `days` how long its row is kept.
+    knows, `days` how long its row is kept, `require_key` whether a send without an Idempotency-Key
+    is refused.
     """
 
     region: str
@@ -38,6 +43,7 @@ class SendPolicy:
     days: int
     regions: tuple[str, ...] = ()
     campaigns: bool = True
+    require_key: bool = False
 
     @staticmethod
     def of(
@@ -46,6 +52,8 @@ class SendPolicy:
         days: int,
         allowed_countries: str = "",
         allow_campaign_sends: str = "on",
+        *,
+        require_key: str = "off",
     ) -> SendPolicy:
         """Return the policy of the environment's texts; commas separate the lists' items."""
         codes = (code.strip().removeprefix("+") for code in countries.split(","))
@@ -56,6 +64,7 @@ class SendPolicy:
             days,
             tuple(name for name in regions if name),
             allow_campaign_sends != "off",
+            require_key == "on",
         )
 
 
@@ -68,6 +77,8 @@ class PolicySettings:
     event_retention_days: int
     allowed_countries: str = ""  # not in the environment of the previous release
     allow_campaign_sends: str = "on"
+    require_idempotency_key: str = "off"
+    hash_secret: str = ""  # `keyed_hash` reads it
 
     def policy(self) -> SendPolicy:
         """Return the stack's policy for every message."""
@@ -77,6 +88,7 @@ class PolicySettings:
             self.event_retention_days,
             self.allowed_countries,
             self.allow_campaign_sends,
+            require_key=self.require_idempotency_key,
         )
 
 
@@ -212,6 +224,45 @@ def check_opt_out(draft: Draft) -> datetime | None:
     if confirmed_at is None:
         raise opted_out_problem()
     return confirmed_at
+
+
+def count_for_recipient(row: MessageRow, ceiling: int) -> datetime | None:
+    """Count a message that is about to be sent against MaxPerRecipientPerDay (0: no ceiling).
+
+    Return None, or the start of the next UTC day if the number has had its messages. Raises what
+    the table and the secret raise.
+    """
+    now = timestamps.now()
+    if not ceiling or row.to is None:
+        return None
+    if queue_transitions.count_for_recipient(row.message_id, row.to, ceiling, now):
+        return None
+    metrics.count("CeilingReached")
+    log.warning("daily ceiling of a number reached", extra={"to": mask_number(row.to)})
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timestamps.A_DAY
+
+
+def check_ceiling(row: MessageRow, ceiling: int) -> None:
+    """Raise Problem ceiling_reached if the number has had its messages of this UTC day."""
+    next_day = count_for_recipient(row, ceiling)
+    if next_day is not None:
+        detail = f"the number has had the {ceiling} messages that it may get in a UTC day"
+        seconds = math.ceil((next_day - timestamps.now()).total_seconds())
+        raise Problem("ceiling_reached", detail, retry_after=max(1, seconds))
+
+
+def uncount_for_recipient(row: MessageRow, ceiling: int) -> None:
+    """Undo `count_for_recipient` of a direct send that sent nothing.
+
+    Never raises: while the message stays counted, the number may get one less today.
+    """
+    if not ceiling or row.to is None:
+        return
+    try:
+        for day in {timestamps.from_text(row.created_at).date(), timestamps.now().date()}:
+            queue_transitions.uncount_for_recipient(row.message_id, row.to, day)
+    except Exception as error:  # noqa: BLE001 - see above
+        log_exception("message still counted", error)
 
 
 def _check_opt_out_only(draft: Draft) -> None:

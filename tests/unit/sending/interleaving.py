@@ -330,7 +330,7 @@ class World:
         """Run as often as in a minute, or once when all is quiet."""
         for _ in range(3 if self.faulty else 1):
             with suppress(Crash, Exception):
-                sweeping.sweep(time.monotonic() + 20, queue_url="send")
+                sweeping.sweep(time.monotonic() + 600, queue_url="send")
             self.scheduler.pause(20_000)
 
     def cancel_some(self) -> None:

@@ -16,6 +16,7 @@ from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
 from skycore.table import batches, messages, models, opt_outs, queue_transitions
+from tests.unit.sending.conftest import overlap
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 if TYPE_CHECKING:
@@ -50,14 +51,18 @@ def in_queue(outside: Outside) -> set[str]:
     return {json.loads(body)["message_id"] for body in outside.queued}
 
 
-def test_what_was_written_before_the_table_failed_goes_on(
-    outside: Outside, table: FakeDynamoDB
-) -> None:
-    def out_later(_: int, operation: str, __: Any) -> None:
+def fail_after_the_first_transaction(table: FakeDynamoDB) -> None:
+    def fail(_: int, operation: str, __: Any) -> None:
         if operation == "TransactWriteItems" and table.calls[operation] >= 1:
             raise error("InternalServerError", operation)
 
-    table.before = out_later
+    table.before = fail
+
+
+def test_what_was_written_before_the_table_failed_goes_on(
+    outside: Outside, table: FakeDynamoDB
+) -> None:
+    fail_after_the_first_transaction(table)
     results = post([sms(n) for n in range(250)])
     assert words(results) == ["queued"] * 100 + ["not_ready"] * 150
     assert len(outside.queued) == 100
@@ -243,11 +248,7 @@ def test_a_country_refuses_all() -> None:
 def test_a_table_that_fails_in_the_middle_leaves_nothing_of_all_or_nothing(
     outside: Outside, table: FakeDynamoDB
 ) -> None:
-    def out_later(_: int, operation: str, __: Any) -> None:
-        if operation == "TransactWriteItems" and table.calls[operation] >= 1:
-            raise error("InternalServerError", operation)
-
-    table.before = out_later
+    fail_after_the_first_transaction(table)
     with pytest.raises(Problem, match="not_ready") as caught:
         call([sms(n) for n in range(150)], all_or_nothing=True)
     assert "Retry-After" in caught.value.headers()
@@ -344,17 +345,7 @@ def test_errors_are_bounded() -> None:
 def test_a_repeat_takes_over_what_an_overlapping_call_cannot_queue(
     outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = outside.send_message_batch
-    answers: list[Any] = []
-
-    def out(**_: Any) -> None:
-        if not answers:
-            with monkeypatch.context() as patched:
-                patched.setattr(outside, "send_message_batch", take)
-                answers.append(words(post([sms(1), sms(2)], "k")))
-        raise error("InternalError", "SendMessageBatch")
-
-    monkeypatch.setattr(outside, "send_message_batch", out)
+    answers = overlap(outside, monkeypatch, lambda: words(post([sms(1), sms(2)], "k")))
     first = post([sms(1), sms(2)], "k")
     assert answers == [["queued", "queued"]]
     assert words(first) == ["queued", "queued"]

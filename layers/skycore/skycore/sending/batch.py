@@ -41,9 +41,7 @@ if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
 
 MAX_MESSAGES = 1000  # in one call
-MAX_ECHO_BYTES = (
-    800_000  # of errors and dry runs; the rest of an answer is within 5 of Lambda's 6 MB
-)
+MAX_ECHO_BYTES = 800_000  # of errors and dry runs; the rest of an answer is under 5 MB of 6
 FIELDS = {"messages", "template", "recipients", "all_or_nothing"}
 
 
@@ -200,16 +198,17 @@ def _raise_refusal(entries: Sequence[_Entry]) -> None:
 
 
 def _write(entries: Sequence[_Entry], queue_url: str) -> None:
-    """Write the new rows, and find those that another call has written meanwhile."""
-    new = {row.message_id: entry for entry, _, row in _new(entries)}
-    rows = [row for _, _, row in _new(entries)]
+    """Write the new rows, and find those that another call wrote first."""
+    new = _new(entries)
+    by_id = {row.message_id: entry for entry, _, row in new}
+    rows = [row for _, _, row in new]
     table_failed = False
     for part in batches.chunk_rows(rows, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
         released: Mapping[str, idempotency.Release] = {}
         if not table_failed:
             try:
                 for message_id, stored in messages.create_many(part).items():
-                    new[message_id].existing = stored
+                    by_id[message_id].existing = stored
                 continue
             except Exception as error:  # noqa: BLE001 - what is written goes on
                 log_exception("rows of a batch not written", error, rows=len(part))
@@ -217,7 +216,7 @@ def _write(entries: Sequence[_Entry], queue_url: str) -> None:
                 released = idempotency.release(part, repair_queue=queue_url)
         for row in part:
             problem = Problem("not_ready", "the table did not take the message; nothing was sent")
-            new[row.message_id].refuse(unsent_problem(row, released, problem))
+            by_id[row.message_id].refuse(unsent_problem(row, released, problem))
 
 
 def _settle(entry: _Entry, draft: Draft, row: MessageRow, queue_url: str) -> None:

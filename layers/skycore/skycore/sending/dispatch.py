@@ -51,7 +51,6 @@ _NO_TRY = frozenset({"rate_limited", "not_ready"})  # problems that are not the 
 MAX_TRIES = len(BACKOFF) + 1
 NOT_EARLY = timedelta(seconds=2)  # by which a delayed copy may arrive before its time
 SOON = timedelta(seconds=15)  # until a message asks again while calls go one at a time
-LAST = timedelta(seconds=60)  # for which a message that failed lets others go first
 PROBE_ACTION = "getMmsIds"  # reads, and needs no fields
 
 
@@ -269,7 +268,7 @@ def _let_others_go_first(
     )
     if requeued:
         paused = context.pause.is_paused(row.action)
-        _wait(row, now + (parking.PAUSED_FOR if paused else LAST), queues)
+        _wait(row, now + (parking.PAUSED_FOR if paused else parking.LAST), queues)
 
 
 def _probe(context: SendContext, deadline: float) -> None:

@@ -244,8 +244,7 @@ def unsent_problem(row: MessageRow, released: Mapping[str, Release], problem: Pr
     """
     match released.get(row.message_id):
         case "lost":
-            detail = "the table gave no answer; the message may be sent within two hours"
-            return Problem("gateway_failure", detail, message_id=row.message_id)
+            return _maybe_sent_problem(row)
         case "taken":
             return Problem("in_progress", "another request with this key queues it", retry_after=1)
     return problem
@@ -262,8 +261,13 @@ def unqueued_problem(row: MessageRow, released: Mapping[str, Release]) -> Proble
             detail = "the queue did not take the message; nothing will be sent"
             return Problem("not_queued", detail)
         case "recorded" | "lost":
-            return unsent_problem(row, {row.message_id: "lost"}, Problem("not_queued", ""))
+            return _maybe_sent_problem(row)
     return None
+
+
+def _maybe_sent_problem(row: MessageRow) -> Problem:
+    detail = "the table gave no answer; the message may be sent within two hours"
+    return Problem("gateway_failure", detail, message_id=row.message_id)
 
 
 def _confirmation(

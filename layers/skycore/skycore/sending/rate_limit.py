@@ -138,7 +138,7 @@ class RateLimiter:
         except Exception as error:  # noqa: BLE001 - see above
             log.warning("limiter not updated", extra={"error": type(error).__name__})
             return problem
-        # The pause for an HTTP 429 may be shorter than its Retry-After, which callers are told.
+        # The pause for an HTTP 429 may be shorter than its Retry-After, which callers get.
         problem.retry_after = max(wait.retry_after_s, 0 if code else named or 0)
         problem.members["window"] = wait.window
         return problem

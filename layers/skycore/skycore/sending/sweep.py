@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 SHARDS_AT_ONCE = 4  # of a minute, so that the processor works while the network waits
 RELEASED_DELAY = 5  # seconds, so that the row is marked before dispatch has the message
-LAST_DELAY = 60  # seconds, that a message which failed lets others go first
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 FIRST_LOOK_BACK = timedelta(days=15)  # without stored progress: no message waits for longer
@@ -114,7 +113,7 @@ def _expire(now: datetime, deadline: float) -> int:
 
 
 def _guarded(work: Callable[[], int]) -> int:
-    """What `work` did; 0 if it failed, which must not keep other work from being done."""
+    """Return what `work` did; 0 if it failed, so that the other work is still done."""
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - see above
@@ -138,7 +137,7 @@ def _send_probes(paused: Pauses, now: datetime, queue_url: str) -> int:
 
 
 def _next_probe(paused: Pauses, scope: str) -> MessageRow | None:
-    """The first message listed that still waits, and waits for this scope alone."""
+    """Return the first listed message that still waits, and waits for this scope alone."""
     gone: set[str] = set()
     found = None
     for message_id in paused.of(scope).candidates:
@@ -156,7 +155,7 @@ def _next_probe(paused: Pauses, scope: str) -> MessageRow | None:
 def _release_due(paused: Pauses, now: datetime, queue_url: str, deadline: float) -> int:
     """Queue the parked messages whose minute has come.
 
-    After a pause also those that were to be looked at again later, if nothing else keeps them.
+    After a pause, also those that would be looked at again later, unless it is too early for them.
     """
     released = 0
     this_minute = now.replace(second=0, microsecond=0)
@@ -186,7 +185,7 @@ def _end_of_parking(ended_at: int, now: datetime) -> datetime:
 def _release(
     partition: str, *, minute: datetime, now: datetime, url: str, deadline: float
 ) -> tuple[int, bool]:
-    """Queue the messages of a partition: how many, and whether all that are due are queued."""
+    """Queue a partition's due messages; return how many, and whether that was all of them."""
     released, complete = 0, True
     try:
         for rows in parking.parked(partition):
@@ -195,7 +194,7 @@ def _release(
             due = [row for row in rows if minute <= now or not _too_early(row, now)]
             for delay, some in (
                 (RELEASED_DELAY, [row for row in due if row.failed_for is None]),
-                (LAST_DELAY, [row for row in due if row.failed_for is not None]),
+                (parking.LAST.seconds, [row for row in due if row.failed_for is not None]),
             ):
                 bodies = [queue_transitions.queue_body(row) for row in some]
                 lost = queues.send_many(url, bodies, delay=delay)

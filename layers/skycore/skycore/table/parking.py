@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.update import Action
 
-PAUSED_FOR = timedelta(
-    minutes=30
-)  # after which a message that waits for a pause is looked at again
+# After which a message that waits for a pause is looked at again.
+PAUSED_FOR = timedelta(minutes=30)
+LAST = timedelta(seconds=60)  # for which a message that failed lets others go first
 SETTLED_AFTER = timedelta(minutes=3)  # a due minute gets no more rows, and the index shows them all
 
 
@@ -62,9 +62,9 @@ def parked(partition: str) -> Iterator[list[MessageRow]]:
 
 
 def mark_released(rows: Sequence[MessageRow]) -> None:
-    """Note that the send queue has these parked messages, at most a hundred.
+    """Record that the send queue has these parked messages, at most a hundred.
 
-    Those that something else has moved meanwhile stay as they are.
+    Messages that have moved since they were read stay as they are.
     """
     try:
         with TransactWrite(connection=connection()) as transaction:

@@ -20,7 +20,7 @@ from skycore.table.models import StoredRow, condition_failed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ACCOUNT = "account"  # the scope that is no action's name
+ACCOUNT = "account"  # the scope of all actions
 UNKNOWN_OUTCOMES = "unknown_outcomes"  # the cause of a pause after too many of them
 MAX_UNKNOWN = 5  # consecutive unknown outcomes that pause the account
 CALL_SECONDS = 30  # after which a call that went alone has ended, whatever became of it
@@ -77,7 +77,7 @@ class Pause:
 
 
 def failed(pause: Pause, cause: str, now: int, message_id: str | None = None) -> Pause:
-    """Note a call that sent nothing, because of `cause`, which concerns all messages.
+    """Record a call that sent nothing, because of `cause`, which concerns all messages.
 
     One such call pauses them. Soon after a recovery from the same cause it takes several, because
     that cause turned out to be single messages. The message that failed goes last.
@@ -92,7 +92,7 @@ def failed(pause: Pause, cause: str, now: int, message_id: str | None = None) ->
 
 
 def failed_alone(pause: Pause, cause: str) -> Pause:
-    """Note a call that failed while others succeeded: it pauses nobody else.
+    """Record a call that failed while others succeeded: it pauses nobody else.
 
     The next success shows whether others still succeed.
     """
@@ -109,7 +109,7 @@ def is_own_failure(pause: Pause, cause: str, failed_for: str | None, failed_at: 
 
 
 def unknown(pause: Pause, now: int) -> Pause:
-    """Note an unknown outcome of a send: from now on calls go one at a time.
+    """Record an unknown outcome of a send: from now on calls go one at a time.
 
     The last of several pauses the account. So does one during a pause, whose probes then send
     nothing.
@@ -123,7 +123,7 @@ def unknown(pause: Pause, now: int) -> Pause:
 
 
 def succeeded(pause: Pause, now: int, *, is_send: bool) -> Pause:
-    """Note a call that Skycore answered as it should: it ends any pause.
+    """Record a call that Skycore answered as it should: it ends any pause.
 
     After unknown outcomes of sends, only a send proves that sends work. A success of another
     action ends the pause, but calls go one at a time, and one more unknown outcome pauses again.
@@ -146,7 +146,7 @@ def claim(pause: Pause, now: int, *, is_send: bool) -> Pause | None:
     """Claim the next call; None if it is not time for one.
 
     Returns `pause` itself where calls need not be claimed. The probe of a pause after unknown
-    outcomes is no send, because that would make one more message unknown.
+    outcomes does not send, because that could make one more message unknown.
     """
     if pause.paused:
         if not pause.probe_is_due(now) or (is_send and pause.cause == UNKNOWN_OUTCOMES):
@@ -179,7 +179,7 @@ def _list_last(pause: Pause, message_id: str) -> Pause:
 
 
 def _begin(pause: Pause, cause: str, now: int) -> Pause:
-    # A pause that comes again before any send succeeded continues in the slow part of its probes.
+    # A pause that begins again before any send succeeded goes on with the slow probes.
     probes = max(pause.probes, FREQUENT_PROBES) + 1 if pause.probes else 0
     turn = now + _seconds_to_probe(probes)
     return replace(
@@ -242,7 +242,7 @@ def read(*, consistent: bool) -> Pauses:
 def write(seen: Pauses, scope: str, pause: Pause) -> Pauses | None:
     """Write a scope's pause in place of what was `seen`; return what the item says now.
 
-    Returns None if another was quicker. Raises PynamoDB's errors.
+    Returns None if another process wrote first. Raises PynamoDB's errors.
     """
     written = Pauses({**seen.by_scope, scope: pause}, seen.version + 1)
     text = json.dumps({scope: _to_json(one) for scope, one in written.by_scope.items()})

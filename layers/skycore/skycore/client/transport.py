@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import TimeoutError as ReadTimeoutError
 
 from skycore.client.connections import Bounds, TooLargeError, new_connection
-from skycore.client.errors import NotSent, OutcomeUnknown, Refused
+from skycore.client.errors import NotReady, NotSent, OutcomeUnknown, Refused
 
 _READ_BYTES = 64 * 1024
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "skycore-on-aws"}
@@ -87,12 +87,12 @@ def exchange(
     connection is kept for the next exchange if the block understands the reply, that is, if it
     ends normally or raises ``Refused``.
 
-    Raises ``NotSent`` when it is proven that no byte of the request was written, and
-    ``OutcomeUnknown`` when at least a part was, and no complete response came back within the
-    bounds.
+    Raises ``NotSent`` when it is proven that no byte of the request was written (``NotReady`` if
+    the deadline had passed already), and ``OutcomeUnknown`` when at least a part was, and no
+    complete response came back within the bounds.
     """
     if time.monotonic() >= bounds.deadline:
-        raise NotSent("no time left")
+        raise NotReady("no time left")
     state = _Exchange(bounds, before_write)
     answer = _round_trip(session, method, url, body, state)
     understood = False

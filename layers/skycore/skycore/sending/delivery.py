@@ -64,7 +64,8 @@ def call_skycore(
     Problem: skycore_unreachable, skycore_rejected, rate_limited, skycore_account, not_ready or
     outcome_unknown. With a `message_id`, the problem names it.
     """
-    turn = Turn(slot)
+    check_time_left(deadline)
+    turn = Turn(slot, deadline)
     try:
         return skycore.call(
             action,
@@ -225,13 +226,13 @@ def skycore_client(url: str, secret_name: str) -> SkycoreClient:
 
 
 def check_time_left(deadline: float) -> None:
-    """Raise Problem skycore_unreachable if too little time is left before `deadline` for a call.
+    """Raise Problem not_ready if too little time is left before `deadline` for a call.
 
     After a slow table, the function would end before Skycore answers. Sending nothing is better
-    than an unknown outcome.
+    than an unknown outcome. The problem has no cause, because Skycore was not called.
     """
     if time.monotonic() > deadline - MIN_CALL_SECONDS:
-        raise Problem("skycore_unreachable", "no time was left for the call; nothing was sent")
+        raise Problem("not_ready", "no time was left for the call; nothing was sent")
 
 
 def deliver(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from skycore import metrics
 from skycore.logs import log
 from skycore.problems import Problem
+from skycore.sending.idempotency import NOT_READY, before_the_call
 from skycore.table.limiter import Limiter
 from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits, Wait, usable
 
@@ -20,6 +21,7 @@ PATIENCE_MS = 4_000  # that dispatch waits for slots; the rest of its time is fo
 ASK_AGAIN_MS = 200
 HTTP_429_IS_LIKE = "E106"  # calls too close together: it has no code, and may name a time as well
 
+MIN_REPLY_SECONDS = 5.0  # before the deadline, within which no request is written
 
 @dataclass(slots=True)
 class Slot:
@@ -47,20 +49,31 @@ class Slot:
 
 @dataclass(slots=True)
 class Turn:
-    """The slot of a call, confirmed immediately before each of its requests is written."""
+    """The slot of a call, confirmed immediately before each of its requests is written.
+
+    `deadline` (monotonic seconds) is that of the reply.
+    """
 
     slot: Slot
     began: float | None = field(default_factory=time.monotonic)
     used: bool = False
+    deadline: float = float("inf")
 
     def take(self) -> None:
-        """Wait for the slot. Raises Problem rate_limited if none is left."""
-        if self.slot.at_ms is not None:
-            wait_until(self.slot.at_ms)
-        if self.used or not self.slot.is_usable():  # it passed while connecting
-            self.slot.reacquire()
-            if not self.slot.is_usable():
-                raise rate_limited("second", 1)
+        """Wait for the slot.
+
+        Raises Problem rate_limited if none is left, and not_ready if the limiter fails or too
+        little time is left for a reply: this request is not written then.
+        """
+        with before_the_call():
+            if self.slot.at_ms is not None:
+                wait_until(self.slot.at_ms)
+            if self.used or not self.slot.is_usable():  # it passed while connecting
+                self.slot.reacquire()
+                if not self.slot.is_usable():
+                    raise rate_limited("second", 1)
+        if time.monotonic() > self.deadline - MIN_REPLY_SECONDS:
+            raise Problem("not_ready", NOT_READY)
         self.used = True
         self.began = time.monotonic()
 

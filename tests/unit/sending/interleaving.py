@@ -256,8 +256,9 @@ class World:
 
     # --- Skycore --------------------------------------------------------------------------------
 
-    def ready(self, **_: Any) -> None:
+    def ready(self, *, count: int, **_: Any) -> int:
         self.step()
+        return count
 
     def call(self, action: Any, fields: Any, **_: Any) -> Reply:
         self.step()

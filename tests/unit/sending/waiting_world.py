@@ -57,8 +57,8 @@ class World:
 
     # --- Skycore --------------------------------------------------------------------------------
 
-    def ready(self, **_: Any) -> None:
-        pass
+    def ready(self, *, count: int, **_: Any) -> int:
+        return count
 
     def call(self, action: Any, fields: dict[str, Any], **_: Any) -> Reply:
         error = self.fails(action.name, fields)

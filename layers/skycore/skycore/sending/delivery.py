@@ -107,13 +107,14 @@ def call_skycore(
     raise problem
 
 
-def get_ready(skycore: SkycoreClient, deadline: float) -> None:
-    """Prepare for a call, as far as that takes no slot: credentials, and a connection.
+def get_ready(skycore: SkycoreClient, deadline: float, count: int = 1) -> int:
+    """Prepare for `count` calls, as far as that takes no slot: credentials, and connections.
 
-    Raises Problem skycore_account or not_ready.
+    Return how many calls may take a slot: those that have a connection. If there is none, one call
+    may, which tries again and reports why. Raises Problem skycore_account or not_ready.
     """
     try:
-        skycore.ready(deadline=deadline)
+        return skycore.ready(deadline=deadline, count=count) or 1
     except (CredentialsMissing, NotReady) as error:
         problem = _own_problem(error, None)
         _log(None, problem, error.reason, None)

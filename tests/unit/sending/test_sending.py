@@ -109,7 +109,7 @@ def deliver(line: SendContext, message_id: str) -> list[str]:
 
 
 def swept() -> dict[str, int]:
-    return sweep(time.monotonic() + 20, queue_url="send")
+    return sweep(time.monotonic() + 600, queue_url="send")
 
 
 def stop(moment: Any = None) -> None:

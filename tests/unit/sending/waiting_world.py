@@ -51,6 +51,7 @@ class World:
         self._next_sweep = START + timedelta(seconds=20)
         self.context = SendContext(self, RateLimiter(Limits()), "send", 90)  # type: ignore[arg-type]
         monkeypatch.setattr(models, "PARKED_SHARDS", 2)  # so that hours take seconds
+        monkeypatch.setattr(models, "WAITING_SHARDS", 2)
         monkeypatch.setattr(timestamps, "now", lambda: self.now)
         monkeypatch.setattr("skycore.sending.dispatch.random.uniform", lambda low, _high: low)
         monkeypatch.setattr(clients, "sqs", lambda: self)

@@ -256,7 +256,7 @@ class World:
 
     # --- Skycore --------------------------------------------------------------------------------
 
-    def ready(self, *, count: int, **_: Any) -> int:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         self.step()
         return count
 

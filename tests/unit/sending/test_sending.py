@@ -44,7 +44,7 @@ class Skycore:
         self.outcome: Any = None
         self.unready: Exception | None = None
 
-    def ready(self, *, count: int, **_: Any) -> int:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         if isinstance(self.unready, Exception):
             raise self.unready
         return count

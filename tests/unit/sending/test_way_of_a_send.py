@@ -31,7 +31,7 @@ EVENT = Path(__file__).parents[3] / "events" / "send"
 class Skycore:
     """A client that accepts every message."""
 
-    def ready(self, *, count: int, **_: Any) -> int:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         return count
 
     def call(self, *_: Any, before_write: Any, **__: Any) -> Reply:

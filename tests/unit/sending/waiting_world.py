@@ -58,7 +58,7 @@ class World:
 
     # --- Skycore --------------------------------------------------------------------------------
 
-    def ready(self, *, count: int, **_: Any) -> int:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         return count
 
     def call(self, action: Any, fields: dict[str, Any], **_: Any) -> Reply:

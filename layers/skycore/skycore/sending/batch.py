@@ -114,7 +114,8 @@ def _bodies(body: Mapping[str, Any], all_or_nothing: object, policy: SendPolicy)
     if not isinstance(all_or_nothing, bool):
         errors.append(FieldError("all_or_nothing", "must be true or false"))
     name = "recipients" if "template" in body else "messages"
-    entries, template = body.get(name), body.get("template", {})
+    entries: Any = body.get(name)
+    template: Any = body.get("template", {})
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_MESSAGES:
         errors.append(FieldError(name, f"must be a list of 1 to {MAX_MESSAGES}"))
     if not isinstance(template, dict):

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skycore.catalogue.actions import Action, all_actions, find_action
+from skycore.client import values
 from skycore.client.errors import InvalidRequest
 from skycore.client.validation import prepare
 from tests.unit.client.samples import requests_of
@@ -731,3 +732,54 @@ def test_error_text_and_repr_hold_no_values() -> None:
     assert str(caught.value) == "not valid: to"
     assert "2025550123" not in repr(caught.value.errors)
     assert "2025550123" in caught.value.errors[0].detail
+
+
+class Counted(dict[str, Any]):
+    """A dictionary that counts how many of its names were read in turn."""
+
+    read = 0
+
+    def __iter__(self) -> Any:
+        for name in super().__iter__():
+            self.read += 1
+            yield name
+
+
+@pytest.mark.parametrize("where", ["slide", "request"])
+def test_a_check_ends_at_twenty_errors(where: str) -> None:
+    junk = Counted({f"x{n}": 1 for n in range(1000)})
+    fields: Any = {"to": "+17743199144", "from": "60856", "subject": "s", "slides": [junk]}
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(action_named("sendMMS"), fields if where == "slide" else junk)
+    assert len(caught.value.errors) == 20
+    assert junk.read <= 20
+
+
+@pytest.mark.parametrize("field", ["text", "to", "from", "image"])
+@pytest.mark.parametrize("character", ["x", "\u200b"])
+def test_a_value_that_is_too_long_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, field: str, character: str
+) -> None:
+    fields: Any = {"to": "+17743199144", "from": "60856", "text": "Hello"}
+    action = "sendSMS"
+    huge = character * 100_000
+    if field == "image":
+        action, fields = "sendMMS", {**fields, "subject": "s", "slides": [{"image": huge}]}
+        del fields["text"]
+    else:
+        fields[field] = huge
+    reads = []
+    for name in ("find_invalid_character", "has_visible_character", "visible_text"):
+        real = getattr(values, name)
+
+        def counted(text: str, real: Any = real) -> Any:
+            reads.append(len(text))
+            return real(text)
+
+        monkeypatch.setattr(values, name, counted)
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(action_named(action), fields)
+    (error,) = (one for one in caught.value.errors if one.field.endswith(field))
+    assert "must be at most" in error.detail
+    assert "it has 100000 characters" in error.detail
+    assert max(reads, default=0) < 100

@@ -256,8 +256,9 @@ class World:
 
     # --- Skycore --------------------------------------------------------------------------------
 
-    def ready(self, **_: Any) -> None:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         self.step()
+        return count
 
     def call(self, action: Any, fields: Any, **_: Any) -> Reply:
         self.step()
@@ -409,6 +410,7 @@ def play(seed: int, profile: str, table: FakeDynamoDB, patch: pytest.MonkeyPatch
     patch.setattr(queues, "back_off", lambda number: scheduler.pause(100 * number))
     patch.setattr(account_pause, "time", VirtualTime(scheduler))
     patch.setattr(models, "PARKED_SHARDS", 1)  # more make more calls, and nothing else
+    patch.setattr(models, "WAITING_SHARDS", 1)
     patch.setattr(sweeping, "FIRST_LOOK_BACK", dt.timedelta(hours=2))
     for module in (dispatching, sweeping):
         patch.setattr(module, "ThreadPoolExecutor", Inline)

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from skycore import timestamps
+from skycore.client.validation import prepare
 from skycore.problems import MAX_ERRORS, Problem
 from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
@@ -265,6 +266,102 @@ def test_a_confirmation_that_another_call_takes_meanwhile_refuses_all(
         call([sms(1), confirmation(5)], all_or_nothing=True)
     assert live(table) == []
     assert outside.queued == []
+
+
+@pytest.mark.parametrize("kind", ["in_progress", "not_ready", "gateway_failure"])
+def test_what_may_be_repeated_is_not_answered_as_a_bad_request(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A call that overlaps with its repeat may release a message that the repeat takes over."""
+    entries = [sms(1), sms(2), sms(3)]
+    call(entries, "k", all_or_nothing=True)
+    before = "not_ready" if kind == "gateway_failure" else "in_progress"
+    problems = iter([before, kind, "idempotency_key_reused"])
+
+    def overlap(*_: Any) -> Any:
+        raise Problem(next(problems), "now")
+
+    monkeypatch.setattr(batch, "take_over_or_replay", overlap)
+    with pytest.raises(Problem) as caught:
+        call(entries, "k", all_or_nothing=True)
+    assert caught.value.code == kind
+    assert caught.value.retryable == (kind != "gateway_failure")
+
+
+def test_dry_runs_whose_answer_is_too_long_refuse_all_before_anything_is_written(
+    outside: Outside, table: FakeDynamoDB
+) -> None:
+    dry = {"text": "x" * 30_000, "allow_multipart": True, "dry_run": True}
+    entries = [sms(0), *({**sms(n), **dry} for n in range(1, 61))]
+    with pytest.raises(Problem, match="invalid_request") as caught:
+        call(entries, all_or_nothing=True)
+    assert "too long an answer" in caught.value.body()["errors"][0]["detail"]
+    assert outside.queued == []
+    assert live(table) == []
+
+
+FAULTY_TEMPLATES: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown names in a slide": (
+        {"action": "sendMMS", "slides": [{f"x{n}": 1 for n in range(10_000)}]},
+        "template.slides[0].x0",
+    ),
+    "a long text": ({"text": "x" * 1_000_000}, "template.text"),
+    "a long invisible text": ({"text": "\u200b" * 1_000_000}, "template.text"),
+    "a long URL": (
+        {"action": "sendMMS", "slides": [{"image": "http://a.com/" + "a" * 1_000_000}]},
+        "template.slides[0].image",
+    ),
+    "a long reference": ({"client_reference": "x" * 1_000_000}, "template.client_reference"),
+    "a flag": ({"dry_run": "yes"}, "template.dry_run"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY_TEMPLATES)
+def test_a_faulty_template_is_checked_once_for_all_its_recipients(
+    monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    template, field = FAULTY_TEMPLATES[fault]
+    checks = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        checks.append(arguments)
+        return prepare(*arguments, **options)
+
+    monkeypatch.setattr("skycore.sending.validation.prepare", counted)
+    template = {"from": "60856", "text": "Hello", "subject": "s"} | template
+    if template.get("action") is None:
+        del template["subject"]
+    else:
+        del template["text"]
+    # The first recipient has a fault of its own.
+    recipients = [{"to": "1"}, *({"to": sms(n)["to"]} for n in range(999))]
+    with pytest.raises(Problem, match="invalid_request") as caught:
+        from_template(template, recipients)
+    assert caught.value.body()["errors"][0]["field"] == field
+    assert len(checks) == 1
+
+
+def from_template(template: dict[str, Any], recipients: list[Any]) -> dict[str, Any]:
+    body = {"template": template, "recipients": recipients}
+    return enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=RULES).body
+
+
+def test_an_unknown_action_of_a_template_is_refused_once() -> None:
+    with pytest.raises(Problem, match="unknown_action"):
+        from_template({"action": "x"}, [{"to": "+17743190001"}])
+
+
+def test_a_fault_of_the_template_that_a_recipient_replaces_is_not_its_own() -> None:
+    template = {"from": "60856", "text": "x" * 200}
+    recipients: list[dict[str, Any]] = [
+        {"to": "+17743190001"},
+        {"to": "+17743190002", "text": "Hello"},
+    ]
+    assert words(from_template(template, recipients)["messages"]) == ["invalid_request", "queued"]
+    recipients = [{"to": "+17743190001"}, {"to": "+17743190002", "allow_multipart": True}]
+    assert words(from_template(template, recipients)["messages"]) == ["invalid_request", "queued"]
+    recipients = [{"to": "+17743190001"}, {**recipients[1], "action": "sendSMS"}]
+    assert words(from_template(template, recipients)["messages"]) == ["invalid_request", "queued"]
 
 
 def test_the_summary_counts_and_earlier_recipients_are_named() -> None:

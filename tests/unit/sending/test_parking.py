@@ -70,7 +70,7 @@ def wait_for(monkeypatch: pytest.MonkeyPatch, world: World, until: datetime) -> 
     """The day's limit has no call left before a time."""
     acquire = RateLimiter.acquire_batch
 
-    def full(limiter: RateLimiter, count: int) -> Any:
+    def full(limiter: RateLimiter, count: int, *_: Any) -> Any:
         left = (until - world.now).total_seconds()
         return Wait(0, "day", round(left)) if left > 0 else acquire(limiter, count)
 

@@ -324,7 +324,19 @@ def test_every_queued_row_is_listed_where_sweep_looks(
     deliver(line, message_id)
     row = found(message_id)
     assert row.deadline is not None
-    assert row.state == models.waiting_partition(timestamps.from_text(row.deadline))
+    assert row.state in models.waiting_partitions(timestamps.from_text(row.deadline))[1:]
+
+
+def test_a_late_message_expires_though_an_earlier_release_listed_it(
+    line: SendContext, clock: Clock
+) -> None:
+    message_id = queued(expires_at=(clock.moment + timedelta(minutes=30)).isoformat())
+    old, *shards = models.waiting_partitions(timestamps.from_text(found(message_id).deadline or ""))
+    assert found(message_id).state in shards
+    listed = [messages.MessageRow.state.set(old)]
+    assert messages.update(message_id, listed, messages.MessageRow.status == "queued")
+    clock.pass_(minutes=31)
+    assert swept() == {**NOTHING, "expired": 1}
 
 
 def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line: SendContext) -> None:

@@ -44,9 +44,10 @@ class Skycore:
         self.outcome: Any = None
         self.unready: Exception | None = None
 
-    def ready(self, **_: Any) -> None:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         if isinstance(self.unready, Exception):
             raise self.unready
+        return count
 
     def call(self, action: Any, fields: Any, *, before_write: Any, **_: Any) -> Reply:
         if isinstance(self.outcome, NotSent):

@@ -64,7 +64,8 @@ def call_skycore(
     Problem: skycore_unreachable, skycore_rejected, rate_limited, skycore_account, not_ready or
     outcome_unknown. With a `message_id`, the problem names it.
     """
-    turn = Turn(slot)
+    check_time_left(deadline)
+    turn = Turn(slot, deadline)
     try:
         return skycore.call(
             action,
@@ -106,13 +107,14 @@ def call_skycore(
     raise problem
 
 
-def get_ready(skycore: SkycoreClient, deadline: float) -> None:
-    """Prepare for a call, as far as that takes no slot: credentials, and a connection.
+def get_ready(skycore: SkycoreClient, deadline: float, count: int = 1) -> int:
+    """Prepare for `count` calls, as far as that takes no slot: credentials, and connections.
 
-    Raises Problem skycore_account or not_ready.
+    Return how many calls may take a slot: those that have a connection. If there is none, one call
+    may, which tries again and reports why. Raises Problem skycore_account or not_ready.
     """
     try:
-        skycore.ready(deadline=deadline)
+        return skycore.ready(deadline=deadline, count=count) or 1
     except (CredentialsMissing, NotReady) as error:
         problem = _own_problem(error, None)
         _log(None, problem, error.reason, None)
@@ -225,13 +227,13 @@ def skycore_client(url: str, secret_name: str) -> SkycoreClient:
 
 
 def check_time_left(deadline: float) -> None:
-    """Raise Problem skycore_unreachable if too little time is left before `deadline` for a call.
+    """Raise Problem not_ready if too little time is left before `deadline` for a call.
 
     After a slow table, the function would end before Skycore answers. Sending nothing is better
-    than an unknown outcome.
+    than an unknown outcome. The problem has no cause, because Skycore was not called.
     """
     if time.monotonic() > deadline - MIN_CALL_SECONDS:
-        raise Problem("skycore_unreachable", "no time was left for the call; nothing was sent")
+        raise Problem("not_ready", "no time was left for the call; nothing was sent")
 
 
 def deliver(

@@ -159,17 +159,17 @@ def _postpone(row: MessageRow, problem: Problem, context: SendContext, queues: Q
 def _acquire(
     count: int, context: SendContext, deadline: float
 ) -> tuple[Problem | None, Sequence[int], timedelta]:
-    """Return up to `count` slots, and how long to wait for more.
+    """Return up to `count` slots, one for each open connection, and how long to wait for more.
 
     If no call could be made now, return the problem instead: then no slot is taken.
     """
     if not count:
         return None, (), timedelta()
+    connect = partial(get_ready, context.skycore, deadline, count)
     try:
-        get_ready(context.skycore, deadline)
+        result = context.rate_limiter.acquire_batch(connect(), connect)
     except Problem as problem:
         return problem, (), timedelta()
-    result = context.rate_limiter.acquire_batch(count)
     if isinstance(result, Wait):
         return None, (), timedelta(seconds=result.retry_after_s)
     return None, result, timedelta(seconds=1)

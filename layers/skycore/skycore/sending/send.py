@@ -13,13 +13,7 @@ from skycore.logs import bind_message
 from skycore.metrics import count_rejections
 from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
-from skycore.sending.delivery import (
-    FINAL_PROBLEMS,
-    call_skycore,
-    check_time_left,
-    deliver,
-    get_ready,
-)
+from skycore.sending.delivery import FINAL_PROBLEMS, call_skycore, deliver, get_ready
 from skycore.sending.idempotency import (
     SendResult,
     before_the_call,
@@ -90,7 +84,6 @@ def send(
             confirmed_at = check_opt_out(draft)
             get_ready(context.skycore, deadline)
             slot = context.rate_limiter.acquire()
-            check_time_left(deadline)
         accepted = deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         if problem.code not in FINAL_PROBLEMS:

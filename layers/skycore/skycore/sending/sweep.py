@@ -98,7 +98,8 @@ def _expire(now: datetime, deadline: float) -> int:
     oldest = hour = stored or this_hour - FIRST_LOOK_BACK
     expired, finished = 0, True
     while hour <= this_hour and time.monotonic() < deadline:
-        rows = messages.in_state(models.waiting_partition(hour), now)
+        partitions = models.waiting_partitions(hour)
+        rows = chain.from_iterable(messages.in_state(one, now) for one in partitions)
         first = next(rows, None)
         if first is not None:
             expired += _each(chain((first,), rows), lambda row: _mark(row, "expired"), deadline)

@@ -235,4 +235,5 @@ def _not_late(time: datetime) -> Condition:
 def list_by_deadline(row: MessageRow) -> Action:
     if row.deadline is None:
         return MessageRow.state.remove()
-    return MessageRow.state.set(models.waiting_partition(timestamps.from_text(row.deadline)))
+    deadline = timestamps.from_text(row.deadline)
+    return MessageRow.state.set(models.waiting_partition(row.pk, deadline))

@@ -17,7 +17,7 @@ SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
 SLIDE = {"text": "Hello"}
 MMS = {"to": "+17743199144", "from": "60856", "name": "n", "subject": "s", "slides": [SLIDE]}
 SAVED = {"mms_id": "1", "to": "+17743199144", "from": "60856"}
-URL = "https://media.example/a"
+URL = "https://media.example.com/a"
 ABSENT = object()
 
 
@@ -488,6 +488,10 @@ INVISIBLE = {
     "Hangul fillers": "\u3164\u115f\u1160\uffa0",
     "tags": "\U000e0001\U000e0020",
     "delete and next line": "\x7f\x85",
+    "a mark without a letter": "\u0301",
+    "an enclosing mark": " \u20e3",
+    "an object replacement": "\ufffc",
+    "a musical null notehead": "\U0001d159",
 }
 
 
@@ -510,7 +514,7 @@ def test_a_text_without_a_visible_character_is_refused(
 
 
 @pytest.mark.parametrize(
-    "text", [".", "\u0301", "\U0001f600", "\u200ba", "0\ufe0f\u20e3", "ﷺ", "\ue000"]
+    "text", [".", "e\u0301", "\U0001f600", "\u200ba", "0\ufe0f\u20e3", "ﷺ", "\ue000"]
 )
 def test_a_text_with_a_visible_character_is_sent_as_it_is(text: str) -> None:
     assert prepare(action_named("sendSMS"), {**SMS, "text": text})["text"] == text
@@ -590,7 +594,27 @@ BAD_URLS = {
     "http://printer.local/": PRIVATE,
     "http://metadata.google.internal/": PRIVATE,
     "http://nas.home.arpa./": PRIVATE,
+    "http://a.test/": PRIVATE,
+    "http://media.example/": PRIVATE,
+    "http://a.invalid/": PRIVATE,
+    "http://b\u00fccher.example/": PRIVATE,
+    "http://nas.private/": PRIVATE,
+    "http://site.alt/": PRIVATE,
+    "http://kubernetes.default.svc/": PRIVATE,
+    "http://a.default.svc.cluster.local/": PRIVATE,
+    "http://A.B.LOCAL.:8/": PRIVATE,
     "https://example..com/": INVALID,
+    "https://example.c_m/": INVALID,
+    "https://my_bucket.com/": INVALID,
+    "https://\U0001f600.com/": INVALID,
+    "https://xn--\u00fc.com/": INVALID,
+    f"https://{'\u00fc' * 1_000}.com/": INVALID,
+    "https://example.com/a%zz": FORM,
+    "https://example.com/a?b=100%": FORM,
+    "https://example.com/%e": FORM,
+    "https://example.com/a<b>": FORM,
+    "https://example.com/a>": FORM,
+    'https://example.com/"a"': FORM,
     "https://.example.com/": INVALID,
     "https://exa_mple.com/": INVALID,
     "https://-example.com/": INVALID,
@@ -637,8 +661,15 @@ GOOD_URLS = {
     "https://8.8.8.8/a": "https://8.8.8.8/a",
     "https://[2606:4700::1111]:443/a": "https://[2606:4700::1111]:443/a",
     "https://1and1.com/": "https://1and1.com/",
-    "https://xn--bcher-kva.example/": "https://xn--bcher-kva.example/",
-    "https://b\u00fccher.example:81/\u00e4?\u00f6=%41": "https://xn--bcher-kva.example:81/%C3%A4?%C3%B6=%41",
+    "https://xn--bcher-kva.de/": "https://xn--bcher-kva.de/",
+    "https://b\u00fccher.de:81/\u00e4?\u00f6=%41": "https://xn--bcher-kva.de:81/%C3%A4?%C3%B6=%41",
+    # Names of IDNA 2008, which IDNA 2003 took for fass.de and strasse.de.
+    "https://fa\u00df.de/\u00e9": "https://xn--fa-hia.de/%C3%A9",
+    "https://STRA\u1e9eE.de/": "https://xn--strae-oqa.de/",
+    "https://my_bucket.s3.amazonaws.com/p.jpg": "https://my_bucket.s3.amazonaws.com/p.jpg",
+    "https://_my_.b\u00fccher.de/": "https://_my_.xn--bcher-kva.de/",
+    "https://fritz.box/": "https://fritz.box/",
+    "https://example.com/{a}|b'c": "https://example.com/{a}|b'c",
     "https://example.com/@a:b": "https://example.com/@a:b",
     " https://example.com/a\u200b\n": "https://example.com/a",
     "\ufeffhttps://exam\u200dple.com/a\u202c": "https://example.com/a",

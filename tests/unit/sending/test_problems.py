@@ -423,6 +423,16 @@ def test_a_key_that_cannot_be_used_is_explained(monkeypatch: pytest.MonkeyPatch)
     assert "0123456789" not in caught.value.detail
 
 
+def test_a_binary_key_that_is_no_text_is_explained_to_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = secret_client(monkeypatch, b"\xff\x00\xfe")
+    with pytest.raises(Problem) as caught:
+        delivery.get_ready(client, time.monotonic() + 25)
+    assert caught.value.code == "skycore_account"
+    assert "binary and not text" in caught.value.detail
+
+
 def secret_client(monkeypatch: pytest.MonkeyPatch, stored: str | bytes) -> Any:
     class Manager:
         def get_secret_value(self, **_: Any) -> dict[str, Any]:

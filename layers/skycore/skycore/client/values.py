@@ -239,13 +239,15 @@ def find_invalid_character(text: str) -> str | None:
 
 # Characters without a glyph that Unicode does not list as format characters or spaces.
 _NO_GLYPH = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\U0001d159"
+    "\U000e0000-\U000e0fff]"
 )
-_NO_GLYPHS = ("Cc", "Cf", "Zl", "Zp", "Zs")
+# Controls, formats and spaces; and marks, which need a character to stand on.
+_NO_GLYPHS = ("Cc", "Cf", "Me", "Mn", "Mc", "Zl", "Zp", "Zs")
 
 
 def has_visible_character(text: str) -> bool:
-    """Return whether a reader sees more than spaces, controls and invisible characters."""
+    """Return whether a reader sees more than spaces, controls, lone marks and the invisible."""
     return any(
         unicodedata.category(character) not in _NO_GLYPHS for character in _NO_GLYPH.sub("", text)
     )

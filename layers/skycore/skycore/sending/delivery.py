@@ -216,6 +216,9 @@ def skycore_client(url: str, secret_name: str) -> SkycoreClient:
             values = secret.values(not_older_than=0) if refresh else secret.values()
             stored = Credentials.parse(next(values, ""))
         except CredentialsMissing:
+            if not secret.is_text:
+                reason = "the secret with the API key is binary and not text"
+                raise CredentialsMissing(reason) from None
             raise
         except Exception as error:
             log_exception("Skycore key not read", error)  # the client raises without the cause

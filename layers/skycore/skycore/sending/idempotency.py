@@ -156,7 +156,10 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
         return SendResult(202, body, replayed=True)
     if existing.answer is not None:
         answer = messages.unpack(existing.answer)
-        return SendResult(answer["status"], answer["body"], replayed=True)
+        body = answer["body"]
+        if "retryable" in body:
+            body["retryable"] = False  # under this key, it would only be replayed again
+        return SendResult(answer["status"], body, replayed=True)
     if status == "unknown":
         detail = REASONS["unknown"]
         problem = Problem("outcome_unknown", detail, message_id=existing.message_id)

@@ -89,6 +89,8 @@ def send(
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
             _release(row, confirmed_at, context.repair_queue)
+        elif key is not None:
+            problem.retryable = False  # the key only replays it: a later try needs a new key
         context.pause.report(draft.action, problem)
         raise
     context.pause.report(draft.action, None)

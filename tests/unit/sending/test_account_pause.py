@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from skycore.catalogue.actions import Action
 from skycore.catalogue.errors import all_errors
 from skycore.client.errors import (
     HTTP_PROBLEMS,
@@ -26,6 +25,9 @@ from skycore.sending.account_pause import ACTION_CODES, cause_of
 from skycore.table import parking, pauses
 from tests.unit.sending.waiting_world import BATCH, World, row, status
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from skycore.catalogue.actions import Action
 
 IN_MINUTES = 45
 N = 60

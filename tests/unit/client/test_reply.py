@@ -213,6 +213,42 @@ def test_done(name: str, inner: str, fields: dict[str, Any]) -> None:
     assert repr(reply) == f"Reply(action='{name}')"
 
 
+def refused_each(*codes: str) -> str:
+    """Return a reply that refuses each of several recipients."""
+    failed = "<TO>{}</TO><STATUS>Failure</STATUS><ERRORCODE>{}</ERRORCODE>"
+    parts = [failed.format(number, code) for number, code in enumerate(codes, 1)]
+    return "".join(f"<SENDING>{part}</SENDING>" for part in parts)
+
+
+SUBSCRIBERS = "sendMessageBySubscriberRef"
+
+
+@pytest.mark.parametrize("code", ["E104", "e112", "E107", "E106", "E120"])
+@pytest.mark.parametrize("before", ["", OK])
+def test_recipients_refused_for_the_account_or_a_limit_are_one_refusal(
+    code: str, before: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        read(SUBSCRIBERS, before + refused_each(code, code, code))
+    assert caught.value.code == code.upper()
+    assert caught.value.problem.code in {"skycore_account", "rate_limited"}
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        refused_each("E114", "E114"),
+        refused_each("E114", "E112"),
+        refused_each("E503", "E112"),
+        refused_each("E112") + "<SENDING><TO>2</TO><TRACKINGID>T</TRACKINGID></SENDING>",
+        f"{OK}<TRACKINGID>T</TRACKINGID>" + refused_each("E112", "E112"),
+    ],
+)
+def test_only_what_proves_that_nobody_can_be_reached_is_one_refusal(inner: str) -> None:
+    reply = read(SUBSCRIBERS, inner)
+    assert len(reply.recipients) == 2
+
+
 FAILURES = [
     ("failure", "<STATUS>Failure</STATUS><ERRORCODE>E110</ERRORCODE>", "E110"),
     ("any case", "<Status>FAILURE</Status><ErrorCode> e110 </ErrorCode>", "E110"),

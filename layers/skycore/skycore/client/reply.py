@@ -154,6 +154,8 @@ def _reply_or_error(action: Action, fields: dict[str, Any]) -> Reply:
             {k: v for k, v in fields.items() if k not in ("status", "error_code")},
             effect=action.effect,
         )
+    if action.effect == "send" and not (fields.get("tracking_id") or fields.get("scheduled_id")):
+        _check_recipients([_with_outcome(group) for group in groups])
     if status not in (_SUCCESS, ""):
         raise OutcomeUnknown("reply with an unknown status")
     if not status and not groups and (action.effect != "read" or not fields):
@@ -162,6 +164,18 @@ def _reply_or_error(action: Action, fields: dict[str, Any]) -> Reply:
     if promised and not groups and not _readable_id(fields):
         raise OutcomeUnknown("success without a tracking id")
     return Reply(action.name, fields)
+
+
+def _check_recipients(recipients: list[dict[str, Any]]) -> None:
+    """Raise Refused if each recipient was refused because of the account or of a limit.
+
+    That concerns no recipient of its own, and nothing was sent: the whole call may be repeated.
+    """
+    passing = {"skycore_account", "rate_limited"}
+    refused = [one for one in recipients if one["outcome"] == _REJECTED]
+    if refused and refused == recipients and {one["problem"] for one in refused} <= passing:
+        first = refused[0]
+        raise Refused(str(first["error_code"]).upper(), str(first.get("error_info", "")))
 
 
 def _shows_success(part: dict[str, Any]) -> bool:

@@ -56,6 +56,8 @@ def cause_of(error: SkycoreError) -> str | None:
             return f"HTTP {status}"
         case Refused(code=code) if code.upper() in ACCOUNT_CODES | ACTION_CODES:
             return code.upper()
+        case Refused(problem=kind) if kind.code == "outcome_unknown":
+            return UNKNOWN_OUTCOMES
     return None
 
 

@@ -30,6 +30,7 @@ from skycore.sending.validation import PolicySettings
 from skycore.settings import load
 from skycore.table import opt_outs
 from skycore.table.limits import Limits
+from skycore.table.pauses import UNKNOWN_OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,7 @@ def call_skycore(
             before_write=turn.take,
         )
     except (CredentialsMissing, NotReady) as error:
-        problem, reason = _own_problem(error, message_id), error.reason
+        problem, reason = _problem_before_call(error, message_id), error.reason
         turn.began = None  # Skycore was not called
     except NotSent as error:
         detail = "no connection to Skycore was made"
@@ -89,7 +90,7 @@ def call_skycore(
         )
         problem.cause, reason = cause_of(error), f"HTTP {error.status}"
     except Refused as error:
-        problem = _refusal(error, message_id)
+        problem = _problem_of_refusal(error, message_id)
         problem.cause, reason = cause_of(error), error.code or "undocumented code"
     except OutcomeUnknown as error:
         # The reason is a fixed phrase or an HTTP status: it quotes nothing of the call.
@@ -116,12 +117,12 @@ def get_ready(skycore: SkycoreClient, deadline: float, count: int = 1) -> int:
     try:
         return skycore.ready(deadline=deadline, count=count) or 1
     except (CredentialsMissing, NotReady) as error:
-        problem = _own_problem(error, None)
+        problem = _problem_before_call(error, None)
         _log(None, problem, error.reason, None)
         raise problem from None
 
 
-def _own_problem(error: CredentialsMissing | NotReady, message_id: str | None) -> Problem:
+def _problem_before_call(error: CredentialsMissing | NotReady, message_id: str | None) -> Problem:
     if isinstance(error, NotReady):
         return Problem("not_ready", NOT_READY, message_id=message_id)
     detail = f"{error.reason}; run python -m ops --stack NAME set-key"
@@ -130,7 +131,7 @@ def _own_problem(error: CredentialsMissing | NotReady, message_id: str | None) -
     return problem
 
 
-def _refusal(error: Refused, message_id: str | None) -> Problem:
+def _problem_of_refusal(error: Refused, message_id: str | None) -> Problem:
     """Return the problem of an error code in Skycore's reply."""
     error_code = find_error(error.code)
     detail = error_code.meaning if error_code else "Skycore refused the request"
@@ -274,7 +275,7 @@ def deliver(
         if recipient.get("error_code") == BLOCKED_CODE and recipient.get("to"):
             _record_blocked(str(recipient["to"]), draft.sender)
     recording: dict[str, Any] = {"days": context.days, "repair_queue": context.repair_queue}
-    all_refused = _all_refused(reply, row.message_id)
+    all_refused = _problem_if_all_refused(reply, row.message_id)
     if all_refused is not None:
         outcomes.record_outcome(row, all_refused, **recording)
         outcomes.record_recipients(row, reply, **recording, deadline=deadline)
@@ -306,15 +307,17 @@ def _record_blocked(number: str, sender: str | None) -> None:
         log_exception("opt-out not noted", error, number=mask_number(number))
 
 
-def _all_refused(reply: Reply, message_id: str) -> Problem | None:
-    """Return the problem of a reply that lists recipients, none of them as accepted."""
+def _problem_if_all_refused(reply: Reply, message_id: str) -> Problem | None:
+    """Return the problem of a reply that lists recipients, none of them as accepted, else None."""
     recipients = reply.recipients
     results = {recipient["outcome"] for recipient in recipients}
     if not recipients or "accepted" in results:
         return None
     if "unknown" in results:
         detail = "Skycore's answer does not say of every recipient that it was refused"
-        return Problem("outcome_unknown", detail, message_id=message_id)
+        problem = Problem("outcome_unknown", detail, message_id=message_id)
+        problem.cause = UNKNOWN_OUTCOMES
+        return problem
     codes = (recipient.get("error_code") for recipient in recipients)
     code = next(filter(None, codes), None)
     detail = "Skycore refused every recipient"

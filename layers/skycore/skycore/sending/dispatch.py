@@ -75,7 +75,7 @@ def dispatch(
     for queue_id, body in bodies.items():
         try:
             check_time_left(deadline)
-            row = _ready(json.loads(body), context, queues, deadline)
+            row = _row_to_send(json.loads(body), context, queues, deadline)
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             log_exception("queued message not read", error)
             failed.append(queue_id)
@@ -92,7 +92,7 @@ def dispatch(
     return failed
 
 
-def _ready(
+def _row_to_send(
     body: Mapping[str, Any], context: SendContext, queues: Queues, deadline: float
 ) -> MessageRow | None:
     """Return the row of a message that is to be sent now; None if there is nothing to send."""
@@ -101,7 +101,7 @@ def _ready(
         outcomes.apply_outcome(outcome, context.days)
         body = {"message_id": outcome.message_id}  # it may wait again, or be dead-lettered
     if "probe" in body:
-        _probe(context, deadline)
+        _probe_by_read(context, deadline)
         return None
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
@@ -271,7 +271,7 @@ def _let_others_go_first(
         _wait(row, now + (parking.PAUSED_FOR if paused else parking.LAST), queues)
 
 
-def _probe(context: SendContext, deadline: float) -> None:
+def _probe_by_read(context: SendContext, deadline: float) -> None:
     """Ask Skycore for something that sends nothing, to see whether it answers again."""
     action = find_action(PROBE_ACTION)
     if action is None or not context.pause.claim_probe():

@@ -27,6 +27,7 @@ CALL_SECONDS = 30  # after which a call that went alone has ended, whatever beca
 PROBE_SECONDS = 60  # between probes in the first hour, which an outage rarely outlasts
 FREQUENT_PROBES = 60  # then the time between them doubles
 MAX_PROBE_SECONDS = 900
+MAX_READS = 3  # probes that read without success; after them a send may be the probe as well
 EARLY_SECONDS = 15  # that a probe may come early: sweep runs every minute, but not to the second
 REPEATED_SECONDS = 3600  # after a recovery, in which the same failure needs more than one witness
 WITNESSES = 3
@@ -48,6 +49,8 @@ class Pause:
     since: int = 0  # when the pause began
     turn: int = 0  # when the next call may be made, of those that go one at a time
     probes: int = 0  # of this pause
+    reads: int = 0  # of these probes, those that sent nothing
+    send_turn: int = 0  # when a send may be the probe of a pause after unknown outcomes
     unknowns: int = 0  # consecutive unknown outcomes
     failures: int = 0  # consecutive calls that failed because of the account
     recovered_at: int = 0  # the last success that followed failures
@@ -74,6 +77,17 @@ class Pause:
     def probe_is_due(self, now: int) -> bool:
         """Whether a pause lets one call through now."""
         return self.paused and self.turn - EARLY_SECONDS <= now
+
+    def send_probe_is_due(self, now: int) -> bool:
+        """Whether a pause lets one send through now.
+
+        After unknown outcomes probes read. If reads have no success either, every 15 minutes one
+        send shows whether only reads fail.
+        """
+        if self.cause != UNKNOWN_OUTCOMES:
+            return self.probe_is_due(now)
+        due = self.send_turn - EARLY_SECONDS <= now
+        return self.paused and self.reads >= MAX_READS and due
 
 
 def failed(pause: Pause, cause: str, now: int, message_id: str | None = None) -> Pause:
@@ -117,7 +131,8 @@ def unknown(pause: Pause, now: int) -> Pause:
     if pause.paused:
         if pause.cause == UNKNOWN_OUTCOMES:
             return pause
-        return replace(pause, cause=UNKNOWN_OUTCOMES, unknowns=pause.unknowns + 1)
+        pause = replace(pause, cause=UNKNOWN_OUTCOMES, unknowns=pause.unknowns + 1)
+        return replace(pause, reads=0, send_turn=now + MAX_PROBE_SECONDS)
     pause = replace(pause, unknowns=pause.unknowns + 1, turn=now)
     return _begin(pause, UNKNOWN_OUTCOMES, now) if pause.unknowns >= MAX_UNKNOWN else pause
 
@@ -145,14 +160,17 @@ def resumed(pause: Pause, now: int, operator: str) -> Pause:
 def claim(pause: Pause, now: int, *, is_send: bool) -> Pause | None:
     """Claim the next call; None if it is not time for one.
 
-    Returns `pause` itself where calls need not be claimed. The probe of a pause after unknown
-    outcomes does not send, because that could make one more message unknown.
+    Returns `pause` itself where calls need not be claimed. After unknown outcomes few probes send,
+    because each may make one more message unknown; reads go on beside them.
     """
+    if pause.paused and is_send and pause.cause == UNKNOWN_OUTCOMES:
+        due = pause.send_probe_is_due(now)
+        return replace(pause, send_turn=now + MAX_PROBE_SECONDS) if due else None
     if pause.paused:
-        if not pause.probe_is_due(now) or (is_send and pause.cause == UNKNOWN_OUTCOMES):
+        if not pause.probe_is_due(now):
             return None
-        probes = pause.probes + 1
-        return replace(pause, probes=probes, turn=now + _seconds_to_probe(probes))
+        probes, reads = pause.probes + 1, pause.reads + (not is_send)
+        return replace(pause, probes=probes, reads=reads, turn=now + _seconds_to_probe(probes))
     if pause.one_at_a_time:
         return replace(pause, turn=now + CALL_SECONDS) if pause.turn <= now else None
     return pause
@@ -182,9 +200,8 @@ def _begin(pause: Pause, cause: str, now: int) -> Pause:
     # A pause that begins again before any send succeeded goes on with the slow probes.
     probes = max(pause.probes, FREQUENT_PROBES) + 1 if pause.probes else 0
     turn = now + _seconds_to_probe(probes)
-    return replace(
-        pause, paused=True, cause=cause, since=now, turn=turn, probes=probes, next=(), last=()
-    )
+    pause = replace(pause, paused=True, cause=cause, since=now, turn=turn, probes=probes)
+    return replace(pause, reads=0, send_turn=now + MAX_PROBE_SECONDS, next=(), last=())
 
 
 def _ended(pause: Pause, now: int) -> Pause:

@@ -53,7 +53,7 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 
 IN_PROCESS := simulator/tests clients/python/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
 test-in-process: setup ## Run the tests without a stack, on every core
-	@$(BIN)/pytest -rs -n auto --dist worksteal $(IN_PROCESS)
+	@$(BIN)/pytest -m "not long" -rs -n auto --dist worksteal $(IN_PROCESS)
 
 test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
 	@$(BIN)/pytest -m "not long" tests/integration
@@ -66,7 +66,7 @@ test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready .venv-generators/
 
 .PHONY: test-services
 test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)
-	@$(BIN)/pytest -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
+	@$(BIN)/pytest -m "not long" -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
 
 .PHONY: test-page
 test-page: setup .venv-browser/.ready chromium ## Test the page in a real browser (CHROMIUM=/path/to/chromium)

@@ -90,7 +90,8 @@ def users(emulator: Emulator) -> str:
         },
     )
     with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
-        return answer.read().decode()
+        body: bytes = answer.read()
+        return body.decode()
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

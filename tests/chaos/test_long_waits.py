@@ -55,6 +55,7 @@ class Clock:
 def few_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a day of sweep's runs short."""
     monkeypatch.setattr(models, "PARKED_SHARDS", 1)
+    monkeypatch.setattr(models, "WAITING_SHARDS", 1)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ DATA = OPEN["properties"]["data"]
 FIRST = Path(__file__).with_name("release") / "event_v1.json"
 
 
-def gained(event: dict, path: str, value: object) -> dict:
+def gained(event: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     changed = deepcopy(event)
     target = changed["data"] if path.startswith("data.") else changed
     target[path.removeprefix("data.")] = value

@@ -99,7 +99,9 @@ def test_every_problem_has_its_place(document: dict[str, Any]) -> None:
     for name, response in document["components"]["responses"].items():
         content = response["content"]["application/problem+json"]
         assert content == {"schema": {"$ref": "#/components/schemas/Problem"}}
-        status = int(re.fullmatch(r"Problem(\d+)[a-z]?", name)[1])
+        match = re.fullmatch(r"Problem(\d+)[a-z]?", name)
+        assert match
+        status = int(match[1])
         for code in response["x-problem-codes"]:
             # gateway_failure is told by the gateway with its own statuses too
             own = [TITLES[code][0]] if code in TITLES else []
@@ -230,5 +232,7 @@ def test_strings_that_look_like_numbers_are_quoted() -> None:
             for one in child if isinstance(child, tuple) else (child,):
                 look(one)
 
-    look(yaml.compose((ROOT / "openapi.yaml").read_text(), yaml.CSafeLoader))
+    root = yaml.compose((ROOT / "openapi.yaml").read_text(), yaml.CSafeLoader)
+    assert root
+    look(root)
     assert bare == []

@@ -10,7 +10,8 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from tests.integration.test_sending import number, problem
+from tests.contract.test_bad_input import problem
+from tests.integration.test_sending import number
 from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:

@@ -39,24 +39,24 @@ NEW_KEY = "anewkey00000000000000000000000000"
 
 @pytest.fixture
 def sent(stack: Stack, sms: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = stack.post("/messages", {**sms, "text": TEXT}).json()
-    assert until(lambda: status_of(stack, told) == "delivered")
-    return told
+    shown: dict[str, Any] = stack.post("/messages", {**sms, "text": TEXT}).json()
+    assert until(lambda: status_of(stack, shown) == "delivered")
+    return shown
 
 
-def status_of(stack: Stack, told: dict[str, Any]) -> str:
-    status: str = stack.get(f"/messages/{told['message_id']}").json()["status"]
+def status_of(stack: Stack, shown: dict[str, Any]) -> str:
+    status: str = stack.get(f"/messages/{shown['message_id']}").json()["status"]
     return status
 
 
 def test_status_shows_what_happens(stack: Stack, ops: Any, sent: dict[str, Any]) -> None:
-    told, code = looked(ops, "status", "--minutes", "30")
-    assert code == bool(told["problems"])  # what other tests left behind
-    assert told["messages"]["by_kind"]["delivered"] >= 1
-    assert told["events"]["by_kind"]["sms_delivered"] >= 1
-    assert told["queues"].keys() == {"postback", "send", "event", "publish-retry"}
-    assert told["alarms"]["by_state"]
-    assert told["api_key_set"] is True
+    shown, code = looked(ops, "status", "--minutes", "30")
+    assert code == bool(shown["problems"])  # what other tests left behind
+    assert shown["messages"]["by_kind"]["delivered"] >= 1
+    assert shown["events"]["by_kind"]["sms_delivered"] >= 1
+    assert shown["queues"].keys() == {"postback", "send", "event", "publish-retry"}
+    assert shown["alarms"]["by_state"]
+    assert shown["api_key_set"] is True
 
 
 def looked(ops: Ops, *arguments: str) -> tuple[dict[str, Any], int]:
@@ -65,17 +65,17 @@ def looked(ops: Ops, *arguments: str) -> tuple[dict[str, Any], int]:
     return json.loads(done.stdout), done.returncode
 
 
-def test_a_message_is_found_and_its_story_told_without_number_or_text(
+def test_a_message_is_found_and_its_history_shown_without_number_or_text(
     stack: Stack, ops: Any, sent: dict[str, Any]
 ) -> None:
     listed = ops.json("messages", "--status", "delivered", "--since", "1h")["messages"]
     assert sent["message_id"] in [one["message_id"] for one in listed]
     by_number = ops.json("messages", "--to", "+1 774-319-9144", "--limit", "1")["messages"]
     assert [one["to"] for one in by_number] == ["…44"]
-    told = ops.json("message", sent["message_id"])
-    assert told["status"] == "delivered"
-    assert [step["event"] for step in told["timeline"]][-1] == "sms_delivered"
-    (event_id,) = [one["id"] for one in told["events"] if one["type"] == "skycore.sms_delivered"]
+    shown = ops.json("message", sent["message_id"])
+    assert shown["status"] == "delivered"
+    assert [step["event"] for step in shown["timeline"]][-1] == "sms_delivered"
+    (event_id,) = [one["id"] for one in shown["events"] if one["type"] == "skycore.sms_delivered"]
     assert ops.json("message", sent["tracking_id"])["message_id"] == sent["message_id"]
     assert ops.json("message", event_id)["message_id"] == sent["message_id"]
     assert NUMBER in ops.run("message", sent["message_id"], "--show").stdout
@@ -86,10 +86,10 @@ def test_a_message_is_found_and_its_story_told_without_number_or_text(
 def test_a_failed_send_says_why(stack: Stack, ops: Any, sms: dict[str, Any]) -> None:
     refused = stack.post("/messages", {**sms, "to": "+1 999-000-0628"}).json()
     assert refused["code"] == "skycore_rejected"
-    told = ops.json("message", refused["message_id"])
-    assert (told["status"], told["skycore_code"]) == ("rejected", "E628")
-    assert told["why"]
-    assert told["skycore_code_means"]
+    shown = ops.json("message", refused["message_id"])
+    assert (shown["status"], shown["skycore_code"]) == ("rejected", "E628")
+    assert shown["why"]
+    assert shown["skycore_code_means"]
 
 
 @pytest.mark.long
@@ -99,9 +99,9 @@ def test_the_events_of_a_tracking_id_that_belongs_to_no_message_are_shown(
     tracking_id = f"U01T{uuid.uuid4().hex[:12]}"
     stack.postback(receipt(tracking_id))
     stack.event(lambda event: event["data"]["tracking_id"] == tracking_id)
-    told = ops.json("message", tracking_id)
-    assert told["message_id"] is None
-    assert [(one["type"], one["to"]) for one in told["events"]] == [
+    shown = ops.json("message", tracking_id)
+    assert shown["message_id"] is None
+    assert [(one["type"], one["to"]) for one in shown["events"]] == [
         ("skycore.sms_delivered", "…44")
     ]
 
@@ -169,10 +169,10 @@ def test_what_only_looks_needs_no_more_than_the_documented_rights(ops: Any, tmp_
 
 
 def test_send_test_waits_for_the_delivery(ops: Any) -> None:
-    told = ops.json("send-test", f"+{NUMBER}", "--from", "60856", "--wait", WAIT)
-    assert told["status"] == "delivered"
-    told = ops.json("send-test", "+15005550002", "--from", "60856", "--wait", WAIT, code=1)
-    assert told["status"] == "failed"
+    shown = ops.json("send-test", f"+{NUMBER}", "--from", "60856", "--wait", WAIT)
+    assert shown["status"] == "delivered"
+    shown = ops.json("send-test", "+15005550002", "--from", "60856", "--wait", WAIT, code=1)
+    assert shown["status"] == "failed"
 
 
 @contextmanager
@@ -196,8 +196,8 @@ def dead_at_once(
     With `visibility_seconds` over the time of a call, no call of it is still running then.
     """
     url = stack.resource(queue)
-    told = stack.admin("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-    policy = json.loads(told["Attributes"]["RedrivePolicy"])
+    shown = stack.admin("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+    policy = json.loads(shown["Attributes"]["RedrivePolicy"])
     once = json.dumps({**policy, "maxReceiveCount": 1})
     with (
         changed(stack, queue, VisibilityTimeout=str(visibility_seconds), RedrivePolicy=once),
@@ -232,26 +232,26 @@ def test_a_dead_send_gets_new_tries_and_is_sent_once(
     try:
         warm(stack)  # so that no call of dispatch lasts as long as the queue hides its message
         with dead_at_once(stack, "SendQueue", "DispatchRole", 8):
-            told = stack.client.request(
+            shown = stack.client.request(
                 "POST", "/messages", {**sms, "text": mark}, {"Prefer": "respond-async"}
             ).json()
             assert until(lambda: waiting(stack, url) > 0)
         letters = ops.json("dlq", "show", "send")["messages"]
-        assert told["message_id"] in [one["message_id"] for one in letters]
-        give_four_tries(stack, told["message_id"])
+        assert shown["message_id"] in [one["message_id"] for one in letters]
+        give_four_tries(stack, shown["message_id"])
         with changed(stack, "SendQueue", VisibilityTimeout="10"):
             # What others have dead may come a moment later than it was looked at.
             assert ops.json("dlq", "redrive", "send")["moved"] >= len(letters)
             # The fifth call fails as well.
-            assert until(lambda: status_of(stack, told) == "rejected")
+            assert until(lambda: status_of(stack, shown) == "rejected")
             assert until(lambda: waiting(stack, url) > 0)
     finally:
         stack.control("settings", {"error_for_action": None}, "PATCH")
-    story = ops.json("message", told["message_id"])
+    story = ops.json("message", shown["message_id"])
     assert story["status"] == "rejected"
     assert "E111" in json.dumps(story)
     assert ops.json("dlq", "redrive", "send")["moved"] >= 1
-    assert until(lambda: status_of(stack, told) == "delivered")
+    assert until(lambda: status_of(stack, shown) == "delivered")
     rows = stack.control(f"messages?to={NUMBER}")["messages"]
     assert len([row for row in rows if row["text"] == mark]) == 1
 
@@ -273,7 +273,7 @@ def test_queued_messages_wait_for_the_account_and_go_again(
             assert until(lambda: "account" in looked(ops, "status")[0]["paused"])
             time.sleep(10)  # all of them have met the pause
             assert "E112" in looked(ops, "status")[0]["paused"]["account"]["why"]
-            assert {status_of(stack, told) for told in queued} == {"queued"}
+            assert {status_of(stack, shown) for shown in queued} == {"queued"}
         finally:
             stack.control("settings", {"error_for_action": None}, "PATCH")
         if by_hand:
@@ -281,7 +281,7 @@ def test_queued_messages_wait_for_the_account_and_go_again(
 
         def delivered(queued: Any = queued) -> bool:
             sweep(stack)  # as the schedule does every minute
-            return {status_of(stack, told) for told in queued} == {"delivered"}
+            return {status_of(stack, shown) for shown in queued} == {"delivered"}
 
         assert until(delivered)
         assert looked(ops, "status")[0]["paused"] == {}

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import Stack, until
 from tests.integration.operators import run_ops
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from tests.integration.conftest import Stack
 
 pytestmark = pytest.mark.timeout(600)
 

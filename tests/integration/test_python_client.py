@@ -63,22 +63,25 @@ def test_a_message_is_sent_once_and_followed(client: Client, sms: dict[str, Any]
     assert (first.status, first.to, first.client_reference) == ("accepted", to[1:], key)
     assert (first.replayed, again.replayed) == (False, True)
     assert again.message_id == first.message_id
-    assert until(lambda: client.message(first.message_id).status == "delivered")
+    assert first.message_id
+    message_id = first.message_id
+    assert until(lambda: client.message(message_id).status == "delivered")
     assert [one.message_id for one in client.messages(to=to)] == [first.message_id]
     with pytest.raises(NotCancellable):
-        client.cancel(first.message_id)
+        client.cancel(message_id)
 
 
 def test_problems_are_raised(client: Client, sms: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as raised:
         client.send({**sms, "from": "no such sender!"})
     assert raised.value.errors[0]["field"] == "from"
-    with pytest.raises(SkycoreRejected) as raised:
+    with pytest.raises(SkycoreRejected) as rejected:
         client.send({**sms, "text": "skycore-error-E714"})
-    assert raised.value.skycore_code == "E714"
-    with pytest.raises(OutcomeUnknown) as raised:
+    assert rejected.value.skycore_code == "E714"
+    with pytest.raises(OutcomeUnknown) as unknown:
         client.send({**sms, "text": "skycore-mode-reset_after"})
-    assert client.message(raised.value.message_id).status == "unknown"
+    assert unknown.value.message_id
+    assert client.message(unknown.value.message_id).status == "unknown"
 
 
 def test_what_was_not_sent_is_tried_again(client: Client, sms: dict[str, Any]) -> None:
@@ -164,6 +167,7 @@ def test_a_subscriber_handles_each_event_of_the_queue_once(
         running=lambda: not all_came() and next(polls, None) is not None,
     )
     assert all_came()
+    assert message.message_id
     assert client.message(message.message_id).status == "delivered"
     ids = [event.id for event in handled]
     assert len(ids) == len(set(ids))

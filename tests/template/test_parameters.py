@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
 
-from tests.template.conftest import Template
+from tests.template.conftest import ROOT, Template
 from tests.template.parameters import cut_by_sam, refusals
 
 BODY = Template().body
@@ -291,3 +292,25 @@ def test_rules_use_the_functions_that_rules_know() -> None:
         return set().union(*map(functions, node)) if isinstance(node, list) else set()
 
     assert functions(BODY["Rules"]) <= known
+
+
+def test_the_example_of_two_stacks_on_one_account_deploys_and_adds_up() -> None:
+    example = (ROOT / "samconfig.toml").read_text().split("# [alerts.global.parameters]")[1]
+    lines = ["[alerts.global.parameters]", *(line[2:] for line in example.splitlines()[1:])]
+    profiles = tomllib.loads("\n".join(lines))
+    page = (ROOT / "docs" / "limits.md").read_text()
+    sums = [0, 0, 0]
+    for profile in profiles.values():
+        pairs = profile["deploy"]["parameters"]["parameter_overrides"]
+        chosen = dict(pair.split("=") for pair in pairs)
+        assert refusals(BODY, chosen) == []
+        second, minute, day, share = map(int, chosen.values())
+        of_queued = [limit * (100 - share) / 100 for limit in (second, minute, day)]
+        name = profile["global"]["parameters"]["stack_name"]
+        row = re.search(rf"^\| `{name}` \| [^|]+ \| (.+) \|$", page, re.MULTILINE)
+        assert row is not None
+        queued = "{:g}/s, {:g} a minute, {:g} a day".format(*of_queued)
+        assert row[1] == f"{second} | {minute} | {day} | {share} | {queued}"
+        sums = [a + b for a, b in zip(sums, (second, minute, day), strict=True)]
+    assert sums == [10, 300, 10_000]
+    assert "Of 10 calls a second, 300 a minute and 10,000 a day" in page

@@ -54,6 +54,7 @@ TOOLS = sorted((ROOT / "ops").rglob("*.py"))
 HOMES = {
     "requests": {"client"},
     "urllib3": {"client"},
+    "idna": {"client"},
     "defusedxml": {"postbacks", "client"},
     "pynamodb": {"table"},
     "boto3": {"aws"},

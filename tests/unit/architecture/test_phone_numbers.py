@@ -16,6 +16,7 @@ from skycore.phone_numbers import (
     canonical_number,
     equivalent_forms,
     is_same_number,
+    names_recipient,
     parse_msisdn,
     parse_sender,
     parse_sender_mask,
@@ -295,6 +296,51 @@ def test_different_numbers_stay_different(first: Any, second: Any) -> None:
     assert canonical_form(canonical_form(first)) == canonical_form(first)
 
 
+@pytest.mark.parametrize(
+    ("number", "written", "may_be"),
+    [
+        ("17743199144", "17743199144", True),
+        ("17743199144", "+1 (774) 319-9144", True),
+        ("17743199144", "7743199144", True),
+        ("17743199144", "01117743199144", True),
+        ("17743199144", "1774319XXXX", True),
+        ("17743199144", "+0", True),
+        ("18765550123", "8765550123", True),
+        ("447911123456", "07911123456", True),
+        ("447911123456", "7911123456", True),
+        ("79161234567", "89161234567", True),
+        ("6581234567", "81234567", True),
+        ("390612345678", "0612345678", True),
+        ("5491112345678", "541112345678", True),
+        ("5491112345678", "1112345678", True),
+        ("525562000000", "5562000000", True),
+        ("4917743199144", "17743199144", False),
+        ("4917743199144", "+17743199144", False),
+        ("4917743199144", "tel:+17743199144", False),
+        ("17743199144", "+7743199144", False),
+        ("14534412345", "4534412345", False),  # also a number of Denmark
+        ("17743199144", "9144", False),
+        ("17743199144", "144", False),
+        ("17743199144", "4", False),
+        ("17743199144", "3199144", False),
+        ("17743199144", "743199144", False),
+        ("17743199144", "60856", False),
+        ("17743199144", "7743199145", False),
+    ],
+)
+def test_the_ending_of_a_number_does_not_pass_for_it_in_a_reply(
+    number: str, written: str, may_be: bool
+) -> None:
+    assert names_recipient(number, written) is may_be
+
+
+@pytest.mark.parametrize("text", ["+0", "+00", "000000000", "+0000000000", "tel:+0"])
+def test_zeros_are_a_number_in_both_forms_or_in_neither(text: str) -> None:
+    canonical, plain = canonical_number(text), received_digits(text)
+    assert (canonical is None) is (plain is None)
+    assert canonical is None or re.fullmatch("[0-9]{1,40}", canonical)
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_a_number_or_none(text: Any) -> None:
     canonical, plain = canonical_number(text), received_digits(text)
@@ -340,7 +386,7 @@ ONE_PLAN = {
 
 
 @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
-def test_a_mobile_number_is_of_its_country_and_not_of_a_larger_neighbour(region: None) -> None:
+def test_a_mobile_number_is_of_its_country_and_not_of_a_larger_neighbour(region: str) -> None:
     mobile = phonenumbers.PhoneNumberType.MOBILE
     if example := phonenumbers.example_number_for_type(region, mobile):
         digits = f"{example.country_code}{phonenumbers.national_significant_number(example)}"

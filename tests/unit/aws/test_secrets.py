@@ -180,6 +180,16 @@ def test_a_secret_written_by_hand_is_read(manager: Manager, stored: Any) -> None
     assert list(Secret("name").values()) == ["token"]
 
 
+def test_a_binary_secret_that_is_no_text_is_told_from_none(manager: Manager) -> None:
+    manager.held = {"AWSCURRENT": b"\xff\x00\xfe"}
+    secret = Secret("name")
+    assert list(secret.values()) == []
+    assert not secret.is_text
+    manager.held = {"AWSCURRENT": b"a"}
+    assert list(secret.values()) == ["a"]
+    assert secret.is_text
+
+
 @pytest.mark.parametrize("stored", [b"\xff\x00\xfe", b"", "", "\ufeff\n"], ids=repr)
 def test_a_secret_without_text_counts_as_not_set(manager: Manager, stored: bytes | str) -> None:
     manager.held = {"AWSCURRENT": stored}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from skycore.client import connections, download
+from skycore.client import download
 from skycore.client.download import AllowedHosts, DownloadError, file_name
 from skycore.client.media import MediaUrlError, is_public_address, media_url
 from tests.unit.client.skycore_server import Server, accepting, answer, serve
@@ -55,8 +55,8 @@ class Network:
         self.answers = list(answers)
         self.resolved: list[str] = []
         self.connected: list[str] = []
-        monkeypatch.setattr(connections.socket, "getaddrinfo", self._resolve)
-        monkeypatch.setattr(connections.socket, "socket", self._socket)
+        monkeypatch.setattr(socket, "getaddrinfo", self._resolve)
+        monkeypatch.setattr(socket, "socket", self._socket)
 
     def _resolve(self, host: str, port: int, **_: Any) -> list[Any]:
         self.resolved.append(host)

@@ -70,7 +70,7 @@ def test_a_line_of_an_answer_is_harmless(part: Any, capsys: pytest.CaptureFixtur
 
 
 def test_a_cell_of_a_table_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [[HOSTILE, 1], [Text(HOSTILE), None]]
+    rows: list[list[Any]] = [[HOSTILE, 1], [Text(HOSTILE), None]]
     print_result(Result({}, [table(("a", "b"), rows)]), as_json=False)
     check(capsys.readouterr().out, lines=3)
 

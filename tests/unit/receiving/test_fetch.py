@@ -95,7 +95,9 @@ class Media:
         self.jobs.append(MessageBody)
         self.delays.append(DelaySeconds)
 
-    def arrive(self, *names: str, at: datetime | None = None, **fields: Any) -> str:
+    def arrive(
+        self, *names: str, fields: dict[str, Any] | None = None, at: datetime | None = None
+    ) -> str:
         """Store and publish an MMS with these files; return the id of its event."""
         urls = [name if "://" in name else f"{self.base}/{name}" for name in names]
         body = {
@@ -105,7 +107,7 @@ class Media:
             "to": SENDER,
             "tracking-id": "MMS_MO_1",
             "content": [{"file": url} for url in urls],
-            **fields,
+            **(fields or {}),
         }
         assert store([("q", json.dumps(body).encode(), at or NOW)], days=90) == []
         self.publish()
@@ -160,7 +162,7 @@ def media(
 
 
 def test_each_file_is_kept_and_one_event_names_them(media: Media, s3: FakeS3) -> None:
-    id_ = media.arrive("1.png", "2.txt", "3.smil", **{"message-subject": "Look"})
+    id_ = media.arrive("1.png", "2.txt", "3.smil", fields={"message-subject": "Look"})
     media.run()
     prefix = bucket.prefix_of(id_)
     assert media.kept["media"][0] == {
@@ -185,7 +187,8 @@ def test_each_file_is_kept_and_one_event_names_them(media: Media, s3: FakeS3) ->
 
 
 def test_the_event_has_the_mms_own_fields_and_its_words(media: Media) -> None:
-    media.arrive("2.txt", **{"message-subject": "Look", "timestamp": "2019-03-08T14:22:05-05:00"})
+    fields = {"message-subject": "Look", "timestamp": "2019-03-08T14:22:05-05:00"}
+    media.arrive("2.txt", fields=fields)
     media.run()
     (received,), (kept,) = media.of("mms_received"), media.of("media_kept")
     same = ("tracking_id", "from", "to", "code", "origin", "subject", "timestamp", "received_at")
@@ -423,7 +426,7 @@ def test_the_event_follows_the_schema(media: Media) -> None:
 
 
 def test_a_text_part_that_is_a_stop_word_is_a_stop(media: Media) -> None:
-    media.arrive("1.png", "stop.txt", **{"message-subject": "My dog"})
+    media.arrive("1.png", "stop.txt", fields={"message-subject": "My dog"})
     assert not media.stopped()
     media.run()
     assert media.stopped()
@@ -459,7 +462,7 @@ def test_a_start_in_a_text_part_lifts_a_stop(media: Media) -> None:
 
 
 def test_a_stop_in_the_subject_is_not_lifted_by_a_text_part(media: Media) -> None:
-    media.arrive("start.txt", **{"message-subject": "STOP"})
+    media.arrive("start.txt", fields={"message-subject": "STOP"})
     media.run()
     assert media.kept["opt_out"] == "stop"
     assert media.stopped()
@@ -492,7 +495,7 @@ def test_a_text_part_is_read_by_its_type_or_its_name(
 
 def test_erasing_deletes_every_file_of_the_event_and_no_other(media: Media, s3: FakeS3) -> None:
     media.arrive("1.png")
-    id_ = media.arrive("1.png", "2.txt", "3.smil", **{"tracking-id": "MMS_MO_2"})
+    id_ = media.arrive("1.png", "2.txt", "3.smil", fields={"tracking-id": "MMS_MO_2"})
     media.run()
     assert bucket.delete_files("bucket", id_) == 3
     assert len(s3.objects) == 1

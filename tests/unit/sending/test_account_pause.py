@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -18,12 +18,16 @@ from skycore.client.errors import (
     OutcomeUnknown,
     Refused,
 )
+from skycore.client.reply import Reply, read_reply
 from skycore.problems import Problem
 from skycore.queries.messages import cancel
 from skycore.sending.account_pause import ACTION_CODES, cause_of
-from skycore.table import pauses
+from skycore.table import parking, pauses
 from tests.unit.sending.waiting_world import BATCH, World, row, status
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from skycore.catalogue.actions import Action
 
 IN_MINUTES = 45
 N = 60
@@ -77,8 +81,9 @@ def check_outage(world: World, kind: str, count: int) -> None:
     found = Counter(status(id_) for id_ in ids)
     unknown = found.pop("unknown", 0)
     assert found == {"accepted": len(ids) - unknown}, found
-    # A batch is in flight when the outage begins; then calls go one at a time, and none.
-    assert unknown <= (BATCH if isinstance(OUTAGES[kind], OutcomeUnknown) else 0)
+    # A batch is in flight when the outage begins; then one send every 15 minutes.
+    most = BATCH + IN_MINUTES // 15
+    assert unknown <= (most if isinstance(OUTAGES[kind], OutcomeUnknown) else 0)
     assert {int(row(id_).tries) for id_ in ids} == {0}
     assert world.dead == []
     assert not account().paused
@@ -216,6 +221,25 @@ class TestUnknownOutcomes:
         world.run(minutes=4)
         assert Counter(status(id_) for id_ in ids) == {"unknown": BATCH, "accepted": 20}
 
+    def test_a_pause_ends_though_reads_have_no_clear_answer(self, world: World) -> None:
+        world.fails = lambda *_: OutcomeUnknown("reset")
+        ids = [world.enqueue() for _ in range(30)]
+        world.run(minutes=5)
+        world.fails = lambda action, _: (
+            OutcomeUnknown("reply too large") if action == "getMmsIds" else None
+        )
+        world.run(minutes=14)
+        assert Counter(status(id_) for id_ in ids) == {"unknown": BATCH, "accepted": 20}
+        assert not account().paused
+
+    def test_a_long_outage_makes_a_message_unknown_every_15_minutes(self, world: World) -> None:
+        world.fails = lambda *_: OutcomeUnknown("HTTP 502")
+        for _ in range(40):
+            world.enqueue()
+        world.run(minutes=75)
+        sends = [at for at, action, _ in world.calls if action != "getMmsIds"]
+        assert BATCH + 4 <= len(sends) <= BATCH + 5
+
     def test_reads_without_an_answer_pause_nobody(self, world: World) -> None:
         world.fails = lambda *_: OutcomeUnknown("reset")
         for _ in range(9):
@@ -269,6 +293,107 @@ def test_waiting_messages_expire_are_cancelled_and_say_why(world: World) -> None
     assert (status(late), status(cancelled)) == ("expired", "cancelled")
 
 
+class TestSeveralRecipients:
+    """A reply that refuses each of several recipients."""
+
+    SEND: ClassVar[dict[str, Any]] = {
+        "action": "sendMessageBySubscriberRef",
+        "subscriber_ref": "x",
+        "campaign_ref": "c",
+        "to": None,
+        "from": None,
+    }
+
+    def answer(self, world: World, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+        part = f"<SENDING><STATUS>Failure</STATUS><ERRORCODE>{code}</ERRORCODE></SENDING>"
+        body = f"<RESPONSE>{part}{part}</RESPONSE>".encode()
+
+        def call(action: Action, *_: Any, **__: Any) -> Reply:
+            return read_reply(action, 200, body if action.effect == "send" else b"")
+
+        monkeypatch.setattr(world, "call", call)
+
+    @pytest.mark.parametrize("code", ["E112", "E104"])
+    def test_refused_for_the_account_they_wait(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, code: str
+    ) -> None:
+        id_ = world.enqueue(**self.SEND)
+        with monkeypatch.context() as outage:
+            self.answer(world, outage, code)
+            world.run(minutes=5)
+            assert (status(id_), account().cause, account().paused) == ("queued", code, True)
+        world.run(minutes=2)
+        assert (status(id_), int(row(id_).tries)) == ("accepted", 0)
+
+    @pytest.mark.parametrize("code", ["E106", "E120"])
+    def test_refused_for_a_limit_they_wait(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, code: str
+    ) -> None:
+        id_ = world.enqueue(**self.SEND)
+        with monkeypatch.context() as throttled:
+            self.answer(world, throttled, code)
+            world.run(minutes=2)
+            assert (status(id_), int(row(id_).tries)) == ("queued", 0)
+        world.run(minutes=20)
+        assert status(id_) == "accepted"
+
+    def test_without_clear_outcomes_they_pause_as_one_message_would(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.answer(world, monkeypatch, "E503")
+        ids = [world.enqueue(**self.SEND) for _ in range(20)]
+        world.run(minutes=5)
+        assert account().cause == pauses.UNKNOWN_OUTCOMES
+        assert Counter(status(id_) for id_ in ids) == {"unknown": BATCH, "queued": 10}
+
+
+class TestProbes:
+    """A pause is probed as long as any message waits for it, whichever were listed."""
+
+    def test_messages_that_expire_or_are_cancelled_leave_others_to_probe(
+        self, world: World
+    ) -> None:
+        world.fails = lambda *_: NotSent("refused")
+        soon = (world.now + timedelta(minutes=5)).isoformat()
+        for _ in range(15):
+            world.enqueue(expires_at=soon)
+        ids = [world.enqueue() for _ in range(20)]
+        world.run(minutes=2)
+        for id_ in account().candidates:
+            cancel(id_, {})
+        world.run(minutes=4)
+        self.check_recovery(world, ids)
+
+    def test_a_listed_message_that_fails_alone_leaves_others_to_probe(self, world: World) -> None:
+        world.fails = lambda *_: Refused("E104", "", {})
+        world.enqueue(text="poison")
+        world.run(seconds=5)
+        soon = (world.now + timedelta(minutes=4)).isoformat()
+        for _ in range(pauses.MAX_LISTED):
+            world.enqueue(expires_at=soon)
+        world.run(seconds=5)
+        ids = [world.enqueue() for _ in range(5)]
+        world.run(minutes=6)
+        poisoned = Refused("E104", "", {})
+        self.check_recovery(world, ids, lambda text: poisoned if text == "poison" else None)
+
+    def test_what_is_not_to_be_sent_yet_is_no_probe(self, world: World) -> None:
+        world.fails = lambda *_: NotSent("refused")
+        first, later = world.enqueue(), world.enqueue()
+        due = world.now + timedelta(minutes=25)
+        parking.park(row(later), due, not_before=due)
+        world.run(seconds=5)
+        cancel(first, {})
+        world.run(minutes=10)
+        assert (len(world.calls), account().candidates) == (1, ())
+
+    def check_recovery(self, world: World, ids: list[str], fails: Any = lambda _: None) -> None:
+        recovery, world.fails = world.now, lambda _, fields: fails(fields["text"])
+        world.run(minutes=5)
+        assert min(world.accepted_at()) - recovery < timedelta(minutes=2)
+        assert "accepted" in {status(id_) for id_ in ids}
+
+
 ACCOUNT_ALONE = {"E102", "E104", "E105", "E112", "E713"}
 ONE_ACTION = {"E103", "E107", "E109"}
 PAUSING_STATUSES = {401, 403, 404, 405, 407}
@@ -277,7 +402,9 @@ PAUSING_STATUSES = {401, 403, 404, 405, 407}
 @pytest.mark.parametrize("code", [one.code for one in all_errors()])
 def test_what_a_reply_code_pauses(code: Any) -> None:
     cause = cause_of(Refused(code))
-    assert cause == (code if code in ACCOUNT_ALONE | ONE_ACTION else None)
+    expected = code if code in ACCOUNT_ALONE | ONE_ACTION else None
+    # A send may have gone out.
+    assert cause == (pauses.UNKNOWN_OUTCOMES if code == "E503" else expected)
     assert (code in ACTION_CODES) == (code in ONE_ACTION)
 
 

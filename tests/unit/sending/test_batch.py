@@ -11,11 +11,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from skycore import timestamps
+from skycore.client.validation import prepare
 from skycore.problems import MAX_ERRORS, Problem
 from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.validation import SendPolicy
 from skycore.table import batches, messages, models, opt_outs, queue_transitions
+from tests.unit.sending.conftest import overlap
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 
 if TYPE_CHECKING:
@@ -50,14 +52,18 @@ def in_queue(outside: Outside) -> set[str]:
     return {json.loads(body)["message_id"] for body in outside.queued}
 
 
-def test_what_was_written_before_the_table_failed_goes_on(
-    outside: Outside, table: FakeDynamoDB
-) -> None:
-    def out_later(_: int, operation: str, __: Any) -> None:
+def fail_after_the_first_transaction(table: FakeDynamoDB) -> None:
+    def fail(_: int, operation: str, __: Any) -> None:
         if operation == "TransactWriteItems" and table.calls[operation] >= 1:
             raise error("InternalServerError", operation)
 
-    table.before = out_later
+    table.before = fail
+
+
+def test_what_was_written_before_the_table_failed_goes_on(
+    outside: Outside, table: FakeDynamoDB
+) -> None:
+    fail_after_the_first_transaction(table)
     results = post([sms(n) for n in range(250)])
     assert words(results) == ["queued"] * 100 + ["not_ready"] * 150
     assert len(outside.queued) == 100
@@ -163,7 +169,7 @@ def test_a_message_that_fits_into_no_row_is_refused_alone(
 
 def test_a_row_past_its_expiry_does_not_count(table: FakeDynamoDB) -> None:
     entry = batch._Entry(sms(1))
-    batch._prepare(entry, "m1", RULES)
+    batch._prepare(entry, "m1", RULES, "someone")
     row = entry.row
     assert row is not None
     row.expires = int(timestamps.now().timestamp()) + 60
@@ -243,11 +249,7 @@ def test_a_country_refuses_all() -> None:
 def test_a_table_that_fails_in_the_middle_leaves_nothing_of_all_or_nothing(
     outside: Outside, table: FakeDynamoDB
 ) -> None:
-    def out_later(_: int, operation: str, __: Any) -> None:
-        if operation == "TransactWriteItems" and table.calls[operation] >= 1:
-            raise error("InternalServerError", operation)
-
-    table.before = out_later
+    fail_after_the_first_transaction(table)
     with pytest.raises(Problem, match="not_ready") as caught:
         call([sms(n) for n in range(150)], all_or_nothing=True)
     assert "Retry-After" in caught.value.headers()
@@ -264,6 +266,102 @@ def test_a_confirmation_that_another_call_takes_meanwhile_refuses_all(
         call([sms(1), confirmation(5)], all_or_nothing=True)
     assert live(table) == []
     assert outside.queued == []
+
+
+@pytest.mark.parametrize("kind", ["in_progress", "not_ready", "gateway_failure"])
+def test_what_may_be_repeated_is_not_answered_as_a_bad_request(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A call that overlaps with its repeat may release a message that the repeat takes over."""
+    entries = [sms(1), sms(2), sms(3)]
+    call(entries, "k", all_or_nothing=True)
+    before = "not_ready" if kind == "gateway_failure" else "in_progress"
+    problems = iter([before, kind, "idempotency_key_reused"])
+
+    def overlap(*_: Any) -> Any:
+        raise Problem(next(problems), "now")
+
+    monkeypatch.setattr(batch, "take_over_or_replay", overlap)
+    with pytest.raises(Problem) as caught:
+        call(entries, "k", all_or_nothing=True)
+    assert caught.value.code == kind
+    assert caught.value.retryable == (kind != "gateway_failure")
+
+
+def test_dry_runs_whose_answer_is_too_long_refuse_all_before_anything_is_written(
+    outside: Outside, table: FakeDynamoDB
+) -> None:
+    dry = {"text": "x" * 30_000, "allow_multipart": True, "dry_run": True}
+    entries = [sms(0), *({**sms(n), **dry} for n in range(1, 61))]
+    with pytest.raises(Problem, match="invalid_request") as caught:
+        call(entries, all_or_nothing=True)
+    assert "too long an answer" in caught.value.body()["errors"][0]["detail"]
+    assert outside.queued == []
+    assert live(table) == []
+
+
+FAULTY_TEMPLATES: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown names in a slide": (
+        {"action": "sendMMS", "slides": [{f"x{n}": 1 for n in range(10_000)}]},
+        "template.slides[0].x0",
+    ),
+    "a long text": ({"text": "x" * 1_000_000}, "template.text"),
+    "a long invisible text": ({"text": "\u200b" * 1_000_000}, "template.text"),
+    "a long URL": (
+        {"action": "sendMMS", "slides": [{"image": "http://a.com/" + "a" * 1_000_000}]},
+        "template.slides[0].image",
+    ),
+    "a long reference": ({"client_reference": "x" * 1_000_000}, "template.client_reference"),
+    "a flag": ({"dry_run": "yes"}, "template.dry_run"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY_TEMPLATES)
+def test_a_faulty_template_is_checked_once_for_all_its_recipients(
+    monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    template, field = FAULTY_TEMPLATES[fault]
+    checks = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        checks.append(arguments)
+        return prepare(*arguments, **options)
+
+    monkeypatch.setattr("skycore.sending.validation.prepare", counted)
+    template = {"from": "60856", "text": "Hello", "subject": "s"} | template
+    if template.get("action") is None:
+        del template["subject"]
+    else:
+        del template["text"]
+    # The first recipient has a fault of its own.
+    recipients = [{"to": "1"}, *({"to": sms(n)["to"]} for n in range(999))]
+    with pytest.raises(Problem, match="invalid_request") as caught:
+        from_template(template, recipients)
+    assert caught.value.body()["errors"][0]["field"] == field
+    assert len(checks) == 1
+
+
+def from_template(template: dict[str, Any], recipients: list[Any]) -> dict[str, Any]:
+    body = {"template": template, "recipients": recipients}
+    return enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=RULES).body
+
+
+def test_an_unknown_action_of_a_template_is_refused_once() -> None:
+    with pytest.raises(Problem, match="unknown_action"):
+        from_template({"action": "x"}, [{"to": "+17743190001"}])
+
+
+def test_a_fault_of_the_template_that_a_recipient_replaces_is_not_its_own() -> None:
+    template = {"from": "60856", "text": "x" * 200}
+    recipients: list[dict[str, Any]] = [
+        {"to": "+17743190001"},
+        {"to": "+17743190002", "text": "Hello"},
+    ]
+    assert words(from_template(template, recipients)["messages"]) == ["invalid_request", "queued"]
+    recipients = [{"to": "+17743190001"}, {"to": "+17743190002", "allow_multipart": True}]
+    assert words(from_template(template, recipients)["messages"]) == ["invalid_request", "queued"]
+    recipients = [{"to": "+17743190001"}, {**recipients[1], "action": "sendSMS"}]
+    assert words(from_template(template, recipients)["messages"]) == ["invalid_request", "queued"]
 
 
 def test_the_summary_counts_and_earlier_recipients_are_named() -> None:
@@ -344,17 +442,7 @@ def test_errors_are_bounded() -> None:
 def test_a_repeat_takes_over_what_an_overlapping_call_cannot_queue(
     outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = outside.send_message_batch
-    answers: list[Any] = []
-
-    def out(**_: Any) -> None:
-        if not answers:
-            with monkeypatch.context() as patched:
-                patched.setattr(outside, "send_message_batch", take)
-                answers.append(words(post([sms(1), sms(2)], "k")))
-        raise error("InternalError", "SendMessageBatch")
-
-    monkeypatch.setattr(outside, "send_message_batch", out)
+    answers = overlap(outside, monkeypatch, lambda: words(post([sms(1), sms(2)], "k")))
     first = post([sms(1), sms(2)], "k")
     assert answers == [["queued", "queued"]]
     assert words(first) == ["queued", "queued"]

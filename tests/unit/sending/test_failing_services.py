@@ -16,9 +16,11 @@ from skycore.problems import Problem
 from skycore.receiving import publish as publishing
 from skycore.sending.delivery import MIN_CALL_SECONDS, SendContext
 from skycore.sending.dispatch import dispatch
-from skycore.sending.rate_limit import RateLimiter
-from skycore.sending.send import send
-from skycore.table import messages, opt_outs
+from skycore.sending.rate_limit import RateLimiter, Slot
+from skycore.sending.send import call_action, send
+from skycore.table import messages, opt_outs, pauses, queue_transitions
+from skycore.table.limiter import Limiter
+from skycore.table.limits import Limits
 from tests.unit.receiving.test_publish import arrive, receipt, retry, tell
 from tests.unit.sending.test_sending import (
     QUEUES,
@@ -45,6 +47,11 @@ __all__ = ["line", "queue", "skycore"]
 
 def out(*_: Any, **__: Any) -> Any:
     raise TimeoutError("no answer")
+
+
+def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    real = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + seconds)
 
 
 def test_what_a_slow_table_leaves_no_time_for_is_told_later(
@@ -169,7 +176,81 @@ class TestSending:
         assert status(message_id) == "queued"
         with pytest.raises(Problem) as refused:
             send({**SMS}, caller="arn", key="k", policy=RULES, context=line, deadline=late)
-        assert (refused.value.code, refused.value.retryable) == ("skycore_unreachable", True)
+        assert (refused.value.code, refused.value.retryable) == ("not_ready", True)
+        assert skycore.calls == 0
+        assert post(line, key="k").status == 201
+
+    @pytest.mark.parametrize("request_number", [1, 2])
+    @pytest.mark.parametrize("is_send", [True, False])
+    def test_a_limiter_that_fails_at_a_later_slot_sends_nothing_and_keeps_no_key(
+        self,
+        skycore: Skycore,
+        monkeypatch: pytest.MonkeyPatch,
+        request_number: int,
+        is_send: bool,
+    ) -> None:
+        """The slot passes while connecting, or a refused key asks for a second request."""
+        limited = SendContext(skycore, RateLimiter(Limits(per_second=10)), "send", 90)  # type: ignore[arg-type]
+        real = skycore.call
+
+        def call(*arguments: Any, before_write: Any, **options: Any) -> Any:
+            if request_number == 2:
+                before_write()
+            patched.setattr(Limiter, "take", out)
+            patched.setattr(Slot, "is_usable", lambda _: False)
+            return real(*arguments, before_write=before_write, **options)
+
+        def act() -> None:
+            late = time.monotonic() + 25
+            call_action("getMmsIds", {}, identity={}, context=limited, policy=RULES, deadline=late)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(skycore, "call", call)
+            with pytest.raises(Problem) as refused:
+                post(limited, key="k") if is_send else act()
+        assert (refused.value.code, refused.value.status) == ("not_ready", 503)
+        assert refused.value.retryable
+        assert skycore.calls == 0
+        assert post(limited, key="k").status == 201
+
+    def test_a_slow_claim_leaves_the_message_queued_and_pauses_nothing(
+        self,
+        line: SendContext,
+        queue: list[tuple[str, str, int]],
+        skycore: Skycore,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        claim = queue_transitions.claim
+
+        def slow(*arguments: Any) -> bool:
+            claimed = claim(*arguments)
+            pass_time(monkeypatch, 25 - MIN_CALL_SECONDS + 1)
+            return claimed
+
+        message_id = queued()
+        monkeypatch.setattr(queue_transitions, "claim", slow)
+        assert deliver(line, message_id) == []
+        row = messages.get(message_id)
+        assert row is not None
+        assert (row.status, int(row.tries)) == ("queued", 0)
+        assert row.failed_for is None
+        assert [json.loads(body)["message_id"] for _, body, _ in queue] == [message_id]
+        assert skycore.calls == 0
+        assert not pauses.read(consistent=True).by_scope
+
+    def test_a_request_is_not_written_without_time_for_its_reply(
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = skycore.call
+
+        def slow_to_connect(*arguments: Any, **options: Any) -> Any:
+            pass_time(patched, 21)
+            return real(*arguments, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(skycore, "call", slow_to_connect)
+            with pytest.raises(Problem, match="not_ready"):
+                post(line, key="k")
         assert skycore.calls == 0
         assert post(line, key="k").status == 201
 

@@ -199,7 +199,7 @@ def test_what_sweep_finds(queue: Any, line: SendContext, monkeypatch: pytest.Mon
     counted()
     later = timestamps.now() + timedelta(hours=1)
     monkeypatch.setattr(timestamps, "now", lambda: later)
-    assert sweep(time.monotonic() + 20, queue_url="send")["expired"] == 1
+    assert sweep(time.monotonic() + 600, queue_url="send")["expired"] == 1
     assert counted() == {"Expired": 1}
 
 

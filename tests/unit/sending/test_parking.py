@@ -70,7 +70,7 @@ def wait_for(monkeypatch: pytest.MonkeyPatch, world: World, until: datetime) -> 
     """The day's limit has no call left before a time."""
     acquire = RateLimiter.acquire_batch
 
-    def full(limiter: RateLimiter, count: int) -> Any:
+    def full(limiter: RateLimiter, count: int, *_: Any) -> Any:
         left = (until - world.now).total_seconds()
         return Wait(0, "day", round(left)) if left > 0 else acquire(limiter, count)
 
@@ -104,6 +104,35 @@ def test_nothing_is_lost_though_sweep_was_down_for_days(world: World) -> None:
     world.run(minutes=5)
     assert {status(id_) for id_ in ids} == {"accepted"}
     assert status(late) == "expired"
+
+
+def test_nothing_is_lost_though_sweep_never_ran_before(world: World) -> None:
+    world.sweep_is_down = True
+    waits: list[dict[str, float]] = [{"hours": 1}, {"minutes": 16}, {"hours": 5}]
+    ids = [parked_until(world, **wait)[0] for wait in waits]
+    late = world.enqueue(expires_at=(world.now + timedelta(minutes=30)).isoformat())
+    far = world.now + timedelta(hours=9)
+    assert parking.park(row(late), far, not_before=far)
+    world.skip(hours=6)
+    world.run(minutes=5)
+    assert {status(id_) for id_ in ids} == {"accepted"}
+    assert (status(late), row(late).outbox) == ("expired", "expired")
+
+
+def test_parking_does_not_change_what_sweep_has_finished(world: World) -> None:
+    world.run(minutes=10)
+    before = parking.oldest("parked")
+    parked_until(world, hours=1)
+    assert before is not None
+    assert parking.oldest("parked") == before
+
+
+def test_parking_writes_the_progress_once(world: World, table: FakeDynamoDB) -> None:
+    parked_until(world, hours=1)
+    updates = table.calls["UpdateItem"]
+    for _ in range(10):
+        parked_until(world, hours=1)
+    assert table.calls["UpdateItem"] - updates == 10
 
 
 def test_late_messages_end_though_sweep_was_down_for_days(world: World) -> None:

@@ -26,7 +26,7 @@ from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.send import call_action, enqueue
 from skycore.table import messages, queue_transitions
 from skycore.table.limiter import Limiter
-from skycore.table.limits import Limits
+from skycore.table.limits import Granted, Limits, Wait
 from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
@@ -226,6 +226,38 @@ def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(
         post(line)
 
 
+def test_queued_messages_take_no_slot_without_a_connection(
+    skycore: Skycore, queue: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits(per_minute=20)
+    context = delivery.SendContext(skycore, RateLimiter(limits), "send", 90)  # type: ignore[arg-type]
+    monkeypatch.setattr(skycore, "ready", lambda **_: 3)
+    monkeypatch.setattr(rate_limit.Slot, "is_usable", lambda _: True)  # on a slow machine, too
+    ids = [queued(to=f"+1774319{n:04}") for n in range(10)]
+    bodies = {str(n): json.dumps({"message_id": one}) for n, one in enumerate(ids)}
+    assert dispatch(bodies, context=context, queues=QUEUES, deadline=time.monotonic() + 25) == []
+    assert [status(one) for one in ids].count("accepted") == 3
+    assert context.rate_limiter.limiter.allowance(limits)["minute"] == 17
+    assert len(queue) == 7
+
+
+def test_connections_are_counted_again_after_a_wait_for_slots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def take(_: Limiter, __: Limits, *, count: int, **___: Any) -> Any:
+        asked.append(count)
+        return Granted((0,) * count) if len(asked) == 3 else Wait(0, "second", 1)
+
+    monkeypatch.setattr(Limiter, "take", take)
+    monkeypatch.setattr(rate_limit, "wait_until", lambda _: None)
+    counts = iter([8, 2])
+    slots = RateLimiter(Limits(per_second=5)).acquire_batch(10, lambda: next(counts))
+    assert asked == [10, 8, 2]
+    assert slots == (0, 0)
+
+
 # A batch's template
 
 TEMPLATE = {"from": "60856", "text": "Hello"}
@@ -393,6 +425,16 @@ def test_a_key_that_cannot_be_used_is_explained(monkeypatch: pytest.MonkeyPatch)
     assert 'without "api_key"' in caught.value.detail
     assert "set-key" in caught.value.detail
     assert "0123456789" not in caught.value.detail
+
+
+def test_a_binary_key_that_is_no_text_is_explained_to_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = secret_client(monkeypatch, b"\xff\x00\xfe")
+    with pytest.raises(Problem) as caught:
+        delivery.get_ready(client, time.monotonic() + 25)
+    assert caught.value.code == "skycore_account"
+    assert "binary and not text" in caught.value.detail
 
 
 def secret_client(monkeypatch: pytest.MonkeyPatch, stored: str | bytes) -> Any:

@@ -1,4 +1,4 @@
-"""No queued message stays so for ever: set aside, moved back, never queued, never taken."""
+"""No queued message stays so for ever: dead-lettered, redriven, never queued, never taken."""
 
 from __future__ import annotations
 
@@ -79,8 +79,10 @@ def give(line: SendContext, body: str) -> None:
     assert dispatch({"q": body}, context=line, queues=QUEUES, deadline=deadline) == []
 
 
-def try_until_set_aside(line: SendContext, message_id: str, queue: list[Any], clock: Clock) -> str:
-    """Follows the copies of a message whose calls all fail; what the dead-letter queue got."""
+def try_until_dead_lettered(
+    line: SendContext, message_id: str, queue: list[Any], clock: Clock
+) -> str:
+    """Follow the copies of a message whose calls all fail; return its dead letter."""
     body = json.dumps({"message_id": message_id})
     for wait in BACKOFF:
         give(line, body)
@@ -99,12 +101,23 @@ def try_until_set_aside(line: SendContext, message_id: str, queue: list[Any], cl
 NOT_ITS_SENDER = Refused("E111", "sender not of this account", {})  # of this message alone
 
 
+def dead_lettered(
+    line: SendContext, skycore: Skycore, queue: list[Any], clock: Clock
+) -> tuple[str, str]:
+    """Return the id of a dead-lettered message, and its dead letter."""
+    message_id = queued()
+    skycore.outcome = NOT_ITS_SENDER
+    dead = try_until_dead_lettered(line, message_id, queue, clock)
+    skycore.outcome = None
+    return message_id, dead
+
+
 def test_five_failed_calls_end_it_and_say_why(
     line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
-    try_until_set_aside(line, message_id, queue, clock)
+    try_until_dead_lettered(line, message_id, queue, clock)
     row = found(message_id)
     assert (row.status, row.outbox, row.code) == ("rejected", "rejected", "E111")
     assert row.detail is not None
@@ -145,7 +158,7 @@ def test_moved_back_it_is_tried_again_five_times_and_sent_once(
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
-    dead = try_until_set_aside(line, message_id, queue, clock)
+    dead = try_until_dead_lettered(line, message_id, queue, clock)
     clock.pass_(days=2)
     give(line, dead)  # moved back by a person; still no connection
     assert (status(message_id), found(message_id).tries) == ("queued", 1)
@@ -165,10 +178,7 @@ def test_moved_back_it_is_tried_again_five_times_and_sent_once(
 def test_moved_back_twice_it_is_sent_once(
     line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], clock: Clock
 ) -> None:
-    message_id = queued()
-    skycore.outcome = NOT_ITS_SENDER
-    dead = try_until_set_aside(line, message_id, queue, clock)
-    skycore.outcome = None
+    message_id, dead = dead_lettered(line, skycore, queue, clock)
     give(line, dead)
     give(line, dead)
     assert (status(message_id), skycore.accepted) == ("accepted", 1)
@@ -181,10 +191,7 @@ def test_moved_back_it_is_sent_though_the_tables_answer_was_lost(
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    message_id = queued()
-    skycore.outcome = NOT_ITS_SENDER
-    dead = try_until_set_aside(line, message_id, queue, clock)
-    skycore.outcome = None
+    message_id, dead = dead_lettered(line, skycore, queue, clock)
     revive = queue_transitions.requeue_dead_letter
     monkeypatch.setattr(
         queue_transitions,
@@ -202,10 +209,7 @@ def test_moved_back_it_waits_for_a_limit_like_any_other(
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    message_id = queued()
-    skycore.outcome = NOT_ITS_SENDER
-    dead = try_until_set_aside(line, message_id, queue, clock)
-    skycore.outcome = None
+    message_id, dead = dead_lettered(line, skycore, queue, clock)
     with monkeypatch.context() as patched:
         patched.setattr(RateLimiter, "acquire_batch", lambda *_: Wait(0, "minute", 60))
         give(line, dead)
@@ -219,7 +223,7 @@ def test_moved_back_too_late_it_is_not_sent(
 ) -> None:
     message_id = queued(expires_at=(clock.moment + timedelta(hours=1)).isoformat())
     skycore.outcome = NOT_ITS_SENDER
-    dead = try_until_set_aside(line, message_id, queue, clock)
+    dead = try_until_dead_lettered(line, message_id, queue, clock)
     skycore.outcome = None
     clock.pass_(hours=1)
     give(line, dead)
@@ -231,7 +235,7 @@ def test_dispatch_dies_before_the_dead_letter_queue_has_it(
 ) -> None:
     message_id = queued()
     skycore.outcome = NOT_ITS_SENDER
-    try_until_set_aside(line, message_id, queue, clock)
+    try_until_dead_lettered(line, message_id, queue, clock)
     queue.clear()
     deliver(line, message_id)  # the send queue gives it again
     ((name, body, _),) = queue
@@ -320,7 +324,19 @@ def test_every_queued_row_is_listed_where_sweep_looks(
     deliver(line, message_id)
     row = found(message_id)
     assert row.deadline is not None
-    assert row.state == models.waiting_partition(timestamps.from_text(row.deadline))
+    assert row.state in models.waiting_partitions(timestamps.from_text(row.deadline))[1:]
+
+
+def test_a_late_message_expires_though_an_earlier_release_listed_it(
+    line: SendContext, clock: Clock
+) -> None:
+    message_id = queued(expires_at=(clock.moment + timedelta(minutes=30)).isoformat())
+    old, *shards = models.waiting_partitions(timestamps.from_text(found(message_id).deadline or ""))
+    assert found(message_id).state in shards
+    listed = [messages.MessageRow.state.set(old)]
+    assert messages.update(message_id, listed, messages.MessageRow.status == "queued")
+    clock.pass_(minutes=31)
+    assert swept() == {**NOTHING, "expired": 1}
 
 
 def test_a_message_that_is_not_queued_has_no_time_to_be_sent_by(line: SendContext) -> None:

@@ -44,9 +44,10 @@ class Skycore:
         self.outcome: Any = None
         self.unready: Exception | None = None
 
-    def ready(self, **_: Any) -> None:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         if isinstance(self.unready, Exception):
             raise self.unready
+        return count
 
     def call(self, action: Any, fields: Any, *, before_write: Any, **_: Any) -> Reply:
         if isinstance(self.outcome, NotSent):
@@ -108,7 +109,7 @@ def deliver(line: SendContext, message_id: str) -> list[str]:
 
 
 def swept() -> dict[str, int]:
-    return sweep(time.monotonic() + 20, queue_url="send")
+    return sweep(time.monotonic() + 600, queue_url="send")
 
 
 def stop(moment: Any = None) -> None:
@@ -123,6 +124,29 @@ def status(message_id: str) -> str:
 
 @pytest.mark.usefixtures("table", "outside")
 class TestSend:
+    @pytest.mark.parametrize("code", ["E618", "E626", "E351", "E358"])
+    def test_a_key_that_can_only_replay_is_not_advised_to_be_repeated(
+        self, line: SendContext, skycore: Skycore, code: str
+    ) -> None:
+        skycore.outcome = Refused(code, "")
+        with pytest.raises(Problem) as caught:
+            post(line, key="k")
+        assert (caught.value.code, caught.value.retryable) == ("skycore_rejected", False)
+        assert caught.value.headers() == {}
+        assert "new Idempotency-Key" in caught.value.detail
+        replayed = post(line, key="k")
+        assert (replayed.replayed, replayed.body["retryable"]) == (True, False)
+        assert replayed.body == caught.value.body()
+
+    def test_without_a_key_a_refusal_for_now_may_be_repeated(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
+        skycore.outcome = Refused("E618", "")
+        with pytest.raises(Problem) as caught:
+            post(line)
+        assert caught.value.retryable
+        assert "Retry-After" in caught.value.headers()
+
     def test_an_unknown_outcome_says_what_happened_and_that_it_may_have_gone(
         self, line: SendContext, skycore: Skycore
     ) -> None:

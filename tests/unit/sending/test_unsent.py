@@ -16,6 +16,7 @@ from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import enqueue
 from skycore.table import messages, opt_outs, queue_transitions
+from tests.unit.sending.conftest import overlap
 from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
@@ -242,17 +243,7 @@ def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(
 def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(
     line: SendContext, skycore: Skycore, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = outside.send_message_batch
-    answers: list[Any] = []
-
-    def out(**_: Any) -> None:
-        if not answers:
-            with monkeypatch.context() as patched:
-                patched.setattr(outside, "send_message_batch", take)
-                answers.append(post(line, key="k"))
-        raise error("InternalError", "SendMessageBatch")
-
-    monkeypatch.setattr(outside, "send_message_batch", out)
+    answers = overlap(outside, monkeypatch, lambda: post(line, key="k"))
     first = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=RULES)
     assert [(one.status, one.replayed) for one in [first, *answers]] == [(202, False), (202, True)]
     message_id = first.body["message_id"]

@@ -31,8 +31,8 @@ EVENT = Path(__file__).parents[3] / "events" / "send"
 class Skycore:
     """A client that accepts every message."""
 
-    def ready(self, **_: Any) -> None:
-        pass
+    def ready(self, *, count: int = 1, **_: Any) -> int:
+        return count
 
     def call(self, *_: Any, before_write: Any, **__: Any) -> Reply:
         before_write()

@@ -51,14 +51,15 @@ class World:
         self._next_sweep = START + timedelta(seconds=20)
         self.context = SendContext(self, RateLimiter(Limits()), "send", 90)  # type: ignore[arg-type]
         monkeypatch.setattr(models, "PARKED_SHARDS", 2)  # so that hours take seconds
+        monkeypatch.setattr(models, "WAITING_SHARDS", 2)
         monkeypatch.setattr(timestamps, "now", lambda: self.now)
         monkeypatch.setattr("skycore.sending.dispatch.random.uniform", lambda low, _high: low)
         monkeypatch.setattr(clients, "sqs", lambda: self)
 
     # --- Skycore --------------------------------------------------------------------------------
 
-    def ready(self, **_: Any) -> None:
-        pass
+    def ready(self, *, count: int = 1, **_: Any) -> int:
+        return count
 
     def call(self, action: Any, fields: dict[str, Any], **_: Any) -> Reply:
         error = self.fails(action.name, fields)

@@ -27,6 +27,15 @@ def test_parked_rows_are_listed_under_the_utc_minute_in_which_they_are_due() -> 
     assert set(models.parked_partitions(due.astimezone(UTC))) == written
 
 
+def test_no_hour_of_queued_messages_is_one_partition_and_its_old_one_is_still_read() -> None:
+    """A campaign's messages all end in one hour, and a partition takes 1,000 writes a second."""
+    now = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    end = now + timedelta(minutes=41)
+    listed = {models.queued_partition(f"message#{n}", now, end) for n in range(1000)}
+    assert listed == {f"state#queued#2026-11-22T10#{shard}" for shard in range(4)}
+    assert set(models.waiting_partitions(end)) == listed | {"state#queued#2026-11-22T10"}
+
+
 def test_a_reference_is_not_in_its_key_and_two_references_do_not_share_one() -> None:
     key = models.reference_partition("order-4711")
     assert key == models.reference_partition("order-4711")

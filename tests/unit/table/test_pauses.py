@@ -145,6 +145,24 @@ def test_after_unknown_outcomes_the_probe_is_no_send() -> None:
     assert pauses.claim(pause, NOW + 60, is_send=False) is not None
 
 
+def test_without_success_of_reads_a_send_probes_every_15_minutes() -> None:
+    pause, sends = after(*(unknown(),) * MAX_UNKNOWN), []
+    for minute in range(1, 61):
+        now = NOW + minute * 60
+        claimed = pauses.claim(pause, now, is_send=True)
+        if claimed is not None:
+            sends.append(minute)
+            pause = pauses.unknown(claimed, now)
+        pause = pauses.claim(pause, now, is_send=False) or pause
+    assert sends == [15, 30, 45, 60]
+    assert pause.reads > 50
+
+
+def test_no_send_probes_before_reads_had_no_success() -> None:
+    pause = after(*(unknown(),) * MAX_UNKNOWN)
+    assert pauses.claim(pause, NOW + HOUR, is_send=True) is None
+
+
 def test_after_one_unknown_outcome_calls_go_one_at_a_time() -> None:
     pause = after(unknown())
     claimed = pauses.claim(pause, NOW, is_send=True)

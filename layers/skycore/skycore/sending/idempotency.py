@@ -176,7 +176,10 @@ def replay_result(existing: MessageRow, row: MessageRow) -> SendResult:
         return SendResult(202, body, replayed=True)
     if existing.answer is not None:
         answer = messages.unpack(existing.answer)
-        return SendResult(answer["status"], answer["body"], replayed=True)
+        body = answer["body"]
+        if "retryable" in body:
+            body["retryable"] = False  # under this key, it would only be replayed again
+        return SendResult(answer["status"], body, replayed=True)
     if status == "rejected" and existing.erased_at:
         detail = "the message was not sent; why was erased with its recipient's data"
         problem = Problem("skycore_rejected", detail, message_id=existing.message_id)
@@ -268,8 +271,7 @@ def unsent_problem(row: MessageRow, released: Mapping[str, Release], problem: Pr
     """
     match released.get(row.message_id):
         case "lost":
-            detail = "the table gave no answer; the message may be sent within two hours"
-            return Problem("gateway_failure", detail, message_id=row.message_id)
+            return _maybe_sent_problem(row)
         case "taken":
             return Problem("in_progress", "another request with this key queues it", retry_after=1)
     return problem
@@ -286,8 +288,13 @@ def unqueued_problem(row: MessageRow, released: Mapping[str, Release]) -> Proble
             detail = "the queue did not take the message; nothing will be sent"
             return Problem("not_queued", detail)
         case "recorded" | "lost":
-            return unsent_problem(row, {row.message_id: "lost"}, Problem("not_queued", ""))
+            return _maybe_sent_problem(row)
     return None
+
+
+def _maybe_sent_problem(row: MessageRow) -> Problem:
+    detail = "the table gave no answer; the message may be sent within two hours"
+    return Problem("gateway_failure", detail, message_id=row.message_id)
 
 
 def _confirmation(

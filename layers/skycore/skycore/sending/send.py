@@ -13,13 +13,7 @@ from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejections
 from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
-from skycore.sending.delivery import (
-    FINAL_PROBLEMS,
-    call_skycore,
-    check_time_left,
-    deliver,
-    get_ready,
-)
+from skycore.sending.delivery import FINAL_PROBLEMS, call_skycore, deliver, get_ready
 from skycore.sending.idempotency import (
     SendResult,
     before_the_call,
@@ -96,13 +90,14 @@ def send(
             check_ceiling(row, context.daily_ceiling)
             get_ready(context.skycore, deadline)
             slot = context.rate_limiter.acquire()
-            check_time_left(deadline)
         accepted = deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
             uncount_for_recipient(row, context.daily_ceiling)
             _release(row, confirmed_at, context.repair_queue)
+        elif key is not None:
+            problem.retryable = False  # the key only replays it: a later try needs a new key
         context.pause.report(draft.action, problem)
         raise
     context.pause.report(draft.action, None)

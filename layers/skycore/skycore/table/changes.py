@@ -36,7 +36,9 @@ def record_change(change: str, identity: Mapping[str, str | None], *, days: int)
         f"{timestamps.to_key(time)}#{secrets.token_hex(4)}",
         change=change,
         expires=expiry(time, days),
-        **identity,
+        caller=identity.get("caller"),
+        session=identity.get("session"),
+        address=identity.get("address"),
     ).save()
 
 

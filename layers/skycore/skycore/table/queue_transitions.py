@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RELEASED_RANK = 99  # above every status, so that no outcome or receipt moves a tombstone
 TOMBSTONE_DAYS = 1  # a repeat of a write is seconds late at most
 CEILING_DAYS = 2  # a day's count is of no use after the day
-MAX_CLAIMS = 3  # tries to claim a message that is taken over meanwhile
+MAX_CLAIMS = 3  # tries to claim a message that repeats of its request take over
 
 
 def queue_body(row: MessageRow) -> str:
@@ -58,7 +58,7 @@ def count_for_recipient(message_id: str, number: str, most: int, time: datetime)
     """
     row = CeilingRow(ceiling_partition(number), f"{time:%Y-%m-%d}")
     room = CeilingRow.counted.does_not_exist() | CeilingRow.counted.contains(message_id)
-    actions = [
+    actions: list[Action] = [
         CeilingRow.counted.add({message_id}),
         CeilingRow.kind.set(CeilingRow),
         CeilingRow.expires.set(int((time + timedelta(days=CEILING_DAYS)).timestamp())),
@@ -305,4 +305,5 @@ def _not_late(time: datetime) -> Condition:
 def list_by_deadline(row: MessageRow) -> Action:
     if row.deadline is None:
         return MessageRow.state.remove()
-    return MessageRow.state.set(models.waiting_partition(timestamps.from_text(row.deadline)))
+    deadline = timestamps.from_text(row.deadline)
+    return MessageRow.state.set(models.waiting_partition(row.pk, deadline))

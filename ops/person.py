@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 SHOW = """\
-Shows everything that the table keeps about a number, for a request of access: messages, events with
-the texts of replies, raw postbacks and opt-outs. --json has all of it; without --json it prints a
-summary. Raw postbacks may hold other people's data too: look through them before you hand them out.
-It reads only.
+Shows everything that the stack keeps about a number, for a request of access: messages, events with
+the texts of replies, raw postbacks, keys of files and opt-outs. --json has all of it; without
+--json it prints a summary. Raw postbacks may hold other people's data too: look through them before
+you hand them out. It reads only.
 
   python -m ops person show '+1 774-319-9144' --json
 """
 ERASE = """\
-Erases everything that the table keeps about a number. It cancels messages that wait, and refuses
+Erases everything that the stack keeps about a number. It cancels messages that wait, and refuses
 while one is being sent. Of each message a tombstone without number or text stays until its
 Idempotency-Key ends, so that a repeat sends nothing. Raw postbacks that several people share are
 deleted. An opt-out stays as a keyed hash, and holds until the person opts in again.
@@ -51,22 +51,22 @@ def show(stack: Stack, args: Namespace) -> Result:
     """Show what is kept about a number."""
     number = _number(stack, args.number)
     _use_hashes(stack)
-    data = show_person(find_person(number), stack.source)
+    data = show_person(find_person(number, _media_bucket(stack)), stack.source)
     rows = [[name, count] for name, count in data["counts"].items()]
-    return Result(data, [table(("kept about this number", "rows"), rows)])
+    return Result(data, [table(("kept about this number", "how many"), rows)])
 
 
 def erase(stack: Stack, args: Namespace) -> Result:
     """Erase what is kept about a number. Raises Refused while a message is being sent."""
     number = _number(stack, args.number)
     stack.use_hash_secret()
-    person = find_person(number)
+    person = find_person(number, _media_bucket(stack))
     counts = person.counts()
     listed = ", ".join(f"{count} {name}" for name, count in counts.items())
     confirm(stack, args, f"Erase everything about {mask_number(number)} ({listed})?")
     args.subject = keyed_hash("number", number)[:16]
     try:
-        erase_person(person, stack.identity)
+        erase_person(person, _media_bucket(stack), stack.identity)
     except StillSending:
         why = "a message to this number is being sent; run this again in a minute"
         raise Refused(why) from None
@@ -81,6 +81,11 @@ def _use_hashes(stack: Stack) -> None:
     """Find opt-outs that are stored as hashes too, unless the stack is of an older release."""
     if "HashSecret" in stack.resources:
         stack.use_hash_secret()
+
+
+def _media_bucket(stack: Stack) -> str | None:
+    """Return the bucket of inbound MMS; None for a stack of a release without one."""
+    return stack.id_of("MediaBucket") if "MediaBucket" in stack.resources else None
 
 
 def _number(stack: Stack, text: str) -> str:

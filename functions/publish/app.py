@@ -24,15 +24,20 @@ class Settings:
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     settings = load(Settings)
     records = event["Records"]
-    where = {
-        "source": f"urn:skycore:{settings.stack_name}",
-        "topic_arn": settings.event_topic_arn,
-        "media_queue_url": settings.media_queue_url,
-    }
+    source = f"urn:skycore:{settings.stack_name}"
     if all(record["eventSource"] == "aws:sqs" for record in records):
-        references = [(record["messageId"], record["body"]) for record in records]
-        failed = publish_retries(references, **where)
+        failed = publish_retries(
+            [(record["messageId"], record["body"]) for record in records],
+            source=source,
+            topic_arn=settings.event_topic_arn,
+            media_queue_url=settings.media_queue_url,
+        )
     else:
-        retry_queue_url = settings.publish_retry_queue_url
-        failed = publish(records, **where, retry_queue_url=retry_queue_url)
+        failed = publish(
+            records,
+            source=source,
+            topic_arn=settings.event_topic_arn,
+            retry_queue_url=settings.publish_retry_queue_url,
+            media_queue_url=settings.media_queue_url,
+        )
     return {"batchItemFailures": [{"itemIdentifier": item} for item in failed]}

@@ -76,7 +76,13 @@ def checked_by_mypy(folder: Path, code: str) -> None:
     (folder / "use.py").write_text(code)
     python = PROGRAMS / "python"
     mypy = ROOT / ".venv" / "bin" / "mypy"
-    options: list[str | Path] = ["--python-executable", python, "--config-file", os.devnull, "--strict"]
+    options: list[str | Path] = [
+        "--python-executable",
+        python,
+        "--config-file",
+        os.devnull,
+        "--strict",
+    ]
     quiet = ["--follow-imports=silent"]  # reports use.py alone, by the client's types
     run(mypy, *options, *quiet, "use.py", cwd=folder)
 

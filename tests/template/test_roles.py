@@ -24,7 +24,7 @@ THROUGH_KEY = {
     "publish": {"sns", "sqs"},
     "fetch": {"s3", "sqs"},
     "send": {"secretsmanager", "sqs"},
-    "enqueue": {"sqs"},
+    "enqueue": {"secretsmanager", "sqs"},  # the key of the fingerprints
     "dispatch": {"secretsmanager", "sqs"},
     "messages": {"s3"},
     "sweep": {"sqs"},

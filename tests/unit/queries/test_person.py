@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from skycore import keyed_hash, timestamps
+from skycore.aws import bucket, clients
 from skycore.postbacks.parser import read_postback
 from skycore.problems import Problem
 from skycore.queries.person import StillSending, erase_person, find_person, mentions, show_person
@@ -17,6 +18,7 @@ from skycore.sending.send import enqueue
 from skycore.sending.validation import SendPolicy, check_opt_out, parse_message
 from skycore.table import events, messages, models, opt_outs, queue_transitions
 from skycore.table.messages import MessageRow
+from tests.unit.aws.fake_s3 import FakeS3
 from tests.unit.sending.conftest import Outside, outside
 from tests.unit.table.conftest import table
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["outside", "table"]
 
+BUCKET = "bucket"
 NUMBER, OTHER, SENDER = "17743199144", "17743199145", "60856"
 RULES = SendPolicy(region="US", countries=(), days=90)
 OPERATOR = {"caller": "arn:aws:iam::111122223333:user/ada", "session": None}
@@ -37,6 +40,13 @@ RECEIPT = """<POSTBACK><NOTIFICATION><ORIGIN>SMS_MT</ORIGIN><CODE>N101</CODE><TO
 def secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASH_SECRET", "hash-secret")
     monkeypatch.setattr(keyed_hash, "_key", lambda _name: b"a secret of this test")
+
+
+@pytest.fixture(autouse=True)
+def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+    fake = FakeS3()
+    monkeypatch.setattr(clients, "s3", lambda: fake)
+    return fake
 
 
 def queued(key: str | None = "order-1", to: str = NUMBER) -> str:
@@ -70,7 +80,7 @@ def receipt(tracking_id: str = "T1", to: str = NUMBER, more: str = "") -> str:
 
 
 def erase() -> None:
-    erase_person(find_person(NUMBER), OPERATOR)
+    erase_person(find_person(NUMBER, BUCKET), BUCKET, OPERATOR)
 
 
 def holds_number(table: FakeDynamoDB, number: str = NUMBER) -> list[Any]:
@@ -146,12 +156,12 @@ def test_a_message_that_is_claimed_meanwhile_stops_the_erasure(
     table: FakeDynamoDB, outside: Outside
 ) -> None:
     id_ = queued()
-    person = find_person(NUMBER)
+    person = find_person(NUMBER, BUCKET)
     row = messages.get(id_)
     assert row is not None
     assert queue_transitions.claim(row, "attempt", timestamps.now())
     with pytest.raises(StillSending):
-        erase_person(person, OPERATOR)
+        erase_person(person, BUCKET, OPERATOR)
     kept = messages.get(id_)
     assert kept is not None
     assert kept.to == NUMBER
@@ -176,12 +186,34 @@ def test_receipts_pointers_and_replies_are_erased(table: FakeDynamoDB, outside: 
         "<POSTBACK><NOTIFICATION><ORIGIN>SMS_MO</ORIGIN><CODE>N401</CODE><FROM>17743199144</FROM>"
         "<TO>60856</TO><TEXT>my secret</TEXT><TRACKINGID>MO1</TRACKINGID></NOTIFICATION></POSTBACK>"
     )
-    shown = json.dumps(show_person(find_person(NUMBER), "urn:skycore:test"))
+    shown = json.dumps(show_person(find_person(NUMBER, BUCKET), "urn:skycore:test"))
     assert "my secret" in shown
     assert len(table.of_kind("event")) == 2
     erase()
     assert table.of_kind("event") == []
     assert table.of_kind("pointer") == []
+    assert holds_number(table) == []
+
+
+def test_files_of_an_mms_are_shown_and_erased_and_no_others(
+    table: FakeDynamoDB, outside: Outside, s3: FakeS3
+) -> None:
+    store(
+        "<POSTBACK><NOTIFICATION><ORIGIN>MMS_MO</ORIGIN><CODE>N401</CODE><FROM>17743199144</FROM>"
+        "<TO>60856</TO><TRACKINGID>MO1</TRACKINGID><CONTENT><FILE>https://x/1.png</FILE></CONTENT>"
+        "</NOTIFICATION></POSTBACK>"
+    )
+    (item,) = table.of_kind("event")
+    kept = [f"{bucket.prefix_of(events.from_item(item).event.id)}{place}.png" for place in range(3)]
+    s3.objects = {key: {} for key in [*kept, "other/0.png"]}
+    assert show_person(find_person(NUMBER, BUCKET), "urn:skycore:test")["files"] == kept
+    s3.kept_back = {kept[1]}
+    with pytest.raises(RuntimeError):
+        erase()
+    assert table.of_kind("event") != []  # it leads to the file that is left
+    s3.kept_back = set()
+    erase()
+    assert list(s3.objects) == ["other/0.png"]
     assert holds_number(table) == []
 
 
@@ -315,7 +347,7 @@ def test_requests_do_not_grow_with_the_table(table: FakeDynamoDB, outside: Outsi
 
     def calls() -> int:
         table.calls.clear()
-        find_person(NUMBER)
+        find_person(NUMBER, BUCKET)
         assert "Scan" not in table.calls
         return table.calls.total()
 

@@ -37,6 +37,11 @@ def link(bucket: str, key: str) -> str:
     )
 
 
+def files(bucket: str, event_id: str) -> list[str]:
+    """Return the keys of all files of an event. Raises botocore's errors."""
+    return [key for keys in _keys(bucket, prefix_of(event_id)) for key in keys]
+
+
 def delete_files(bucket: str, event_id: str) -> int:
     """Delete all files of an event, also those that no event lists; return how many there were.
 

@@ -1,8 +1,8 @@
-"""One person's data: find everything that the table keeps about a number, and erase it.
+"""One person's data: find everything that the stack keeps about a number, and erase it.
 
 Rows are found by the number's forms in the index by number, month by month, and from there by key:
-the events of a message's tracking id, raw bodies, pointers. Bodies that could not be read are found
-by walking their partition. Nothing scans the table.
+the events of a message's tracking id, raw bodies, pointers, an MMS's files. Bodies that could not
+be read are found by walking their partition. Nothing scans the table.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from skycore import keyed_hash, serializers, timestamps
+from skycore.aws import bucket
 from skycore.phone_numbers import is_same_number, stored_forms
 from skycore.postbacks.parser import read_postback
 from skycore.serializers import event_envelope, tracking_rows_of
@@ -52,8 +53,8 @@ class Person:
     """What the table keeps about a number; rows by their keys.
 
     `parents` are messages to several recipients, of whom the number is one. `raw_bodies` have rows
-    of their own, and may hold other people's data too. `other` are keys of pointers, first
-    arrivals and counts.
+    of their own, and may hold other people's data too. `files` are keys in the bucket. `other` are
+    keys of pointers, first arrivals and counts.
     """
 
     number: str
@@ -61,17 +62,22 @@ class Person:
     parents: dict[Key, MessageRow] = field(default_factory=dict)
     events: dict[Key, StoredEvent] = field(default_factory=dict)
     raw_bodies: dict[Key, bytes] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
     opt_outs: list[opt_outs.OptOut] = field(default_factory=list)
     other: set[Key] = field(default_factory=set)
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows of each kind there are."""
-        names = ("messages", "events", "raw_bodies", "opt_outs", "other")
+        """Return how many rows of each kind, and files, there are."""
+        names = ("messages", "events", "raw_bodies", "files", "opt_outs", "other")
         return {name: len(getattr(self, name)) for name in names}
 
 
-def find_person(number: str) -> Person:
-    """Return what the table keeps about a number in digits. Raises PynamoDB's errors."""
+def find_person(number: str, media_bucket: str | None) -> Person:
+    """Return what the table and the bucket keep about a number in digits.
+
+    `media_bucket` is None for a stack of a release without one. Raises PynamoDB's and botocore's
+    errors.
+    """
     person = Person(number, opt_outs=list(opt_outs.list_opt_outs(number)))
     for key, item in batches.read_all(_indexed(number)).items():
         if item["kind"]["S"] == "message":
@@ -84,6 +90,10 @@ def find_person(number: str) -> Person:
         if mentions(stored.raw, number):
             person.events[key] = stored
     _add_rows_of_events(person)
+    if media_bucket is not None:
+        person.files = [
+            key for id_ in _with_files(person) for key in bucket.files(media_bucket, id_)
+        ]
     if keyed_hash.is_available():
         person.other |= set(batches.partition(queue_transitions.ceiling_partition(number)))
     return person
@@ -164,6 +174,11 @@ def mentions(body: bytes, number: str) -> bool:
     return any(pattern.search(text) for text in (*texts, *map(html.unescape, texts)))
 
 
+def _with_files(person: Person) -> list[str]:
+    """Return the ids of the inbound MMS with files."""
+    return [stored.event.id for stored in person.events.values() if stored.event.has_media]
+
+
 def show_person(person: Person, source: str) -> dict[str, Any]:
     """Return what the table keeps about a person, as the read API and subscribers get it."""
     now = timestamps.now()
@@ -182,6 +197,7 @@ def show_person(person: Person, source: str) -> dict[str, Any]:
             }
             for stored in stored_events
         ],
+        "files": person.files,
         "opt_outs": [
             {
                 "sender": one.sender,
@@ -200,8 +216,10 @@ def _request(row: MessageRow) -> Any:
     return messages.unpack(row.request) if row.request is not None else None
 
 
-def erase_person(person: Person, identity: Mapping[str, str | None]) -> dict[str, int]:
-    """Erase what `find_person` found; return how many rows of each kind.
+def erase_person(
+    person: Person, media_bucket: str | None, identity: Mapping[str, str | None]
+) -> dict[str, int]:
+    """Erase what `find_person` found; return how many rows of each kind, and files.
 
     Messages that wait are cancelled first. Raises StillSending before anything is erased if a
     message is being sent. What leads to other rows goes last, so that after any error the same
@@ -216,7 +234,9 @@ def erase_person(person: Person, identity: Mapping[str, str | None]) -> dict[str
     for parent in person.parents.values():
         _forget_recipients(parent)
     opt_outs.erase_number(person.number)
-    # Media that is kept of an event is to be deleted here, before the event that names it.
+    if media_bucket is not None:
+        for event_id in _with_files(person):  # and then the events, which lead to the files
+            bucket.delete_files(media_bucket, event_id)
     batches.delete_all(person.events)
     for row in rows:
         if not queue_transitions.erase(row):

@@ -99,6 +99,7 @@ def fetch(body: str, settings: MediaSettings) -> None:
     stored = events.get(job.event_id)
     if stored is None or not stored.event.has_media:
         log.warning("media of an event that is gone", extra={"event_id": job.event_id})
+        bucket.delete_files(settings.bucket, job.event_id)  # of a run that the erasure overtook
         return
     event = stored.event
     if events.get(event.media_event_id) is not None:

@@ -23,8 +23,8 @@ ROUTES = {
 }
 POLICIES = ["SenderPolicy", "ReaderPolicy", "AdminPolicy", "CallerPolicy", "OperatorPolicy"]
 # Actions for which AWS knows no narrower resource (Service Authorization Reference), or for which
-# the command lists by a prefix; or whose resources would not fit into a policy: the configuration of
-# an event source mapping holds nothing secret.
+# the command lists by a prefix; or whose resources would not fit into a policy: an event source
+# mapping holds nothing secret.
 WITHOUT_RESOURCE = {
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",

@@ -10,8 +10,10 @@ import hashlib
 import hmac
 import os
 from functools import cache
+from typing import TYPE_CHECKING
 
-from skycore.aws.secrets import Secret
+if TYPE_CHECKING:
+    from skycore.aws.secrets import Secret
 
 KEYED = "k1:"  # before a hash where an unkeyed one of an earlier release may stand
 
@@ -51,6 +53,8 @@ def keyed_fingerprint(stored: str) -> str:
 
 @cache
 def _secret(name: str) -> Secret:
+    from skycore.aws.secrets import Secret  # noqa: PLC0415 - `messages` seldom needs boto3
+
     return Secret(name)
 
 

@@ -54,7 +54,7 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
     }
     if row.caller:
         view["caller"] = row.caller
-    if row.cancelled_by:
+    if row.cancelled_by and "caller" in row.cancelled_by:
         view["cancelled_by"] = row.cancelled_by["caller"]
     if row.code:
         view["skycore_code"] = row.code

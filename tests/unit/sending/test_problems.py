@@ -51,7 +51,7 @@ pytestmark = pytest.mark.usefixtures("table", "outside")
 # Whether the same request may be repeated by a machine, as the contract has it.
 RETRYABLE = {
     *("in_progress", "rate_limited", "skycore_unreachable", "not_ready"),
-    *("not_queued", "not_stored"),
+    *("not_queued", "not_stored", "ceiling_reached"),
 }
 
 

@@ -214,9 +214,7 @@ def check_countries(action: Action, fields: Mapping[str, Any], policy: SendPolic
         return
     recipients = [one.name for one in action.parameters if one.kind in RECIPIENT_KINDS]
     if not recipients and not policy.campaigns:
-        detail = (
-            "AllowCampaignSends is off: messages go only to numbers and addresses that they name"
-        )
+        detail = "AllowCampaignSends is off: a message must name its numbers or addresses"
         raise Problem("country_not_allowed", detail)
     numbers = [one.name for one in action.parameters if one.kind == "msisdn"]
     for number in (fields[name] for name in numbers if fields.get(name)):
@@ -296,8 +294,7 @@ def _check_opt_out_only(draft: Draft) -> None:
 
 def opted_out_problem() -> Problem:
     """Return the problem of a recipient who opted out of this sender's messages."""
-    detail = "the recipient has opted out of messages from this sender"
-    return Problem("recipient_opted_out", detail)
+    return Problem("recipient_opted_out", "the recipient has opted out of this sender's messages")
 
 
 def dry_run(draft: Draft, policy: SendPolicy) -> SendResult:
@@ -328,12 +325,9 @@ class _OwnFields:
         value = self._fields.pop("client_reference", None)
         if value is None:
             return None
-        if (
-            isinstance(value, str)
-            and 0 < len(value) <= MAX_REFERENCE_LENGTH
-            and value.isprintable()
-        ):
-            return value
+        printable = isinstance(value, str) and value.isprintable()
+        if printable and 0 < len(value) <= MAX_REFERENCE_LENGTH:
+            return str(value)
         detail = f"must be a text of 1 to {MAX_REFERENCE_LENGTH} printable characters"
         self.errors.append(FieldError("client_reference", detail))
         return None

@@ -30,8 +30,7 @@ def sam(stack: Stack, folder: Path, *arguments: str) -> None:
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "AWS_ENDPOINT_URL": stack.description["endpoint_url"],
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        **stack.admin_environment(),
         "AWS_DEFAULT_REGION": stack.description["region"],
         "SAM_CLI_TELEMETRY": "0",
     }

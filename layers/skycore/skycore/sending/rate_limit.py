@@ -11,7 +11,7 @@ from skycore.logs import log
 from skycore.problems import Problem
 from skycore.sending.idempotency import NOT_READY, before_the_call
 from skycore.table.limiter import Limiter
-from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits, Wait, usable
+from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Limits, Wait, usable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,9 +97,9 @@ class RateLimiter:
             if isinstance(result, Wait):
                 metrics.count("LimiterFull", by=result.window)
                 raise rate_limited(result.window, result.retry_after_s)
-            wait_until(result.slots_ms[0])
-            if _is_usable(result.slots_ms[0]):
-                return self.slot(result.slots_ms[0], single=True)
+            wait_until(result[0])
+            if _is_usable(result[0]):
+                return self.slot(result[0], single=True)
         raise rate_limited("second", 1)
 
     def slot(self, at_ms: int, *, single: bool) -> Slot:
@@ -118,7 +118,7 @@ class RateLimiter:
         while True:
             result = self._take(count, bulk=True, longest_wait_ms=BULK_WAIT_MS)
             if not isinstance(result, Wait):
-                return result.slots_ms
+                return result
             # A slot is given out BULK_WAIT_MS ahead; after that moment, single calls may have it.
             ask_at = max(result.until_ms - BULK_WAIT_MS, now_ms() + ASK_AGAIN_MS)
             if ask_at > until:
@@ -127,14 +127,14 @@ class RateLimiter:
             wait_until(ask_at)
             count = count if count_again is None else count_again()
 
-    def _take(self, count: int, *, bulk: bool, longest_wait_ms: int) -> Granted | Wait:
+    def _take(self, count: int, *, bulk: bool, longest_wait_ms: int) -> tuple[int, ...] | Wait:
         """Return the limiter's answer, and record its metrics."""
         began = now_ms()
         result = self.limiter.take(
             self.limits, count=count, bulk=bulk, longest_wait_ms=longest_wait_ms
         )
-        if isinstance(result, Granted) and self.limits.any:
-            for slot in result.slots_ms:
+        if isinstance(result, tuple) and self.limits.any:
+            for slot in result:
                 metrics.record("LimiterWaitSeconds", max(0, slot - began) / 1000)
         for name, percent in self.limiter.percent_left(self.limits).items():
             metrics.record(f"{name.capitalize()}Allowance", percent)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from botocore.exceptions import ClientError
-from pynamodb.attributes import MapAttribute
 from pynamodb.connection.base import Connection
 
 from skycore.table.limiter import KEY, PREVIOUS_KEY, decode, expressions
@@ -117,8 +116,13 @@ class QuickTable(Table):
 
 def encode(item: Item) -> dict[str, Any]:
     """Return the attributes of an item."""
-    attributes: dict[str, Any] = MapAttribute().serialize(item)
-    return attributes
+    return {name: _encoded(value) for name, value in item.items()}
+
+
+def _encoded(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"M": encode(value)}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
 
 
 def written(item: Item, take: Take) -> Item:

@@ -14,7 +14,6 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
 
-from pynamodb.attributes import MapAttribute
 from pynamodb.exceptions import VerboseClientError
 from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Update
@@ -229,8 +228,12 @@ def _call(operation: str, **request: Any) -> dict[str, Any]:
 
 def decode(attributes: dict[str, Any]) -> Item:
     """Return the item that has these attributes."""
-    item: Item = MapAttribute().deserialize(attributes)
-    return item
+    read: dict[str, Callable[[Any], Any]] = {"N": int, "S": str, "M": decode}
+    return {
+        name: read[kind](held)
+        for name, attribute in attributes.items()
+        for kind, held in attribute.items()
+    }
 
 
 def _create() -> dict[str, Any]:

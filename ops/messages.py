@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from skycore.catalogue.errors import find_error
 from skycore.catalogue.statuses import RANKS
 from skycore.phone_numbers import NumberError, parse_msisdn
 from skycore.problems import Problem
-from skycore.queries.messages import get_event, get_message
+from skycore.queries.messages import by_reference, get_event, get_message
 from skycore.serializers import event_envelope, tracking_rows_of
 from skycore.table import events, messages, pagination
 from skycore.table.models import Row
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 A_DAY = timedelta(days=1)
+PAGE = 100  # messages of a reference that one call reads
 MATCH = ("time", "event", "tracking_id")
 ONE = """\
 ID is a message's id, a tracking id of Skycore's, or an event's id. It shows the status and why, the
@@ -42,8 +44,9 @@ Numbers show their last two digits, texts are left out; --show shows what is kep
   python -m ops message U01TXzUzNzEzNzA2NTE= --show
 """
 MANY = """\
-Messages, newest first, by status and time or by number. It reads only. Without --to it reads every
-message since --since until it has found --limit: keep that short on a busy stack.
+Messages, newest first, by status and time, by number or by client_reference. It reads only. Without
+--to and --reference it reads every message since --since until it has found --limit: keep that
+short on a busy stack.
 
 --since and --until are of when a message was made, not of its last change: one that failed just
 now may be from yesterday. A direct send that was refused because nothing could be sent (429, 502,
@@ -52,6 +55,7 @@ now may be from yesterday. A direct send that was refused because nothing could 
   python -m ops messages --status failed --since 2h
   python -m ops messages --status unknown --status rejected --since 2026-11-22T08:00Z
   python -m ops messages --to '+1 774-319-9144' --since 7d
+  python -m ops messages --reference order-4711 --since 30d
 """
 
 
@@ -72,8 +76,9 @@ def _events(stack: Stack, args: Namespace, tracking_id: str | None) -> list[dict
     found = events.by_tracking_id(tracking_id) if tracking_id else []
     found.sort(key=lambda event: event.received_at)
     tracking_rows = tracking_rows_of(found)
+    statuses = messages.statuses(owner.message_id for owner in tracking_rows.values())
     envelopes = (
-        event_envelope(events.StoredEvent(event, b""), tracking_rows, stack.source)
+        event_envelope(events.StoredEvent(event, b""), tracking_rows, statuses, stack.source)
         for event in found
     )
     return [redact.event(envelope, show=args.show) for envelope in envelopes]
@@ -87,6 +92,8 @@ def _why(message_id: str) -> dict[str, Any]:
     code = find_error(row.code) if row.code else None
     details: dict[str, Any] = {
         "why": redact.words(row.detail),
+        "resolved_by": row.resolved_by,
+        "reason": redact.words(row.reason),
         "skycore_code_means": code.meaning if code else None,
     }
     if row.status == "queued":
@@ -131,6 +138,9 @@ def many(stack: Stack, args: Namespace) -> Result:
 
 
 def _rows(stack: Stack, args: Namespace, span: TimeRange) -> Iterator[messages.MessageRow]:
+    if args.reference:
+        yield from _by_reference(args.reference, span)
+        return
     index, periods = Row.by_day, pagination.by_day
     if args.to:
         try:
@@ -141,6 +151,15 @@ def _rows(stack: Stack, args: Namespace, span: TimeRange) -> Iterator[messages.M
     for keys in pagination.iter_pages(index, periods, span):
         rows = messages.get_many(keys)
         yield from (rows[key] for key in keys if key in rows)
+
+
+def _by_reference(reference: str, span: TimeRange) -> Iterator[messages.MessageRow]:
+    while True:
+        rows, cursor = by_reference(reference, span, PAGE)
+        yield from rows
+        if cursor is None:
+            return
+        span = replace(span, cursor=cursor)
 
 
 def _shown(data: dict[str, Any]) -> list[RenderableType]:
@@ -173,7 +192,11 @@ def arguments_of_many(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--status", action="append", choices=sorted(RANKS), help="only this status; repeatable"
     )
-    parser.add_argument("--to", metavar="NUMBER", help="only messages to this number")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--to", metavar="NUMBER", help="only messages to this number")
+    where.add_argument(
+        "--reference", metavar="REFERENCE", help="only messages with this client_reference"
+    )
     parser.add_argument("--since", type=moment, help="made since: a time, or 2h, 30m, 7d ago (1d)")
     parser.add_argument("--until", type=moment, help="made until: the same (default: now)")
     parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")
@@ -181,6 +204,12 @@ def arguments_of_many(parser: ArgumentParser) -> None:
 
 
 COMMANDS = (
-    Command("messages", "Find messages by status, time or number", MANY, many, arguments_of_many),
+    Command(
+        "messages",
+        "Find messages by status, time, number or reference",
+        MANY,
+        many,
+        arguments_of_many,
+    ),
     Command("message", "Show what happened to a message, and why", ONE, one, arguments_of_one),
 )

@@ -127,7 +127,15 @@ def schemas() -> dict[str, Schema]:
         **_TEXT,
         "description": "Why it was rejected, expired or is unknown, or its last call failed.",
     }
-    message = _object(_MESSAGE, list(_MESSAGE), skycore_code=_TEXT, detail=why, parent=_TEXT)
+    message = _object(
+        _MESSAGE,
+        list(_MESSAGE),
+        skycore_code=_TEXT,
+        detail=why,
+        parent=_TEXT,
+        resolved_by={**_TEXT, "description": "Who decided what became of an unknown message."},
+        reason={**_TEXT, "description": "The reason that they gave."},
+    )
     step = _object(_STEP, ["time", "event", "status"])
     unparsed = {"event_id": _TEXT, "received_at": _TIME, "error": _TEXT_OR_NULL, "raw": _RAW}
     return {

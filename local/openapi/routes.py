@@ -138,14 +138,12 @@ def _message() -> Part:
 
 def _list_messages() -> Part:
     filters = [
-        _parameter(
-            name, "query", {"type": "string"}, "Exactly one of tracking_id, to and from is wanted."
-        )
-        for name in ("tracking_id", "to", "from")
+        _parameter(name, "query", {"type": "string"}, "Give exactly one of the four filters.")
+        for name in ("tracking_id", "to", "from", "client_reference")
     ]
     return {
         "operationId": "listMessages",
-        "summary": "Messages by tracking id, recipient or sender, newest first",
+        "summary": "Messages by tracking id, recipient, sender or client_reference, newest first",
         "parameters": [*filters, *_paging()],
         "responses": {
             "200": _answer("A page of messages.", "MessagePage"),

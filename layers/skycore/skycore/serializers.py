@@ -58,6 +58,8 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
         view["detail"] = row.detail
     if row.parent:
         view["parent"] = row.parent
+    if row.resolved_by:
+        view |= {"resolved_by": _role_of(row.resolved_by), "reason": row.reason}
     return view
 
 
@@ -122,6 +124,12 @@ def _last_step(row: MessageRow) -> datetime:
     return timestamps.from_text(row.steps[-1].split(" ", 1)[0])
 
 
+def _role_of(arn: str) -> str:
+    """Return an ARN without the name of its session: only operators see who it was."""
+    account, _, rest = arn.partition(":assumed-role/")
+    return f"{account}:assumed-role/{rest.split('/')[0]}" if rest else arn
+
+
 def _time_text(key: str) -> str:
     return timestamps.to_text(timestamps.from_text(key))
 
@@ -141,21 +149,30 @@ def tracking_row_of(event: Event, tracking_rows: TrackingRows) -> TrackingRow | 
     return tracking_rows.get(event.tracking_id or "")
 
 
-def event_envelope(stored: StoredEvent, tracking_rows: TrackingRows, source: str) -> dict[str, Any]:
-    """Return the CloudEvent of a stored event; an unparsed one has its raw body."""
+def event_envelope(
+    stored: StoredEvent, tracking_rows: TrackingRows, statuses: Mapping[str, str], source: str
+) -> dict[str, Any]:
+    """Return the CloudEvent of a stored event; an unparsed one has its raw body.
+
+    `statuses` are those of messages, by message id.
+    """
     owner = tracking_row_of(stored.event, tracking_rows)
     return build_event(
         stored.event,
         source=source,
         message_id=owner.message_id if owner else None,
+        message_status=statuses.get(owner.message_id) if owner else None,
         client_reference=owner.client_reference if owner else None,
         raw=stored.raw if stored.event.unparsed else None,
     )
 
 
-def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]:
+def step_envelope(
+    row: MessageRow, step: OwnStep, statuses: Mapping[str, str], source: str
+) -> dict[str, Any]:
     """Return the CloudEvent of one of our own steps, at its time in the message's timeline.
 
+    `statuses` are those of messages, by message id, where the row's own is not the newest.
     Raises LookupError if the message did not take the step.
     """
     outcome, terminal = OWN_STEPS[step]
@@ -164,6 +181,7 @@ def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]
         step,
         source=source,
         message_id=row.message_id,
+        message_status=statuses.get(row.message_id, row.status),
         tracking_id=row.tracking_id,
         to=row.to,
         sender=row.sender,
@@ -173,4 +191,6 @@ def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]
         outcome=outcome,
         terminal=terminal,
         status_details=row.detail,
+        resolved_by=_role_of(row.resolved_by) if row.resolved_by else None,
+        reason=row.reason,
     )

@@ -110,17 +110,18 @@ def build_event(
     *,
     source: str,
     message_id: str | None = None,
+    message_status: str | None = None,
     client_reference: str | None = None,
     raw: bytes | None = None,
     from_report: bool = False,
 ) -> dict[str, Any]:
     """The event as subscribers get it, a CloudEvents 1.0 envelope with every element present.
 
-    `source`: URN of the stack. `message_id` and `client_reference`: of the message that it
-    belongs to; without one, the reference that Skycore sent back. `raw`: the request body, used
+    `source`: URN of the stack. `message_id`, `message_status` and `client_reference`: of the
+    message that it belongs to; without one, the reference that Skycore sent back. `raw`: the request body, used
     for unparsed events only. `from_report`: the event comes from Skycore's report, not a postback.
     """
-    data: dict[str, Any] = {**event.data, "message_id": message_id}
+    data = {**event.data, "message_id": message_id, "message_status": message_status}
     if client_reference is not None:
         data["client_reference"] = client_reference
     if raw is not None and event.unparsed:
@@ -143,6 +144,7 @@ def build_step_event(
     *,
     source: str,
     message_id: str,
+    message_status: str | None = None,
     tracking_id: str | None,
     to: str | None,
     sender: str | None,
@@ -152,10 +154,13 @@ def build_step_event(
     outcome: EventOutcome | None,
     terminal: bool,
     status_details: str | None = None,
+    resolved_by: str | None = None,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """Return the event of one of our own steps, in the same form as a postback's.
 
     `code`: Skycore's error code, if it gave one. `status_details`: what more there is to say.
+    `resolved_by` and `reason`: of a person who decided what became of an unknown message.
     """
     name = f"message_{step}"
     moment = to_text(time)
@@ -168,11 +173,14 @@ def build_step_event(
         "status_details": status_details,
         "tracking_id": tracking_id,
         "message_id": message_id,
+        "message_status": message_status,
         "client_reference": client_reference,
         "to": to,
         "from": sender,
         "timestamp": moment,
         "received_at": moment,
+        "resolved_by": resolved_by,
+        "reason": reason,
     }
     return envelope(
         id=f"{message_id}.{step}",

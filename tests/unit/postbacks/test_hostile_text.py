@@ -165,6 +165,8 @@ FORGED = [
         inbound_sms("hi").replace("</POSTBACK>", "<FROM>1999</FROM></POSTBACK>"),
         inbound_sms("hi").replace("</POSTBACK>", f"<FROM>{SENDER}</FROM></POSTBACK>"),
         inbound_sms("hi").replace("</POSTBACK>", "<CODE>N211</CODE></POSTBACK>"),
+        inbound_sms("hi").replace("</POSTBACK>", f"{UNSUBSCRIBED}</POSTBACK>"),
+        inbound_sms("hi").replace("</POSTBACK>", "<STATUSCODE>N302</STATUSCODE></POSTBACK>"),
         f"<POSTBACK><TEXT>STOP</TEXT><NOTIFICATION>{UNSUBSCRIBED}</NOTIFICATION></POSTBACK>",
         f"<NOTIFICATION><CODE>N211</CODE><FROM>1</FROM>{wrapped(UNSUBSCRIBED)}</NOTIFICATION>",
         f"<POSTBACK><CODE>N211</CODE><NOTIFICATION>{UNSUBSCRIBED}</NOTIFICATION></POSTBACK>",

@@ -272,7 +272,7 @@ def test_a_slot_that_passes_again_is_not_used():
 
 
 def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(line, skycore, monkeypatch):
-    limiter = RateLimiter(Limits(per_minute=5), Limiter(lambda: rate_limit.now_ms()))
+    limiter = RateLimiter(Limits(per_minute=5), Limiter(rate_limit.now_ms))
     context = delivery.SendContext(skycore, limiter, "send", 90)
     written: list[Any] = []
 

@@ -134,13 +134,15 @@ def _refuse_repeats(notification: Node) -> None:
         _, field = fields_by_element().get(node.plain, (0, None))
         if field is None or field.shape in {"list", "numbers"}:
             continue
+        # A pass has STATUSCODE and perhaps another CODE; no message of a person has both.
+        element = "CODE" if field.name == "code" and by_person else node.plain
         value = node.inner().strip()
-        different = value != values.get(node.plain, value)
+        different = value != values.get(element, value)
         if different and field.name == "code":
             raise UnreadableError("two different codes in one notification")
-        if different or (by_person and node.plain in values):
+        if different or (by_person and element in values):
             raise UnreadableError(f"{field.name} occurs twice in one notification")
-        values[node.plain] = value
+        values[element] = value
 
 
 def _refuse_texts_outside(roots: list[Node], found: list[Node]) -> None:

@@ -27,11 +27,16 @@ MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 
 
 def status_of(row: MessageRow, now: datetime) -> str:
-    """Return the row's status; unknown or expired even before sweep has marked it."""
+    """Return the row's status; unknown or expired even before sweep has marked it.
+
+    A queued message is scheduled until its `send_at`.
+    """
     if row.status == "sending" and now - _last_step(row) > IN_FLIGHT:
         return "unknown"
     if row.status == "queued" and row.deadline and timestamps.from_text(row.deadline) <= now:
         return "expired"
+    if row.status == "queued" and row.send_at and timestamps.from_text(row.send_at) > now:
+        return "scheduled"
     return row.status
 
 
@@ -52,6 +57,8 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
         "client_reference": row.client_reference,
         "created_at": _time_text(row.created_at),
     }
+    if row.send_at:
+        view["send_at"] = _time_text(row.send_at)
     if row.code:
         view["skycore_code"] = row.code
     if row.detail:
@@ -87,7 +94,7 @@ def short_text(value: Any) -> str | None:
 
 def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
     """Return every step in order: our own, and those that postbacks for this recipient report."""
-    own = [line.split(" ", 1) for line in row.steps]
+    own = _own_steps(row)
     steps = [
         (time, RANKS[step], {"time": _time_text(time), "event": f"message_{step}", "status": step})
         for time, step in own
@@ -102,6 +109,16 @@ def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])
             steps.append((time, rank, _timeline_entry(event)))
     return [step for _, _, step in sorted(steps, key=lambda step: step[:2])]
+
+
+def _own_steps(row: MessageRow) -> list[list[str]]:
+    """Return time and status of our own steps; of a scheduled message, also when it was due."""
+    steps = [line.split(" ", 1) for line in row.steps]
+    if row.send_at:
+        steps[0][1] = "scheduled"
+        if row.send_at <= min([timestamps.to_key(timestamps.now()), *(at for at, _ in steps[1:])]):
+            steps.insert(1, [row.send_at, "queued"])
+    return steps
 
 
 def _timeline_entry(event: Event) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,8 +17,10 @@ from skycore.receiving.publish import publish
 from skycore.sending import outcomes
 from skycore.sending.idempotency import SendResult, replay_result
 from skycore.table import messages, queue_transitions
-from skycore.table.messages import MessageRow
 from tests.unit.sending.conftest import outside, table
+
+if TYPE_CHECKING:
+    from skycore.table.messages import MessageRow
 
 __all__ = ["outside", "table"]
 ROLE = "arn:aws:sts::111122223333:assumed-role/Ops"

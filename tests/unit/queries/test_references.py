@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from skycore.problems import Problem
 from skycore.queries.messages import list_messages
 from skycore.table import messages, queue_transitions, references
-from skycore.table.messages import MessageRow
+
+if TYPE_CHECKING:
+    from skycore.table.messages import MessageRow
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
 

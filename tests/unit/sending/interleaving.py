@@ -26,7 +26,7 @@ from skycore.client.errors import NotSent, OutcomeUnknown, Refused
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.queries.messages import cancel
-from skycore.sending import account_pause
+from skycore.sending import account_pause, retry
 from skycore.sending import dispatch as dispatching
 from skycore.sending import sweep as sweeping
 from skycore.sending.batch import enqueue_batch
@@ -409,7 +409,7 @@ def play(seed: int, profile: str, table: FakeDynamoDB, patch: pytest.MonkeyPatch
     patch.setattr(sweeping, "FIRST_LOOK_BACK", dt.timedelta(hours=2))
     for module in (dispatching, sweeping):
         patch.setattr(module, "ThreadPoolExecutor", Inline)
-    patch.setattr(dispatching.random, "uniform", world.random.uniform)
+    patch.setattr(retry.random, "uniform", world.random.uniform)
     world.run()
     patch.setattr(table, "_make_api_call", world._apply)
     return world.violations()

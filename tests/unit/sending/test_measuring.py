@@ -16,8 +16,9 @@ from skycore.receiving.ack import acknowledge
 from skycore.receiving.store import store
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.delivery import SendContext
-from skycore.sending.dispatch import MAX_TRIES, Queues, dispatch
+from skycore.sending.dispatch import Queues, dispatch
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.retry import MAX_TRIES
 from skycore.sending.send import enqueue
 from skycore.sending.sweep import sweep
 from skycore.table import messages, opt_outs

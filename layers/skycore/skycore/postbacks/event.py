@@ -118,8 +118,9 @@ def build_event(
     """The event as subscribers get it, a CloudEvents 1.0 envelope with every element present.
 
     `source`: URN of the stack. `message_id`, `message_status` and `client_reference`: of the
-    message that it belongs to; without one, the reference that Skycore sent back. `raw`: the request body, used
-    for unparsed events only. `from_report`: the event comes from Skycore's report, not a postback.
+    message that it belongs to; without one, the reference that Skycore sent back. `raw`: the
+    request body, used for unparsed events only. `from_report`: the event comes from Skycore's
+    report, not a postback.
     """
     data = {**event.data, "message_id": message_id, "message_status": message_status}
     if client_reference is not None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from skycore.catalogue.actions import Action
     from skycore.client.reply import Reply
+    from skycore.sending.quiet_hours import QuietHours
     from skycore.sending.rate_limit import Slot
     from skycore.sending.validation import Draft
     from skycore.table.messages import MessageRow
@@ -170,6 +171,7 @@ class SendContext:
     repair_queue: str
     days: int
     pause: AccountPause = field(default_factory=AccountPause)
+    quiet_hours: QuietHours | None = None  # of queued messages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +203,7 @@ def send_context() -> SendContext:
         rate_limiter=RateLimiter(limits),
         repair_queue=settings.send_queue_url,
         days=settings.event_retention_days,
+        quiet_hours=settings.policy().quiet_hours,
     )
 
 

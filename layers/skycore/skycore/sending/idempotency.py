@@ -17,7 +17,7 @@ from skycore.client.report import text_digest
 from skycore.logs import log_exception
 from skycore.problems import Problem, validation_problem
 from skycore.sending.outcomes import REASONS, Outcome, queue_outcomes, release_key
-from skycore.table import messages, queue_transitions
+from skycore.table import messages, models, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,6 +59,7 @@ def new_message(
     body: Mapping[str, Any],
     days: int,
     deadline: datetime | None = None,
+    send_at: datetime | None = None,
     request: bytes | None = None,
 ) -> MessageRow:
     """Return the row of a message that is about to be sent, or queued until `deadline`.
@@ -74,6 +75,8 @@ def new_message(
         time=timestamps.now(),
         days=days,
         deadline=timestamps.to_key(deadline) if deadline else None,
+        send_at=timestamps.to_key(send_at) if send_at else None,
+        not_before=timestamps.to_key(send_at) if send_at else None,
         attempt=new_attempt(),
         action=draft.action.name,
         to=draft.to,
@@ -97,10 +100,11 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
             "action": draft.action.name,
             "fields": draft.fields,
             "confirmation": draft.opt_out_confirmation,
+            "ignores_quiet_hours": draft.ignores_quiet_hours,
         }
     )
     now = timestamps.now()
-    deadline = draft.expires_at or now + MAX_QUEUED
+    deadline = draft.expires_at or (draft.send_at or now) + MAX_QUEUED
     return new_message(
         draft,
         "queued",
@@ -109,6 +113,7 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
         # The row must not be gone when the message's turn comes.
         days=days + min(MAX_EXTRA_DAYS, max(0, (deadline - now).days) + 1),
         deadline=deadline,
+        send_at=draft.send_at,
         request=request,
     )
 
@@ -150,7 +155,8 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
         detail = "this message is being sent right now"
         raise Problem("in_progress", detail, retry_after=1, message_id=existing.message_id)
     if serializers.was_queued(existing):
-        body = {**serializers.message(existing, now), "status": "queued", "tracking_id": None}
+        first = "scheduled" if existing.send_at else "queued"
+        body = {**serializers.message(existing, now), "status": first, "tracking_id": None}
         body.pop("skycore_code", None)
         body.pop("detail", None)
         return SendResult(202, body, replayed=True)
@@ -167,9 +173,9 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
 
 
 def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
-    """Return whether `existing` is the same request as `row` and is still queued."""
+    """Return whether `existing` is the same request as `row` and still waits to be sent."""
     same = existing.fingerprint == row.fingerprint
-    return same and serializers.status_of(existing, timestamps.now()) == "queued"
+    return same and serializers.status_of(existing, timestamps.now()) in {"queued", "scheduled"}
 
 
 @contextmanager
@@ -189,14 +195,15 @@ def take_over_or_replay(existing: MessageRow, row: MessageRow) -> tuple[SendResu
 
     The second value says whether to queue the message again. It is true while the message is still
     queued: the call that wrote it may have ended before the queue had it, and dispatch sends a
-    message once, however often the queue names it. That call can no longer release the message,
-    because `row`'s attempt has taken it over. Raises Problem, as `replay_result`, and in_progress
+    message once, however often the queue names it. A parked message is not queued again, because
+    sweep finds it. That call can no longer release the message, because `row`'s attempt has taken
+    it over. Raises Problem, as `replay_result`, and in_progress
     if that call released it first.
     """
     if is_still_queued(existing, row):
         if queue_transitions.take_over(existing.message_id, row.attempt):
-            body = serializers.message(existing, timestamps.now())
-            return SendResult(202, body, replayed=True), True
+            waits = not models.is_parked(existing.state)
+            return replay_result(existing, row.fingerprint), waits
         current = messages.get(existing.message_id)
         if current is None or is_still_queued(current, row):
             raise Problem("in_progress", "this message is being queued right now", retry_after=1)

@@ -56,6 +56,7 @@ class MessageRow(StoredRow, discriminator="message"):
     fingerprint = UnicodeAttribute()
     tries = NumberAttribute(default=0)
     not_before = UnicodeAttribute(null=True)
+    send_at = UnicodeAttribute(null=True)  # until then the message counts as scheduled
     failed_for = UnicodeAttribute(null=True)  # why it failed and waits for others to go first
     failed_at = UnicodeAttribute(null=True)
     confirmation = BooleanAttribute(null=True)
@@ -104,15 +105,22 @@ def new_row(
         steps=[step(status, time)],
         number=models.number_partition(number, time) if number else None,
         day=models.day_partition(pk, time),
-        state=_state_of_new(status, pk, time, attributes.get("deadline")),
+        state=_state_of_new(status, pk, time, attributes),
         at=models.index_sort_key("message", time),
         expires=expiry(time, days),
         **attributes,
     )
 
 
-def _state_of_new(status: str, pk: str, time: datetime, deadline: str | None) -> str | None:
-    """Return a new row's partition in the index by state: sending, or queued with a deadline."""
+def _state_of_new(
+    status: str, pk: str, time: datetime, attributes: Mapping[str, Any]
+) -> str | None:
+    """Return a new row's partition in the index by state: sending, parked, or queued."""
+    deadline, send_at = attributes.get("deadline"), attributes.get("send_at")
+    if status == "queued" and send_at:
+        due = timestamps.from_text(send_at)
+        if (due - time).total_seconds() > models.MAX_DELAY_SECONDS:
+            return models.parked_partition(pk, due)
     if status == "queued" and deadline:
         return models.queued_partition(pk, time, timestamps.from_text(deadline))
     return models.state_partition(status, pk) if status == "sending" else None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pynamodb.exceptions import PynamoDBException
 
 MESSAGE = "message"
+MAX_DELAY_SECONDS = 900  # the longest delay of a message in SQS; what waits for longer is parked
 SHARED = "shared"
 EVENT = "event#"
 MAX_EVENT_ID_BYTES = 1_000  # in a sort key of at most 1,024; our ids have up to 375
@@ -273,6 +274,11 @@ def parked_partition(row_key: str, due: datetime) -> str:
 def parked_partitions(due: datetime) -> list[str]:
     """Return all shards of the messages that are due in the minute of `due`."""
     return list(_shards(_parked(due), PARKED_SHARDS))
+
+
+def is_parked(state: str | None) -> bool:
+    """Return whether a message in this partition of the index by state is parked."""
+    return (state or "").startswith("state#parked#")
 
 
 def _parked(due: datetime) -> str:

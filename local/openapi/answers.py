@@ -130,6 +130,7 @@ def schemas() -> dict[str, Schema]:
     message = _object(
         _MESSAGE,
         list(_MESSAGE),
+        send_at={**_TIME, "description": "Of a message that was scheduled: when it is due."},
         skycore_code=_TEXT,
         detail=why,
         parent=_TEXT,
@@ -248,6 +249,7 @@ def _batch_entry() -> Schema:
     }
     http_status: Schema = {"type": "integer", "description": "The problem's, as of a single send."}
     fields = {**of_problem, **_DRY_RUN, **_MESSAGE, "parent": _TEXT, "status": status}
+    fields["send_at"] = _TIME
     return _object(fields, [], http_status=http_status, same_recipient_as=earlier)
 
 

@@ -17,7 +17,7 @@ MOST_IN_BATCH, MOST_IN_PAGE, USUAL_IN_PAGE = 1000, 100, 50
 SENT = ("Location", "Idempotency-Replayed")  # headers
 _SEND = (
     "invalid_json", "unknown_action", "in_progress", "too_large", "invalid_request",
-    "recipient_opted_out", "country_not_allowed", "idempotency_key_reused", "skycore_rejected",
+    "recipient_opted_out", "country_not_allowed", "quiet_hours", "idempotency_key_reused", "skycore_rejected",
     "rate_limited", "skycore_account", "skycore_unreachable", "not_ready", "gateway_failure",
     "outcome_unknown",
 )  # fmt: skip
@@ -48,7 +48,7 @@ def request_name(action: Action) -> str:
 def _post_message(sends: list[Action]) -> Part:
     tried = _answer("A dry run: nothing was sent.", "DryRun")
     accepted = _answer("Accepted by Skycore.", "AcceptedMessage", SENT)
-    queued = _answer("Queued (Prefer: respond-async).", "Message", SENT)
+    queued = _answer("Queued (Prefer: respond-async), or scheduled (send_at).", "Message", SENT)
     shown = {action.name: {"value": requests.send_example(action)} for action in sends}
     prefer = _parameter(
         "Prefer", "header", {"type": "string", "examples": ["respond-async"]},
@@ -127,7 +127,7 @@ def _message() -> Part:
         },
         "delete": {
             "operationId": "cancelMessage",
-            "summary": "Cancel a message that is still queued",
+            "summary": "Cancel a message that is scheduled or queued",
             "responses": {
                 "200": {**one, "description": "Cancelled."},
                 **answers.problems(("not_cancellable", *missing)),

@@ -95,18 +95,18 @@ def _retry_or_dead_letter(
 ) -> None:
     """Queue a message again that was not sent; after five failed calls, dead-letter it."""
     tries, called = int(row.tries), problem.code not in _NO_TRY
-    wait = problem.retry_after or RETRY_AFTER
+    seconds = problem.retry_after or RETRY_AFTER
     code: str | None = row.code  # of the call before this one
     detail: str | None = row.detail
     if called:
         tries += 1
-        wait = BACKOFF[min(tries, len(BACKOFF)) - 1]
+        seconds = BACKOFF[min(tries, len(BACKOFF)) - 1]
         skycore_code = problem.members.get("skycore_code")
         code = str(skycore_code) if skycore_code else None
         calls = "1 call" if tries == 1 else f"{tries} calls"
         detail = f"{calls} failed and nothing was sent; the last: {problem.detail}"
     if tries < MAX_TRIES:
-        not_before = timestamps.now() + timedelta(seconds=wait)
+        not_before = timestamps.now() + timedelta(seconds=seconds)
         requeued = outcomes.record_requeued(
             row,
             repair_queue=context.repair_queue,

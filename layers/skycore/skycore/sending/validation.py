@@ -325,7 +325,7 @@ class _OwnFields:
         value = self._fields.pop("quiet_hours", None)
         if value not in (None, "ignore"):
             self.errors.append(FieldError("quiet_hours", "must be ignore, or not given"))
-        return value == "ignore"
+        return isinstance(value, str) and value == "ignore"
 
     def timestamp(self, name: str) -> datetime | None:
         value = self._fields.pop(name, None)

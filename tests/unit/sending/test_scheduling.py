@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pynamodb.connection.base import Connection
 
 from skycore import timestamps
 from skycore.problems import Problem
 from skycore.queries.messages import cancel, get_message
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.idempotency import MAX_QUEUED
-from skycore.sending.sweep import sweep
 from skycore.table import models, opt_outs
 from tests.unit.sending.waiting_world import START, World, row, status
-from tests.unit.table.tables import new_table
 
 SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
 LATEST = timedelta(minutes=2)
@@ -69,29 +63,6 @@ def test_thirty_five_days_ahead_it_waits_in_the_table_alone(world):
     assert (world.receives, shown(id_)) == (0, "scheduled")
     world.run(minutes=3)
     assert shown(id_) == "accepted"
-
-
-@settings(max_examples=5, deadline=None)
-@given(waits=st.lists(st.floats(1, 1_200), min_size=1, max_size=6), pause=st.floats(0, 1_000))
-def test_whatever_the_times_each_is_sent_once_and_never_early(waits, pause):
-    """`sweep` and `dispatch` may be down for a part of it: an update, or an outage of AWS."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connection, "client", new_table())
-        world = World(patch)
-        due = [world.now + timedelta(seconds=wait) for wait in waits]
-        for one in due:
-            world.enqueue(send_at=timestamps.to_text(one))
-        world.sweep_is_down = world.dispatch_is_down = True
-        world.run(seconds=pause)
-        world.sweep_is_down = world.dispatch_is_down = False
-        up = world.now
-        world._next_sweep = up
-        world.run(seconds=max(1_330 - pause, 130))
-        sent = sorted(world.accepted_at())
-        assert len(sent) == len(due)
-        for begun, wanted in zip(sent, sorted(due), strict=True):
-            assert timedelta() <= begun - wanted
-            assert begun - max(wanted, up) <= LATEST
 
 
 def test_the_timeline_says_when_it_was_scheduled_and_when_queued(world):
@@ -222,21 +193,6 @@ def test_a_dry_run_checks_the_times_and_schedules_nothing(world):
     assert world.queue({**body, "send_at": at(world, days=1)}).status == 200
     world.run(minutes=3)
     assert world.receives == 0
-
-
-def test_a_minute_of_a_thousand_is_released_and_sent_once(world):
-    due = at(world, minutes=30)
-    batch = {"template": {**SMS, "send_at": due}, "recipients": [{}] * 1_000}
-    known: dict[str, Any] = {"caller": "arn", "queue_url": "send", "policy": world.policy}
-    result = enqueue_batch(batch, key=None, **known)
-    refused = [one for one in result.body["messages"] if one["status"] == "refused"]
-    assert refused[:1] == []
-    assert result.body["summary"]["scheduled"] == 1_000
-    world.run(seconds=30)
-    world.skip(minutes=30)
-    assert sweep(time.monotonic() + 45, queue_url="send")["released"] == 1_000
-    world.run(minutes=1)
-    assert len(world.accepted_at()) == 1_000
 
 
 def test_a_row_of_a_scheduled_message_reads_as_queued_to_the_previous_release(world):

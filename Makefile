@@ -44,11 +44,7 @@ lint: setup ## Check style and formatting with ruff
 	@$(BIN)/ruff format --check .
 
 types: setup ## Check types with mypy
-	@$(BIN)/mypy layers/skycore/skycore
-	@$(BIN)/mypy -p ops
-	@$(BIN)/mypy -p skycore_simulator
-	@$(BIN)/mypy simulator/tests
-	@for function in functions/*/; do $(BIN)/mypy $$function || exit 1; done
+	@$(BIN)/mypy
 
 template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam validate, cfn-lint and checkov; offline
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
@@ -57,7 +53,7 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 
 IN_PROCESS := simulator/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
 test-in-process: setup ## Run the tests without a stack, on every core
-	@$(BIN)/pytest -rs -n auto --dist worksteal $(IN_PROCESS)
+	@$(BIN)/pytest -m "not long" -rs -n auto --dist worksteal $(IN_PROCESS)
 
 test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
 	@$(BIN)/pytest -m "not long" tests/integration
@@ -70,7 +66,7 @@ test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests 
 
 .PHONY: test-services
 test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)
-	@$(BIN)/pytest -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
+	@$(BIN)/pytest -m "not long" -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
 
 .PHONY: test-page
 test-page: setup .venv-browser/.ready chromium ## Test the page in a real browser (CHROMIUM=/path/to/chromium)

@@ -137,6 +137,6 @@ def measured(name: str, path: list[Path], url: str, *arguments: str) -> tuple[st
             for queue in ("POSTBACK", "SEND", "SEND_DEAD_LETTER", "PUBLISH_RETRY")
         },
     }
-    printed = fresh([str(TIMED / f"{name}.py"), *arguments], [*path, TIMED], environment)
+    printed = fresh([str(TIMED / f"{name}.py"), *arguments], [*path, ROOT], environment)
     logged, _, told = printed.rstrip().rpartition("\n")
     return logged, json.loads(told)

@@ -89,8 +89,8 @@ class _Stack:
         if "Fn::If" in node:
             condition, yes, no = node["Fn::If"]
             return self.value(yes if self.holds({"Condition": condition}) else no)
-        values = {key: self.value(item) for key, item in node.items()}
-        return {key: value for key, value in values.items() if value is not _NO_VALUE}
+        fields = {key: self.value(item) for key, item in node.items()}
+        return {key: value for key, value in fields.items() if value is not _NO_VALUE}
 
     def holds(self, node: Any) -> bool:
         if "Condition" in node:

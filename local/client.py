@@ -40,7 +40,7 @@ class Client:
         unsigned = AWSRequest(method, self.stack["api_url"] + path, data=data, headers=all_headers)
         credentials = Credentials(self.stack["access_key_id"], self.stack["secret_access_key"])
         SigV4Auth(credentials, "execute-api", self.stack["region"]).add_auth(unsigned)
-        ready = unsigned.prepare()
+        ready: Any = unsigned.prepare()
         return self._http.request(
             method, ready.url, data=ready.body, headers=dict(ready.headers), timeout=self._timeout
         )

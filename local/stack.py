@@ -92,7 +92,7 @@ def _defaults(template: Path) -> dict[str, str]:
     return {name: str(parameter["Default"]) for name, parameter in parameters.items()}
 
 
-def client(service: str, access_key_id: str = "test", secret_access_key: str = "test") -> Any:
+def client(service: Any, access_key_id: str = "test", secret_access_key: str = "test") -> Any:
     """A client of the emulator's `service`; without a key as root, which is for set-up alone."""
     session = boto3.Session(access_key_id, secret_access_key, region_name=REGION)
     return session.client(service, endpoint_url=EMULATOR_URL)
@@ -202,7 +202,8 @@ def _users(routes: str, event_queue_arn: str) -> dict[str, str]:
             PolicyName="local",
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": rights[user]}),
         )
-        key_id, secret = old.get(f"{prefix}access_key_id"), old.get(f"{prefix}secret_access_key")
+        key_id = old.get(f"{prefix}access_key_id", "")
+        secret = old.get(f"{prefix}secret_access_key", "")
         rows = iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
         if not key_id or key_id not in [row["AccessKeyId"] for row in rows]:
             made = iam.create_access_key(UserName=user)["AccessKey"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ops.stack import Stack
     from skycore.table.pauses import Pause
 
-TRIES = 10  # of a write that the functions are quicker than
+TRIES = 10  # of a write, while the functions change the item first
 ABOUT = """\
 Queued messages wait while Skycore cannot be reached or refuses the account, or one action. The
 pause ends by itself: every minute or so one probe is made, and the first success ends it.

@@ -18,7 +18,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 GROWTH = 1.5  # of each pause over the one before: 8 questions in the first 2.5 s, then one in 2 s
 
 
-def until(happened: Callable[[], object], patience: float = PATIENCE_SECONDS) -> bool:
+def until(happened: Callable[..., object], patience: float = PATIENCE_SECONDS) -> bool:
     """Ask until it has happened; return False if it has not by the deadline (seconds from now).
 
     It is asked once more after the deadline: the machine may have stood still meanwhile.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = sorted(
     path for path in (ROOT / "events").glob("*/*.json") if path.parent.name != "schema"
 )
 NO_FAILURES: dict[str, list[str]] = {"batchItemFailures": []}
-EXPECTED = {
+EXPECTED: dict[str, Any] = {
     "ack/postback_xml": 200,
     "ack/postback_form": 200,
     "ack/postback_binary": 200,

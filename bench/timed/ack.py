@@ -3,8 +3,9 @@
 import base64
 
 import app
-from clock import measure, sample
-from receipts import receipt
+
+from bench.timed.clock import measure, sample
+from bench.timed.receipts import receipt
 
 event = sample("ack/postback_xml.json")
 event["body"] = base64.b64encode(receipt(0)).decode()

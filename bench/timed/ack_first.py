@@ -4,7 +4,8 @@ import json
 import time
 
 import app
-from clock import sample
+
+from bench.timed.clock import sample
 
 event = sample("ack/postback_xml.json")
 event["pathParameters"]["item"] = '{"api_key": "the-key"}'  # the secret's value at the stub

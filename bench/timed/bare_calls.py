@@ -7,8 +7,7 @@ add, the opt-outs' read and the pointer from the tracking id, which must come be
 import os
 import sys
 
-from clock import measure
-
+from bench.timed.clock import measure
 from skycore import timestamps
 from skycore.client.connections import Bounds
 from skycore.client.transport import exchange, mount_adapter, new_session

@@ -4,10 +4,11 @@ import os
 from itertools import count
 from typing import ClassVar
 
-from clock import measure
 from pynamodb.attributes import BinaryAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.models import Model
-from receipts import receipt
+
+from bench.timed.clock import measure
+from bench.timed.receipts import receipt
 
 
 class Postback(Model):

@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime
 
-from clock import measure
-from receipts import receipt
-
+from bench.timed.clock import measure
+from bench.timed.receipts import receipt
 from skycore.postbacks.parser import read_postback
 
 body, arrived = receipt(0), datetime(2026, 11, 22, 10, 41, 15, tzinfo=UTC)

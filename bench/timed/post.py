@@ -3,7 +3,8 @@
 import os
 
 import requests
-from clock import measure
+
+from bench.timed.clock import measure
 
 url = os.environ["SKYCORE_URL"]
 session = requests.Session()

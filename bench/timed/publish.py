@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import app
-from clock import measure
-from receipts import receipt
 
+from bench.timed.clock import measure
+from bench.timed.receipts import receipt
 from skycore.postbacks.parser import read_postback
 from skycore.table import events, models
 

@@ -1,7 +1,8 @@
 """An SMS through send's handler: ledger, opt-outs, limits, Skycore, ledger. A 201."""
 
 import app
-from clock import measure, sample
+
+from bench.timed.clock import measure, sample
 
 event = sample("send/sms.json")
 

@@ -3,8 +3,9 @@
 import os
 
 import boto3
-from clock import measure
-from receipts import receipt
+
+from bench.timed.clock import measure
+from bench.timed.receipts import receipt
 
 sqs = boto3.client("sqs")
 url, body = os.environ["POSTBACK_QUEUE_URL"], receipt(0).decode()

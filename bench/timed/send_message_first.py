@@ -5,7 +5,8 @@ import os
 import time
 
 import boto3
-from receipts import receipt
+
+from bench.timed.receipts import receipt
 
 boto3.client("secretsmanager").get_secret_value(SecretId="token")
 sqs = boto3.client("sqs")

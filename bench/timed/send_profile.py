@@ -6,7 +6,8 @@ import pstats
 import time
 
 import app
-from clock import sample
+
+from bench.timed.clock import sample
 
 PARTS = {
     "the five calls of DynamoDB": ("pynamodb/connection/base.py", "dispatch"),

@@ -4,8 +4,9 @@ import sys
 from itertools import count
 
 import app
-from clock import measure
-from receipts import queue_event, receipt
+
+from bench.timed.clock import measure
+from bench.timed.receipts import queue_event, receipt
 
 size = int(sys.argv[1])
 numbers = count()

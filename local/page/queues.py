@@ -10,6 +10,7 @@ from skycore.table.limits import Limits, new_item, remaining
 
 if TYPE_CHECKING:
     from local.page.stack import Stack
+    from skycore.table.limits import WindowName
 
 DEPTHS = {
     "waiting": "ApproximateNumberOfMessages",
@@ -61,10 +62,8 @@ def allowance(stack: Stack) -> list[dict[str, Any]]:
     """Each window with its limit (0: none) and the calls left in it. Raises NotUpError."""
     described = stack.needed()
     parameters = described["parameters"]
-    most = {
-        window: int(parameters.get(f"MaxCallsPer{window.title()}") or 0)
-        for window in ("second", "minute", "day")
-    }
+    windows: tuple[WindowName, ...] = ("second", "minute", "day")
+    most = {window: int(parameters.get(f"MaxCallsPer{window.title()}") or 0) for window in windows}
     share = int(parameters.get("PriorityShare") or 0)
     limits = Limits(most["second"], most["minute"], most["day"], share)
     answer = stack.admin("dynamodb").get_item(TableName=described["table_name"], Key=KEY)

@@ -52,7 +52,7 @@ class Settings:
     postback_form: bool = False  # send the XML in a form field "xml"
     postback_delay: float = 0.2  # before each postback of a message
     postback_timeout: float = 10.0
-    postback_concurrency: int = 20
+    postback_concurrency: int = 4  # each may start another copy of what takes postbacks
     retry_seconds: float = 2.0  # Skycore waits five minutes
     retries: int = 5
     duplicate_rate: float = 0.0  # share of postbacks sent twice, 0 to 1

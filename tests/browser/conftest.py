@@ -84,6 +84,7 @@ def text_of(answer: Response) -> str:
     from playwright.sync_api import Error  # here, because it may be missing
 
     try:
-        return answer.text()
+        text: str = answer.text()
     except Error:  # the page did not wait for it
         return ""
+    return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 from tests.browser.actions import SECONDS, new_number, send, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Browser, Page
 
 VIEWS = ("handsets", "traffic", "yours")
@@ -21,7 +23,7 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')]
 
 
 @pytest.fixture
-def filled(browser: Browser, page: Page, url: str):
+def filled(browser: Browser, page: Page, url: str) -> Iterator[Any]:
     """Opens the page, with things on it, at a width and in a colour scheme."""
     number = new_number()
     send(page, number)
@@ -61,7 +63,7 @@ def everything(page: Page, view: str) -> None:
 
 
 # One page is filled for all widths of a test: that takes longer than to look at it.
-def test_nothing_hinders_anyone(filled) -> None:
+def test_nothing_hinders_anyone(filled: Any) -> None:
     for width, scheme in ((360, "dark"), (1000, "dark"), (1600, "light")):
         without_violations(filled(width, scheme))
 
@@ -82,7 +84,7 @@ def without_violations(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
-def test_nothing_is_cut_off_or_scrolls_sideways(filled) -> None:
+def test_nothing_is_cut_off_or_scrolls_sideways(filled: Any) -> None:
     for width in (360, 760, 1600):
         fits(filled(width, "light"), width)
 

@@ -35,6 +35,7 @@ def simulator(port: int) -> Iterator[str]:
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as program:
+        assert program.stdout
         try:
             assert "skycore simulator on" in program.stdout.readline()
             yield f"http://127.0.0.1:{port}/"

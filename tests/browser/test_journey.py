@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
 
@@ -18,6 +18,8 @@ from tests.browser.actions import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Page
 
 
@@ -34,7 +36,7 @@ def test_an_sms_arrives_and_is_delivered(page: Page) -> None:
         expect(row.locator(".timeline")).to_contain_text(step, timeout=SECONDS)
 
 
-def test_the_traffic_shows_request_and_postbacks(page: Page, stack) -> None:
+def test_the_traffic_shows_request_and_postbacks(page: Page, stack: dict[str, Any]) -> None:
     number = new_number()
     send(page, number)
     traffic = page.locator("#traffic")
@@ -60,7 +62,7 @@ def test_a_reply_becomes_an_event(page: Page) -> None:
     expect(events(page, "sms_received", "Thank you & goodbye")).to_have_count(1, timeout=SECONDS)
 
 
-def test_a_reply_with_a_picture_is_an_mms(page: Page, tmp_path) -> None:
+def test_a_reply_with_a_picture_is_an_mms(page: Page, tmp_path: Path) -> None:
     number = new_number()
     send(page, number)
     phone = handset(page, number)

@@ -38,7 +38,8 @@ class Renderer:
 
     def cpu_s(self) -> float:
         rows = self._session.send("SystemInfo.getProcessInfo")["processInfo"]
-        return sum(row["cpuTime"] for row in rows if row["type"] == "renderer")
+        total: float = sum(row["cpuTime"] for row in rows if row["type"] == "renderer")
+        return total
 
     def slowdown(self, page: Page) -> float:
         """Return how much longer work takes now than its CPU time: 1 on a quiet machine."""
@@ -59,11 +60,14 @@ def crowd() -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         text=True,
     ) as program:
+        assert program.stdin
         yield program
         program.stdin.close()
 
 
 def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -> None:
+    assert crowd.stdin
+    assert crowd.stdout
     url = crowd.stdout.readline().strip()
     page = browser.new_page(viewport={"width": 1600, "height": 1000})
     renderer = Renderer(browser)

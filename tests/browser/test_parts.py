@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
@@ -75,7 +75,7 @@ def test_an_mms_with_its_slides_and_as_a_fallback_sms(page: Page) -> None:
 
 
 @pytest.mark.parametrize("kind", ["curl", "python"])
-def test_what_is_shown_to_copy_does_the_same(page: Page, stack, kind: str) -> None:
+def test_what_is_shown_to_copy_does_the_same(page: Page, stack: dict[str, Any], kind: str) -> None:
     number = new_number()
     form = page.locator("#send")
     form.get_by_label("to *").fill(f"+{number}")
@@ -181,7 +181,7 @@ def test_a_malformed_postback_is_told_as_it_is(page: Page) -> None:
     expect(again.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
 
 
-def test_the_users_own_queue_keeps_every_event(page: Page, stack) -> None:
+def test_the_users_own_queue_keeps_every_event(page: Page, stack: dict[str, Any]) -> None:
     number = new_number()
     send(page, number)
     expect(message(page, number).locator(".chip").first).to_have_text("delivered", timeout=SECONDS)

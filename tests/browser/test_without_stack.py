@@ -39,6 +39,7 @@ def page(browser: Browser, stack_file: Path) -> Iterator[Page]:
         stdout=subprocess.PIPE,
         text=True,
     ) as program:
+        assert program.stdout
         page = browser.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,20 +32,20 @@ def contents(folder: Path) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_two_folders_give_the_same_layer(build, other_build, layer):
+def test_two_folders_give_the_same_layer(build: Path, other_build: Path, layer: Any) -> None:
     one, other = contents(build / layer), contents(other_build / layer)
     assert one
     assert one == other
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_lambda_may_read_everything_and_nobody_else_may_write_it(build, layer):
+def test_lambda_may_read_everything_and_nobody_else_may_write_it(build: Path, layer: Any) -> None:
     for path, (mode, kind) in contents(build / layer).items():
         assert mode == "0o755" or (mode == "0o644" and kind != "folder"), path
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_traceback_names_the_file_as_lambda_has_it(build, layer):
+def test_a_traceback_names_the_file_as_lambda_has_it(build: Path, layer: Any) -> None:
     compiled = list((build / layer).rglob("*.pyc"))
     assert compiled
     for path in compiled:
@@ -54,7 +55,7 @@ def test_a_traceback_names_the_file_as_lambda_has_it(build, layer):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_builder_leaves_no_trace(build, layer):
+def test_the_builder_leaves_no_trace(build: Path, layer: Any) -> None:
     traces = [str(build).encode(), sys.executable.encode()]
     for path in (build / layer).rglob("*"):
         if path.is_file():
@@ -64,7 +65,7 @@ def test_the_builder_leaves_no_trace(build, layer):
 
 
 @pytest.mark.long
-def test_sam_builds_the_same_in_another_folder(tmp_path):
+def test_sam_builds_the_same_in_another_folder(tmp_path: Path) -> None:
     builds = []
     for name in ("one", "the other"):
         checkout = copy_checkout(tmp_path / name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,7 +25,7 @@ def requirements(lock: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_requirement_is_pinned_with_its_hashes(lock):
+def test_every_requirement_is_pinned_with_its_hashes(lock: Any) -> None:
     assert requirements(lock)
     for pin, lines in requirements(lock).items():
         assert re.fullmatch(r"[a-z0-9-]+==[^=]+", pin)
@@ -33,16 +33,16 @@ def test_every_requirement_is_pinned_with_its_hashes(lock):
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_lock_names_a_registry(lock):
+def test_no_lock_names_a_registry(lock: Any) -> None:
     assert not re.search(r"://|--(extra-)?index|--find-links", lock.read_text())
 
 
-def test_the_tests_use_the_versions_that_ship():
+def test_the_tests_use_the_versions_that_ship() -> None:
     assert requirements(LAYER).keys() <= requirements(ROOT / "requirements" / "dev.txt").keys()
 
 
 @pytest.fixture
-def six(tmp_path, wheels) -> Path:
+def six(tmp_path: Path, wheels: Path) -> Path:
     """A folder with the wheel of `six`, alone."""
     (wheel,) = wheels.glob("six-*.whl")
     folder = tmp_path / "wheels"
@@ -52,7 +52,7 @@ def six(tmp_path, wheels) -> Path:
 
 
 @pytest.fixture
-def checkout(tmp_path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     """A checkout whose dependencies layer requires `six` alone."""
     copied = copy_checkout(tmp_path / "checkout")
     (line,) = (line for pin, line in requirements(LAYER).items() if pin.startswith("six=="))
@@ -75,7 +75,9 @@ def tamper(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("tampered", [False, True], ids=["as published", "tampered"])
-def test_a_tampered_wheel_fails_the_build(checkout, six, tmp_path, tampered):
+def test_a_tampered_wheel_fails_the_build(
+    checkout: Path, six: Path, tmp_path: Path, tampered: bool
+) -> None:
     if tampered:
         tamper(six)
     done = make(checkout, "DependenciesLayer", tmp_path / "layer", six)
@@ -85,7 +87,9 @@ def test_a_tampered_wheel_fails_the_build(checkout, six, tmp_path, tampered):
     assert (tmp_path / "layer" / "python" / "six.py").exists() != tampered
 
 
-def test_a_requirement_without_a_hash_fails_the_build(checkout, six, tmp_path):
+def test_a_requirement_without_a_hash_fails_the_build(
+    checkout: Path, six: Path, tmp_path: Path
+) -> None:
     lock_of(checkout).write_text(lock_of(checkout).read_text().split()[0] + "\n")
     done = make(checkout, "DependenciesLayer", tmp_path / "layer", six)
     assert "Hashes are required in --require-hashes mode" in done.stderr

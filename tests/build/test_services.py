@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from tests.build.layers import LAYERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Make every client, on the built layers alone: a service whose description was trimmed raises
 # UnknownServiceError here, as it would in production.
@@ -23,10 +27,11 @@ for name, function in inspect.getmembers(clients, callable):
         made.append(function())
 print(json.dumps([[c.meta.service_model.service_name, c.meta.endpoint_url] for c in made]))
 """
-PYTHON = sys._base_executable  # without the packages of the virtual environment
+# Without the packages of the virtual environment.
+PYTHON = sys._base_executable  # type: ignore[attr-defined]
 
 
-def test_the_layer_describes_what_is_called_and_nothing_else(build):
+def test_the_layer_describes_what_is_called_and_nothing_else(build: Path) -> None:
     path = os.pathsep.join(str(build / layer / "python") for layer in LAYERS)
     done = subprocess.run(
         [PYTHON, "-S", "-P", "-c", CLIENTS],

@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import warm
+from tests.integration.conftest import Stack, warm
 from tests.patience import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
@@ -51,7 +55,7 @@ DISPATCH = {
 class Function:
     """A function's handler in a process of its own, with the deployed function's environment."""
 
-    def __init__(self, stack, verb: str) -> None:
+    def __init__(self, stack: Any, verb: str) -> None:
         name = stack.resource(f"{verb.title()}Function")
         known = stack.admin("lambda").get_function_configuration(FunctionName=name)
         self.environment = {
@@ -65,7 +69,7 @@ class Function:
             "PYTHONPATH": f"{ROOT / 'functions' / verb}:{ROOT / 'layers' / 'skycore'}",
         }
 
-    def run(self, event: dict, point: str) -> dict | None:
+    def run(self, event: dict[str, Any], point: str) -> dict[str, Any] | None:
         """What the handler answers; None if it died at `point`."""
         done = subprocess.run(
             [sys.executable, str(ROOT / "tests/chaos/dying_handler.py"), point],
@@ -78,7 +82,13 @@ class Function:
         if done.returncode == 9:
             return None
         assert done.returncode == 0, done.stderr
-        answer: dict = json.loads(done.stdout.splitlines()[-1])
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+
+    def complete(self, event: dict[str, Any]) -> dict[str, Any]:
+        """What the handler answers when nothing kills it."""
+        answer = self.run(event, "never")
+        assert answer is not None
         return answer
 
 
@@ -86,35 +96,35 @@ def number() -> str:
     return f"1774319{random.randint(1000, 8999)}"
 
 
-def post_event(body: dict, key: str) -> dict:
-    sample = json.loads((ROOT / "events/send/sms.json").read_text())
+def post_event(body: dict[str, Any], key: str) -> dict[str, Any]:
+    sample: dict[str, Any] = json.loads((ROOT / "events/send/sms.json").read_text())
     sample["headers"]["Idempotency-Key"] = key
     sample["body"], sample["isBase64Encoded"] = json.dumps(body), False
     return sample
 
 
-def got(stack, to: str) -> int:
+def got(stack: Any, to: str) -> int:
     return len(stack.control(f"messages?to={to}")["messages"])
 
 
-def message(stack, message_id: str) -> dict | None:
+def message(stack: Any, message_id: str) -> dict[str, Any] | None:
     answer = stack.get(f"/messages/{message_id}")
     return answer.json() if answer.status_code == 200 else None
 
 
-def status(stack, message_id: str) -> str | None:
+def status(stack: Any, message_id: str) -> str | None:
     found = message(stack, message_id)
-    return found and found["status"]
+    return found["status"] if found else None
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warmed(stack):
+def warmed(stack: Stack) -> None:
     """Start the functions that receipts need: another test may have left them cold."""
     warm(stack)
 
 
 @pytest.fixture
-def slow(stack, request):
+def slow(stack: Stack, request: pytest.FixtureRequest) -> Iterator[None]:
     if "during" in request.node.name:
         stack.control("settings", {"mode": "slow", "slow_seconds": 4}, "PATCH")
     yield
@@ -123,7 +133,7 @@ def slow(stack, request):
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("point", SEND)
-def test_send_killed(stack, sms, point):
+def test_send_killed(stack: Stack, sms: dict[str, Any], point: str) -> None:
     count, at_once, in_the_end, first, last = SEND[point]
     send, to, key = Function(stack, "send"), number(), f"crash-{random.random()}"
     event = post_event({**sms, "to": to}, key)
@@ -132,7 +142,7 @@ def test_send_killed(stack, sms, point):
     died = time.monotonic()
     stack.control("settings", {"mode": None}, "PATCH")
     assert until(lambda: status(stack, message_id) == at_once)
-    again = send.run(event, "never")
+    again = send.complete(event)
     assert again["statusCode"] == first
     assert until(lambda: got(stack, to) >= count)
     if at_once == "sending":
@@ -145,7 +155,7 @@ def test_send_killed(stack, sms, point):
                 and told["data"]["message_id"] == message_id
             )
         )
-    final = send.run(event, "never")
+    final = send.complete(event)
     assert final["statusCode"] == last
     total = got(stack, to)
     print(
@@ -157,7 +167,7 @@ def test_send_killed(stack, sms, point):
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("point", DISPATCH)
-def test_dispatch_killed(stack, sms, point):
+def test_dispatch_killed(stack: Stack, sms: dict[str, Any], point: str) -> None:
     count, in_the_end = DISPATCH[point]
     enqueue, dispatch = Function(stack, "enqueue"), Function(stack, "dispatch")
     # A queue of nobody's, so that the deployed dispatch does not take the message first.
@@ -167,7 +177,7 @@ def test_dispatch_killed(stack, sms, point):
     sample = json.loads((ROOT / "events/enqueue/batch.json").read_text())
     sample["body"] = json.dumps({"messages": [{**sms, "to": to}]})
     sample["isBase64Encoded"] = False
-    answer = enqueue.run(sample, "never")
+    answer = enqueue.complete(sample)
     (entry,) = json.loads(answer["body"])["messages"]
     record = {"messageId": "1", "body": json.dumps({"message_id": entry["message_id"]})}
     event = {"Records": [record]}
@@ -187,7 +197,7 @@ def test_dispatch_killed(stack, sms, point):
 
 @pytest.mark.parametrize("point", ENQUEUE)
 @pytest.mark.parametrize("keyed", [True, False], ids=["with a key", "without"])
-def test_enqueue_killed(stack, sms, point, keyed):
+def test_enqueue_killed(stack: Stack, sms: dict[str, Any], point: str, keyed: bool) -> None:
     rows, unrepeated = ENQUEUE[point]
     enqueue, to, key = Function(stack, "enqueue"), number(), f"crash-{random.random()}"
     event = json.loads((ROOT / "events/enqueue/batch.json").read_text())
@@ -202,7 +212,7 @@ def test_enqueue_killed(stack, sms, point, keyed):
     assert len(listed(stack, to)) == rows
     assert until(lambda: got(stack, to) == unrepeated)
     if keyed:
-        again = enqueue.run(event, "never")
+        again = enqueue.complete(event)
         assert [row["status"] for row in json.loads(again["body"])["messages"]] == (
             ["queued"] * QUEUED_ROWS
         )
@@ -218,33 +228,35 @@ def test_enqueue_killed(stack, sms, point, keyed):
 
 
 @pytest.mark.parametrize(("point", "status_then"), [("between rows and queue", "queued")])
-def test_respond_async_killed(stack, sms, point, status_then):
+def test_respond_async_killed(
+    stack: Stack, sms: dict[str, Any], point: str, status_then: str
+) -> None:
     send, to, key = Function(stack, "send"), number(), f"crash-{random.random()}"
     event = post_event({**sms, "to": to}, key)
     event["headers"]["Prefer"] = "respond-async"
     assert send.run(event, point) is None
     (row,) = listed(stack, to)
     assert row["status"] == status_then
-    again = send.run(event, "never")
+    again = send.complete(event)
     assert again["statusCode"] == 202
     assert again["multiValueHeaders"]["Idempotency-Replayed"] == ["true"]
     assert until(lambda: status(stack, row["message_id"]) == "delivered")
     assert got(stack, to) == 1
 
 
-def listed(stack, to: str) -> list[dict]:
-    rows: list[dict] = stack.get(f"/messages?to=%2B{to}&limit=100").json()["messages"]
+def listed(stack: Any, to: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = stack.get(f"/messages?to=%2B{to}&limit=100").json()["messages"]
     return rows
 
 
-def sweep_in(stack, hours: float) -> None:
+def sweep_in(stack: Any, hours: float) -> None:
     """What sweep does when so much time has passed."""
     sweep = Function(stack, "sweep")
     sweep.environment["HOURS_LATER"] = str(hours)
     assert sweep.run({}, "later") is not None
 
 
-def _message_id(event: dict, key: str) -> str:
+def _message_id(event: dict[str, Any], key: str) -> str:
     from skycore.sending.idempotency import message_id
 
     return message_id(event["requestContext"]["identity"]["userArn"], key)

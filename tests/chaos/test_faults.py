@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.faults import Faults
 from tests.chaos.storm import UNFINISHED, Aftermath, Storm, weather
-from tests.integration.conftest import brought_up
+from tests.integration.conftest import Stack, brought_up
 from tests.patience import PATIENCE_SECONDS
 
 # Nothing that takes seconds by itself: with this seed store and publish are killed, but no send is,
@@ -21,7 +21,7 @@ LIMITS = "MaxCallsPerSecond=20 MaxCallsPerMinute=900"  # so that the limits' one
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_short_storm(stack, capsys):
+def test_a_short_storm(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     left = weather(stack, SHORT)
     with capsys.disabled():
         print(f"\n{left}")
@@ -30,7 +30,7 @@ def test_a_short_storm(stack, capsys):
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_long_storm(capsys):
+def test_a_long_storm(capsys: pytest.CaptureFixture[str]) -> None:
     with brought_up(".local/chaos", LIMITS) as stack:
         left = weather(stack, LONG)
     with capsys.disabled():

@@ -9,13 +9,16 @@ import urllib.error
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local.client import Client
 from tests.integration.conftest import Stack, brought_up
 from tests.patience import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
@@ -28,7 +31,7 @@ EMULATOR_SECONDS = 300  # patience while the emulator starts a process for each 
 
 
 @pytest.fixture(scope="module")
-def limited():
+def limited() -> Iterator[Any]:
     parameters = f"MaxCallsPerSecond={PER_SECOND} MaxCallsPerMinute={PER_MINUTE}"
     with brought_up(".local/limited", parameters) as made:
         made.control(
@@ -95,7 +98,7 @@ def calls_by_minute(times: list[float], begin: float, end: float) -> list[int]:
     return [sum(start <= at < start + 60 for at in times) for start in starts]
 
 
-def test_fifty_workers_never_exceed_a_limit_and_use_it(limited):
+def test_fifty_workers_never_exceed_a_limit_and_use_it(limited: Any) -> None:
     workers = [Worker(limited, number) for number in range(WORKERS)]
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(Worker.warm_up, workers))
@@ -125,7 +128,7 @@ def test_fifty_workers_never_exceed_a_limit_and_use_it(limited):
     assert sorted(texts) == sorted(text for worker in workers for text in worker.sent)
 
 
-def test_a_thousand_through_batch_while_skycore_throttles_and_goes_down(limited):
+def test_a_thousand_through_batch_while_skycore_throttles_and_goes_down(limited: Any) -> None:
     batch = {
         "messages": [
             {"to": f"+1774318{1000 + n}", "from": "60856", "text": f"batch {n}"}

@@ -55,6 +55,7 @@ class Clock:
 def few_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a day of sweep's runs short."""
     monkeypatch.setattr(models, "PARKED_SHARDS", 1)
+    monkeypatch.setattr(models, "WAITING_SHARDS", 1)
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def loop_allowed() -> bool:
     return Template().functions["DispatchFunction"].get("RecursiveLoop") == "Allow"
 
 
-def test_a_message_that_waits_for_a_day_s_limit_is_sent(outside, clock):
+def test_a_message_that_waits_for_a_day_s_limit_is_sent(outside: Outside, clock: Clock) -> None:
     limits = Limits(per_day=20)
     queue = Rounds(outside, clock, loop_allowed=loop_allowed())
     use_up(limits, clock)
@@ -160,14 +161,18 @@ def wait_behind_others(queue: Rounds, clock: Clock) -> str:
     return status(message_id)
 
 
-def test_a_message_that_goes_back_more_than_16_times_is_sent(outside, clock):
+def test_a_message_that_goes_back_more_than_16_times_is_sent(
+    outside: Outside, clock: Clock
+) -> None:
     queue = Rounds(outside, clock, loop_allowed=loop_allowed())
     assert wait_behind_others(queue, clock) == "accepted"
     assert queue.calls.calls == 1
     assert queue.rounds > LAMBDA_STOPS_AFTER
 
 
-def test_lambda_would_stop_it_without_the_template_s_setting(outside, clock):
+def test_lambda_would_stop_it_without_the_template_s_setting(
+    outside: Outside, clock: Clock
+) -> None:
     queue = Rounds(outside, clock, loop_allowed=False)
     assert wait_behind_others(queue, clock) == "queued"
     assert queue.calls.calls == 0

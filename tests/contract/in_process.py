@@ -193,7 +193,8 @@ def headers_of(answer: dict[str, Any]) -> dict[str, str]:
     several = {
         name: ", ".join(values) for name, values in answer.get("multiValueHeaders", {}).items()
     }
-    return answer.get("headers", {}) | several
+    single: dict[str, str] = answer.get("headers", {})
+    return single | several
 
 
 def _route(method: str, path: str) -> tuple[str, dict[str, str], str]:

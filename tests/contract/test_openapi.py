@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -24,6 +24,9 @@ from skycore.sending import batch, validation
 from skycore.sending.validation import SendPolicy
 from tests.template.conftest import Template
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("get", "post", "delete", "put", "patch")
 EVERY = pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
@@ -32,10 +35,11 @@ RULES = SendPolicy(region="US", countries=(), days=30)
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return yaml.load((ROOT / "openapi.yaml").read_text(), yaml.CSafeLoader)
+    written: dict[str, Any] = yaml.load((ROOT / "openapi.yaml").read_text(), yaml.CSafeLoader)
+    return written
 
 
-def operations(document):
+def operations(document: dict[str, Any]) -> Iterator[Any]:
     for path, item in document["paths"].items():
         for method in METHODS:
             if method in item:
@@ -47,23 +51,23 @@ def schema_of(document: dict[str, Any], action: Action) -> Draft202012Validator:
     return Draft202012Validator({"$ref": ref, "components": document["components"]})
 
 
-def test_the_file_is_as_new_as_what_it_comes_from():
+def test_the_file_is_as_new_as_what_it_comes_from() -> None:
     assert (ROOT / "openapi.yaml").read_text() == as_yaml(), "run make openapi"
 
 
-def test_every_schema_is_one(document):
+def test_every_schema_is_one(document: dict[str, Any]) -> None:
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
 
 
-def test_every_reference_leads_somewhere(document):
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     for ref in set(re.findall(r"\$ref: '#/([^']+)'", (ROOT / "openapi.yaml").read_text())):
         place = document
         for name in ref.split("/"):
             place = place[name]
 
 
-def test_routes_are_those_of_the_template(document):
+def test_routes_are_those_of_the_template(document: dict[str, Any]) -> None:
     template = {
         (event["Properties"]["Path"], event["Properties"]["Method"])
         for function in Template().functions.values()
@@ -76,7 +80,7 @@ def test_routes_are_those_of_the_template(document):
     assert {(path, method) for path, method, _ in operations(document)} == template | by_name
 
 
-def test_only_the_postback_route_is_open(document):
+def test_only_the_postback_route_is_open(document: dict[str, Any]) -> None:
     assert document["security"] == [{"sigv4": []}]
     scheme = document["components"]["securitySchemes"]["sigv4"]
     assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
@@ -84,12 +88,12 @@ def test_only_the_postback_route_is_open(document):
     assert unsigned == [("/postbacks/{item}", "post")]
 
 
-def test_every_operation_has_its_own_id(document):
+def test_every_operation_has_its_own_id(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(ids) == len(set(ids))
 
 
-def test_every_problem_has_its_place(document):
+def test_every_problem_has_its_place(document: dict[str, Any]) -> None:
     named = set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
     assert set(TITLES) <= named
     for name, response in document["components"]["responses"].items():
@@ -111,14 +115,14 @@ def test_every_problem_has_its_place(document):
     assert set(TITLES) - in_routes <= {"not_queued"}  # that one is told of a batch's entry
 
 
-def test_every_reply_code_is_told(document):
+def test_every_reply_code_is_told(document: dict[str, Any]) -> None:
     table = document["x-skycore-errors"]
     assert list(table) == [error.code for error in all_errors()]
     known = {(TITLES[row["code"]][0], row["code"]) for row in table.values()}
     assert {(row["status"], row["code"]) for row in table.values()} == known
 
 
-def test_numbers_are_those_of_the_code(document):
+def test_numbers_are_those_of_the_code(document: dict[str, Any]) -> None:
     assert routes.MOST_IN_BATCH == batch.MAX_MESSAGES
     assert (routes.USUAL_IN_PAGE, routes.MOST_IN_PAGE) == (
         messages.DEFAULT_LIMIT,
@@ -130,7 +134,7 @@ def test_numbers_are_those_of_the_code(document):
 
 
 @EVERY
-def test_every_action_has_its_request(document, action):
+def test_every_action_has_its_request(document: dict[str, Any], action: Any) -> None:
     validator = schema_of(document, action)
     extra = {"action": action.name} if action.effect == "send" else {}
     for choice in action.one_of or (None,):
@@ -146,7 +150,9 @@ def test_every_action_has_its_request(document, action):
 
 
 @EVERY
-def test_the_fields_of_a_request_are_those_of_the_action(document, action):
+def test_the_fields_of_a_request_are_those_of_the_action(
+    document: dict[str, Any], action: Any
+) -> None:
     schema = document["components"]["schemas"][routes.request_name(action)]
     own = {name for p in action.parameters for name in (p.name, *p.aliases)}
     ours = set(schema["properties"]) - own - {"allow_multipart"}
@@ -178,7 +184,9 @@ def test_the_fields_of_a_request_are_those_of_the_action(document, action):
         ("opt_out_confirmation", 0),
     ],
 )
-def test_our_own_fields_are_described_as_they_are_taken(document, field, value):
+def test_our_own_fields_are_described_as_they_are_taken(
+    document: dict[str, Any], field: str, value: Any
+) -> None:
     action = next(action for action in all_actions() if action.name == "sendSMS")
     body = {**minimal(action), field: value}
     try:
@@ -189,7 +197,7 @@ def test_our_own_fields_are_described_as_they_are_taken(document, field, value):
     assert schema_of(document, action).is_valid(body) == taken
 
 
-def test_a_message_is_of_one_action(document):
+def test_a_message_is_of_one_action(document: dict[str, Any]) -> None:
     ref = {"$ref": "#/components/schemas/SendRequest", "components": document["components"]}
     validator = Draft202012Validator(ref)
     sends = [action for action in all_actions() if action.effect == "send"]
@@ -201,7 +209,7 @@ def test_a_message_is_of_one_action(document):
     assert list(mapping) == [action.name for action in sends]
 
 
-def test_every_example_is_valid(document):
+def test_every_example_is_valid(document: dict[str, Any]) -> None:
     for _, _, operation in operations(document):
         for content in operation.get("requestBody", {}).get("content", {}).values():
             schema = {**content["schema"], "components": document["components"]}

@@ -168,7 +168,7 @@ def _lookup(stack: Stack, attributes: dict[str, Any]) -> list[dict[str, Any]]:
     credentials = Credentials(known["admin_access_key_id"], known["admin_secret_access_key"])
     SigV4Auth(credentials, "cloudtrail", known["region"]).add_auth(request)
     answer = requests.post(
-        request.url, data=body, headers=dict(request.headers), timeout=PATIENCE_SECONDS
+        str(request.url), data=body, headers=dict(request.headers), timeout=PATIENCE_SECONDS
     )
     answer.raise_for_status()
     events: list[dict[str, Any]] = answer.json()["Events"]

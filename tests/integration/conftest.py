@@ -55,7 +55,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests of the whole run fail in any other, and say why: a part of it proves nothing."""
     if item.get_closest_marker("needs_the_whole_run"):
         ran = {other.path.name for other in item.session.items if other.path.parent == HERE}
-        every = {path.name for path in HERE.glob("test_*.py")} - item.config.stash[LONG_ONLY]
+        long_only = item.config.stash[LONG_ONLY]
+        every = {path.name for path in HERE.glob("test_*.py")} - long_only
         left = sorted(every - ran)
         if left or hasattr(item.config, "workerinput"):
             pytest.fail(
@@ -83,14 +84,14 @@ class Stack:
         self._admin: dict[str, Any] = {}
         self._resources: dict[str, str] = {}
 
-    def post(self, path: str, body: Any, **headers: str):
+    def post(self, path: str, body: Any, **headers: str) -> Any:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.request("POST", path, body, names)
 
-    def get(self, path: str):
+    def get(self, path: str) -> Any:
         return self.client.request("GET", path)
 
-    def postback(self, body: bytes, content_type: str = "text/xml", url: str | None = None):
+    def postback(self, body: bytes, content_type: str = "text/xml", url: str | None = None) -> Any:
         request = urllib.request.Request(
             url or self.description["postback_url"],
             data=body,
@@ -104,7 +105,7 @@ class Stack:
             with error:
                 return error.code, error.read()
 
-    def event(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def event(self, wanted: Callable[..., bool]) -> dict[str, Any]:
         """Return the first event that came, or comes within the deadline, and is wanted."""
         found: list[dict[str, Any]] = []
 
@@ -153,7 +154,7 @@ class Stack:
             self._admin[service] = self.new_admin(service)
         return self._admin[service]
 
-    def new_admin(self, service: str) -> Any:
+    def new_admin(self, service: Any) -> Any:
         """Return a client of its own, for a test that changes it."""
         session = boto3.Session(
             self.description["admin_access_key_id"],
@@ -248,7 +249,7 @@ _shared = pytest.StashKey[Stack]()
 
 
 @pytest.fixture(scope="session")
-def stack(request) -> Stack:
+def stack(request: pytest.FixtureRequest) -> Stack:
     """One stack for all folders that ask for it: each has a fixture of its own, by import.
 
     TEST_STACK_FILE names the file of a stack that is up already, and stays so; TEST_LOCAL_DIR is
@@ -275,7 +276,7 @@ def sms() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def operator(stack) -> dict[str, str]:
+def operator(stack: Stack) -> dict[str, str]:
     """The environment of an operator who has the rights of OperatorPolicy and no others."""
     from tests.integration import operators
     from tests.integration.test_access import output
@@ -284,7 +285,7 @@ def operator(stack) -> dict[str, str]:
 
 
 @pytest.fixture
-def ops(stack, operator):
+def ops(stack: Stack, operator: dict[str, str]) -> Any:
     """The operator's tool, as that operator runs it."""
     from tests.integration import operators
 

@@ -21,7 +21,8 @@ import boto3
 
 from ops.__main__ import main
 from skycore.table import models
-from tests.integration.conftest import LOCAL_DIR, ROOT, Stack, until
+from tests.integration.conftest import LOCAL_DIR, ROOT, Stack
+from tests.patience import until
 from tests.terminal import at_terminal
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Screen:
 
 
 @contextmanager
-def terminal(ops: Ops, *arguments: str) -> Iterator[tuple[subprocess.Popen, Screen]]:
+def terminal(ops: Ops, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Screen]]:
     command = ops.command(*arguments)
     with at_terminal(command, cwd=ROOT, environment=ops.environment) as (process, descriptor):
         yield process, Screen(descriptor)

@@ -76,7 +76,9 @@ OPENED = {
 
 
 @pytest.mark.parametrize("policy", OPENED)
-def test_a_printed_policy_opens_its_routes_and_no_other(stack, made_user, sms, policy):
+def test_a_printed_policy_opens_its_routes_and_no_other(
+    stack: Stack, made_user: Callable[[str], dict[str, Any]], sms: dict[str, Any], policy: str
+) -> None:
     client = Client(made_user(output(stack, policy)))
     sent = stack.post("/messages", sms).json()
     for method, path, status in ROUTES:
@@ -86,7 +88,9 @@ def test_a_printed_policy_opens_its_routes_and_no_other(stack, made_user, sms, p
         assert answer.status_code == expected, (method, path, answer.text)
 
 
-def test_the_policy_of_earlier_releases_is_enough_for_every_route(stack, made_user, sms):
+def test_the_policy_of_earlier_releases_is_enough_for_every_route(
+    stack: Stack, made_user: Callable[[str], dict[str, Any]], sms: dict[str, Any]
+) -> None:
     client = Client(made_user(output(stack, "CallerPolicy")))
     sent = stack.post("/messages", sms).json()
     for method, path, status in ROUTES:
@@ -108,7 +112,9 @@ def test_the_policy_of_earlier_releases_is_enough_for_every_route(stack, made_us
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_it_is_enough_for_nothing_else(stack, made_user, service, call):
+def test_it_is_enough_for_nothing_else(
+    stack: Stack, made_user: Callable[[str], dict[str, Any]], service: Any, call: Any
+) -> None:
     caller = made_user(output(stack, "AdminPolicy"))
     client = boto3.client(
         service,
@@ -124,7 +130,9 @@ def test_it_is_enough_for_nothing_else(stack, made_user, service, call):
     )
 
 
-def test_a_route_that_was_taken_out_of_the_policy_is_closed(stack, made_user, sms):
+def test_a_route_that_was_taken_out_of_the_policy_is_closed(
+    stack: Stack, made_user: Callable[[str], dict[str, Any]], sms: dict[str, Any]
+) -> None:
     policy = json.loads(output(stack, "AdminPolicy"))
     (statement,) = policy["Statement"]
     statement["Resource"] = [row for row in statement["Resource"] if "/GET/messages" in row]
@@ -144,7 +152,7 @@ def over_tls(client: Any) -> Any:
     return client
 
 
-def test_the_queues_policy_refuses_plain_http_and_nothing_else(stack):
+def test_the_queues_policy_refuses_plain_http_and_nothing_else(stack: Stack) -> None:
     """The template's own policy: the stack's queues have it without effect, being local."""
     policies = Template().of_type("AWS::SQS::QueuePolicy")
     policy = json.dumps(policies["QueuePolicy"]["PolicyDocument"])
@@ -160,7 +168,7 @@ def test_the_queues_policy_refuses_plain_http_and_nothing_else(stack):
         over_tls(stack.new_admin("sqs")).delete_queue(QueueUrl=url)
 
 
-def test_the_table_is_protected_as_the_parameters_say(stack):
+def test_the_table_is_protected_as_the_parameters_say(stack: Stack) -> None:
     name = stack.description["table_name"]
     table = stack.admin("dynamodb")
     backups = table.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]

@@ -8,7 +8,7 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.conftest import LOCAL_DIR
+from tests.integration.conftest import LOCAL_DIR, Stack
 from tests.integration.operators import run_ops
 from tests.patience import until
 
@@ -27,7 +27,9 @@ def lines(folder: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
 
 
-def test_messages_events_and_opt_outs_are_written(stack, sms, tmp_path):
+def test_messages_events_and_opt_outs_are_written(
+    stack: Stack, sms: dict[str, Any], tmp_path: Path
+) -> None:
     mark = uuid.uuid4().hex
     body = {**sms, "to": f"+{LEAVING}", "client_reference": mark}
     message_id = stack.post("/messages", body).json()["message_id"]

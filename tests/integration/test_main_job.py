@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import pytest
 
 from local.client import Client
 from tests.patience import until
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Stack
 
 MMS = {
     "action": "sendMMS",
@@ -20,11 +24,13 @@ MMS = {
 }
 
 
-def status_becomes(stack, message_id: str, status: str) -> bool:
+def status_becomes(stack: Stack, message_id: str, status: str) -> bool:
     return until(lambda: stack.get(f"/messages/{message_id}").json()["status"] == status)
 
 
-def test_an_sms_is_accepted_with_everything_that_the_contract_names(stack, sms):
+def test_an_sms_is_accepted_with_everything_that_the_contract_names(
+    stack: Stack, sms: dict[str, Any]
+) -> None:
     answer = stack.post("/messages", {**sms, "client_reference": "order-4711"})
     body = answer.json()
     assert answer.status_code == 201
@@ -42,7 +48,9 @@ def test_an_sms_is_accepted_with_everything_that_the_contract_names(stack, sms):
 @pytest.mark.parametrize(
     ("wanted", "prefer"), [(201, {}), (202, {"Prefer": "respond-async"})], ids=["now", "later"]
 )
-def test_the_location_can_be_followed(stack, sms, wanted, prefer):
+def test_the_location_can_be_followed(
+    stack: Stack, sms: dict[str, Any], wanted: int, prefer: dict[str, Any]
+) -> None:
     answer = stack.post("/messages", sms, **prefer)
     assert answer.status_code == wanted
     url = urljoin(f"{stack.description['api_url']}/messages", answer.headers["Location"])
@@ -58,7 +66,9 @@ def test_the_location_can_be_followed(stack, sms, wanted, prefer):
         ("sendMMS", ["message_accepted", "mms_sent", "mms_delivered"]),
     ],
 )
-def test_a_message_is_followed_from_request_to_delivery(stack, sms, action, events):
+def test_a_message_is_followed_from_request_to_delivery(
+    stack: Stack, sms: dict[str, Any], action: str, events: Any
+) -> None:
     body = {**(sms if action == "sendSMS" else MMS), "client_reference": f"follow-{action}"}
     sent = stack.post("/messages", body).json()
     for name in events:
@@ -88,7 +98,9 @@ def test_a_message_is_followed_from_request_to_delivery(stack, sms, action, even
         ),
     ],
 )
-def test_what_a_handset_sends_becomes_an_event(stack, message, type_, expected):
+def test_what_a_handset_sends_becomes_an_event(
+    stack: Stack, message: dict[str, Any], type_: str, expected: dict[str, Any]
+) -> None:
     number = "1774319" + ("9001" if "files" in message else "9002")
     stack.control("inbound", {"from": number, "to": "60856", **message})
     event = stack.event(lambda event: event["type"] == type_ and event["data"]["from"] == number)
@@ -98,7 +110,7 @@ def test_what_a_handset_sends_becomes_an_event(stack, message, type_, expected):
         assert "https://example.com/in/cat.jpg" in event["data"]["files"]
 
 
-def test_a_failed_delivery_ends_the_message(stack, sms):
+def test_a_failed_delivery_ends_the_message(stack: Stack, sms: dict[str, Any]) -> None:
     body = b"""<?xml version='1.0'?><POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>E202</CODE>
     <STATUS>Message Sent/Failed</STATUS><FROM>60856</FROM><TO>17743199144</TO>
     <TRACKINGID>%s</TRACKINGID><SPID>0001890</SPID>
@@ -112,14 +124,16 @@ def test_a_failed_delivery_ends_the_message(stack, sms):
     assert status_becomes(stack, sent["message_id"], "failed")
 
 
-def test_a_message_may_be_queued_and_is_sent_from_the_queue(stack, sms):
+def test_a_message_may_be_queued_and_is_sent_from_the_queue(
+    stack: Stack, sms: dict[str, Any]
+) -> None:
     answer = stack.post("/messages", {**sms, "text": "queued"}, Prefer="respond-async")
     assert answer.status_code == 202
     assert answer.json()["status"] == "queued"
     assert status_becomes(stack, answer.json()["message_id"], "delivered")
 
 
-def test_a_batch_answers_for_each_entry_in_order(stack, sms):
+def test_a_batch_answers_for_each_entry_in_order(stack: Stack, sms: dict[str, Any]) -> None:
     batch = {"messages": [sms, {**sms, "to": "nobody"}, {**sms, "text": "third"}]}
     answer = stack.post("/messages/batch", batch)
     assert answer.status_code == 202
@@ -130,7 +144,9 @@ def test_a_batch_answers_for_each_entry_in_order(stack, sms):
         assert status_becomes(stack, entry["message_id"], "delivered")
 
 
-def test_the_same_key_sends_once_and_gets_the_same_answer(stack, sms):
+def test_the_same_key_sends_once_and_gets_the_same_answer(
+    stack: Stack, sms: dict[str, Any]
+) -> None:
     body = {**sms, "text": "only once"}
     first = stack.post("/messages", body, Idempotency_Key="order 1/4711")
     again = stack.post("/messages", body, Idempotency_Key="order 1/4711")

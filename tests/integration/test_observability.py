@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from tests.integration.conftest import ROOT
+from tests.integration.conftest import ROOT, Stack
 from tests.integration.test_redaction import fresh_number, logs_of
 from tests.patience import until
 from tests.unit.observability import emf
 
 
-def lines_about(stack, message_id: str):
+def lines_about(stack: Stack, message_id: str) -> Any:
     found = [line for line in logs_of(stack).splitlines() if line.startswith('{"level"')]
     told = [json.loads(line) for line in found if message_id in line]
     return [line for line in told if line.get("message_id") == message_id]
 
 
-def test_the_lines_of_a_message_lead_from_its_caller_to_its_tracking_id(stack, sms):
+def test_the_lines_of_a_message_lead_from_its_caller_to_its_tracking_id(
+    stack: Stack, sms: dict[str, Any]
+) -> None:
     answer = stack.post("/messages", {**sms, "to": fresh_number()})
     message = answer.json()
 
-    def accepted():
+    def accepted() -> Any:
         return [
             line
             for line in lines_about(stack, message["message_id"])
@@ -37,7 +40,9 @@ def test_the_lines_of_a_message_lead_from_its_caller_to_its_tracking_id(stack, s
     assert line["to"] == "…" + message["to"][-2:]
 
 
-def test_a_message_is_counted_from_its_acceptance_to_its_receipt(stack, sms):
+def test_a_message_is_counted_from_its_acceptance_to_its_receipt(
+    stack: Stack, sms: dict[str, Any]
+) -> None:
     message = stack.post("/messages", {**sms, "to": fresh_number()}).json()
     path = f"/messages/{message['message_id']}"
     assert until(lambda: stack.get(path).json()["status"] == "delivered")
@@ -57,14 +62,14 @@ def test_a_message_is_counted_from_its_acceptance_to_its_receipt(stack, sms):
 
 
 @pytest.fixture(scope="module")
-def alarms(stack):
+def alarms(stack: Stack) -> Any:
     pages = stack.admin("cloudwatch").get_paginator("describe_alarms").paginate()
     own = f"{stack.description['stack_name']}-"
     rows = [row for page in pages for row in page["MetricAlarms"]]
     return [row for row in rows if row["AlarmName"].startswith(own)]
 
 
-def test_the_alarms_watch_what_is_there(stack, alarms):
+def test_the_alarms_watch_what_is_there(stack: Stack, alarms: Any) -> None:
     names = {
         "QueueName": {
             url.rsplit("/", 1)[1] for url in stack.admin("sqs").list_queues()["QueueUrls"]
@@ -82,7 +87,7 @@ def test_the_alarms_watch_what_is_there(stack, alarms):
             assert row["Value"] in names.get(row["Name"], {row["Value"]}), alarm["AlarmName"]
 
 
-def test_the_dashboard_is_one_that_cloudwatch_reads(stack, alarms):
+def test_the_dashboard_is_one_that_cloudwatch_reads(stack: Stack, alarms: Any) -> None:
     name = stack.resource("Dashboard")
     body = stack.admin("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"]
     assert "${" not in body

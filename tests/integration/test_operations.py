@@ -30,6 +30,7 @@ from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 POSTING_PAUSE_SECONDS = 0.2  # a stream of postbacks that leaves the emulator time for the rest
 WAIT = str(int(PATIENCE_SECONDS))
@@ -37,25 +38,25 @@ NEW_KEY = "anewkey00000000000000000000000000"
 
 
 @pytest.fixture
-def sent(stack, sms) -> dict[str, Any]:
-    told: dict[str, Any] = stack.post("/messages", {**sms, "text": TEXT}).json()
-    assert until(lambda: status_of(stack, told) == "delivered")
-    return told
+def sent(stack: Stack, sms: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = stack.post("/messages", {**sms, "text": TEXT}).json()
+    assert until(lambda: status_of(stack, shown) == "delivered")
+    return shown
 
 
-def status_of(stack: Stack, told: dict[str, Any]) -> str:
-    status: str = stack.get(f"/messages/{told['message_id']}").json()["status"]
+def status_of(stack: Stack, shown: dict[str, Any]) -> str:
+    status: str = stack.get(f"/messages/{shown['message_id']}").json()["status"]
     return status
 
 
-def test_status_shows_what_happens(stack, ops, sent):
-    told, code = looked(ops, "status", "--minutes", "30")
-    assert code == bool(told["problems"])  # what other tests left behind
-    assert told["messages"]["by_kind"]["delivered"] >= 1
-    assert told["events"]["by_kind"]["sms_delivered"] >= 1
-    assert told["queues"].keys() == {"postback", "send", "event", "publish-retry"}
-    assert told["alarms"]["by_state"]
-    assert told["api_key_set"] is True
+def test_status_shows_what_happens(stack: Stack, ops: Any, sent: dict[str, Any]) -> None:
+    shown, code = looked(ops, "status", "--minutes", "30")
+    assert code == bool(shown["problems"])  # what other tests left behind
+    assert shown["messages"]["by_kind"]["delivered"] >= 1
+    assert shown["events"]["by_kind"]["sms_delivered"] >= 1
+    assert shown["queues"].keys() == {"postback", "send", "event", "publish-retry"}
+    assert shown["alarms"]["by_state"]
+    assert shown["api_key_set"] is True
 
 
 def looked(ops: Ops, *arguments: str) -> tuple[dict[str, Any], int]:
@@ -64,15 +65,17 @@ def looked(ops: Ops, *arguments: str) -> tuple[dict[str, Any], int]:
     return json.loads(done.stdout), done.returncode
 
 
-def test_a_message_is_found_and_its_story_told_without_number_or_text(stack, ops, sent):
+def test_a_message_is_found_and_its_history_shown_without_number_or_text(
+    stack: Stack, ops: Any, sent: dict[str, Any]
+) -> None:
     listed = ops.json("messages", "--status", "delivered", "--since", "1h")["messages"]
     assert sent["message_id"] in [one["message_id"] for one in listed]
     by_number = ops.json("messages", "--to", "+1 774-319-9144", "--limit", "1")["messages"]
     assert [one["to"] for one in by_number] == ["…44"]
-    told = ops.json("message", sent["message_id"])
-    assert told["status"] == "delivered"
-    assert [step["event"] for step in told["timeline"]][-1] == "sms_delivered"
-    (event_id,) = [one["id"] for one in told["events"] if one["type"] == "skycore.sms_delivered"]
+    shown = ops.json("message", sent["message_id"])
+    assert shown["status"] == "delivered"
+    assert [step["event"] for step in shown["timeline"]][-1] == "sms_delivered"
+    (event_id,) = [one["id"] for one in shown["events"] if one["type"] == "skycore.sms_delivered"]
     assert ops.json("message", sent["tracking_id"])["message_id"] == sent["message_id"]
     assert ops.json("message", event_id)["message_id"] == sent["message_id"]
     assert NUMBER in ops.run("message", sent["message_id"], "--show").stdout
@@ -80,28 +83,30 @@ def test_a_message_is_found_and_its_story_told_without_number_or_text(stack, ops
 
 
 @pytest.mark.long
-def test_a_failed_send_says_why(stack, ops, sms):
+def test_a_failed_send_says_why(stack: Stack, ops: Any, sms: dict[str, Any]) -> None:
     refused = stack.post("/messages", {**sms, "to": "+1 999-000-0628"}).json()
     assert refused["code"] == "skycore_rejected"
-    told = ops.json("message", refused["message_id"])
-    assert (told["status"], told["skycore_code"]) == ("rejected", "E628")
-    assert told["why"]
-    assert told["skycore_code_means"]
+    shown = ops.json("message", refused["message_id"])
+    assert (shown["status"], shown["skycore_code"]) == ("rejected", "E628")
+    assert shown["why"]
+    assert shown["skycore_code_means"]
 
 
 @pytest.mark.long
-def test_the_events_of_a_tracking_id_that_belongs_to_no_message_are_shown(stack, ops):
+def test_the_events_of_a_tracking_id_that_belongs_to_no_message_are_shown(
+    stack: Stack, ops: Any
+) -> None:
     tracking_id = f"U01T{uuid.uuid4().hex[:12]}"
     stack.postback(receipt(tracking_id))
     stack.event(lambda event: event["data"]["tracking_id"] == tracking_id)
-    told = ops.json("message", tracking_id)
-    assert told["message_id"] is None
-    assert [(one["type"], one["to"]) for one in told["events"]] == [
+    shown = ops.json("message", tracking_id)
+    assert shown["message_id"] is None
+    assert [(one["type"], one["to"]) for one in shown["events"]] == [
         ("skycore.sms_delivered", "…44")
     ]
 
 
-def test_tail_shows_events_as_they_come_and_takes_none_away(stack, ops):
+def test_tail_shows_events_as_they_come_and_takes_none_away(stack: Stack, ops: Any) -> None:
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
         ops.command("tail", "--type", "sms_received", "--json"),
@@ -111,6 +116,8 @@ def test_tail_shows_events_as_they_come_and_takes_none_away(stack, ops):
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout
+    assert process.stderr
     assert "listening" in process.stderr.readline()
     stack.postback(receipt(f"T-{mark}"))
     stack.postback(inbound(mark))
@@ -129,7 +136,7 @@ def test_tail_shows_events_as_they_come_and_takes_none_away(stack, ops):
     assert not [row for row in rows if prefix in row["Endpoint"]]
 
 
-def test_unparsed_postbacks_are_listed_without_their_bodies(stack, ops):
+def test_unparsed_postbacks_are_listed_without_their_bodies(stack: Stack, ops: Any) -> None:
     mark = uuid.uuid4().hex
     stack.postback(f"no postback {mark} {NUMBER}".encode(), "text/plain")
     event = stack.event(lambda event: event["type"] == "skycore.unparsed")
@@ -139,7 +146,7 @@ def test_unparsed_postbacks_are_listed_without_their_bodies(stack, ops):
     assert mark in ops.run("unparsed", "--since", "10m", "--show").stdout
 
 
-def test_an_opt_out_is_added_respected_and_lifted(stack, ops):
+def test_an_opt_out_is_added_respected_and_lifted(stack: Stack, ops: Any) -> None:
     body = {"to": "+1 774-319-9177", "from": "60877", "text": "Hello"}
     assert ops.json("suppress", "add", body["to"], "--sender", body["from"])["suppressed"] is True
     assert stack.post("/messages", body).status_code == 422
@@ -150,7 +157,7 @@ def test_an_opt_out_is_added_respected_and_lifted(stack, ops):
     assert "17743199177" in ops.run("suppress", "list", "--all", "--show").stdout
 
 
-def test_what_only_looks_needs_no_more_than_the_documented_rights(ops, tmp_path):
+def test_what_only_looks_needs_no_more_than_the_documented_rights(ops: Any, tmp_path: Path) -> None:
     assert ops.json("replay", "--dry-run")["dry_run"] is True
     assert "found" in ops.json("replay", "--since", "10m", "--dry-run")
     # Messages of other tests have the same text and time, so some rows fit several of them.
@@ -161,11 +168,11 @@ def test_what_only_looks_needs_no_more_than_the_documented_rights(ops, tmp_path)
     assert ops.json("export", "--to", str(tmp_path / "export"))["messages"] >= 0
 
 
-def test_send_test_waits_for_the_delivery(ops):
-    told = ops.json("send-test", f"+{NUMBER}", "--from", "60856", "--wait", WAIT)
-    assert told["status"] == "delivered"
-    told = ops.json("send-test", "+15005550002", "--from", "60856", "--wait", WAIT, code=1)
-    assert told["status"] == "failed"
+def test_send_test_waits_for_the_delivery(ops: Any) -> None:
+    shown = ops.json("send-test", f"+{NUMBER}", "--from", "60856", "--wait", WAIT)
+    assert shown["status"] == "delivered"
+    shown = ops.json("send-test", "+15005550002", "--from", "60856", "--wait", WAIT, code=1)
+    assert shown["status"] == "failed"
 
 
 @contextmanager
@@ -189,8 +196,8 @@ def dead_at_once(
     With `visibility_seconds` over the time of a call, no call of it is still running then.
     """
     url = stack.resource(queue)
-    told = stack.admin("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-    policy = json.loads(told["Attributes"]["RedrivePolicy"])
+    shown = stack.admin("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+    policy = json.loads(shown["Attributes"]["RedrivePolicy"])
     once = json.dumps({**policy, "maxReceiveCount": 1})
     with (
         changed(stack, queue, VisibilityTimeout=str(visibility_seconds), RedrivePolicy=once),
@@ -199,7 +206,7 @@ def dead_at_once(
         yield
 
 
-def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
+def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack: Stack, ops: Any) -> None:
     mark, dead = uuid.uuid4().hex, stack.description["postback_dlq_url"]
     before = waiting(stack, dead)
     with dead_at_once(stack, "PostbackQueue", "StoreRole"):
@@ -217,38 +224,42 @@ def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack, ops):
 
 
 @pytest.mark.long
-def test_a_dead_send_gets_new_tries_and_is_sent_once(stack, ops, sms):
+def test_a_dead_send_gets_new_tries_and_is_sent_once(
+    stack: Stack, ops: Any, sms: dict[str, Any]
+) -> None:
     url, mark = stack.resource("SendDeadLetterQueue"), uuid.uuid4().hex
     stack.control("settings", {"error_for_action": {"sendSMS": "E111"}}, "PATCH")
     try:
         warm(stack)  # so that no call of dispatch lasts as long as the queue hides its message
         with dead_at_once(stack, "SendQueue", "DispatchRole", 8):
-            told = stack.client.request(
+            shown = stack.client.request(
                 "POST", "/messages", {**sms, "text": mark}, {"Prefer": "respond-async"}
             ).json()
             assert until(lambda: waiting(stack, url) > 0)
         letters = ops.json("dlq", "show", "send")["messages"]
-        assert told["message_id"] in [one["message_id"] for one in letters]
-        give_four_tries(stack, told["message_id"])
+        assert shown["message_id"] in [one["message_id"] for one in letters]
+        give_four_tries(stack, shown["message_id"])
         with changed(stack, "SendQueue", VisibilityTimeout="10"):
             # What others have dead may come a moment later than it was looked at.
             assert ops.json("dlq", "redrive", "send")["moved"] >= len(letters)
             # The fifth call fails as well.
-            assert until(lambda: status_of(stack, told) == "rejected")
+            assert until(lambda: status_of(stack, shown) == "rejected")
             assert until(lambda: waiting(stack, url) > 0)
     finally:
         stack.control("settings", {"error_for_action": None}, "PATCH")
-    story = ops.json("message", told["message_id"])
+    story = ops.json("message", shown["message_id"])
     assert story["status"] == "rejected"
     assert "E111" in json.dumps(story)
     assert ops.json("dlq", "redrive", "send")["moved"] >= 1
-    assert until(lambda: status_of(stack, told) == "delivered")
+    assert until(lambda: status_of(stack, shown) == "delivered")
     rows = stack.control(f"messages?to={NUMBER}")["messages"]
     assert len([row for row in rows if row["text"] == mark]) == 1
 
 
 @pytest.mark.long
-def test_queued_messages_wait_for_the_account_and_go_again(stack, ops, sms):
+def test_queued_messages_wait_for_the_account_and_go_again(
+    stack: Stack, ops: Any, sms: dict[str, Any]
+) -> None:
     """Once by themselves, at the next probe, and once because an operator ends the pause."""
     for by_hand in (False, True):
         stack.control("settings", {"error_for_action": {"sendSMS": "E112"}}, "PATCH")
@@ -262,7 +273,7 @@ def test_queued_messages_wait_for_the_account_and_go_again(stack, ops, sms):
             assert until(lambda: "account" in looked(ops, "status")[0]["paused"])
             time.sleep(10)  # all of them have met the pause
             assert "E112" in looked(ops, "status")[0]["paused"]["account"]["why"]
-            assert {status_of(stack, told) for told in queued} == {"queued"}
+            assert {status_of(stack, shown) for shown in queued} == {"queued"}
         finally:
             stack.control("settings", {"error_for_action": None}, "PATCH")
         if by_hand:
@@ -270,7 +281,7 @@ def test_queued_messages_wait_for_the_account_and_go_again(stack, ops, sms):
 
         def delivered(queued: Any = queued) -> bool:
             sweep(stack)  # as the schedule does every minute
-            return {status_of(stack, told) for told in queued} == {"delivered"}
+            return {status_of(stack, shown) for shown in queued} == {"delivered"}
 
         assert until(delivered)
         assert looked(ops, "status")[0]["paused"] == {}
@@ -285,7 +296,7 @@ def give_four_tries(stack: Stack, message_id: str) -> None:
     )
 
 
-def test_places_in_the_stream_are_explained_and_can_be_discarded(stack, ops):
+def test_places_in_the_stream_are_explained_and_can_be_discarded(stack: Stack, ops: Any) -> None:
     url = stack.resource("PublishDeadLetterQueue")
     place = {
         "requestContext": {"condition": "RetryAttemptsExhausted"},
@@ -304,7 +315,7 @@ def test_places_in_the_stream_are_explained_and_can_be_discarded(stack, ops):
 
 
 @pytest.mark.long
-def test_a_rotation_loses_no_postback_and_a_second_is_refused(stack, ops):
+def test_a_rotation_loses_no_postback_and_a_second_is_refused(stack: Stack, ops: Any) -> None:
     old, mark = stack.description["postback_url"], uuid.uuid4().hex
     posted: list[tuple[str, int]] = []
     secrets, secret = stack.admin("secretsmanager"), stack.resource("PostbackToken")
@@ -338,7 +349,9 @@ def told_of(stack: Stack) -> set[str]:
 
 
 @pytest.mark.long
-def test_a_key_is_replaced_without_a_failed_send(stack, ops, sms):
+def test_a_key_is_replaced_without_a_failed_send(
+    stack: Stack, ops: Any, sms: dict[str, Any]
+) -> None:
     enough, answers = threading.Event(), []
 
     def send_on() -> None:
@@ -394,32 +407,32 @@ def test_a_key_is_replaced_without_a_failed_send(stack, ops, sms):
     ],
     ids=" ".join,
 )
-def test_with_nobody_to_ask_nothing_is_changed(ops, arguments):
+def test_with_nobody_to_ask_nothing_is_changed(ops: Any, arguments: Any) -> None:
     done = ops.run(*arguments, code=1, given="y\n")
     assert "--yes" in done.stderr
     assert not done.stdout
 
 
 @pytest.mark.long
-def test_a_key_that_is_none_is_refused_and_not_shown(ops):
+def test_a_key_that_is_none_is_refused_and_not_shown(ops: Any) -> None:
     done = ops.run("--yes", "set-key", code=1, given="not a key")
     assert "Nothing was changed" in done.stderr
     assert "not a key" not in done.stderr
 
 
 @pytest.mark.long
-def test_a_usage_error_is_explained_and_is_exit_code_2(ops):
+def test_a_usage_error_is_explained_and_is_exit_code_2(ops: Any) -> None:
     assert "invalid choice" in ops.run("dlq", "show", "nothing", code=2).stderr
 
 
-def test_a_stack_that_is_not_there_is_told(ops):
+def test_a_stack_that_is_not_there_is_told(ops: Any) -> None:
     ops.name = "nobody-s"  # whose rights nobody has
     assert "AWS refused DescribeStacks: AccessDenied" in ops.run("status", code=1).stderr
     ops.environment = {**ops.environment, "AWS_ACCESS_KEY_ID": "test"}  # the emulator's root
     assert "there is no stack nobody-s" in ops.run("status", code=1).stderr
 
 
-def test_the_local_stack_needs_no_name_and_no_login(ops):
+def test_the_local_stack_needs_no_name_and_no_login(ops: Any) -> None:
     own = {name: value for name, value in ops.environment.items() if not name.startswith("AWS_")}
     done = subprocess.run(
         [sys.executable, "-m", "ops", "postback-url"],

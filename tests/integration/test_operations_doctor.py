@@ -36,7 +36,9 @@ def details(answer: dict[str, Any]) -> str:
     return "\n".join(found["detail"] for row in answer["checks"] for found in row["findings"])
 
 
-def test_the_stack_is_well_and_what_the_emulator_cannot_answer_is_not_ok(stack, ops):
+def test_the_stack_is_well_and_what_the_emulator_cannot_answer_is_not_ok(
+    stack: Stack, ops: Any
+) -> None:
     answer = ops.json("doctor")
     found = results(answer)
     assert answer["problems"] == 0
@@ -54,7 +56,7 @@ def test_the_stack_is_well_and_what_the_emulator_cannot_answer_is_not_ok(stack, 
 
 
 @pytest.mark.long
-def test_each_line_says_what_holds_or_what_to_do(ops):
+def test_each_line_says_what_holds_or_what_to_do(ops: Any) -> None:
     lines = ops.run("doctor", "--no-probe").stdout.splitlines()
     assert any(line.startswith("ok          api-key: ") for line in lines)
     assert (
@@ -67,7 +69,7 @@ def test_each_line_says_what_holds_or_what_to_do(ops):
 
 
 @pytest.mark.long  # tests/unit/ops/test_usage_errors.py
-def test_an_unknown_check_is_wrong_use(ops):
+def test_an_unknown_check_is_wrong_use(ops: Any) -> None:
     assert "no check nothing" in ops.run("doctor", "nothing", code=2).stderr
 
 
@@ -383,7 +385,9 @@ KEPT = {"visibility", "rate"}  # in make test
         for name, fault in FAULTS.items()
     ],
 )
-def test_a_fault_is_found_and_what_to_do_is_said(stack, ops, check, words, fault):
+def test_a_fault_is_found_and_what_to_do_is_said(
+    stack: Stack, ops: Any, check: Any, words: Any, fault: Any
+) -> None:
     with fault(stack):
         answer = ops.json("doctor", check, code=1)
     assert results(answer) == {check: "problem"}
@@ -393,7 +397,7 @@ def test_a_fault_is_found_and_what_to_do_is_said(stack, ops, check, words, fault
 
 
 @pytest.mark.long
-def test_without_the_faults_the_stack_is_well_again(ops):
+def test_without_the_faults_the_stack_is_well_again(ops: Any) -> None:
     checks = {check for check, _, _ in FAULTS.values()}
     assert results(ops.json("doctor", *checks)) == dict.fromkeys(checks, "ok")
 
@@ -402,7 +406,7 @@ def test_without_the_faults_the_stack_is_well_again(ops):
 
 
 @pytest.mark.long
-def test_a_probe_that_is_not_stored_is_found(stack, ops):
+def test_a_probe_that_is_not_stored_is_found(stack: Stack, ops: Any) -> None:
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
         answer = ops.json("doctor", "postback", *SHORT, code=1)
     assert "were answered 200, but none arrived as an event" in details(answer)
@@ -410,7 +414,7 @@ def test_a_probe_that_is_not_stored_is_found(stack, ops):
 
 
 @pytest.mark.long
-def test_a_probe_whose_subscription_is_gone_is_found(stack, ops):
+def test_a_probe_whose_subscription_is_gone_is_found(stack: Stack, ops: Any) -> None:
     # The probe waits in the queue until the subscription is gone, and only then becomes an event.
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
         process = waiting_doctor(ops, "--wait", "15", "--json")
@@ -422,7 +426,7 @@ def test_a_probe_whose_subscription_is_gone_is_found(stack, ops):
     assert left_behind(stack) == []
 
 
-def waiting_doctor(ops: Ops, *arguments: str) -> subprocess.Popen:
+def waiting_doctor(ops: Ops, *arguments: str) -> subprocess.Popen[str]:
     """A doctor that has posted its probe, and waits for the event."""
     process = subprocess.Popen(
         ops.command("doctor", "postback", *arguments),
@@ -432,12 +436,13 @@ def waiting_doctor(ops: Ops, *arguments: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr
     assert "waiting for the probe" in process.stderr.readline()
     return process
 
 
 @pytest.mark.long
-def test_a_key_that_skycore_refuses_is_found(stack, ops):
+def test_a_key_that_skycore_refuses_is_found(stack: Stack, ops: Any) -> None:
     stack.control("settings", {"api_key": "anewkey00000000000000000000000000"}, "PATCH")
     try:
         answer = ops.json("doctor", "skycore", code=1)
@@ -448,14 +453,14 @@ def test_a_key_that_skycore_refuses_is_found(stack, ops):
 
 
 @pytest.mark.long
-def test_without_a_key_no_call_is_made(stack, ops):
+def test_without_a_key_no_call_is_made(stack: Stack, ops: Any) -> None:
     with without_key(stack):
         answer = ops.json("doctor", "skycore", "api-key", code=1)
     assert results(answer) == {"skycore": "not_checked", "api-key": "problem"}
 
 
 @pytest.mark.long
-def test_ctrl_c_leaves_no_queue_and_no_subscription(stack, ops):
+def test_ctrl_c_leaves_no_queue_and_no_subscription(stack: Stack, ops: Any) -> None:
     with source_changed(stack, "StoreFunctionPostbacks", {"Enabled": False}):
         process = waiting_doctor(ops)
         assert left_behind(stack) != []
@@ -478,7 +483,7 @@ def left_behind(stack: Stack) -> list[str]:
     return [*queues, *(row["SubscriptionArn"] for row in doctors_subscriptions(stack))]
 
 
-def test_a_login_without_rights_is_told_which_it_lacks(stack):
+def test_a_login_without_rights_is_told_which_it_lacks(stack: Stack) -> None:
     stack_only = {
         "Effect": "Allow",
         "Action": ["cloudformation:DescribeStacks", "cloudformation:ListStackResources"],
@@ -498,7 +503,7 @@ def test_a_login_without_rights_is_told_which_it_lacks(stack):
 # --- The first key -------------------------------------------------------------------------------
 
 
-def test_the_first_key_is_set_from_a_pipe(stack, ops):
+def test_the_first_key_is_set_from_a_pipe(stack: Stack, ops: Any) -> None:
     with without_key(stack):
         answer = ops.json("set-key", given=f"{API_KEY}\n")
         assert (answer["stored"], answer["replaced"]) == (["api_key"], False)
@@ -506,7 +511,7 @@ def test_the_first_key_is_set_from_a_pipe(stack, ops):
 
 
 @pytest.mark.long
-def test_the_first_key_is_set_at_a_terminal_that_does_not_show_it(stack, ops):
+def test_the_first_key_is_set_at_a_terminal_that_does_not_show_it(stack: Stack, ops: Any) -> None:
     with without_key(stack):
         with terminal(ops, "set-key", "--yes") as (process, screen):
             screen.type(API_KEY)

@@ -11,7 +11,7 @@ import random
 import socketserver
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,7 +24,7 @@ from tests.contract.test_outcomes import (
     check_outcome,
     send,
 )
-from tests.integration.conftest import free_port
+from tests.integration.conftest import Stack, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def plain_server() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def fault(stack, name: str) -> Iterator[None]:
+def fault(stack: Stack, name: str) -> Iterator[None]:
     """Skycore is as the fault says, for the function that sends."""
     if name not in ELSEWHERE:
         stack.control("settings", {"mode": name, "slow_seconds": SLOW_SECONDS}, "PATCH")
@@ -77,7 +77,7 @@ def fault(stack, name: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def table():
+def table() -> Iterator[Any]:
     rows: list[tuple[str, str, Expected]] = []
     yield rows
     wide = max(len(name) for name in FAULTS)
@@ -94,7 +94,7 @@ def table():
 
 
 @pytest.fixture(autouse=True)
-def fresh(stack):
+def fresh(stack: Stack) -> Iterator[None]:
     stack.control("settings", {"postback_delay": 3600}, "PATCH")  # receipts would mend the unknown
     stack.control("reset", {})
     yield
@@ -103,7 +103,7 @@ def fresh(stack):
 
 
 @pytest.mark.parametrize("name", sorted(SHORT))
-def test_a_send_tells_the_truth_and_is_never_doubled(stack, name):
+def test_a_send_tells_the_truth_and_is_never_doubled(stack: Stack, name: str) -> None:
     run = random.randbytes(4).hex()
     with fault(stack, name):
         answers = {"sendSMS": send(stack, "sendSMS", name, run)}
@@ -112,7 +112,9 @@ def test_a_send_tells_the_truth_and_is_never_doubled(stack, name):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
-def test_every_send_tells_the_truth_and_is_never_doubled(stack, table, name):
+def test_every_send_tells_the_truth_and_is_never_doubled(
+    stack: Stack, table: Any, name: Any
+) -> None:
     expected, run = FAULTS[name], random.randbytes(4).hex()
     actions = [action.name for action in SENDS]
     with fault(stack, name), ThreadPoolExecutor(len(SENDS) if name in WAITS else 1) as pool:
@@ -124,7 +126,7 @@ def test_every_send_tells_the_truth_and_is_never_doubled(stack, table, name):
     table.extend((name, action, expected) for action in actions)
 
 
-def test_subscribers_hear_of_an_unknown_outcome(stack, sms):
+def test_subscribers_hear_of_an_unknown_outcome(stack: Stack, sms: dict[str, Any]) -> None:
     stack.control("settings", {"mode": "garbage"}, "PATCH")
     told = stack.post("/messages", sms).json()
     assert told["code"] == "outcome_unknown"

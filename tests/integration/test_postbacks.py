@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import base64
 import uuid
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.contract.test_postback_corpus import BODIES, expected
 from tests.contract.test_postback_path import check_published, content
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Stack
 
 KINDS = (
     "sms-delivered-n202",  # plain XML
@@ -28,7 +32,7 @@ KINDS = (
 
 
 @pytest.fixture(scope="module")
-def posted(stack):
+def posted(stack: Stack) -> Any:
     """Post a body of each kind, and wait until subscribers have their events."""
     for name in KINDS:
         assert stack.postback(BODIES[name].read_bytes(), "application/octet-stream") == (200, b"")
@@ -39,11 +43,11 @@ def posted(stack):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_postback_of_each_kind_is_published_as_expected(posted, name):
+def test_a_postback_of_each_kind_is_published_as_expected(posted: Any, name: str) -> None:
     check_published(name, posted.events)
 
 
-def test_postbacks_that_come_again_are_not_published_again(posted):
+def test_postbacks_that_come_again_are_not_published_again(posted: Any) -> None:
     """Store reads what it has of them, for which its role needs the rows of whole bodies."""
     ids = [event["id"] for name in KINDS for event in expected(name)]
     before = [posted.events.pop(id_) for id_ in ids if id_ in posted.events]
@@ -59,7 +63,7 @@ def test_postbacks_that_come_again_are_not_published_again(posted):
     assert again == []
 
 
-def test_unreadable_bodies_are_kept_as_their_bytes(posted):
+def test_unreadable_bodies_are_kept_as_their_bytes(posted: Any) -> None:
     for name in ("unparsed-empty", "unparsed-binary"):
         (event,) = expected(name)
         # Its id depends on when it first came.

@@ -55,7 +55,7 @@ def sweep(stack: Stack) -> None:
     assert "FunctionError" not in answer, answer["Payload"].read()
 
 
-def test_sweep_writes_down_that_a_call_died(stack, sms):
+def test_sweep_writes_down_that_a_call_died(stack: Stack, sms: dict[str, Any]) -> None:
     sent = stack.post("/messages", {**sms, "to": number()}).json()
     in_flight = models.state_partitions("sending")[0]  # as earlier releases wrote it
     lost = copy_from_yesterday(stack, sent["message_id"], "sending", in_flight)
@@ -65,7 +65,7 @@ def test_sweep_writes_down_that_a_call_died(stack, sms):
     assert "state" not in row_of(stack, lost)
 
 
-def test_sweep_queues_again_what_the_queue_never_had(stack, sms):
+def test_sweep_queues_again_what_the_queue_never_had(stack: Stack, sms: dict[str, Any]) -> None:
     to = number()
     queued = stack.post("/messages", {**sms, "to": to}, Prefer="respond-async").json()
     assert until(lambda: len(sent_texts(stack, to)) == 1)
@@ -84,7 +84,7 @@ def test_sweep_queues_again_what_the_queue_never_had(stack, sms):
     assert status(stack, lost) in {"accepted", "sent", "delivered"}
 
 
-def test_a_refused_queued_message_comes_again(stack, sms):
+def test_a_refused_queued_message_comes_again(stack: Stack, sms: dict[str, Any]) -> None:
     to = number()
     stack.control("settings", {"next_errors": ["E106"]}, "PATCH")
     queued = stack.post("/messages", {**sms, "to": to}, Prefer="respond-async").json()
@@ -92,7 +92,7 @@ def test_a_refused_queued_message_comes_again(stack, sms):
     assert status(stack, queued["message_id"]) in {"accepted", "sent", "delivered"}
 
 
-def test_several_recipients_of_a_queued_message_have_rows_of_their_own(stack):
+def test_several_recipients_of_a_queued_message_have_rows_of_their_own(stack: Stack) -> None:
     for mobile in ("+17743190013", "+17743190014"):
         member = {"campaign_ref": "club", "mobile": mobile, "subscriber_ref": "friends"}
         assert stack.post("/actions/subscribe", member).status_code == 200
@@ -109,7 +109,7 @@ def test_several_recipients_of_a_queued_message_have_rows_of_their_own(stack):
     assert child["parent"] == queued["message_id"]
 
 
-def test_one_message_of_a_batch_confirms_a_stop(stack, sms):
+def test_one_message_of_a_batch_confirms_a_stop(stack: Stack, sms: dict[str, Any]) -> None:
     to = f"1774318{random.randint(1000, 8999)}"  # of no other test, which it would silence
     stack.control("inbound", {"from": to, "to": "60856", "text": "STOP"})
     body = {**sms, "to": to}

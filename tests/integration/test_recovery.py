@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import LOCAL_DIR, Stack, until
+from tests.integration.conftest import LOCAL_DIR, Stack
 from tests.integration.operators import run_ops
 from tests.integration.test_rare_calls import sweep
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def rows(stack: Stack, table: str) -> Iterator[dict[str, Any]]:
 
 def opted_out(stack: Stack, body: dict[str, Any]) -> bool:
     answer = stack.post("/messages", {**body, "dry_run": True})
-    return answer.json().get("code") == "recipient_opted_out"
+    return bool(answer.json().get("code") == "recipient_opted_out")
 
 
 def key_of(row: dict[str, Any]) -> tuple[str, str]:
@@ -49,7 +50,7 @@ def key_of(row: dict[str, Any]) -> tuple[str, str]:
 
 
 @pytest.fixture
-def copied(stack, sms) -> Iterator[dict[str, Any]]:
+def copied(stack: Stack, sms: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A copy of the table, from a point in time after which rows were lost, and others made."""
     client, table = stack.admin("dynamodb"), stack.description["table_name"]
     number = next(NUMBERS)
@@ -90,7 +91,9 @@ def copied(stack, sms) -> Iterator[dict[str, Any]]:
     client.delete_table(TableName=COPY)
 
 
-def test_lost_rows_come_back_and_nothing_is_sent_or_published_again(stack, copied):
+def test_lost_rows_come_back_and_nothing_is_sent_or_published_again(
+    stack: Stack, copied: dict[str, Any]
+) -> None:
     body, sent, later = copied["body"], copied["sent"], copied["later"]
     asked = len(stack.control("requests"))
     event_ids = {
@@ -137,7 +140,9 @@ def test_lost_rows_come_back_and_nothing_is_sent_or_published_again(stack, copie
 
 
 @pytest.mark.long
-def test_the_later_word_of_an_opt_out_counts(stack, sms, copied):
+def test_the_later_word_of_an_opt_out_counts(
+    stack: Stack, sms: dict[str, Any], copied: dict[str, Any]
+) -> None:
     number, body = copied["number"], copied["body"]
     time.sleep(1.1)  # Skycore's times are whole seconds, and a stop wins over a start of its second
     stack.control("inbound", {"from": number, "to": sms["from"], "text": "START"})
@@ -151,7 +156,7 @@ def test_the_later_word_of_an_opt_out_counts(stack, sms, copied):
 
 
 @pytest.mark.long
-def test_an_interrupted_run_is_completed_by_the_next(stack, copied):
+def test_an_interrupted_run_is_completed_by_the_next(stack: Stack, copied: dict[str, Any]) -> None:
     client, table = stack.admin("dynamodb"), stack.description["table_name"]
     event = next(row for row in copied["new"] if row["kind"]["S"] == "event")
     key = {"pk": event["pk"], "sk": event["sk"]}
@@ -162,7 +167,7 @@ def test_an_interrupted_run_is_completed_by_the_next(stack, copied):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["own", "foreign"])
-def test_another_kind_of_table_is_refused(stack, name):
+def test_another_kind_of_table_is_refused(stack: Stack, name: str) -> None:
     client, table = stack.admin("dynamodb"), stack.description["table_name"]
     if name == "foreign":
         client.create_table(
@@ -176,7 +181,7 @@ def test_another_kind_of_table_is_refused(stack, name):
 
 
 @pytest.mark.long
-def test_postbacks_of_an_older_queue_are_stored(stack, sms):
+def test_postbacks_of_an_older_queue_are_stored(stack: Stack, sms: dict[str, Any]) -> None:
     sqs = stack.admin("sqs")
     url = sqs.create_queue(QueueName="older")["QueueUrl"]
     mark = uuid.uuid4().hex

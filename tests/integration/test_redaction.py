@@ -180,7 +180,7 @@ def logs_of(stack: Stack, function: str | None = None) -> str:
 
 
 @pytest.fixture(scope="module")
-def pushed(stack) -> Iterator[Pushed]:
+def pushed(stack: Stack) -> Iterator[Pushed]:
     made = Pushed(stack)
     token = stack.description["postback_url"].rsplit("/", 1)[1]
     try:
@@ -194,7 +194,7 @@ def pushed(stack) -> Iterator[Pushed]:
 
 
 @pytest.fixture(scope="module")
-def secrets(stack) -> dict[str, dict[str, bytes]]:
+def secrets(stack: Stack) -> dict[str, dict[str, bytes]]:
     """What may be nowhere: the secrets and the text."""
     token = stack.description["postback_url"].rsplit("/", 1)[1]
     return {
@@ -209,7 +209,9 @@ def secrets(stack) -> dict[str, dict[str, bytes]]:
     }
 
 
-def test_no_secret_and_no_number_is_in_any_log(stack, pushed, secrets):
+def test_no_secret_and_no_number_is_in_any_log(
+    stack: Stack, pushed: Pushed, secrets: dict[str, dict[str, bytes]]
+) -> None:
     text = logs_of(stack)
     for marker in (
         '"level":"DEBUG"',
@@ -226,7 +228,9 @@ def test_no_secret_and_no_number_is_in_any_log(stack, pushed, secrets):
     assert search(text.encode("utf-8", "surrogatepass"), {**secrets, **numbers}) == []
 
 
-def test_what_functions_write_besides_their_logs(secrets, pushed):
+def test_what_functions_write_besides_their_logs(
+    secrets: dict[str, dict[str, bytes]], pushed: Pushed
+) -> None:
     """The emulator's own log has the errors and the output of processes that ended."""
     lines = (ROOT / LOCAL_DIR / "logs" / "emulator.log").read_bytes().splitlines()
     # Its lines on requests show their paths; on AWS, access logs are ours, and leave them out.
@@ -234,7 +238,9 @@ def test_what_functions_write_besides_their_logs(secrets, pushed):
     assert search(kept, {**secrets, "number": number_forms(pushed.number)}) == []
 
 
-def test_no_error_quotes_a_secret_or_a_text(pushed, secrets):
+def test_no_error_quotes_a_secret_or_a_text(
+    pushed: Pushed, secrets: dict[str, dict[str, bytes]]
+) -> None:
     assert {status for status, _ in pushed.errors} >= {400, 404, 413, 422, 429, 500, 502, 503, 504}
     for status, body in pushed.errors:
         # Bad fields are named to the caller, whose own the number is.
@@ -242,7 +248,7 @@ def test_no_error_quotes_a_secret_or_a_text(pushed, secrets):
         assert search(body, {**secrets, **known}) == [], (status, body)
 
 
-def test_metrics_have_few_values_and_no_id(stack, pushed):
+def test_metrics_have_few_values_and_no_id(stack: Stack, pushed: Pushed) -> None:
     lines = [line for line in logs_of(stack).splitlines() if emf.is_emf(line)]
     allowed = {
         "Stack": {stack.description["stack_name"]},

@@ -73,26 +73,34 @@ def permissions(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_records_name_each_function(seen, verb):
+def test_records_name_each_function(seen: dict[str, set[Call]], verb: str) -> None:
     assert seen[verb]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_function_calls_nothing_that_its_role_does_not_allow(seen, permissions, verb):
+def test_a_function_calls_nothing_that_its_role_does_not_allow(
+    seen: dict[str, set[Call]], permissions: dict[str, list[roles.Allowed]], verb: str
+) -> None:
     assert roles.missing(permissions[verb], seen[verb]) == []
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_role_allows_nothing_that_its_function_does_not_call(seen, permissions, verb):
+def test_a_role_allows_nothing_that_its_function_does_not_call(
+    seen: dict[str, set[Call]], permissions: dict[str, list[roles.Allowed]], verb: str
+) -> None:
     assert roles.spare(verb, permissions[verb], seen[verb]) == []
 
 
-def test_every_exception_is_for_something_that_a_role_allows(permissions):
+def test_every_exception_is_for_something_that_a_role_allows(
+    permissions: dict[str, list[roles.Allowed]],
+) -> None:
     assert roles.useless_exceptions(permissions) == []
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_function_was_refused_nothing_but_in_a_test_of_that(stack, functions, recorded, verb):
+def test_a_function_was_refused_nothing_but_in_a_test_of_that(
+    stack: Stack, functions: dict[str, dict[str, Any]], recorded: list[dict[str, Any]], verb: str
+) -> None:
     """A refused call leaves no record, but it leaves a line in the function's log."""
     role = functions[verb]["Role"].rpartition("/")[2]
     meant = outages(recorded, role)

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,8 @@ from tests.sample_events import EXPECTED, ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.integration.conftest import Stack
 
 pytestmark = pytest.mark.long
 
@@ -34,13 +36,13 @@ def verb_of(sample: str) -> str:
 
 
 def handled(
-    stack,
+    stack: Stack,
     sample: str,
     *,
     function: Path | None = None,
     layer: Path = LAYER,
     variables: list[str] | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Return what a function's handler answers to `verb/sample`, in a process of its own.
 
     `function` is the folder of app.py, `layer` the folder of the package, and `variables` names
@@ -71,11 +73,11 @@ def handled(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    answer: dict = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
-def expect(answer: dict, sample: str) -> None:
+def expect(answer: dict[str, Any], sample: str) -> None:
     expected = EXPECTED[sample]
     if isinstance(expected, int):
         assert answer["statusCode"] == expected, answer
@@ -86,7 +88,7 @@ def expect(answer: dict, sample: str) -> None:
 
 
 @pytest.mark.parametrize("sample", EXPECTED)
-def test_the_handler_takes_it(stack, sample):
+def test_the_handler_takes_it(stack: Stack, sample: Any) -> None:
     expect(handled(stack, sample), sample)
 
 
@@ -100,6 +102,8 @@ def halves() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(("sample", "variables"), list(halves()))
-def test_the_released_app_runs_on_todays_layer(stack, tmp_path, sample, variables):
+def test_the_released_app_runs_on_todays_layer(
+    stack: Stack, tmp_path: Path, sample: Any, variables: Any
+) -> None:
     (tmp_path / "app.py").write_text(released_apps()[verb_of(sample)])
     expect(handled(stack, sample, function=tmp_path, variables=variables), sample)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import random
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.contract.test_bad_input import problem
 from tests.patience import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.conftest import Stack
 
 
 def number() -> str:
@@ -20,13 +26,14 @@ def in_seconds(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def sent_texts(stack, to: str) -> list[str]:
+def sent_texts(stack: Stack, to: str) -> list[str]:
     rows = stack.control(f"messages?to={to}")["messages"]
     return [row["text"] for row in rows if row.get("direction") != "inbound"]
 
 
-def status(stack, message_id: str) -> str:
-    return stack.get(f"/messages/{message_id}").json()["status"]
+def status(stack: Stack, message_id: str) -> str:
+    found: str = stack.get(f"/messages/{message_id}").json()["status"]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -41,7 +48,9 @@ def status(stack, message_id: str) -> str:
         pytest.param("E503", 504, "outcome_unknown", True, marks=pytest.mark.long),
     ],
 )
-def test_what_proves_that_nothing_was_sent_frees_the_key(stack, sms, error, http, code, kept):
+def test_what_proves_that_nothing_was_sent_frees_the_key(
+    stack: Stack, sms: dict[str, Any], error: str, http: int, code: str, kept: bool
+) -> None:
     key, body = f"free-{error}-{random.random()}", {**sms, "to": number()}
     # E104 is asked twice: the key is read afresh and tried once more only if it changed.
     stack.control("settings", {"next_errors": [error]}, "PATCH")
@@ -49,13 +58,13 @@ def test_what_proves_that_nothing_was_sent_frees_the_key(stack, sms, error, http
     assert found["skycore_code"] == error
     if code == "rate_limited":
         assert found["window"] in {"second", "minute", "day"}
-    again = []
-    assert until(
-        lambda: (
-            again.append(stack.post("/messages", body, Idempotency_Key=key))
-            or again[-1].status_code != 429
-        )
-    )
+    again: list[Any] = []
+
+    def answered() -> bool:
+        again.append(stack.post("/messages", body, Idempotency_Key=key))
+        return bool(again[-1].status_code != 429)
+
+    assert until(answered)
     if kept:
         assert again[-1].status_code == http
         assert again[-1].json() == found
@@ -68,20 +77,20 @@ def test_what_proves_that_nothing_was_sent_frees_the_key(stack, sms, error, http
         assert "Idempotency-Replayed" not in again[-1].headers
 
 
-def texted(stack, number: str, **message) -> None:
+def texted(stack: Stack, number: str, **message: Any) -> None:
     """The handset wrote to us, and subscribers have heard of it: so has the list of opt-outs."""
     inbound = stack.control("inbound", {"from": number, "to": "60856", **message})
     received = {"skycore.sms_received", "skycore.mms_received"}
     sought = inbound["tracking_id"]
 
-    def it(event) -> bool:
+    def it(event: Any) -> bool:
         known = {event["data"].get("tracking_id"), event["data"].get("transaction_id")}
         return event["type"] in received and sought in known
 
     stack.event(it)
 
 
-def test_a_stop_is_respected_until_a_start(stack, sms):
+def test_a_stop_is_respected_until_a_start(stack: Stack, sms: dict[str, Any]) -> None:
     to = number()
     body = {**sms, "to": to}
     assert stack.post("/messages", body).status_code == 201
@@ -99,13 +108,15 @@ def test_a_stop_is_respected_until_a_start(stack, sms):
     assert stack.post("/messages", body).status_code == 201
 
 
-def test_a_stop_as_the_subject_of_an_mms_is_respected(stack, sms):
+def test_a_stop_as_the_subject_of_an_mms_is_respected(stack: Stack, sms: dict[str, Any]) -> None:
     to = number()
     texted(stack, to, subject="STOP", files=["cat.png"])
     problem(stack.post("/messages", {**sms, "to": to}), 422, "recipient_opted_out")
 
 
-def test_a_sentence_with_stop_in_it_is_flagged_and_stops_nothing(stack, sms):
+def test_a_sentence_with_stop_in_it_is_flagged_and_stops_nothing(
+    stack: Stack, sms: dict[str, Any]
+) -> None:
     to = number()
     stack.control("inbound", {"from": to, "to": "60856", "text": "we have to STOP this bill"})
     event = stack.event(
@@ -115,7 +126,9 @@ def test_a_sentence_with_stop_in_it_is_flagged_and_stops_nothing(stack, sms):
     assert stack.post("/messages", {**sms, "to": to}).status_code == 201
 
 
-def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(stack, sms):
+def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
+    stack: Stack, sms: dict[str, Any]
+) -> None:
     to = number()
     answer = stack.post("/messages", {**sms, "to": f"+{to}", "dry_run": True})
     assert answer.status_code == 200
@@ -126,7 +139,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(stack, sms):
 
 
 @pytest.fixture
-def dispatch_stopped(stack):
+def dispatch_stopped(stack: Stack) -> Iterator[Any]:
     """The send queue gives nothing to dispatch; call the value to let it work again."""
     functions, name = stack.admin("lambda"), stack.resource("DispatchFunction")
     (source,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
@@ -139,7 +152,9 @@ def dispatch_stopped(stack):
     working(yes=True)
 
 
-def test_a_queued_message_can_be_cancelled_and_is_then_never_sent(stack, sms, dispatch_stopped):
+def test_a_queued_message_can_be_cancelled_and_is_then_never_sent(
+    stack: Stack, sms: dict[str, Any], dispatch_stopped: Any
+) -> None:
     to = number()
     body = {**sms, "to": to}
     cancelled = stack.post("/messages", body, Prefer="respond-async").json()["message_id"]
@@ -161,21 +176,21 @@ def test_a_queued_message_can_be_cancelled_and_is_then_never_sent(stack, sms, di
     assert len(sent_texts(stack, to)) == 1
 
 
-def test_what_was_sent_cannot_be_cancelled(stack, sms):
+def test_what_was_sent_cannot_be_cancelled(stack: Stack, sms: dict[str, Any]) -> None:
     sent = stack.post("/messages", sms).json()
     answer = stack.client.request("DELETE", f"/messages/{sent['message_id']}")
     problem(answer, 409, "not_cancellable")
     problem(stack.client.request("DELETE", "/messages/nobody"), 404, "message_not_found")
 
 
-def test_expires_at_must_lie_ahead(stack, sms):
+def test_expires_at_must_lie_ahead(stack: Stack, sms: dict[str, Any]) -> None:
     found = problem(
         stack.post("/messages", {**sms, "expires_at": in_seconds(-1)}), 422, "invalid_request"
     )
     assert found["errors"][0]["field"] == "expires_at"
 
 
-def test_the_same_batch_again_queues_nothing_twice(stack, sms):
+def test_the_same_batch_again_queues_nothing_twice(stack: Stack, sms: dict[str, Any]) -> None:
     to = number()
     batch = {
         "template": {"from": "60856", "text": "Hello {n}"},
@@ -196,7 +211,7 @@ def test_the_same_batch_again_queues_nothing_twice(stack, sms):
     assert len(sent_texts(stack, to)) == 12
 
 
-def test_all_or_nothing_names_every_bad_entry(stack, sms):
+def test_all_or_nothing_names_every_bad_entry(stack: Stack, sms: dict[str, Any]) -> None:
     to = number()
     good = {**sms, "to": to}
     batch = {"messages": [good, {**good, "text": ""}, good], "all_or_nothing": True}
@@ -205,7 +220,7 @@ def test_all_or_nothing_names_every_bad_entry(stack, sms):
     assert sent_texts(stack, to) == []
 
 
-def test_several_recipients_have_rows_of_their_own(stack):
+def test_several_recipients_have_rows_of_their_own(stack: Stack) -> None:
     body = {
         "action": "sendMessageBySubscriberRef",
         "subscriber_ref": "family",

@@ -72,7 +72,7 @@ def documented_yaml() -> str:
     return f"{parameters}Resources:\n{snippet}{outputs}"
 
 
-def test_the_documented_queue_gets_what_its_filter_lets_through(stack):
+def test_the_documented_queue_gets_what_its_filter_lets_through(stack: Stack) -> None:
     formation = stack.admin("cloudformation")
     name, mark = f"replies-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
     formation.create_stack(
@@ -124,7 +124,7 @@ def sam(stack: Stack, *arguments: str) -> None:
 
 
 @pytest.mark.long  # tests/template/test_subscribers.py checks its template
-def test_the_example_reads_its_queue(stack):
+def test_the_example_reads_its_queue(stack: Stack) -> None:
     built = ROOT / LOCAL_DIR / "subscriber"
     topic = stack.description["event_topic_arn"]
     sam(stack, "build", "--cached", f"--cache-dir={built}/cache", f"--build-dir={built}/build")
@@ -179,7 +179,7 @@ def waiting(stack: Stack, url: str) -> int:
     return sum(int(answer["Attributes"][name]) for name in names)
 
 
-def test_what_the_topic_refuses_waits_in_the_retry_queue_and_is_told(stack):
+def test_what_the_topic_refuses_waits_in_the_retry_queue_and_is_told(stack: Stack) -> None:
     url = stack.resource("PublishRetryQueue")
     sqs = stack.admin("sqs")
     hidden = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
@@ -228,7 +228,7 @@ def kept_unread(stack: Stack, body: bytes) -> str:
     return event.id
 
 
-def test_what_a_new_release_understands_is_told_as_a_new_event(stack):
+def test_what_a_new_release_understands_is_told_as_a_new_event(stack: Stack) -> None:
     mark = uuid.uuid4().hex
     old = kept_unread(stack, receipt(mark))
     assert until(
@@ -250,7 +250,7 @@ def test_what_a_new_release_understands_is_told_as_a_new_event(stack):
     assert old not in in_stack(stack, "replay", "--stack", stack.description["stack_name"], "--yes")
 
 
-def test_a_stretch_of_events_is_told_again_under_the_same_ids(stack):
+def test_a_stretch_of_events_is_told_again_under_the_same_ids(stack: Stack) -> None:
     mark = uuid.uuid4().hex
     since = datetime.now(UTC)
     for n in range(3):

@@ -17,8 +17,9 @@ import boto3
 import pytest
 
 from local.paths import EMULATOR_PYTHON, HOST, REGION
-from tests.integration.conftest import ROOT, until
+from tests.integration.conftest import ROOT
 from tests.long.test_recovery import AWS, PATIENCE, commands
+from tests.patience import until
 from tests.services.process import free_port, serving
 from tests.template.conftest import Template
 
@@ -48,9 +49,9 @@ class Account:
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
 
-    def client(self, service: str) -> Any:
+    def client(self, service: Any) -> Any:
         """Return a client of an AWS service."""
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        keys: Any = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, endpoint_url=self.url, region_name=REGION, **keys)
 
     def deploy(self, resources: dict[str, Any], **parameters: str) -> str:
@@ -107,7 +108,7 @@ class Account:
 
 
 @pytest.fixture
-def account(tmp_path) -> Iterator[Account]:
+def account(tmp_path: Path) -> Iterator[Account]:
     if not (ROOT / ".venv-awscli" / ".ready").exists():
         pytest.skip("the AWS CLI is not set up: make .venv-awscli/.ready")
     port = free_port()
@@ -123,7 +124,7 @@ def account(tmp_path) -> Iterator[Account]:
         yield Account(url, tmp_path)
 
 
-def test_a_first_deployment_that_fails_leaves_nothing_and_can_be_repeated(account):
+def test_a_first_deployment_that_fails_leaves_nothing_and_can_be_repeated(account: Account) -> None:
     assert account.deploy({**DATA, "Broken": BROKEN}) == "ROLLBACK_COMPLETE"
     assert account.left() == []
     reason = account.run(READ)
@@ -137,7 +138,7 @@ def test_a_first_deployment_that_fails_leaves_nothing_and_can_be_repeated(accoun
     assert account.left()
 
 
-def test_a_protected_table_is_deleted_by_the_commands_of_the_page(account):
+def test_a_protected_table_is_deleted_by_the_commands_of_the_page(account: Account) -> None:
     account.deploy(DATA, DeletionProtection="on")
     dynamodb = account.client("dynamodb")
     (table,) = dynamodb.list_tables()["TableNames"]

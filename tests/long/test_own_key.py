@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +22,7 @@ def with_key() -> Iterator[Stack]:
         yield made
 
 
-def test_a_message_is_sent_told_and_read(with_key, sms):
+def test_a_message_is_sent_told_and_read(with_key: Stack, sms: dict[str, Any]) -> None:
     sent = with_key.post("/messages", sms).json()
     queued = with_key.post("/messages", sms, Prefer="respond-async").json()
     for one in (sent, queued):
@@ -35,7 +35,7 @@ def test_a_message_is_sent_told_and_read(with_key, sms):
     assert event["data"]["to"] == "17743199144"
 
 
-def test_everything_that_keeps_data_uses_the_key(with_key):
+def test_everything_that_keeps_data_uses_the_key(with_key: Stack) -> None:
     key = with_key.resource("DataKey")
     sqs, formation = with_key.admin("sqs"), with_key.admin("cloudformation")
     rows = formation.describe_stack_resources(StackName=with_key.description["stack_name"])

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.integration.conftest import ROOT, Stack, free_port, until
+from tests.integration.conftest import ROOT, Stack, free_port
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,7 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory) -> Iterator[Shell]:
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     if not (ROOT / ".venv-awscli" / ".ready").exists():
         pytest.skip("the AWS CLI is not set up: make .venv-awscli/.ready")
     shutil.rmtree(ROOT / STATE, ignore_errors=True)
@@ -131,7 +132,8 @@ def status_of(stack: Stack, message_id: str) -> str:
 
 def refused(stack: Stack, number: str) -> bool:
     body = {"to": f"+{number}", "from": "60856", "text": "Hello", "dry_run": True}
-    return stack.post("/messages", body).json().get("code") == "recipient_opted_out"
+    answer = stack.post("/messages", body).json()
+    return bool(answer.get("code") == "recipient_opted_out")
 
 
 def delivered(stack: Stack, body: dict[str, Any], **headers: str) -> str:
@@ -154,7 +156,7 @@ class Left(NamedTuple):
         return name
 
 
-def test_a_deleted_stack_comes_back_with_its_data(shell):
+def test_a_deleted_stack_comes_back_with_its_data(shell: Shell) -> None:
     left = _with_other_names(shell, _leave(shell, shell.deploy()))
     stack = _bring_back(shell, left)
     _delete_what_stayed(shell, left, stack)

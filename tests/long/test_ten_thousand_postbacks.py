@@ -106,7 +106,9 @@ def stored(stack: Stack) -> Counter[str]:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_every_distinct_notification_is_kept_once_and_told(stack, capsys):
+def test_every_distinct_notification_is_kept_once_and_told(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
     distinct = [body(number) for number in range(POSTS - REPEATS)]
     chance = random.Random(4711)
     posts = distinct + chance.choices(distinct, k=REPEATS)

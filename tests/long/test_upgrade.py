@@ -10,7 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -146,7 +146,9 @@ def status(stack: Stack, message_id: str) -> str:
     return str(answer.json()["status"])
 
 
-def test_an_upgrade_and_a_rollback_lose_nothing(previous, environment, sms):
+def test_an_upgrade_and_a_rollback_lose_nothing(
+    previous: Path, environment: dict[str, str], sms: dict[str, Any]
+) -> None:
     before = deployed(previous, environment)
     first = before.post("/messages", sms, Idempotency_Key=f"{MARK} kept")
     assert first.status_code == 201
@@ -185,7 +187,9 @@ def test_an_upgrade_and_a_rollback_lose_nothing(previous, environment, sms):
     assert back.post("/messages", stopped).status_code == 422
 
 
-def _goes_on(stack: Stack, sms: dict, first: dict, queued: list[dict]) -> None:
+def _goes_on(
+    stack: Stack, sms: dict[str, Any], first: dict[str, Any], queued: list[dict[str, Any]]
+) -> None:
     """The kept key answers as before, what waited was sent, and a new message is delivered."""
     again = stack.post("/messages", sms, Idempotency_Key=f"{MARK} kept")
     assert (again.status_code, again.json()) == (201, first)
@@ -197,7 +201,7 @@ def _goes_on(stack: Stack, sms: dict, first: dict, queued: list[dict]) -> None:
     assert until(lambda: status(stack, new.json()["message_id"]) == "delivered")
 
 
-def test_todays_app_runs_on_the_previous_layer(previous, environment):
+def test_todays_app_runs_on_the_previous_layer(previous: Path, environment: dict[str, str]) -> None:
     """For the seconds of an update, and of a rollback, in which only one half is in place."""
     if not (previous / INTERFACE.relative_to(ROOT)).exists():
         pytest.skip("the previous release promises no interface: 1.0.0 is the first that does")

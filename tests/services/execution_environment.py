@@ -17,7 +17,7 @@ def main(folder: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.path.insert(0, folder)
-    from app import handler  # type: ignore[import-not-found] # which function's, argv says
+    from app import handler  # which function's, argv says
 
     for line in sys.stdin:
         try:

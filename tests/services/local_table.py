@@ -142,7 +142,7 @@ class LocalTable(Hooked):
             self._dynamodb.put_item(TableName=NAME, Item=item)
 
     @property
-    def stream(self) -> list[dict[str, Any]]:
+    def stream(self) -> list[dict[str, Any]]:  # type: ignore[override] # nobody assigns to it
         """The stream's records so far. A test may drop or change those that it has."""
         self._records += self._stream.new_records()
         return self._records

@@ -253,7 +253,7 @@ def _matches(pattern: Any, value: Any) -> bool:
 
 def request(method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
     """Return the event of an API call: of its route, with `key`, `prefer` and `query`."""
-    sample = json.loads((ROOT / "events" / "send" / "sms.json").read_text())
+    sample: dict[str, Any] = json.loads((ROOT / "events" / "send" / "sms.json").read_text())
     route = re.sub(r"^/(messages|actions|postbacks)/(?!batch|unparsed)[^/]+$", _variable, path)
     headers = {"Content-Type": "application/json"}
     headers |= {"Idempotency-Key": more["key"]} if "key" in more else {}

@@ -70,7 +70,7 @@ def delivered(message: dict[str, Any]) -> bytes:
     return text.replace("17743199144", message["to"]).encode()
 
 
-def test_a_send_and_its_receipt_reach_the_subscriber(stack):
+def test_a_send_and_its_receipt_reach_the_subscriber(stack: Stack) -> None:
     status, sent = post(stack, 1, key="one")
     assert (status, sent["status"]) == (201, "accepted")
     assert post(stack, 1, key="one") == (201, sent)
@@ -83,13 +83,13 @@ def test_a_send_and_its_receipt_reach_the_subscriber(stack):
     assert types == ["skycore.message_accepted", "skycore.sms_delivered"]
 
 
-def test_a_key_with_another_body_is_refused(stack):
+def test_a_key_with_another_body_is_refused(stack: Stack) -> None:
     assert post(stack, 2, key="two")[0] == 201
     status, problem = post(stack, 3, key="two")
     assert (status, problem["code"]) == (422, "idempotency_key_reused")
 
 
-def test_a_queued_message_is_sent_once_by_several_copies(stack):
+def test_a_queued_message_is_sent_once_by_several_copies(stack: Stack) -> None:
     status, queued = post(stack, 4, prefer_async=True)
     assert (status, queued["status"]) == (202, "queued")
     body = json.dumps({"message_id": queued["message_id"]})
@@ -103,7 +103,7 @@ def test_a_queued_message_is_sent_once_by_several_copies(stack):
     assert len([one for one in accepted if queued["message_id"] in json.dumps(one)]) == 1
 
 
-def test_a_cancelled_message_is_not_sent(stack):
+def test_a_cancelled_message_is_not_sent(stack: Stack) -> None:
     _, queued = post(stack, 5, prefer_async=True)
     path = f"/messages/{queued['message_id']}"
     status, cancelled = call(stack, "messages", "DELETE", path)
@@ -113,7 +113,7 @@ def test_a_cancelled_message_is_not_sent(stack):
     assert call(stack, "messages", "DELETE", path)[1]["code"] == "not_cancellable"
 
 
-def test_batches_are_sent_and_listed_each_message_once(new_stack: Callable[[], Stack]):
+def test_batches_are_sent_and_listed_each_message_once(new_stack: Callable[[], Stack]) -> None:
     stack = new_stack()
     stack.set_api_key()
     with_key = batch(stack, 120, 0, key="many")  # two transactions
@@ -137,7 +137,7 @@ def test_batches_are_sent_and_listed_each_message_once(new_stack: Callable[[], S
 @pytest.mark.parametrize(
     "body", [b"no XML", bytes(range(256)), b"", b"<POSTBACK>" + b"x" * 200_000], ids=len
 )
-def test_whatever_comes_is_kept_and_told(stack, body):
+def test_whatever_comes_is_kept_and_told(stack: Stack, body: Any) -> None:
     stack.run()
     stack.events()
     assert postback(stack, body) == 200
@@ -149,7 +149,7 @@ def test_whatever_comes_is_kept_and_told(stack, body):
     assert event["id"] in json.dumps(page)
 
 
-def test_a_refused_event_goes_through_the_retry_queue(stack):
+def test_a_refused_event_goes_through_the_retry_queue(stack: Stack) -> None:
     stack.run()
     stack.events()
     assert postback(stack, b"for the retry queue") == 200
@@ -162,7 +162,7 @@ def test_a_refused_event_goes_through_the_retry_queue(stack):
     assert [again["id"] for again in stack.events()] == [event["id"]]
 
 
-def test_a_stop_refuses_the_next_send(stack):
+def test_a_stop_refuses_the_next_send(stack: Stack) -> None:
     stop = (ROOT / "events" / "postbacks" / "sms_received.xml").read_text()
     stop = stop.replace("17743199144", number(6))
     _, _, rest = stop.partition("<TEXT>")
@@ -173,11 +173,13 @@ def test_a_stop_refuses_the_next_send(stack):
     assert (status, problem["code"]) == (422, "recipient_opted_out")
 
 
-def test_a_sweep_finds_nothing_to_do(stack):
+def test_a_sweep_finds_nothing_to_do(stack: Stack) -> None:
     assert set(stack.invoke("sweep", {}).values()) <= {0}
 
 
-def test_no_key_is_a_problem_of_the_account_until_one_is_set(new_stack: Callable[[], Stack]):
+def test_no_key_is_a_problem_of_the_account_until_one_is_set(
+    new_stack: Callable[[], Stack],
+) -> None:
     stack = new_stack()
     status, problem = post(stack, 7)
     assert (status, problem["code"]) == (502, "skycore_account")

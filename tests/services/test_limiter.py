@@ -27,7 +27,9 @@ def most_within(slots: list[int], milliseconds: int) -> int:
 @pytest.mark.parametrize(
     ("per_second", "per_minute"), [(20, 0), (10, 40)], ids=["second", "second and minute"]
 )
-def test_no_window_is_exceeded_and_no_slot_is_given_twice(dynamodb_url, per_second, per_minute):
+def test_no_window_is_exceeded_and_no_slot_is_given_twice(
+    dynamodb_url: str, per_second: int, per_minute: int
+) -> None:
     access_key = f"limits{secrets.token_hex(4)}"
     create_table(client("dynamodb", dynamodb_url, access_key))
     environment = os.environ | {
@@ -49,7 +51,7 @@ def test_no_window_is_exceeded_and_no_slot_is_given_twice(dynamodb_url, per_seco
         )
         for _ in range(PROCESSES)
     ]
-    assert [taker.stdout.readline() for taker in takers] == ["ready\n"] * PROCESSES
+    assert [taker.stdout and taker.stdout.readline() for taker in takers] == ["ready\n"] * PROCESSES
     for taker in takers:
         print("go", file=taker.stdin, flush=True)
     printed = [taker.communicate()[0] for taker in takers]

@@ -39,14 +39,14 @@ def of(metric: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_its_metric_is_published_with_exactly_its_dimensions(template, name):
+def test_its_metric_is_published_with_exactly_its_dimensions(template: Template, name: Any) -> None:
     alarm = ALARMS[name]
     dimensions = {row["Name"]: value(row["Value"]) for row in alarm["Dimensions"]}
     check(template, alarm["Namespace"], alarm["MetricName"], dimensions)
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_its_threshold_is_a_parameter_with_a_default(template, name):
+def test_its_threshold_is_a_parameter_with_a_default(template: Template, name: Any) -> None:
     turned = [ALARMS[name][part] for part in ("Threshold", "EvaluationPeriods")]
     parameters = [node["Ref"] for node in turned if isinstance(node, dict)]
     assert len(parameters) == 1
@@ -54,30 +54,32 @@ def test_its_threshold_is_a_parameter_with_a_default(template, name):
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_its_description_names_its_section_of_the_runbook(name):
-    told, anchor = re.fullmatch(
+def test_its_description_names_its_section_of_the_runbook(name: Any) -> None:
+    found = re.fullmatch(
         r"(.{15,120})\. Runbook: docs/operations\.md#([a-z-]+)", ALARMS[name]["AlarmDescription"]
-    ).groups()
+    )
+    assert found
+    told, anchor = found.groups()
     assert told
     section = anchors()[anchor]
     for part in ("**Means.**", "**Look.**", "**Do.**", "**Over**"):
         assert part in section, (anchor, part)
 
 
-def test_every_section_of_the_runbook_is_of_an_alarm():
+def test_every_section_of_the_runbook_is_of_an_alarm() -> None:
     named = {alarm["AlarmDescription"].rsplit("#", 1)[1] for alarm in ALARMS.values()}
     assert named == set(anchors())
 
 
 @pytest.mark.parametrize("parameter", list(Template().body["Parameters"]))
-def test_a_parameter_of_alarms_is_in_the_runbook(template, parameter):
+def test_a_parameter_of_alarms_is_in_the_runbook(template: Template, parameter: Any) -> None:
     groups = template.body["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     (of_alarms,) = [g["Parameters"] for g in groups if g["Label"]["default"] == "Alarms"]
     if parameter in of_alarms:
         assert re.search(rf"[`\s]{parameter}\b", RUNBOOK.split("## Alarms", 1)[1])
 
 
-def test_the_runbook_lists_the_metrics_as_they_are():
+def test_the_runbook_lists_the_metrics_as_they_are() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \| (\w+) \| (?:`(\w+)`)? ?\| (.+) \|$", RUNBOOK, flags=re.MULTILINE
     )
@@ -88,14 +90,14 @@ def test_the_runbook_lists_the_metrics_as_they_are():
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_it_goes_to_the_topic_when_it_rings_and_when_it_is_over(name):
+def test_it_goes_to_the_topic_when_it_rings_and_when_it_is_over(name: Any) -> None:
     to_topic = {"Fn::If": ["WithAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     assert ALARMS[name]["AlarmActions"] == to_topic
     assert ALARMS[name]["OKActions"] == to_topic
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_cloudwatch_takes_its_periods(template, name):
+def test_cloudwatch_takes_its_periods(template: Template, name: Any) -> None:
     alarm = ALARMS[name]
     periods = alarm["EvaluationPeriods"]
     if isinstance(periods, dict):
@@ -106,7 +108,7 @@ def test_cloudwatch_takes_its_periods(template, name):
     assert alarm["Period"] * periods <= (WEEK if alarm["Period"] >= 3600 else 86_400)
 
 
-def test_every_queue_and_every_function_is_watched(template):
+def test_every_queue_and_every_function_is_watched(template: Template) -> None:
     queues = set(template.of_type("AWS::SQS::Queue"))
     dead = {name for name in queues if name.endswith("DeadLetterQueue")}
 
@@ -120,7 +122,7 @@ def test_every_queue_and_every_function_is_watched(template):
     assert watched("IteratorAge") == {"PublishFunction"}
 
 
-def test_missing_data_never_rings():
+def test_missing_data_never_rings() -> None:
     treated = {name: alarm["TreatMissingData"] for name, alarm in ALARMS.items()}
     assert {name for name, how in treated.items() if how != "notBreaching"} == {"SilenceAlarm"}
     # Missing stays missing there: a quiet account has no data and never rings, while an hour in
@@ -128,12 +130,12 @@ def test_missing_data_never_rings():
     assert treated["SilenceAlarm"] == "missing"
 
 
-def test_only_a_day_that_is_nearly_used_up_rings_below_its_threshold():
+def test_only_a_day_that_is_nearly_used_up_rings_below_its_threshold() -> None:
     below = [n for n, a in ALARMS.items() if a["ComparisonOperator"] == "LessThanThreshold"]
     assert below == ["DayAllowanceAlarm"]
 
 
-def test_silence_can_be_switched_off(template):
+def test_silence_can_be_switched_off(template: Template) -> None:
     assert template.resources["SilenceAlarm"]["Condition"] == "WithSilenceAlarm"
     assert template.body["Conditions"]["WithSilenceAlarm"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "SilenceHours"}, "0"]}]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.template.conftest import Template
 from tests.template.deployed import Deployed, transformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
 
 ROUTES = {
     ("post", "/messages"): "SendFunction",
@@ -23,20 +28,20 @@ ROUTES = {
 }
 
 
-def events(template):
+def events(template: Template) -> Iterator[Any]:
     for name, function in template.functions.items():
         for event in function.get("Events", {}).values():
             if event["Type"] == "Api":
                 yield name, event["Properties"]
 
 
-def test_every_route_of_the_contract_has_its_function(template):
+def test_every_route_of_the_contract_has_its_function(template: Template) -> None:
     found = {(event["Method"], event["Path"]): name for name, event in events(template)}
     assert found == ROUTES
 
 
 @pytest.mark.parametrize("off", [True, False])
-def test_the_default_endpoint_is_shut_only_on_request(off):
+def test_the_default_endpoint_is_shut_only_on_request(off: bool) -> None:
     chosen = {
         "DisableDefaultEndpoint": "on",
         "DomainName": "sms.example.com",
@@ -49,7 +54,7 @@ def test_the_default_endpoint_is_shut_only_on_request(off):
     assert ("ApiDomainMapping" in stack.resources) is off
 
 
-def test_one_place_in_a_path_has_one_variable(template):
+def test_one_place_in_a_path_has_one_variable(template: Template) -> None:
     # API Gateway refuses /postbacks/{token} beside /postbacks/{event_id}.
     variables: dict[str, set[str]] = {}
     for _, event in events(template):
@@ -60,7 +65,7 @@ def test_one_place_in_a_path_has_one_variable(template):
     assert all(len(names) == 1 for names in variables.values()), variables
 
 
-def test_only_the_postback_route_is_open(template):
+def test_only_the_postback_route_is_open(template: Template) -> None:
     api = template.resources["Api"]["Properties"]
     assert api["Auth"]["DefaultAuthorizer"] == "AWS_IAM"
     open_routes = [
@@ -69,26 +74,26 @@ def test_only_the_postback_route_is_open(template):
     assert open_routes == [("post", "/postbacks/{item}")]
 
 
-def test_callers_need_invoke_on_the_api_and_nothing_else(template):
+def test_callers_need_invoke_on_the_api_and_nothing_else(template: Template) -> None:
     assert template.resources["Api"]["Properties"]["Auth"]["InvokeRole"] == "NONE"
 
 
-def test_method_settings_escape_the_inner_slashes(template):
+def test_method_settings_escape_the_inner_slashes(template: Template) -> None:
     # CloudFormation takes /~1postbacks~1{item}; a raw inner slash fails the whole stack.
     for row in template.resources["Api"]["Properties"]["MethodSettings"]:
         path = row["ResourcePath"]
         assert path == "/*" or "/" not in path[1:], path
 
 
-def test_changed_parameters_reach_the_stage(template):
+def test_changed_parameters_reach_the_stage(template: Template) -> None:
     assert template.resources["Api"]["Properties"]["AlwaysDeploy"] is True
 
 
-def test_every_byte_of_a_body_survives(template):
+def test_every_byte_of_a_body_survives(template: Template) -> None:
     assert template.resources["Api"]["Properties"]["BinaryMediaTypes"] == ["*~1*"]
 
 
-def test_the_resource_policy_concerns_postbacks_alone(template):
+def test_the_resource_policy_concerns_postbacks_alone(template: Template) -> None:
     policy = template.resources["Api"]["Properties"]["Auth"]["ResourcePolicy"]
     assert set(policy) == {"CustomStatements"}
     allow, conditional = policy["CustomStatements"]
@@ -104,7 +109,7 @@ def test_the_resource_policy_concerns_postbacks_alone(template):
 LOGGED = {"requestId", "httpMethod", "resourcePath", "status", "responseLatency"}
 
 
-def test_no_access_log_holds_the_path_with_the_token(template):
+def test_no_access_log_holds_the_path_with_the_token(template: Template) -> None:
     api = template.resources["Api"]["Properties"]
     condition, setting, _ = api["AccessLogSetting"]["Fn::If"]
     assert condition == "WithAccessLogs"
@@ -114,7 +119,7 @@ def test_no_access_log_holds_the_path_with_the_token(template):
     assert template.body["Parameters"]["AccessLogs"]["Default"] == "off"
 
 
-def test_no_trace_and_no_execution_log_holds_it(template):
+def test_no_trace_and_no_execution_log_holds_it(template: Template) -> None:
     api = template.resources["Api"]["Properties"]
     assert "TracingEnabled" not in api
     assert "CanarySetting" not in api
@@ -129,7 +134,7 @@ THROTTLED = {
 }
 
 
-def test_every_route_has_a_rate_and_those_that_matter_their_own(template):
+def test_every_route_has_a_rate_and_those_that_matter_their_own(template: Template) -> None:
     rows = template.resources["Api"]["Properties"]["MethodSettings"]
     assert {(row["HttpMethod"], row["ResourcePath"]) for row in rows} == set(THROTTLED)
     for row in rows:
@@ -137,13 +142,15 @@ def test_every_route_has_a_rate_and_those_that_matter_their_own(template):
         assert 0 < row["ThrottlingRateLimit"] <= 10_000, row
 
 
-def test_a_route_with_its_own_rate_exists(template):
+def test_a_route_with_its_own_rate_exists(template: Template) -> None:
     routes = {(method.upper(), path) for method, path in ROUTES}
     for method, place in set(THROTTLED) - {("*", "/*")}:
         assert (method, "/" + place.removeprefix("/~1").replace("~1", "/")) in routes
 
 
-def test_a_postback_that_is_too_long_costs_no_work(monkeypatch, app):
+def test_a_postback_that_is_too_long_costs_no_work(
+    monkeypatch: pytest.MonkeyPatch, app: Callable[[str], ModuleType]
+) -> None:
     def work(*_arguments: object, **_named: object) -> None:
         raise AssertionError("the secret or the queue was asked")
 
@@ -153,16 +160,16 @@ def test_a_postback_that_is_too_long_costs_no_work(monkeypatch, app):
     monkeypatch.setattr(ack, "_is_valid_token", work)
     monkeypatch.setattr(ack, "send_postback", work)
     with pytest.raises(Problem) as raised:
-        ack.acknowledge(b"x" * (ack.MAX_BYTES + 1), "token", secret=None, queue_url="")
+        ack.acknowledge(b"x" * (ack.MAX_BYTES + 1), "token", secret=None, queue_url="")  # type: ignore[arg-type]
     assert raised.value.code == "too_large"
 
 
-def gateway_responses(template):
+def gateway_responses(template: Template) -> Any:
     return template.resources["Api"]["Properties"]["GatewayResponses"]
 
 
 @pytest.mark.parametrize("kind", ["DEFAULT_5XX", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT"])
-def test_a_failed_function_claims_nothing_about_the_send(template, kind):
+def test_a_failed_function_claims_nothing_about_the_send(template: Template, kind: str) -> None:
     response = gateway_responses(template)[kind]
     body = json.loads(response["ResponseTemplates"]["application/problem+json"])
     assert body["code"] == "gateway_failure"
@@ -171,7 +178,9 @@ def test_a_failed_function_claims_nothing_about_the_send(template, kind):
 
 
 @pytest.mark.parametrize("kind", Template().resources["Api"]["Properties"]["GatewayResponses"])
-def test_a_gateway_answer_says_when_to_retry_exactly_if_it_is_retryable(template, kind):
+def test_a_gateway_answer_says_when_to_retry_exactly_if_it_is_retryable(
+    template: Template, kind: Any
+) -> None:
     response = gateway_responses(template)[kind]
     headers = response.get("ResponseParameters", {}).get("Headers", {})
     text = response["ResponseTemplates"]["application/problem+json"]
@@ -180,7 +189,7 @@ def test_a_gateway_answer_says_when_to_retry_exactly_if_it_is_retryable(template
     assert body["retryable"] is (kind == "THROTTLED")  # nothing was sent, and it fits soon
 
 
-def test_a_gateway_answer_states_no_status_but_its_own():
+def test_a_gateway_answer_states_no_status_but_its_own() -> None:
     body = transformed()["Resources"]["Api"]["Properties"]["Body"]
     answers = body["x-amazon-apigateway-gateway-responses"]
     for kind, answer in answers.items():
@@ -192,7 +201,7 @@ def test_a_gateway_answer_states_no_status_but_its_own():
             assert answer["statusCode"] == found[1], kind
 
 
-def test_every_gateway_answer_is_problem_details(template):
+def test_every_gateway_answer_is_problem_details(template: Template) -> None:
     for kind, response in gateway_responses(template).items():
         text = response["ResponseTemplates"]["application/problem+json"]
         # The gateway puts a quoted string in the place of messageString.

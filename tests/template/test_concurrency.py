@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,14 +16,20 @@ from skycore.sending.rate_limit import PATIENCE_MS
 from skycore.table.limits import BULK_WAIT_MS, PACE, SINGLE_WAIT_MS
 from skycore.table.models import Row
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from tests.template.conftest import Template
+
 SEEN_SECONDS = 0.5  # that Skycore takes for an answer, as docs/limits.md reckons
 
 
-def source(template):
+def source(template: Template) -> Any:
     return template.functions["DispatchFunction"]["Events"]["Queue"]["Properties"]
 
 
-def bounds(template, name: str) -> tuple[int, int]:
+def bounds(template: Template, name: str) -> tuple[int, int]:
     pattern = re.compile(template.body["Parameters"][name]["AllowedPattern"])
     taken = [number for number in range(100_000) if pattern.fullmatch(str(number))]
     return taken[0], taken[-1]
@@ -35,47 +42,53 @@ def bounds(template, name: str) -> tuple[int, int]:
         ("StoreFunction", "Postbacks", "StoreMaximumConcurrency"),
     ],
 )
-def test_the_pollers_executions_are_within_what_aws_takes(template, function, event, parameter):
+def test_the_pollers_executions_are_within_what_aws_takes(
+    template: Template, function: str, event: str, parameter: str
+) -> None:
     properties = template.functions[function]["Events"][event]["Properties"]
     assert properties["ScalingConfig"] == {"MaximumConcurrency": {"Ref": parameter}}
     assert bounds(template, parameter) == (2, 1000)
 
 
-def test_no_reserved_concurrency_refuses_what_the_poller_has_pulled(template):
+def test_no_reserved_concurrency_refuses_what_the_poller_has_pulled(template: Template) -> None:
     # A throttled batch counts as a receive: five of them would be in the dead-letter queue unsent.
     assert "ReservedConcurrentExecutions" not in template.functions["DispatchFunction"]
 
 
 @pytest.mark.parametrize("parameter", ["SendReservedConcurrency", "AckReservedConcurrency"])
-def test_nothing_is_reserved_by_default(template, parameter):
+def test_nothing_is_reserved_by_default(template: Template, parameter: str) -> None:
     assert template.body["Parameters"][parameter]["Default"] == "0"
 
 
-def test_a_batch_ends_before_its_function_however_slow_skycore_is(template, app):
+def test_a_batch_ends_before_its_function_however_slow_skycore_is(
+    template: Template, app: Callable[[str], ModuleType]
+) -> None:
     defaults = inspect.signature(SkycoreClient.__init__).parameters
     call = defaults["connect_timeout"].default + defaults["read_timeout"].default
     waits = (PATIENCE_MS + BULK_WAIT_MS) / 1000
     assert waits + call <= app("dispatch").DEADLINE_SECONDS
 
 
-def test_all_messages_of_a_batch_go_out_side_by_side(template):
+def test_all_messages_of_a_batch_go_out_side_by_side(template: Template) -> None:
     assert source(template)["BatchSize"] <= Row.Meta.max_pool_connections
 
 
-def test_what_is_pulled_is_dealt_with_before_the_queue_gives_it_to_another(template):
+def test_what_is_pulled_is_dealt_with_before_the_queue_gives_it_to_another(
+    template: Template,
+) -> None:
     visible = template.resources["SendQueue"]["Properties"]["VisibilityTimeout"]
     timeout = template.functions["DispatchFunction"]["Timeout"]
     window = source(template).get("MaximumBatchingWindowInSeconds", 0)
     assert visible >= 6 * timeout + window
 
 
-def test_a_few_lost_batches_set_nothing_aside(template):
+def test_a_few_lost_batches_set_nothing_aside(template: Template) -> None:
     redrive = template.resources["SendQueue"]["Properties"]["RedrivePolicy"]
     assert redrive["maxReceiveCount"] >= 5  # the least that AWS advises for an event source
 
 
 @pytest.mark.parametrize("per_second", [1, 5, 10, 20])
-def test_the_least_copies_keep_usual_limits_busy(template, per_second):
+def test_the_least_copies_keep_usual_limits_busy(template: Template, per_second: int) -> None:
     # A copy holds a batch from its first slot to its last answer: batch / rate + t seconds.
     batch, share = source(template)["BatchSize"], template.body["Parameters"]["PriorityShare"]
     rate = per_second * PACE / 100 * (1 - int(share["Default"]) / 100)
@@ -83,7 +96,7 @@ def test_the_least_copies_keep_usual_limits_busy(template, per_second):
     assert copies * batch / (batch / rate + SEEN_SECONDS) >= 0.95 * rate
 
 
-def test_a_single_send_ends_before_its_function(app):
+def test_a_single_send_ends_before_its_function(app: Callable[[str], ModuleType]) -> None:
     defaults = inspect.signature(SkycoreClient.__init__).parameters
     call = defaults["connect_timeout"].default + defaults["read_timeout"].default
     assert SINGLE_WAIT_MS / 1000 + call < app("send").DEADLINE_SECONDS

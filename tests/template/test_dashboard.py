@@ -44,19 +44,25 @@ def spelt_out(rows: list[list[Any]]) -> list[tuple[str, str, dict[str, Any], dic
     return told
 
 
+def matched(expression: str) -> re.Match[str]:
+    found = SEARCH.fullmatch(expression)
+    assert found, expression
+    return found
+
+
 @pytest.mark.parametrize("title", CHARTS)
-def test_every_metric_on_it_is_published(template, title):
+def test_every_metric_on_it_is_published(template: Template, title: Any) -> None:
     for namespace, name, dimensions, options in spelt_out(CHARTS[title]["metrics"]):
         if "expression" in options:
-            by, searched = SEARCH.fullmatch(options["expression"]).groups()
+            by, searched = matched(options["expression"]).groups()
             assert metrics.METRICS[searched].by == by
         else:
             check(template, namespace, name, dimensions)
 
 
-def test_every_metric_of_ours_is_on_it():
+def test_every_metric_of_ours_is_on_it() -> None:
     shown = {
-        SEARCH.fullmatch(options["expression"])[2] if "expression" in options else name
+        matched(options["expression"])[2] if "expression" in options else name
         for chart in CHARTS.values()
         for _, name, _, options in spelt_out(chart["metrics"])
     }
@@ -64,13 +70,13 @@ def test_every_metric_of_ours_is_on_it():
     assert set(metrics.METRICS) - shown == {"Silence"}
 
 
-def test_it_answers_the_questions_from_top_to_bottom():
+def test_it_answers_the_questions_from_top_to_bottom() -> None:
     texts = [w for w in WIDGETS if w["type"] == "text"]
     assert [w["properties"]["markdown"] for w in texts] == [f"## {q}" for q in QUESTIONS]
     assert [w["y"] for w in texts] == sorted(w["y"] for w in texts)
 
 
-def test_every_alarm_is_on_it(template):
+def test_every_alarm_is_on_it(template: Template) -> None:
     (widget,) = [w for w in WIDGETS if w["type"] == "alarm"]
     alarms = set(template.of_type("AWS::CloudWatch::Alarm"))
     # SilenceAlarm may not be there, and a reference to it would fail the deployment then.
@@ -78,7 +84,7 @@ def test_every_alarm_is_on_it(template):
     assert set(widget["properties"]["alarms"]) == shown
 
 
-def test_widgets_lie_side_by_side():
+def test_widgets_lie_side_by_side() -> None:
     taken: dict[tuple[int, int], int] = {}
     for number, w in enumerate(WIDGETS):
         assert w["x"] + w["width"] <= 24
@@ -87,6 +93,6 @@ def test_widgets_lie_side_by_side():
                 assert taken.setdefault((x, y), number) == number
 
 
-def test_all_it_refers_to_is_in_the_template(template):
+def test_all_it_refers_to_is_in_the_template(template: Template) -> None:
     named = {found[1] for found in REFERENCE.finditer(BODY)}
     assert named - {"AWS::StackName", "AWS::Region"} <= set(template.resources)

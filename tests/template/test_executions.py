@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.conftest import ROOT
+from tests.template.conftest import ROOT, Template
 from tests.template.deployed import Deployed
 from tests.template.parameters import refusals
 
@@ -62,11 +62,13 @@ def total(profile: str, shards: int = 1) -> int:
 
 
 @pytest.mark.parametrize("profile", sorted(CONFIG.keys() - {"version"}))
-def test_a_profile_has_parameters_that_cloudformation_takes(template, profile):
+def test_a_profile_has_parameters_that_cloudformation_takes(
+    template: Template, profile: Any
+) -> None:
     assert refusals(template.body, chosen(profile)) == []
 
 
-def test_every_queue_that_starts_a_function_has_a_most():
+def test_every_queue_that_starts_a_function_has_a_most() -> None:
     stack = Deployed("skycore")
     for name in stack.of_type("AWS::Lambda::EventSourceMapping"):
         if ":sqs:" in stack.properties(name)["EventSourceArn"]:
@@ -74,12 +76,12 @@ def test_every_queue_that_starts_a_function_has_a_most():
 
 
 @pytest.mark.parametrize("profile", QUOTAS)
-def test_a_backlog_leaves_executions_for_postbacks_and_callers(profile):
+def test_a_backlog_leaves_executions_for_postbacks_and_callers(profile: str) -> None:
     shards = 1 if QUOTAS[profile] == 10 else MOST_SHARDS
     assert total(profile, shards) <= QUOTAS[profile] - LEAST
 
 
-def test_who_deploys_into_a_quota_of_ten_reads_that_it_is_too_small():
+def test_who_deploys_into_a_quota_of_ten_reads_that_it_is_too_small() -> None:
     """With four shards a backlog takes more than all of it, and ack may get none."""
     one, four = total("small"), total("small", MOST_SHARDS)
     assert one < QUOTAS["small"] < four
@@ -93,14 +95,14 @@ def test_who_deploys_into_a_quota_of_ten_reads_that_it_is_too_small():
 
 
 @pytest.mark.parametrize("profile", QUOTAS)
-def test_a_profile_reserves_only_what_its_account_can_spare(profile):
+def test_a_profile_reserves_only_what_its_account_can_spare(profile: str) -> None:
     bounded = executions(Deployed("skycore", **chosen(profile)))
     reserved = sum(row[1] for row in bounded.values() if row and row[0] == "reserved")
     assert reserved <= max(0, QUOTAS[profile] - UNRESERVED)
     assert (reserved > 0) is (profile == "prod")
 
 
-def test_production_reserves_for_the_function_that_calls_skycore_and_for_the_one_it_calls():
+def test_production_reserves_for_the_function_that_calls_skycore_and_for_the_one_it_calls() -> None:
     bounded = executions(Deployed("skycore", **chosen("prod")))
     assert {name for name, row in bounded.items() if row and row[0] == "reserved"} == {
         "SendFunction",
@@ -108,7 +110,7 @@ def test_production_reserves_for_the_function_that_calls_skycore_and_for_the_one
     }
 
 
-def test_the_page_adds_up_what_each_profile_takes():
+def test_the_page_adds_up_what_each_profile_takes() -> None:
     page = (ROOT / "docs" / "limits.md").read_text().split("\n### Concurrency\n", 1)[1]
     rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \| .+ \|$", page, re.MULTILINE)[1:]
     stacks = {name: Deployed("skycore", **chosen(key)) for name, key in PROFILES.items()}
@@ -128,6 +130,6 @@ def test_the_page_adds_up_what_each_profile_takes():
     assert found["quota"] == [f"{QUOTAS[key]:,}" for key in PROFILES.values()]
 
 
-def test_the_file_says_that_the_command_line_replaces_it():
+def test_the_file_says_that_the_command_line_replaces_it() -> None:
     text = (ROOT / "samconfig.toml").read_text()
     assert "--parameter-overrides on the command line replaces parameter_overrides" in text

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Template
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "leaving.md").read_text()
 
 
-def test_what_outlives_the_stack_is_listed_and_deleted(template):
+def test_what_outlives_the_stack_is_listed_and_deleted(template: Template) -> None:
     kept = {
         resource["Type"]
         for resource in template.resources.values()

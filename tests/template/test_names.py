@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -52,13 +53,13 @@ def names(region: str, stack: str) -> dict[str, str]:
     }
 
 
-def test_two_stacks_share_no_name():
+def test_two_stacks_share_no_name() -> None:
     one, other = names("eu-west-1", "skycore"), names("eu-west-1", "skycore-dev")
     assert "Dashboard" in one
     assert not set(one.values()) & set(other.values())
 
 
-def test_an_account_wide_name_carries_stack_and_region():
+def test_an_account_wide_name_carries_stack_and_region() -> None:
     kinds = transformed()["Resources"]
     one, other = names("eu-west-1", "skycore"), names("us-east-1", "skycore")
     wide = {name for name in one if kinds[name]["Type"] in ACCOUNT_WIDE}
@@ -69,7 +70,7 @@ def test_an_account_wide_name_carries_stack_and_region():
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_name_of_ours_is_one_that_this_page_knows(kind):
+def test_a_name_of_ours_is_one_that_this_page_knows(kind: Any) -> None:
     known = {**ELSEWHERE, **ACCOUNT_WIDE, **REGIONAL}
     for name, row in transformed()["Resources"].items():
         if row["Type"] != kind:
@@ -79,7 +80,7 @@ def test_a_name_of_ours_is_one_that_this_page_knows(kind):
         assert given <= {known.get(kind)}, name
 
 
-def test_no_alarm_and_no_role_has_a_name_of_ours():
+def test_no_alarm_and_no_role_has_a_name_of_ours() -> None:
     for name, row in transformed()["Resources"].items():
         if row["Type"] in {"AWS::CloudWatch::Alarm", "AWS::IAM::Role"}:
             assert not set(row["Properties"]) & {"AlarmName", "RoleName"}, name

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from typing import Any
 
 import pytest
 
-from tests.template.conftest import Template
+from tests.template.conftest import ROOT, Template
 from tests.template.parameters import cut_by_sam, refusals
 
 BODY = Template().body
@@ -198,17 +200,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("chosen", GOOD.values(), ids=GOOD)
-def test_parameters_that_aws_takes_are_taken(chosen):
+def test_parameters_that_aws_takes_are_taken(chosen: Any) -> None:
     assert refusals(BODY, chosen) == []
 
 
 @pytest.mark.parametrize(("chosen", "by"), BAD.values(), ids=BAD)
-def test_parameters_that_aws_refuses_are_refused_before_anything_is_made(chosen, by):
+def test_parameters_that_aws_refuses_are_refused_before_anything_is_made(
+    chosen: Any, by: Any
+) -> None:
     assert refusals(BODY, chosen) == [by]
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_number_is_taken_between_its_bounds(name):
+def test_a_whole_number_is_taken_between_its_bounds(name: str) -> None:
     least, most = WHOLE[name]
     pattern = re.compile(BODY["Parameters"][name]["AllowedPattern"], re.ASCII)
     tried = {*range(20_000), *range(most - 1, most + 20_000)}
@@ -217,13 +221,13 @@ def test_a_whole_number_is_taken_between_its_bounds(name):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_refused_number_is_answered_with_its_bounds(name):
+def test_a_refused_number_is_answered_with_its_bounds(name: str) -> None:
     least, most = WHOLE[name]
     described = BODY["Parameters"][name]["ConstraintDescription"]
     assert described == f"a whole number from {least} to {most}"
 
 
-def test_every_number_that_takes_a_fraction_is_the_threshold_of_an_alarm():
+def test_every_number_that_takes_a_fraction_is_the_threshold_of_an_alarm() -> None:
     numbers = {name for name, entry in BODY["Parameters"].items() if entry["Type"] == "Number"}
     listed = {name for name in numbers if "AllowedValues" in BODY["Parameters"][name]}
     thresholds = {
@@ -235,14 +239,14 @@ def test_every_number_that_takes_a_fraction_is_the_threshold_of_an_alarm():
     assert numbers - listed == thresholds  # CloudWatch takes fractions of them
 
 
-def test_every_list_is_in_the_table():
+def test_every_list_is_in_the_table() -> None:
     lists = {n for n, e in BODY["Parameters"].items() if e["Type"] == "CommaDelimitedList"}
     assert lists == set(LISTS)
 
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("separator", [", ", ",,", " , "])
-def test_a_list_that_sam_cuts_at_a_space_is_refused(name, separator):
+def test_a_list_that_sam_cuts_at_a_space_is_refused(name: str, separator: str) -> None:
     first, second = LISTS[name].split(",", 1)
     other = VPC if name in VPC else {}
     whole = cut_by_sam(f"{first}{separator}{second}")
@@ -251,20 +255,20 @@ def test_a_list_that_sam_cuts_at_a_space_is_refused(name, separator):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_lists_description_says_how_to_separate(name):
+def test_a_lists_description_says_how_to_separate(name: str) -> None:
     described = BODY["Parameters"][name]["Description"]
     assert "commas and no spaces, or quote the list" in described
     rule = BODY["Rules"][f"{name}HasNoEmptyItem"]["Assertions"][0]["AssertDescription"]
     assert "no space after a comma, or quote the list" in rule
 
 
-def test_a_rule_says_which_parameter_to_change():
+def test_a_rule_says_which_parameter_to_change() -> None:
     for name, rule in BODY["Rules"].items():
         for row in rule["Assertions"]:
             assert any(one in row["AssertDescription"] for one in BODY["Parameters"]), name
 
 
-def test_rules_use_the_functions_that_rules_know():
+def test_rules_use_the_functions_that_rules_know() -> None:
     """Fn::Join and Fn::If fail there: "Rule functions", CloudFormation Template Reference."""
     known = {"Ref", "Fn::And", "Fn::Contains", "Fn::EachMemberEquals", "Fn::Equals", "Fn::Not"}
 
@@ -275,3 +279,25 @@ def test_rules_use_the_functions_that_rules_know():
         return set().union(*map(functions, node)) if isinstance(node, list) else set()
 
     assert functions(BODY["Rules"]) <= known
+
+
+def test_the_example_of_two_stacks_on_one_account_deploys_and_adds_up() -> None:
+    example = (ROOT / "samconfig.toml").read_text().split("# [alerts.global.parameters]")[1]
+    lines = ["[alerts.global.parameters]", *(line[2:] for line in example.splitlines()[1:])]
+    profiles = tomllib.loads("\n".join(lines))
+    page = (ROOT / "docs" / "limits.md").read_text()
+    sums = [0, 0, 0]
+    for profile in profiles.values():
+        pairs = profile["deploy"]["parameters"]["parameter_overrides"]
+        chosen = dict(pair.split("=") for pair in pairs)
+        assert refusals(BODY, chosen) == []
+        second, minute, day, share = map(int, chosen.values())
+        of_queued = [limit * (100 - share) / 100 for limit in (second, minute, day)]
+        name = profile["global"]["parameters"]["stack_name"]
+        row = re.search(rf"^\| `{name}` \| [^|]+ \| (.+) \|$", page, re.MULTILINE)
+        assert row is not None
+        queued = "{:g}/s, {:g} a minute, {:g} a day".format(*of_queued)
+        assert row[1] == f"{second} | {minute} | {day} | {share} | {queued}"
+        sums = [a + b for a, b in zip(sums, (second, minute, day), strict=True)]
+    assert sums == [10, 300, 10_000]
+    assert "Of 10 calls a second, 300 a minute and 10,000 a day" in page

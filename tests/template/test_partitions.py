@@ -35,7 +35,7 @@ def stack(partition: str) -> Deployed:
 
 
 @pytest.mark.parametrize("partition", REGIONS)
-def test_no_arn_and_no_host_is_another_partitions(partition):
+def test_no_arn_and_no_host_is_another_partitions(partition: str) -> None:
     deployed = stack(partition)
     values = [*map(deployed.properties, deployed.resources)]
     values += [deployed.output(name) for name in ("ApiUrl", "ApiInvokeArn", "OperatorPolicy")]
@@ -47,7 +47,7 @@ def test_no_arn_and_no_host_is_another_partitions(partition):
 
 
 @pytest.mark.parametrize("partition", REGIONS)
-def test_log_groups_reach_the_key_by_the_principal_of_their_region(partition):
+def test_log_groups_reach_the_key_by_the_principal_of_their_region(partition: str) -> None:
     deployed = stack(partition)
     rows = deployed.properties("DataKey")["KeyPolicy"]["Statement"]
     (principal,) = [row["Principal"] for row in rows if row["Sid"] == "LogGroups"]
@@ -55,7 +55,7 @@ def test_log_groups_reach_the_key_by_the_principal_of_their_region(partition):
     assert principal == {"Service": f"logs.{REGIONS[partition]}.{suffix}"}
 
 
-def test_a_service_reaches_the_key_however_its_partition_writes_it():
+def test_a_service_reaches_the_key_however_its_partition_writes_it() -> None:
     text = json.dumps(transformed()["Resources"])
     services = re.findall(r'"([a-z]+)\.\$\{AWS::Region\}\.([^"]*)"', text)
     assert {name for name, _ in services} == {"dynamodb", "logs", "secretsmanager", "sns", "sqs"}

@@ -15,6 +15,8 @@ from tests.template.test_api import events
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.template.conftest import Template
+
 ROUTES = {
     "SenderPolicy": {"POST/messages", "POST/messages/batch"},
     "ReaderPolicy": {"GET/messages", "GET/messages/*"},
@@ -71,11 +73,11 @@ def routes(stack: Deployed, output: str) -> set[str]:
 
 
 @pytest.mark.parametrize("output", ROUTES)
-def test_a_sender_and_a_reader_get_their_routes_and_no_other(output):
+def test_a_sender_and_a_reader_get_their_routes_and_no_other(output: str) -> None:
     assert routes(Deployed("skycore"), output) == ROUTES[output]
 
 
-def test_an_administrator_gets_every_signed_route_and_nothing_else(template):
+def test_an_administrator_gets_every_signed_route_and_nothing_else(template: Template) -> None:
     signed = {
         f"{event['Method'].upper()}{re.sub('{.*?}', '*', event['Path'])}"
         for _, event in events(template)
@@ -85,14 +87,16 @@ def test_an_administrator_gets_every_signed_route_and_nothing_else(template):
     assert not any(row.startswith("POST/postbacks") for row in signed)
 
 
-def test_the_name_of_earlier_releases_stays(template):
+def test_the_name_of_earlier_releases_stays(template: Template) -> None:
     outputs = template.body["Outputs"]
     assert outputs["CallerPolicy"]["Value"] == outputs["AdminPolicy"]["Value"]
 
 
 @pytest.mark.parametrize(("length", "most"), SIZES)
 @pytest.mark.parametrize("output", POLICIES)
-def test_a_long_stack_name_leaves_no_policy_too_long_for_iam(template, output, length, most):
+def test_a_long_stack_name_leaves_no_policy_too_long_for_iam(
+    template: Template, output: str, length: int, most: int
+) -> None:
     stack = Deployed("s" * length, region="us-gov-west-1", partition="aws-us-gov", **EVERYTHING)
     text = stack.output(output)
     assert len(re.sub(r"\s", "", text)) <= most
@@ -104,7 +108,7 @@ def test_a_long_stack_name_leaves_no_policy_too_long_for_iam(template, output, l
 
 
 @pytest.mark.parametrize("key", ["off", "on"])
-def test_an_operators_resources_are_this_stacks_or_have_a_reason(key):
+def test_an_operators_resources_are_this_stacks_or_have_a_reason(key: str) -> None:
     stack = Deployed("skycore", CreateKmsKey=key)
     for statement in statements(stack, "OperatorPolicy"):
         assert statement["Effect"] == "Allow"
@@ -113,7 +117,7 @@ def test_an_operators_resources_are_this_stacks_or_have_a_reason(key):
             assert set(statement["Action"]) == WITHOUT_RESOURCE
 
 
-def test_an_operator_has_one_pattern_alone_and_that_names_the_stack():
+def test_an_operator_has_one_pattern_alone_and_that_names_the_stack() -> None:
     patterns = [
         resource
         for statement in statements(Deployed("skycore"), "OperatorPolicy")
@@ -125,7 +129,7 @@ def test_an_operator_has_one_pattern_alone_and_that_names_the_stack():
     ]
 
 
-def test_an_operator_sees_the_domain_and_the_alarm_topic_if_there_are_any():
+def test_an_operator_sees_the_domain_and_the_alarm_topic_if_there_are_any() -> None:
     plain, whole = Deployed("skycore"), Deployed("skycore", **EVERYTHING)
     added = {one for holder, one in reaches(whole) if holder == "OperatorPolicy"}
     added -= {one for holder, one in reaches(plain) if holder == "OperatorPolicy"}
@@ -136,7 +140,7 @@ def test_an_operator_sees_the_domain_and_the_alarm_topic_if_there_are_any():
     }
 
 
-def test_the_key_is_the_operators_only_if_there_is_one():
+def test_the_key_is_the_operators_only_if_there_is_one() -> None:
     assert "kms:" not in Deployed("skycore").output("OperatorPolicy")
     stack = Deployed("skycore", CreateKmsKey="on")
     (statement,) = [s for s in statements(stack, "OperatorPolicy") if "Condition" in s]
@@ -144,7 +148,7 @@ def test_the_key_is_the_operators_only_if_there_is_one():
     assert statement["Resource"] == [stack.arn("DataKey")]
 
 
-def test_an_operator_changes_data_and_nothing_that_is_deployed():
+def test_an_operator_changes_data_and_nothing_that_is_deployed() -> None:
     changes = re.compile(
         r":(Batch)?(Add|Change|Create|Delete|Invoke|Publish|Put|Remove|Send|Set|Subscribe|Tag"
         r"|Unsubscribe|Update|Write)"
@@ -211,7 +215,7 @@ def reaches(stack: Deployed) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("ours", SIDE_BY_SIDE)
 @pytest.mark.parametrize("theirs", SIDE_BY_SIDE)
-def test_no_policy_of_a_stack_reaches_another_stack(ours, theirs):
+def test_no_policy_of_a_stack_reaches_another_stack(ours: str, theirs: str) -> None:
     mine, other = (Deployed(name, CreateKmsKey="on") for name in (ours, theirs))
     reached = [
         (holder, pattern, thing)
@@ -225,7 +229,7 @@ def test_no_policy_of_a_stack_reaches_another_stack(ours, theirs):
         assert reached == []
 
 
-def test_operators_of_a_stack_can_read_back_each_of_its_parts():
+def test_operators_of_a_stack_can_read_back_each_of_its_parts() -> None:
     stack = Deployed("skycore", CreateKmsKey="on")
     patterns = [one for holder, one in reaches(stack) if holder == "OperatorPolicy"]
     kinds = ["SQS::Queue", "DynamoDB::Table", "SNS::Topic", "SecretsManager::Secret"]

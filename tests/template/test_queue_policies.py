@@ -23,7 +23,7 @@ def statements(stack: Deployed, policy: str) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_statement_names_one_queue(policy):
+def test_a_statement_names_one_queue(policy: Any) -> None:
     # SQS Developer Guide, "Special information for Amazon SQS policies".
     stack = Deployed("skycore")
     queues = stack.resources[policy]["Properties"]["Queues"]
@@ -34,12 +34,12 @@ def test_a_statement_names_one_queue(policy):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_statement_has_a_name_of_its_own(policy):
+def test_a_statement_has_a_name_of_its_own(policy: Any) -> None:
     names = [statement["Sid"] for statement in statements(Deployed("skycore"), policy)]
     assert len(names) == len(set(names))
 
 
-def test_every_queue_has_one_policy_and_refuses_plain_http():
+def test_every_queue_has_one_policy_and_refuses_plain_http() -> None:
     stack = Deployed("skycore")
     closed = [
         queue
@@ -55,7 +55,7 @@ def test_every_queue_has_one_policy_and_refuses_plain_http():
     )
 
 
-def test_the_topic_delivers_to_its_queue_and_to_the_dead_letter_queue():
+def test_the_topic_delivers_to_its_queue_and_to_the_dead_letter_queue() -> None:
     stack = Deployed("skycore")
     subscription = stack.properties("EventSubscription")
     targets = {subscription["Endpoint"], subscription["RedrivePolicy"]["deadLetterTargetArn"]}
@@ -69,7 +69,7 @@ def test_the_topic_delivers_to_its_queue_and_to_the_dead_letter_queue():
     assert opened == targets
 
 
-def test_an_upgrade_takes_the_old_policy_off_before_it_sets_the_new_one():
+def test_an_upgrade_takes_the_old_policy_off_before_it_sets_the_new_one() -> None:
     """Earlier releases set both queues' policy with EventQueuePolicy."""
     policy = transformed()["Resources"]["EventDeadLetterQueuePolicy"]
     assert policy["DependsOn"] == "EventQueuePolicy"

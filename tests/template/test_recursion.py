@@ -33,11 +33,11 @@ def loops(stack: Deployed) -> set[str]:
     return found
 
 
-def test_a_function_that_feeds_itself_is_known():
+def test_a_function_that_feeds_itself_is_known() -> None:
     assert loops(Deployed("skycore", CreateKmsKey="on")) == set(LOOPS)
 
 
-def test_lambda_stops_a_loop_only_where_it_is_a_fault():
+def test_lambda_stops_a_loop_only_where_it_is_a_fault() -> None:
     stack = Deployed("skycore")
     allowed = {
         name: stack.properties(name).get("RecursiveLoop")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.template.test_functions import VERBS
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Template
 
 # Actions for which AWS has no resource to name, and the condition under which they are there.
 ANYWHERE = {
@@ -31,7 +34,7 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def statements(template, verb: str) -> list[tuple[str | None, dict[str, Any]]]:
+def statements(template: Template, verb: str) -> list[tuple[str | None, dict[str, Any]]]:
     """The role's statements, each with the condition under which it is there."""
     found = []
     for row in template.statements(f"{verb.title()}Role"):
@@ -44,7 +47,7 @@ def statements(template, verb: str) -> list[tuple[str | None, dict[str, Any]]]:
     return found
 
 
-def test_a_role_is_for_lambda_and_has_statements_of_ours_alone(template):
+def test_a_role_is_for_lambda_and_has_statements_of_ours_alone(template: Template) -> None:
     for name, role in template.of_type("AWS::IAM::Role").items():
         assert "ManagedPolicyArns" not in role, name
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -55,7 +58,7 @@ def test_a_role_is_for_lambda_and_has_statements_of_ours_alone(template):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_role_names_its_actions_and_resources(template, verb):
+def test_a_role_names_its_actions_and_resources(template: Template, verb: Any) -> None:
     for condition, statement in statements(template, verb):
         assert statement["Effect"] == "Allow"
         actions = listed(statement["Action"])
@@ -70,7 +73,9 @@ def test_a_role_names_its_actions_and_resources(template, verb):
                 pytest.fail(f"{actions} on *")
 
 
-def test_network_interfaces_are_for_the_lambda_service_and_not_for_our_code(template):
+def test_network_interfaces_are_for_the_lambda_service_and_not_for_our_code(
+    template: Template,
+) -> None:
     in_vpc = [
         statement
         for verb in VERBS
@@ -84,7 +89,9 @@ def test_network_interfaces_are_for_the_lambda_service_and_not_for_our_code(temp
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_key_is_used_only_through_the_services_that_the_function_calls(template, verb):
+def test_the_key_is_used_only_through_the_services_that_the_function_calls(
+    template: Template, verb: Any
+) -> None:
     rows = [row for condition, row in statements(template, verb) if condition == "WithKey"]
     found: set[str] = set()
     for row in rows:
@@ -98,7 +105,7 @@ def test_the_key_is_used_only_through_the_services_that_the_function_calls(templ
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_what_goes_through_the_key_is_what_the_role_does(template, verb):
+def test_what_goes_through_the_key_is_what_the_role_does(template: Template, verb: Any) -> None:
     called = {
         action.partition(":")[0]
         for condition, statement in statements(template, verb)
@@ -108,7 +115,9 @@ def test_what_goes_through_the_key_is_what_the_role_does(template, verb):
     assert called & {"sqs", "sns", "secretsmanager"} == THROUGH_KEY[verb]
 
 
-def test_what_strangers_post_can_reach_no_message_no_opt_out_and_no_limit(template):
+def test_what_strangers_post_can_reach_no_message_no_opt_out_and_no_limit(
+    template: Template,
+) -> None:
     keys = [
         key
         for _, statement in statements(template, "store")
@@ -118,7 +127,7 @@ def test_what_strangers_post_can_reach_no_message_no_opt_out_and_no_limit(templa
     assert sorted(keys) == ["event#*", "raw#*", "token#*", "tracking#*", "window#*"]
 
 
-def test_nobody_scans_the_table_or_changes_what_is_deployed(template):
+def test_nobody_scans_the_table_or_changes_what_is_deployed(template: Template) -> None:
     for verb in VERBS:
         for _, statement in statements(template, verb):
             for action in listed(statement["Action"]):

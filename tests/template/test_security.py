@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
-from tests.template.conftest import ROOT
+from tests.template.conftest import ROOT, Template
 
 OWN_KEY = {"Fn::If": ["WithKey", {"Fn::GetAtt": ["DataKey", "Arn"]}, {"Ref": "AWS::NoValue"}]}
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
@@ -18,7 +19,7 @@ SWITCHES = {
 
 
 @pytest.mark.parametrize("parameter", SWITCHES)
-def test_a_switch_is_on_or_off(template, parameter):
+def test_a_switch_is_on_or_off(template: Template, parameter: str) -> None:
     condition, default = SWITCHES[parameter]
     assert template.body["Parameters"][parameter]["AllowedValues"] == ["off", "on"]
     assert template.body["Parameters"][parameter]["Default"] == default
@@ -28,14 +29,16 @@ def test_a_switch_is_on_or_off(template, parameter):
 # --- At rest --------------------------------------------------------------------------------
 
 
-def test_every_queue_is_encrypted_by_sqs_or_by_the_key_and_never_by_both(template):
+def test_every_queue_is_encrypted_by_sqs_or_by_the_key_and_never_by_both(
+    template: Template,
+) -> None:
     for name, properties in template.of_type("AWS::SQS::Queue").items():
         managed = properties["SqsManagedSseEnabled"]["Fn::If"]
         assert managed == ["WithKey", {"Ref": "AWS::NoValue"}, True], name
         assert properties["KmsMasterKeyId"] == OWN_KEY, name
 
 
-def test_the_topic_is_encrypted_by_what_its_subscribers_can_use(template):
+def test_the_topic_is_encrypted_by_what_its_subscribers_can_use(template: Template) -> None:
     for name, properties in template.of_type("AWS::SNS::Topic").items():
         condition, own, otherwise = properties["KmsMasterKeyId"]["Fn::If"]
         assert (condition, own) == ("WithKey", {"Fn::GetAtt": ["DataKey", "Arn"]}), name
@@ -45,14 +48,14 @@ def test_the_topic_is_encrypted_by_what_its_subscribers_can_use(template):
 
 
 @pytest.mark.parametrize("kind", ["AWS::Logs::LogGroup", "AWS::SecretsManager::Secret"])
-def test_logs_and_secrets_use_the_key_if_there_is_one(template, kind):
+def test_logs_and_secrets_use_the_key_if_there_is_one(template: Template, kind: str) -> None:
     found = template.of_type(kind)
     assert found
     for name, properties in found.items():
         assert properties["KmsKeyId"] == OWN_KEY, name
 
 
-def test_the_table_uses_the_key_if_there_is_one(template):
+def test_the_table_uses_the_key_if_there_is_one(template: Template) -> None:
     condition, with_key, without = template.resources["Table"]["Properties"]["SSESpecification"][
         "Fn::If"
     ]
@@ -69,25 +72,25 @@ def test_the_table_uses_the_key_if_there_is_one(template):
 
 
 @pytest.fixture
-def key(template):
+def key(template: Template) -> Any:
     return template.resources["DataKey"]
 
 
 @pytest.fixture
-def key_statements(key):
+def key_statements(key: Any) -> Any:
     """The key's statements by Sid; conditional ones without their condition."""
     rows = key["Properties"]["KeyPolicy"]["Statement"]
     rows = [row["Fn::If"][1] if "Fn::If" in row else row for row in rows]
     return {row["Sid"]: row for row in rows}
 
 
-def test_the_key_turns_and_exists_only_on_request(key):
+def test_the_key_turns_and_exists_only_on_request(key: Any) -> None:
     assert key["Condition"] == "WithKey"
     assert key["Properties"]["EnableKeyRotation"] is True
     assert key["Properties"]["PendingWindowInDays"] == 30
 
 
-def test_the_key_serves_exactly_these(key_statements):
+def test_the_key_serves_exactly_these(key_statements: Any) -> None:
     assert set(key_statements) == {
         "AccountByItsPolicies",
         "TopicIntoQueuesAndAlarmsIntoTopics",
@@ -98,12 +101,12 @@ def test_the_key_serves_exactly_these(key_statements):
     assert all(row["Effect"] == "Allow" for row in key_statements.values())
 
 
-def test_everyone_but_the_account_itself_has_a_condition(key_statements):
+def test_everyone_but_the_account_itself_has_a_condition(key_statements: Any) -> None:
     for name, row in key_statements.items():
         assert ("Condition" in row) != (name == "AccountByItsPolicies"), name
 
 
-def test_services_use_the_key_for_this_account_alone(key_statements):
+def test_services_use_the_key_for_this_account_alone(key_statements: Any) -> None:
     row = key_statements["TopicIntoQueuesAndAlarmsIntoTopics"]
     services = {"sns.amazonaws.com", "cloudwatch.amazonaws.com"}
     assert set(row["Principal"]["Service"]) == services
@@ -113,7 +116,9 @@ def test_services_use_the_key_for_this_account_alone(key_statements):
     assert set(row["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey*"}
 
 
-def test_the_key_serves_every_log_group_of_the_stack_and_no_other(template, key_statements):
+def test_the_key_serves_every_log_group_of_the_stack_and_no_other(
+    template: Template, key_statements: Any
+) -> None:
     condition = key_statements["LogGroups"]["Condition"]["ArnEquals"]
     allowed = [
         row["Fn::Sub"].rpartition(":log-group:")[2]
@@ -126,7 +131,7 @@ def test_the_key_serves_every_log_group_of_the_stack_and_no_other(template, key_
     assert sorted(allowed) == sorted(names)
 
 
-def test_the_tables_users_have_what_dynamodb_asks_and_through_it_alone(key_statements):
+def test_the_tables_users_have_what_dynamodb_asks_and_through_it_alone(key_statements: Any) -> None:
     row = key_statements["WhoeverMayUseTheTable"]
     assert row["Condition"] == {
         "StringEquals": {"kms:CallerAccount": {"Ref": "AWS::AccountId"}},
@@ -134,7 +139,7 @@ def test_the_tables_users_have_what_dynamodb_asks_and_through_it_alone(key_state
     }
 
 
-def test_subscriber_accounts_use_the_key_for_queues_alone(key, key_statements):
+def test_subscriber_accounts_use_the_key_for_queues_alone(key: Any, key_statements: Any) -> None:
     (conditional,) = [r for r in key["Properties"]["KeyPolicy"]["Statement"] if "Fn::If" in r]
     assert conditional["Fn::If"][0] == "HasSubscriberAccounts"
     row = key_statements["SubscriberAccounts"]
@@ -147,15 +152,15 @@ def test_subscriber_accounts_use_the_key_for_queues_alone(key, key_statements):
 # --- On the way -----------------------------------------------------------------------------
 
 
-def tls_only(statement) -> bool:
-    return (
+def tls_only(statement: Any) -> bool:
+    return bool(
         statement.get("Effect") == "Deny"
         and statement["Principal"] == "*"
         and statement["Condition"] == TLS_ONLY
     )
 
 
-def test_every_queue_is_reached_over_tls_alone(template):
+def test_every_queue_is_reached_over_tls_alone(template: Template) -> None:
     closed = [
         queue["Ref"]
         for policy in template.of_type("AWS::SQS::QueuePolicy").values()
@@ -169,7 +174,7 @@ def test_every_queue_is_reached_over_tls_alone(template):
     assert sorted(closed) == sorted(template.of_type("AWS::SQS::Queue"))
 
 
-def test_every_topic_is_reached_over_tls_alone(template):
+def test_every_topic_is_reached_over_tls_alone(template: Template) -> None:
     closed = [
         topic["Ref"]
         for policy in template.of_type("AWS::SNS::TopicPolicy").values()
@@ -180,14 +185,14 @@ def test_every_topic_is_reached_over_tls_alone(template):
     assert sorted(closed) == sorted(template.of_type("AWS::SNS::Topic"))
 
 
-def test_the_api_has_a_modern_tls_under_a_name_of_ones_own(template):
+def test_the_api_has_a_modern_tls_under_a_name_of_ones_own(template: Template) -> None:
     assert template.resources["ApiDomain"]["Properties"]["SecurityPolicy"] == "TLS_1_2"
 
 
 # --- The table ------------------------------------------------------------------------------
 
 
-def test_the_table_can_be_restored_and_not_be_deleted_by_mistake(template):
+def test_the_table_can_be_restored_and_not_be_deleted_by_mistake(template: Template) -> None:
     table = template.resources["Table"]["Properties"]
     recovery = table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
     assert recovery == {"Fn::If": ["WithPointInTimeRecovery", True, False]}
@@ -198,7 +203,7 @@ def test_the_table_can_be_restored_and_not_be_deleted_by_mistake(template):
 # --- Who may call ---------------------------------------------------------------------------
 
 
-def test_a_web_acl_stands_before_the_stage_if_there_is_one(template):
+def test_a_web_acl_stands_before_the_stage_if_there_is_one(template: Template) -> None:
     association = template.resources["ApiWebAcl"]
     assert association["Type"] == "AWS::WAFv2::WebACLAssociation"
     assert association["Condition"] == "WithWebAcl"
@@ -218,7 +223,7 @@ def test_a_web_acl_stands_before_the_stage_if_there_is_one(template):
         ("", True),
     ],
 )
-def test_a_web_acl_is_regional(template, arn, fits):
+def test_a_web_acl_is_regional(template: Template, arn: str, fits: bool) -> None:
     pattern = template.body["Parameters"]["WebAclArn"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, arn)) is fits
 
@@ -227,7 +232,7 @@ def test_a_web_acl_is_regional(template, arn, fits):
 
 
 @pytest.mark.parametrize("name", [".checkov.yaml", ".cfnlintrc.yaml"])
-def test_every_skipped_check_says_why_in_its_line(name):
+def test_every_skipped_check_says_why_in_its_line(name: str) -> None:
     text = (ROOT / name).read_text()
     skipped = re.findall(r"^  - (\S+)(.*)$", text, re.MULTILINE)
     assert skipped
@@ -235,7 +240,7 @@ def test_every_skipped_check_says_why_in_its_line(name):
         assert len(reason.partition(" # ")[2]) > 15, check
 
 
-def test_every_test_that_the_threat_table_names_is_there():
+def test_every_test_that_the_threat_table_names_is_there() -> None:
     table = (ROOT / "docs" / "security.md").read_text().split("\n## Threats\n", 1)[1]
     named = re.findall(r"`(\w+/[\w/]+\.py)`", table.split("\n## ", 1)[0])
     assert len(named) > 10

@@ -7,25 +7,25 @@ import re
 
 import pytest
 
-from tests.template.conftest import ROOT
+from tests.template.conftest import ROOT, Template
 from tests.template.deployed import Deployed
 
 NUMBER = re.compile(r"^\s*-?\s*[A-Za-z]+: -?\d+(\.\d+)?\s*$")
 
 
-def test_every_number_carries_its_reason(template):
+def test_every_number_carries_its_reason(template: Template) -> None:
     resources = template.text.split("\nResources:\n", 1)[1].split("\nOutputs:\n", 1)[0]
     bare = [line for line in resources.splitlines() if NUMBER.match(line)]
     assert bare == []
 
 
-def test_every_parameter_and_output_is_described(template):
+def test_every_parameter_and_output_is_described(template: Template) -> None:
     for part in ("Parameters", "Outputs"):
         for name, entry in template.body[part].items():
             assert len(entry.get("Description", "")) > 10, name
 
 
-def test_no_output_puts_a_secret_into_an_argument_or_a_shell_variable():
+def test_no_output_puts_a_secret_into_an_argument_or_a_shell_variable() -> None:
     stack = Deployed("skycore-prod")
     command = stack.output("SetApiKeyCommand")
     assert command == ".venv/bin/python -m ops --stack skycore-prod set-key"
@@ -35,7 +35,7 @@ def test_no_output_puts_a_secret_into_an_argument_or_a_shell_variable():
         assert "read -" not in text, name
 
 
-def test_every_parameter_is_in_a_group(template):
+def test_every_parameter_is_in_a_group(template: Template) -> None:
     groups = template.body["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]
     assert sorted(grouped) == sorted(template.body["Parameters"])
@@ -53,12 +53,12 @@ def test_every_parameter_is_in_a_group(template):
         ("ftp://secure.skycore.com/", False),
     ],
 )
-def test_the_key_goes_over_https_or_nowhere(template, value, fits):
+def test_the_key_goes_over_https_or_nowhere(template: Template, value: str, fits: bool) -> None:
     pattern = template.body["Parameters"]["SkycoreUrl"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, value)) is fits
 
 
-def test_nothing_of_the_emulator_is_in_what_is_deployed():
+def test_nothing_of_the_emulator_is_in_what_is_deployed() -> None:
     deployed = [ROOT / "template.yaml", ROOT / "samconfig.toml"]
     for folder in ("functions", "layers"):
         deployed += [path for path in (ROOT / folder).rglob("*") if path.is_file()]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import fastjsonschema
 from aws_lambda_powertools import Logger
@@ -10,7 +11,9 @@ from aws_lambda_powertools.utilities.batch import (
     EventType,
     process_partial_response,
 )
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SCHEMA = json.loads(Path(__file__).with_name("postback-event-v1.json").read_text("utf-8"))
 check = fastjsonschema.compile(SCHEMA)  # once per cold start
@@ -29,5 +32,5 @@ def handle(record: SQSRecord) -> None:
         logger.info("end", extra={"event": event["id"], "outcome": data["outcome"]})
 
 
-def handler(event: dict, context: object) -> dict:
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return process_partial_response(event, handle, processor, context)

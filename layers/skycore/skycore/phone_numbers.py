@@ -169,7 +169,9 @@ def received_digits(text: str | None) -> str | None:
     writing.
     """
     written = _written_by_skycore(text)
-    return _NO_DIGIT.sub("", written) or None if written else None
+    if written is None or _canonical(written, default_region()) is None:
+        return None
+    return _NO_DIGIT.sub("", written)
 
 
 def canonical_number(text: str | None) -> str | None:
@@ -248,6 +250,26 @@ def is_same_number(digits: str, written: str | None) -> bool:
     return not forms or digits in forms or digits.endswith(ending_of(forms[-1]))
 
 
+def names_recipient(digits: str, written: str) -> bool:
+    """Whether a reply's TO may be the recipient, whose number has its country code in `digits`.
+
+    The ending of a number is not enough: it may be somebody else's whole number. Without its
+    country code, TO must be the recipient's national number, and no valid number as it stands.
+    Also true for what is not a number: it names nobody.
+    """
+    text, forms = _written_by_skycore(written), received_forms(written)
+    if text is None or not forms or digits in forms:
+        return True
+    plain, own = forms[-1], _reading(f"+{digits}", None)
+    if text.startswith("+") or own is None or len(plain) < SHORTEST_ENDING:
+        return False
+    abroad = _reading(f"+{plain}", None)
+    if abroad is not None and phonenumbers.is_valid_number(abroad):
+        return False
+    national = _reading(plain, phonenumbers.region_code_for_country_code(own.country_code or 0))
+    return national is not None and _unified(_digits(national)) == _unified(digits)
+
+
 def _written_by_skycore(text: str | None) -> str | None:
     """Return a received number without its wrapping, None if it is not one."""
     if not text or len(text) > _LONGEST:
@@ -276,7 +298,7 @@ def _canonical(written: str, region: str) -> str | None:
         readings.append(_reading(digits, region))
     possible = [reading for reading in readings if reading is not None]
     if not possible:  # numbering plans change; but no country code begins with 0
-        return None if prefixed and written.startswith("+") else international
+        return None if prefixed and written.startswith("+") else international or None
     valid = (reading for reading in possible if phonenumbers.is_valid_number(reading))
     return _unified(_digits(next(valid, possible[0])))
 

@@ -38,7 +38,7 @@ class Signed(AuthBase):
 schemathesis.auth.set_from_requests(Signed())
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]
 def filter_path_parameters(_context: object, parameters: dict[str, object] | None) -> bool:
     """The emulator's policies match no path with a line feed: its own 403 would be the answer."""
     return not any("\n" in unquote(str(value)) for value in (parameters or {}).values())

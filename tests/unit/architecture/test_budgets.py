@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,12 +52,12 @@ def loaded(module: str, verb: str = "ack") -> tuple[float, list[str]]:
     return seconds, modules
 
 
-def test_every_function_has_a_budget():
+def test_every_function_has_a_budget() -> None:
     assert set(BUDGETS) == {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
 
 
 @pytest.mark.parametrize("verb", BUDGETS)
-def test_a_function_loads_what_it_needs(verb):
+def test_a_function_loads_what_it_needs(verb: Any) -> None:
     budget = BUDGETS[verb]
     _, modules = loaded("app", verb)
     assert sorted({name.split(".")[0] for name in modules} & HEAVY) == budget["packages"]
@@ -64,7 +65,7 @@ def test_a_function_loads_what_it_needs(verb):
 
 
 @pytest.mark.parametrize("verb", BUDGETS)
-def test_a_function_starts_within_its_budget(verb):
+def test_a_function_starts_within_its_budget(verb: Any) -> None:
     most = BUDGETS[verb]["start"] * ROOM
     tries = []
     for _ in range(TRIES):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bench import cost, scale
@@ -14,20 +16,20 @@ KNOWN = cost.Measured(
 )
 
 
-def test_every_price_belongs_to_one_service():
+def test_every_price_belongs_to_one_service() -> None:
     used = [name for names in cost.SERVICES.values() for name in names]
     assert sorted(used) == sorted(cost.DOLLARS)
 
 
 @pytest.mark.parametrize("path", cost.paths(KNOWN))
-def test_a_path_costs_what_its_services_cost(path):
+def test_a_path_costs_what_its_services_cost(path: Any) -> None:
     used = cost.paths(KNOWN)[path]
     by_hand = sum(amount * cost.DOLLARS[name] for name, amount in used.items()) * 1_000_000
     assert cost.total(KNOWN, path) == pytest.approx(by_hand)
     assert by_hand > 0
 
 
-def test_an_invocation_is_shared_by_its_batch():
+def test_an_invocation_is_shared_by_its_batch() -> None:
     calls: cost.Used = {"SQS SendMessage": 1, "write units": 20, "read units": 10}
     used = cost.invocation(0.001, calls, items=10, logged=70)
     assert used["lambda request"] == pytest.approx(0.1)
@@ -39,7 +41,7 @@ def test_an_invocation_is_shared_by_its_batch():
     assert used["lambda GB-s"] == pytest.approx((0.010 * 1769 / 512 + 0.008) * 0.5 / 10)
 
 
-def test_a_stage_that_cannot_keep_up_says_so():
+def test_a_stage_that_cannot_keep_up_says_so() -> None:
     slow = scale.Stage("slow", 1, 10, 1.0, most_copies=1)
     busy = scale.Stage("busy", 1, 10, 1.0, most_copies=20)
     quick = scale.Stage("quick", 1, 10, 1.0, most_copies=1_000)
@@ -48,7 +50,7 @@ def test_a_stage_that_cannot_keep_up_says_so():
     assert quick.oldest() == 0
 
 
-def test_the_report_names_every_quota_and_function():
+def test_the_report_names_every_quota_and_function() -> None:
     report = scale.report(KNOWN)
     assert all(f"`{one}`" in report for one in ("ack", "store", "publish", "dispatch"))
     assert "limiter's item" in report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,7 @@ TOOLS = sorted((ROOT / "ops").rglob("*.py"))
 HOMES = {
     "requests": {"client"},
     "urllib3": {"client"},
+    "idna": {"client"},
     "defusedxml": {"postbacks", "client"},
     "pynamodb": {"table"},
     "boto3": {"aws"},
@@ -99,7 +101,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path):
+def test_imports_point_one_way(path: Any) -> None:
     own = home(path)
     known = {
         name
@@ -110,7 +112,7 @@ def test_imports_point_one_way(path):
 
 
 @pytest.mark.parametrize("package", ENTRY_POINTS)
-def test_entry_points_never_import_one_another(package):
+def test_entry_points_never_import_one_another(package: str) -> None:
     names = ENTRY_POINTS[package]
     for path in (PACKAGE / package).glob("*.py"):
         others = {f"skycore.{package}.{name}" for name in names - {path.stem}}
@@ -118,21 +120,21 @@ def test_entry_points_never_import_one_another(package):
 
 
 @pytest.mark.parametrize("path", [*APPS, *TOOLS], ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_entry_points_are_called_from_outside(path):
+def test_only_entry_points_are_called_from_outside(path: Any) -> None:
     shared = SHARED_WITH_FUNCTIONS if path in APPS else SHARED_WITH_TOOLS
     assert called(path) <= entry_points() | shared
 
 
-def test_every_entry_point_is_called_from_outside():
+def test_every_entry_point_is_called_from_outside() -> None:
     assert entry_points() <= {name for path in [*APPS, *TOOLS] for name in called(path)}
 
 
-def test_no_file_is_longer_than_a_reader_can_hold():
+def test_no_file_is_longer_than_a_reader_can_hold() -> None:
     long = {str(p.relative_to(PACKAGE)): n for p in FILES if (n := lines(p)) > MOST_LINES}
     assert long == {}
 
 
-def test_the_layer_stays_small():
+def test_the_layer_stays_small() -> None:
     """Packages' own `__init__` modules hold a docstring only, and are not counted."""
     modules = [path for path in FILES if path.name != "__init__.py"]
     assert len(modules) <= MOST_MODULES
@@ -141,7 +143,7 @@ def test_the_layer_stays_small():
 
 
 @pytest.mark.parametrize("library", HOMES)
-def test_a_library_has_one_home(library):
+def test_a_library_has_one_home(library: str) -> None:
     users = {
         home(path)
         for path in FILES
@@ -151,7 +153,7 @@ def test_a_library_has_one_home(library):
 
 
 @pytest.mark.parametrize("path", APPS, ids=lambda path: path.parent.name)
-def test_handlers_are_thin(path):
+def test_handlers_are_thin(path: Any) -> None:
     names = imported(path)
     assert ours(names) <= FUNCTIONS_MAY_IMPORT
     assert not {name.split(".")[0] for name in names} & set(HOMES)
@@ -159,7 +161,7 @@ def test_handlers_are_thin(path):
     assert lines(path) <= 120
 
 
-def test_nothing_deployed_knows_the_local_stack_or_the_tests():
+def test_nothing_deployed_knows_the_local_stack_or_the_tests() -> None:
     for path in [*FILES, *APPS]:
         assert not {name.split(".")[0] for name in imported(path)} & {
             "local",

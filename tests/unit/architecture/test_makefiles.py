@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def lines(makefile: Path) -> list[str]:
 
 @pytest.mark.parametrize("makefile", MAKEFILES, ids=lambda path: path.parent.name)
 @pytest.mark.parametrize(("pattern", "_sample"), (NEWER_MAKE | NOT_ON_MACOS).values())
-def test_a_makefile_uses_only_what_macos_has(makefile, pattern, _sample):
+def test_a_makefile_uses_only_what_macos_has(makefile: Any, pattern: Any, _sample: Any) -> None:
     found = [line for line in lines(makefile) if re.search(pattern, line) and GUARD not in line]
     assert not [line for line in found if not line.startswith("#")]
 
@@ -89,11 +90,11 @@ def test_a_makefile_uses_only_what_macos_has(makefile, pattern, _sample):
     (NEWER_MAKE | NOT_ON_MACOS).values(),
     ids=NEWER_MAKE | NOT_ON_MACOS,
 )
-def test_each_pattern_finds_its_sample(pattern, sample):
+def test_each_pattern_finds_its_sample(pattern: Any, sample: Any) -> None:
     assert re.search(pattern, sample)
 
 
-def test_the_option_that_make_381_lacks_depends_on_its_features():
+def test_the_option_that_make_381_lacks_depends_on_its_features() -> None:
     assert any(GUARD in line for line in lines(ROOT / "Makefile"))
 
 
@@ -118,14 +119,14 @@ def make(program: str, *arguments: str, **environment: str) -> subprocess.Comple
 
 @pytest.mark.parametrize("program", MAKES)
 @pytest.mark.parametrize("target", targets())
-def test_every_target_can_be_made(program, target):
+def test_every_target_can_be_made(program: Any, target: Any) -> None:
     done = make(program, "-n", target)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
 
 
 @pytest.mark.parametrize("program", MAKES)
-def test_help_lists_first_what_people_type_first(program):
+def test_help_lists_first_what_people_type_first(program: Any) -> None:
     done = make(program, "--no-print-directory", "help")
     assert done.returncode == 0, done.stderr
     listed = [line.split()[0] for line in done.stdout.splitlines()]
@@ -136,7 +137,7 @@ def test_help_lists_first_what_people_type_first(program):
 
 # A machine without Python 3.13: a folder of programs, in which `python3.13` is missing or old.
 @pytest.fixture
-def new_clone(tmp_path):
+def new_clone(tmp_path: Path) -> Any:
     clone, programs = tmp_path / "clone", tmp_path / "bin"
     (clone / "requirements").mkdir(parents=True)
     programs.mkdir()
@@ -148,7 +149,7 @@ def new_clone(tmp_path):
     ):
         shutil.copy(ROOT / name, clone / name)
     for name in ("touch", "rm", "mkdir", "cat"):
-        (programs / name).symlink_to(shutil.which(name))
+        (programs / name).symlink_to(shutil.which(name) or name)
     return clone, programs
 
 
@@ -159,7 +160,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def set_up(clone: Path, programs: Path, make_program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [shutil.which(make_program), "setup"],
+        [shutil.which(make_program) or make_program, "setup"],
         cwd=clone,
         env={"PATH": str(programs)},
         capture_output=True,
@@ -171,8 +172,8 @@ def set_up(clone: Path, programs: Path, make_program: str) -> subprocess.Complet
 @pytest.mark.parametrize("make_program", MAKES)
 @pytest.mark.parametrize("old", [False, True], ids=["none", "python3.13 is another version"])
 def test_without_python_the_first_command_says_in_one_line_how_to_get_it(
-    new_clone, make_program, old
-):
+    new_clone: Any, make_program: Any, old: bool
+) -> None:
     clone, programs = new_clone
     if old:
         program(programs, "python3.13", "exit 1")
@@ -185,7 +186,7 @@ def test_without_python_the_first_command_says_in_one_line_how_to_get_it(
 
 
 @pytest.mark.parametrize("make_program", MAKES)
-def test_without_python_uv_provides_it(new_clone, make_program):
+def test_without_python_uv_provides_it(new_clone: Any, make_program: Any) -> None:
     clone, programs = new_clone
     pip = 'echo "$0 $*" >>"$PWD/calls"'
     venv = f"mkdir -p $venv/bin; cat >$venv/bin/python <<'END'\n#!/bin/bash\n{pip}\nEND\n"

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -63,7 +63,7 @@ EVERY_SHELL = pytest.mark.parametrize(
 
 @EVERY_SHELL
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.where)
-def test_a_pasted_block_does_what_its_author_meant(shell, block, tmp_path):
+def test_a_pasted_block_does_what_its_author_meant(shell: Any, block: Any, tmp_path: Path) -> None:
     meant = run_as_script(block.text, HELPERS, tmp_path / "script")
     pasted = paste(shell, block.text, HELPERS, tmp_path / "shell")
     assert not pasted.complaints
@@ -72,7 +72,7 @@ def test_a_pasted_block_does_what_its_author_meant(shell, block, tmp_path):
     assert meant or HELPER.search(block.text), "a block without a command"
 
 
-def test_readme_leads_to_a_deployed_stack_with_its_key():
+def test_readme_leads_to_a_deployed_stack_with_its_key() -> None:
     text = (ROOT / "README.md").read_text()
     part = text[text.index("## Deploy to AWS") : text.index("## Subscribe")]
     lines = [line.split() for fence in FENCE.finditer(part) for line in fence[3].splitlines()]
@@ -86,7 +86,7 @@ def test_readme_leads_to_a_deployed_stack_with_its_key():
     ]
 
 
-def test_what_aws_does_in_the_background_is_waited_for():
+def test_what_aws_does_in_the_background_is_waited_for() -> None:
     """AWS answers these calls at once; the next command fails while it still works on them."""
     waits = {
         "dynamodb update-table": "dynamodb wait table-exists",
@@ -118,7 +118,9 @@ def without(folder: Path, *names: str) -> str:
 
 
 @pytest.mark.parametrize("block", CALLS_SAM, ids=lambda block: block.where)
-def test_a_block_builds_with_the_sam_and_the_python_of_make_setup(block, tmp_path):
+def test_a_block_builds_with_the_sam_and_the_python_of_make_setup(
+    block: Any, tmp_path: Path
+) -> None:
     """The SAM CLI and both layers' Makefiles look for python3.13 on the PATH; uv leaves none."""
     environment = folder_with_stand_ins(tmp_path)
     environment["PATH"] = without(tmp_path, "sam", "python3.13")
@@ -130,7 +132,7 @@ def test_a_block_builds_with_the_sam_and_the_python_of_make_setup(block, tmp_pat
         program.write_text(f"#!/bin/bash\n{script}\n")
         program.chmod(0o755)
     subprocess.run(
-        [shutil.which("bash"), "-c", f"{HELPERS}\n{block.text}"],
+        [shutil.which("bash") or "bash", "-c", f"{HELPERS}\n{block.text}"],
         cwd=tmp_path,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -143,18 +145,18 @@ def test_a_block_builds_with_the_sam_and_the_python_of_make_setup(block, tmp_pat
     assert set(found.read_text().splitlines()) == {f"{own}/sam {own}/python3.13"}
 
 
-def test_make_setup_makes_the_programs_that_build():
+def test_make_setup_makes_the_programs_that_build() -> None:
     for name in ("sam", "python3.13"):
         assert (ROOT / ".venv" / "bin" / name).exists()
 
 
-def test_no_block_puts_a_secret_on_a_command_line():
+def test_no_block_puts_a_secret_on_a_command_line() -> None:
     for block in blocks():
         assert "SetApiKeyCommand" not in block.text, block.where
         assert "--secret-string" not in block.text.replace("--secret-string file:", ""), block.where
 
 
-def test_a_block_of_commands_says_that_it_is_one():
+def test_a_block_of_commands_says_that_it_is_one() -> None:
     """A block without a language is a transcript, which shows its prompt, or no command at all."""
     command = re.compile(r"(aws|curl|git|make|sam|python|\.venv/bin/python|ops) \S")
     assert not [
@@ -185,7 +187,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("name", "block"), WRONG.values(), ids=WRONG)
-def test_the_check_finds_what_goes_wrong(name, block, tmp_path):
+def test_the_check_finds_what_goes_wrong(name: Any, block: Any, tmp_path: Path) -> None:
     if not shutil.which(name) and not os.environ.get("CI"):
         pytest.skip(f"{name} is not installed")
     try:

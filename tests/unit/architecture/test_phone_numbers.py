@@ -1,6 +1,9 @@
 """Numbers and senders as people write them."""
 
+from __future__ import annotations
+
 import re
+from typing import Any
 
 import phonenumbers
 import pytest
@@ -13,6 +16,7 @@ from skycore.phone_numbers import (
     canonical_number,
     equivalent_forms,
     is_same_number,
+    names_recipient,
     parse_msisdn,
     parse_sender,
     parse_sender_mask,
@@ -205,7 +209,9 @@ def region(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
     ],
     indirect=["region"],
 )
-def test_numbers_from_skycore_have_one_form(region, written, canonical) -> None:
+def test_numbers_from_skycore_have_one_form(
+    region: str, written: str | None, canonical: str | None
+) -> None:
     assert canonical_number(written) == canonical
 
 
@@ -229,7 +235,9 @@ def test_numbers_from_skycore_have_one_form(region, written, canonical) -> None:
         ("17743199144", "9145", False),
     ],
 )
-def test_a_recipient_is_recognised_however_it_is_written(number, written, same) -> None:
+def test_a_recipient_is_recognised_however_it_is_written(
+    number: str, written: str | None, same: bool
+) -> None:
     assert is_same_number(number, written) is same
 
 
@@ -245,7 +253,7 @@ def test_a_recipient_is_recognised_however_it_is_written(number, written, same) 
     ],
     indirect=["region"],
 )
-def test_every_form_of_the_first_release_is_found(region, number, forms) -> None:
+def test_every_form_of_the_first_release_is_found(region: str, number: str, forms: Any) -> None:
     found = stored_forms(number)
     assert found[0] == canonical_form(number)
     assert forms <= set(found)
@@ -256,14 +264,16 @@ NATIONAL = st.from_regex(r"\A[2-9][0-9]{9}\Z")
 
 
 @given(NATIONAL, st.integers(0, 3), st.sampled_from(["", "+", "tel:+", "00", "011"]), st.booleans())
-def test_equivalent_spellings_are_one_number(digits, cut, prefix, typed) -> None:
+def test_equivalent_spellings_are_one_number(
+    digits: Any, cut: Any, prefix: Any, typed: Any
+) -> None:
     number = f"1{digits}"
     written = prefix + f"{number[:cut]} {number[cut:]}" + ("/TYPE=PLMN" if typed else "")
     assert canonical_number(f"\u202a{written}\u202c") == canonical_number(number) == number
 
 
 @given(st.sampled_from(["521{}", "52{}"]), st.sampled_from(["52{}", "521{}"]), NATIONAL)
-def test_a_mexican_mobile_is_one_number(first, second, digits) -> None:
+def test_a_mexican_mobile_is_one_number(first: Any, second: Any, digits: Any) -> None:
     assert canonical_form(first.format(digits)) == canonical_form(second.format(digits))
     assert first.format(digits) in equivalent_forms(second.format(digits))
 
@@ -280,14 +290,59 @@ WORLD = st.one_of(
 
 
 @given(WORLD, WORLD)
-def test_different_numbers_stay_different(first, second) -> None:
+def test_different_numbers_stay_different(first: Any, second: Any) -> None:
     same_mobile = {first, second} <= set(equivalent_forms(first))
     assert (canonical_form(first) == canonical_form(second)) is (first == second or same_mobile)
     assert canonical_form(canonical_form(first)) == canonical_form(first)
 
 
+@pytest.mark.parametrize(
+    ("number", "written", "may_be"),
+    [
+        ("17743199144", "17743199144", True),
+        ("17743199144", "+1 (774) 319-9144", True),
+        ("17743199144", "7743199144", True),
+        ("17743199144", "01117743199144", True),
+        ("17743199144", "1774319XXXX", True),
+        ("17743199144", "+0", True),
+        ("18765550123", "8765550123", True),
+        ("447911123456", "07911123456", True),
+        ("447911123456", "7911123456", True),
+        ("79161234567", "89161234567", True),
+        ("6581234567", "81234567", True),
+        ("390612345678", "0612345678", True),
+        ("5491112345678", "541112345678", True),
+        ("5491112345678", "1112345678", True),
+        ("525562000000", "5562000000", True),
+        ("4917743199144", "17743199144", False),
+        ("4917743199144", "+17743199144", False),
+        ("4917743199144", "tel:+17743199144", False),
+        ("17743199144", "+7743199144", False),
+        ("14534412345", "4534412345", False),  # also a number of Denmark
+        ("17743199144", "9144", False),
+        ("17743199144", "144", False),
+        ("17743199144", "4", False),
+        ("17743199144", "3199144", False),
+        ("17743199144", "743199144", False),
+        ("17743199144", "60856", False),
+        ("17743199144", "7743199145", False),
+    ],
+)
+def test_the_ending_of_a_number_does_not_pass_for_it_in_a_reply(
+    number: str, written: str, may_be: bool
+) -> None:
+    assert names_recipient(number, written) is may_be
+
+
+@pytest.mark.parametrize("text", ["+0", "+00", "000000000", "+0000000000", "tel:+0"])
+def test_zeros_are_a_number_in_both_forms_or_in_neither(text: str) -> None:
+    canonical, plain = canonical_number(text), received_digits(text)
+    assert (canonical is None) is (plain is None)
+    assert canonical is None or re.fullmatch("[0-9]{1,40}", canonical)
+
+
 @given(st.text(max_size=60))
-def test_any_text_is_a_number_or_none(text) -> None:
+def test_any_text_is_a_number_or_none(text: Any) -> None:
     canonical, plain = canonical_number(text), received_digits(text)
     assert (canonical is None) is (plain is None)
     assert canonical is None or re.fullmatch("[0-9]{1,40}", canonical)
@@ -310,7 +365,9 @@ def test_any_text_is_a_number_or_none(text) -> None:
         ("60856", None),
     ],
 )
-def test_countries_that_share_a_calling_code_are_told_apart(digits, country) -> None:
+def test_countries_that_share_a_calling_code_are_told_apart(
+    digits: str, country: str | None
+) -> None:
     assert region_of(digits) == country
 
 
@@ -328,7 +385,9 @@ def test_countries_that_share_a_calling_code_are_told_apart(digits, country) -> 
         ("+1-774-319.0000", "17743190000"),
     ],
 )
-def test_a_number_that_was_a_float_is_never_another_persons(written, canonical) -> None:
+def test_a_number_that_was_a_float_is_never_another_persons(
+    written: str, canonical: str | None
+) -> None:
     assert canonical_number(written) == canonical
 
 
@@ -356,6 +415,8 @@ def test_a_number_that_was_a_float_is_never_another_persons(written, canonical) 
         ("MX", "01 55 6200 0000", "525562000000"),
     ],
 )
-def test_no_dress_of_a_number_makes_it_another_one(monkeypatch, region, written, canonical) -> None:
+def test_no_dress_of_a_number_makes_it_another_one(
+    monkeypatch: pytest.MonkeyPatch, region: str, written: str, canonical: str | None
+) -> None:
     monkeypatch.setenv("DEFAULT_REGION", region)
     assert canonical_number(written) == canonical

@@ -34,7 +34,7 @@ SEEN = {
 }
 
 
-def test_a_role_that_fits():
+def test_a_role_that_fits() -> None:
     assert missing(allowed([DOCUMENT]), SEEN) == []
     assert spare("ack", allowed([DOCUMENT]), SEEN) == []
 
@@ -49,7 +49,7 @@ def test_a_role_that_fits():
     ],
     ids=["action", "resource", "key", "table for index"],
 )
-def test_a_call_that_is_not_allowed_is_missing(call):
+def test_a_call_that_is_not_allowed_is_missing(call: Any) -> None:
     assert missing(allowed([DOCUMENT]), SEEN | {call}) == [call]
 
 
@@ -72,17 +72,17 @@ def test_a_call_that_is_not_allowed_is_missing(call):
     ],
     ids=["action", "action and key", "index"],
 )
-def test_what_is_not_called_is_spare(not_called, found):
+def test_what_is_not_called_is_spare(not_called: Any, found: Any) -> None:
     assert set(spare("ack", allowed([DOCUMENT]), SEEN - {not_called})) == found
 
 
-def test_an_exception_holds_for_its_function_alone():
+def test_an_exception_holds_for_its_function_alone() -> None:
     permission = Allowed("sqs:SendMessage", "arn:aws:sqs:us-east-1:0:s-PublishDeadLetterQueue-1")
     assert spare("publish", [permission], []) == []
     assert spare("store", [permission], []) == [(*permission[:2], "*")]
 
 
-def test_an_exception_that_nothing_needs_is_told():
+def test_an_exception_that_nothing_needs_is_told() -> None:
     assert useless_exceptions({"ack": allowed([DOCUMENT])})
 
 
@@ -140,11 +140,13 @@ def record(service: str, name: str, request: dict[str, Any]) -> dict[str, Any]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_record_is_read_as_what_iam_is_asked(service, name, request_, found):
+def test_a_record_is_read_as_what_iam_is_asked(
+    service: str, name: str, request_: dict[str, Any], found: Any
+) -> None:
     assert calls(record(service, name, request_), "us-east-1") == found
 
 
-def test_two_functions_have_two_keys():
+def test_two_functions_have_two_keys() -> None:
     one = {"FunctionName": "one", "FunctionArn": "arn:one", "Role": "arn:role"}
     two = {**one, "FunctionName": "two", "FunctionArn": "arn:two"}
     assert sorted(session_keys([one, two]).values()) == ["one", "two"]
@@ -156,7 +158,7 @@ def policy_change(action: str, at: float, effect: str = "Deny", role: str = "r")
     return record("iam", "POST.iam", request | document) | {"EventTime": at}
 
 
-def test_an_outage_lasts_from_the_denial_to_its_end():
+def test_an_outage_lasts_from_the_denial_to_its_end() -> None:
     rows = [
         policy_change("DeleteRolePolicy", 9.0),  # newest first, as they are told
         policy_change("PutRolePolicy", 5.0),

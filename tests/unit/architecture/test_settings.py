@@ -16,11 +16,11 @@ class Example:
     other: str = "default"
 
 
-def test_values_are_typed():
+def test_values_are_typed() -> None:
     assert read(Example, {"TABLE_NAME": "t", "DAYS": "7"}) == Example("t", 7)
 
 
-def test_every_missing_and_malformed_name_is_told_at_once():
+def test_every_missing_and_malformed_name_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as error:
         read(Example, {"DAYS": "soon"})
     assert "missing: TABLE_NAME" in str(error.value)
@@ -29,7 +29,7 @@ def test_every_missing_and_malformed_name_is_told_at_once():
         read(Example, {})
 
 
-def test_the_environment_is_read_once(monkeypatch):
+def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAYS", "7")
     first = load(Example)
     monkeypatch.setenv("DAYS", "8")

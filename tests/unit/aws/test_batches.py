@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,14 +13,14 @@ from skycore.aws.queues import send_in_batches
 
 
 @pytest.fixture
-def no_pauses(monkeypatch):
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> Any:
     pauses: list[int] = []
     monkeypatch.setattr(cutting, "back_off", pauses.append)
     return pauses
 
 
 @given(st.lists(st.sets(st.integers(0, 24)), min_size=3, max_size=3))
-def test_what_is_refused_in_every_round_is_left_over(refused):
+def test_what_is_refused_in_every_round_is_left_over(refused: Any) -> None:
     tries: dict[int, int] = {}
 
     def send(indexes: list[int]) -> set[int]:
@@ -35,7 +37,7 @@ def test_what_is_refused_in_every_round_is_left_over(refused):
         assert tries[index] == first
 
 
-def test_each_round_but_the_first_waits_and_none_does_in_vain(no_pauses):
+def test_each_round_but_the_first_waits_and_none_does_in_vain(no_pauses: Any) -> None:
     send_in_batches([1], 1000, lambda _: set(), rounds=4, seconds=60)
     assert no_pauses == [1, 2, 3]
     no_pauses.clear()
@@ -43,9 +45,11 @@ def test_each_round_but_the_first_waits_and_none_does_in_vain(no_pauses):
     assert no_pauses == []
 
 
-def test_no_call_begins_after_the_time_is_up(monkeypatch, no_pauses):
+def test_no_call_begins_after_the_time_is_up(
+    monkeypatch: pytest.MonkeyPatch, no_pauses: Any
+) -> None:
     now = 0.0
-    monkeypatch.setattr(cutting.time, "monotonic", lambda: now)
+    monkeypatch.setattr("skycore.aws.queues.time.monotonic", lambda: now)
 
     def slow(indexes: list[int]) -> set[int]:
         nonlocal now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ ARRIVED = datetime(2026, 11, 22, 10, 41, 15, 123456, UTC)
 SQS_TAKES = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 
 
-def record(body: bytes) -> dict:
+def record(body: bytes) -> dict[str, Any]:
     text, encoding = encode(body)
     attributes = {"received_at": timestamps.to_key(ARRIVED), "encoding": encoding}
     return {
@@ -32,7 +33,7 @@ def record(body: bytes) -> dict:
 
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_any_bytes_come_back(body):
+def test_any_bytes_come_back(body: Any) -> None:
     sent = record(body)
     assert SQS_TAKES.fullmatch(sent["body"])
     assert read_record(sent) == (body, ARRIVED)
@@ -51,11 +52,11 @@ def test_any_bytes_come_back(body):
         (bytes(range(256)), "base64"),
     ],
 )
-def test_readable_bodies_stay_readable(body, encoding):
+def test_readable_bodies_stay_readable(body: Any, encoding: str) -> None:
     assert encode(body)[1] == encoding
 
 
-def test_a_message_put_there_by_hand_is_its_text_when_it_was_sent():
+def test_a_message_put_there_by_hand_is_its_text_when_it_was_sent() -> None:
     by_hand = {"body": "<POSTBACK/>", "attributes": {"SentTimestamp": "1700000000123"}}
     body, received_at = read_record(by_hand)
     assert body == b"<POSTBACK/>"
@@ -63,8 +64,8 @@ def test_a_message_put_there_by_hand_is_its_text_when_it_was_sent():
     assert token_fingerprint_of(by_hand) is None
 
 
-def test_a_message_says_by_which_token_it_came(monkeypatch):
-    sent: dict = {}
+def test_a_message_says_by_which_token_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, Any] = {}
     fake = SimpleNamespace(send_message=lambda **message: sent.update(message))
     monkeypatch.setattr(clients, "sqs", lambda: fake)
     send_postback("a queue", b"<POSTBACK/>", ARRIVED, token_fingerprint="0123456789ab")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from skycore.aws import clients, secrets
+from skycore.aws import clients
 from skycore.aws.secrets import KEEP_SECONDS, Secret
 from skycore.receiving.ack import REFRESH_SECONDS, _is_valid_token
 
@@ -40,7 +40,7 @@ def refused(code: str) -> ClientError:
 def manager(monkeypatch: pytest.MonkeyPatch) -> Manager:
     fake = Manager()
     monkeypatch.setattr(clients, "secretsmanager", lambda: fake)
-    monkeypatch.setattr(secrets.time, "monotonic", lambda: fake.now)
+    monkeypatch.setattr("skycore.aws.secrets.time.monotonic", lambda: fake.now)
     return fake
 
 
@@ -51,7 +51,7 @@ ERRORS = [
 ]
 
 
-def test_a_value_is_read_once_in_five_minutes(manager):
+def test_a_value_is_read_once_in_five_minutes(manager: Manager) -> None:
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name")
     assert [list(secret.values()) for _ in range(3)] == [["a"]] * 3
@@ -61,7 +61,7 @@ def test_a_value_is_read_once_in_five_minutes(manager):
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "InvalidRequestException"])
-def test_no_value_is_not_kept(manager, code):
+def test_no_value_is_not_kept(manager: Manager, code: str) -> None:
     secret = Secret("name")
     manager.error = refused(code)
     assert list(secret.values()) == []
@@ -71,7 +71,9 @@ def test_no_value_is_not_kept(manager, code):
 
 @pytest.mark.parametrize("older", [KEEP_SECONDS, 0], ids=["by age", "forced"])
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_what_is_kept_counts_while_nothing_can_be_read(manager, error, older):
+def test_what_is_kept_counts_while_nothing_can_be_read(
+    manager: Manager, error: Any, older: Any
+) -> None:
     manager.held = {"AWSCURRENT": "a", "AWSPREVIOUS": "b"}
     secret = Secret("name", BOTH)
     assert list(secret.values()) == ["a", "b"]
@@ -81,13 +83,13 @@ def test_what_is_kept_counts_while_nothing_can_be_read(manager, error, older):
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_with_nothing_kept_the_error_is_told(manager, error):
+def test_with_nothing_kept_the_error_is_told(manager: Manager, error: Any) -> None:
     manager.error = error
     with pytest.raises(type(error)):
         list(Secret("name").values())
 
 
-def test_the_previous_value_is_read_only_if_the_current_one_is_not_it(manager):
+def test_the_previous_value_is_read_only_if_the_current_one_is_not_it(manager: Manager) -> None:
     manager.held = {"AWSCURRENT": "a", "AWSPREVIOUS": "b"}
     secret = Secret("name", BOTH)
     assert _is_valid_token(secret, "a")
@@ -96,7 +98,7 @@ def test_the_previous_value_is_read_only_if_the_current_one_is_not_it(manager):
     assert manager.reads == list(BOTH)
 
 
-def test_wrong_tokens_cost_few_reads(manager):
+def test_wrong_tokens_cost_few_reads(manager: Manager) -> None:
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
     for _ in range(10):
@@ -105,7 +107,7 @@ def test_wrong_tokens_cost_few_reads(manager):
     assert manager.reads == list(BOTH)
 
 
-def test_after_a_rotation_both_values_hold(manager):
+def test_after_a_rotation_both_values_hold(manager: Manager) -> None:
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
     assert _is_valid_token(secret, "a")
@@ -118,7 +120,7 @@ def test_after_a_rotation_both_values_hold(manager):
     assert _is_valid_token(secret, "a")
 
 
-def test_a_rotated_value_forgets_the_previous_one(manager):
+def test_a_rotated_value_forgets_the_previous_one(manager: Manager) -> None:
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
     assert not _is_valid_token(secret, "x")
@@ -127,7 +129,7 @@ def test_a_rotated_value_forgets_the_previous_one(manager):
     assert list(secret.values()) == ["b", "a"]
 
 
-def test_a_flood_of_wrong_tokens_costs_two_reads_in_thirty_seconds(manager):
+def test_a_flood_of_wrong_tokens_costs_two_reads_in_thirty_seconds(manager: Manager) -> None:
     manager.held = {"AWSCURRENT": "a", "AWSPREVIOUS": "b"}
     secret = Secret("name", BOTH)
     for number in range(10_000):
@@ -136,7 +138,9 @@ def test_a_flood_of_wrong_tokens_costs_two_reads_in_thirty_seconds(manager):
     assert len(manager.reads) <= 2 * (100 / REFRESH_SECONDS + 1)
 
 
-def test_a_new_token_is_known_half_a_minute_after_the_rotation_in_the_midst_of_a_flood(manager):
+def test_a_new_token_is_known_half_a_minute_after_the_rotation_in_the_midst_of_a_flood(
+    manager: Manager,
+) -> None:
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
     assert not _is_valid_token(secret, "wrong")
@@ -149,7 +153,7 @@ def test_a_new_token_is_known_half_a_minute_after_the_rotation_in_the_midst_of_a
     assert _is_valid_token(secret, "a")
 
 
-def test_a_copy_that_read_its_secret_long_ago_knows_a_new_token_at_once(manager):
+def test_a_copy_that_read_its_secret_long_ago_knows_a_new_token_at_once(manager: Manager) -> None:
     manager.held = {"AWSCURRENT": "a"}
     secret = Secret("name", BOTH)
     assert _is_valid_token(secret, "a")
@@ -171,12 +175,22 @@ def test_a_copy_that_read_its_secret_long_ago_knows_a_new_token_at_once(manager)
     ],
     ids=repr,
 )
-def test_a_secret_written_by_hand_is_read(manager, stored):
+def test_a_secret_written_by_hand_is_read(manager: Manager, stored: Any) -> None:
     manager.held = {"AWSCURRENT": stored}
     assert list(Secret("name").values()) == ["token"]
 
 
+def test_a_binary_secret_that_is_no_text_is_told_from_none(manager: Manager) -> None:
+    manager.held = {"AWSCURRENT": b"\xff\x00\xfe"}
+    secret = Secret("name")
+    assert list(secret.values()) == []
+    assert not secret.is_text
+    manager.held = {"AWSCURRENT": b"a"}
+    assert list(secret.values()) == ["a"]
+    assert secret.is_text
+
+
 @pytest.mark.parametrize("stored", [b"\xff\x00\xfe", b"", "", "\ufeff\n"], ids=repr)
-def test_a_secret_without_text_counts_as_not_set(manager, stored):
+def test_a_secret_without_text_counts_as_not_set(manager: Manager, stored: bytes | str) -> None:
     manager.held = {"AWSCURRENT": stored}
     assert list(Secret("name").values()) == []

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,7 @@ from skycore.catalogue.statuses import (
 
 
 @pytest.mark.parametrize("code", all_postback_codes(), ids=lambda code: code.code)
-def test_a_code_alone_means_what_the_catalogue_says(code) -> None:
+def test_a_code_alone_means_what_the_catalogue_says(code: Any) -> None:
     assert event_meaning(code, {}, is_json=False) == (code.event, code.outcome, code.terminal)
     assert status_step(code.code, None) == code.step
 
@@ -128,7 +131,9 @@ def test_status_and_other_codes(
         ("N501", None, {"celly": "30"}, "ddm_sent", None),
     ],
 )
-def test_status_attributes_until_2014(code, status, extra, event, step) -> None:
+def test_status_attributes_until_2014(
+    code: str, status: str | None, extra: dict[str, Any], event: str, step: str | None
+) -> None:
     named = {f"status_{name}": value for name, value in extra.items()}
     known = find_postback_code(code)
     assert event_meaning(known, {"status": status}, named, is_json=False).event == event
@@ -159,7 +164,9 @@ def test_status_attributes_until_2014(code, status, extra, event, step) -> None:
         ("N999", "Parked", {}, False),
     ],
 )
-def test_an_unknown_status_word_is_recognised(code, status, extra, unknown) -> None:
+def test_an_unknown_status_word_is_recognised(
+    code: str, status: str | None, extra: dict[str, Any], unknown: bool
+) -> None:
     assert has_unknown_status(code, status, extra) is unknown
 
 

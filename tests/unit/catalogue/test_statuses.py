@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ def end(reports: list[str]) -> str:
 @given(
     st.lists(st.sampled_from(REPORTS)).flatmap(lambda r: st.tuples(st.just(r), st.permutations(r)))
 )
-def test_order_and_repetition_do_not_matter(pair):
+def test_order_and_repetition_do_not_matter(pair: Any) -> None:
     reports, shuffled = pair
     assert end(reports) == end(shuffled) == end(reports + shuffled)
 
@@ -42,9 +44,9 @@ def test_order_and_repetition_do_not_matter(pair):
         ("queued", "cancelled"),
     ],
 )
-def test_the_ladder(lower, higher):
+def test_the_ladder(lower: str, higher: str) -> None:
     assert RANKS[lower] < RANKS[higher]
 
 
-def test_every_own_step_is_a_status():
+def test_every_own_step_is_a_status() -> None:
     assert set(OWN_STEPS) <= set(RANKS)

@@ -18,8 +18,8 @@ TEXT = _ANY_TEXT.filter(has_visible_character)
 LINE = TEXT.filter(lambda text: "\n" not in text and "\r" not in text)
 _URL = st.sampled_from(
     [
-        "https://a.example/b.png?c=d&e=%20f",
-        "http://a.example:8080/%C3%A9",
+        "https://a.example.com/b.png?c=d&e=%20f",
+        "http://a.example.com:8080/%C3%A9",
         "HTTPS://[2606:4700::1111]/x",
     ]
 )

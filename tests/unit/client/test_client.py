@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -303,6 +304,57 @@ def test_ready_connects_for_the_call_that_follows(monkeypatch: pytest.MonkeyPatc
         assert server.requests == []
         client.call("sendSMS", SMS)
     assert server.connections == 1
+
+
+def test_ready_opens_all_connections_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(5, timeout=30)
+    connect = connections._connect
+    connects = []
+
+    def wait_for_the_others(*arguments: Any) -> socket.socket:
+        connects.append(arguments)
+        together.wait()
+        return connect(*arguments)
+
+    monkeypatch.setattr(connections, "_connect", wait_for_the_others)
+    with serve(SENT) as server, SkycoreClient(server.url, OLD) as client:
+        assert client.ready(count=5) == 5
+        monkeypatch.setattr(connections, "_IDLE_SECONDS", 60.0)  # on a slow machine, too
+        assert client.ready(count=5) == 5
+    assert len(connects) == 5
+
+
+def test_ready_counts_the_connections_that_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = connections._connect
+    refused = iter([True, True])
+
+    def connect_or_fail(*arguments: Any) -> socket.socket:
+        if next(refused, False):
+            raise ConnectionRefusedError
+        return connect(*arguments)
+
+    monkeypatch.setattr(connections, "_connect", connect_or_fail)
+    with serve(SENT) as server, SkycoreClient(server.url, OLD) as client:
+        assert client.ready(count=5) == 3
+
+
+def test_ready_replaces_a_connection_that_will_not_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it was called since that connection was opened."""
+    began = connections._clocks()
+    connect = connections._connect
+    connects = []
+
+    def counted(*arguments: Any) -> socket.socket:
+        connects.append(arguments)
+        return connect(*arguments)
+
+    monkeypatch.setattr(connections, "_connect", counted)
+    with serve(SENT) as server, SkycoreClient(server.url, OLD) as client:
+        for seconds in (0.0, 0.9, 1.5):
+            now = tuple(clock + seconds for clock in began)
+            monkeypatch.setattr(connections, "_clocks", lambda now=now: now)
+            assert client.ready() == 1
+    assert len(connects) == 2
 
 
 def test_ready_leaves_it_to_the_call_to_say_why_there_is_no_connection() -> None:

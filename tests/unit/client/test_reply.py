@@ -1,11 +1,15 @@
 """What a reply is taken for."""
 
+import base64
 import gzip
+import html
+import json
 import time
 import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
@@ -209,6 +213,42 @@ def test_done(name: str, inner: str, fields: dict[str, Any]) -> None:
     assert repr(reply) == f"Reply(action='{name}')"
 
 
+def refused_each(*codes: str) -> str:
+    """Return a reply that refuses each of several recipients."""
+    failed = "<TO>{}</TO><STATUS>Failure</STATUS><ERRORCODE>{}</ERRORCODE>"
+    parts = [failed.format(number, code) for number, code in enumerate(codes, 1)]
+    return "".join(f"<SENDING>{part}</SENDING>" for part in parts)
+
+
+SUBSCRIBERS = "sendMessageBySubscriberRef"
+
+
+@pytest.mark.parametrize("code", ["E104", "e112", "E107", "E106", "E120"])
+@pytest.mark.parametrize("before", ["", OK])
+def test_recipients_refused_for_the_account_or_a_limit_are_one_refusal(
+    code: str, before: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        read(SUBSCRIBERS, before + refused_each(code, code, code))
+    assert caught.value.code == code.upper()
+    assert caught.value.problem.code in {"skycore_account", "rate_limited"}
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        refused_each("E114", "E114"),
+        refused_each("E114", "E112"),
+        refused_each("E503", "E112"),
+        refused_each("E112") + "<SENDING><TO>2</TO><TRACKINGID>T</TRACKINGID></SENDING>",
+        f"{OK}<TRACKINGID>T</TRACKINGID>" + refused_each("E112", "E112"),
+    ],
+)
+def test_only_what_proves_that_nobody_can_be_reached_is_one_refusal(inner: str) -> None:
+    reply = read(SUBSCRIBERS, inner)
+    assert len(reply.recipients) == 2
+
+
 FAILURES = [
     ("failure", "<STATUS>Failure</STATUS><ERRORCODE>E110</ERRORCODE>", "E110"),
     ("any case", "<Status>FAILURE</Status><ErrorCode> e110 </ErrorCode>", "E110"),
@@ -285,6 +325,12 @@ BOMB = (
     '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
     f"<RESPONSE>{OK}<TRACKINGID>&b;</TRACKINGID></RESPONSE>"
 )
+
+
+def escaped(text: str, times: int) -> str:
+    return escaped(html.escape(text), times - 1) if times else text
+
+
 UNKNOWN = {
     "empty": b"",
     "blank": b" \n",
@@ -320,7 +366,14 @@ UNKNOWN = {
     "entities": BOMB.encode(),
     "document type": b"<!DOCTYPE RESPONSE>" + WHOLE.encode(),
     "entity before it": b"<!ENTITY b 'x'>" + WHOLE.replace("T1", "&b;").encode(),
-    "NUL": WHOLE.replace("T1", "T\0").encode(),
+    "a tracking id of control characters": WHOLE.replace("T1", "\0\x01").encode(),
+    "two replies in a form": urlencode({"xml": WHOLE, "b": WHOLE}).encode(),
+    "half a reply in a form": urlencode({"xml": WHOLE[:-5]}).encode(),
+    "half a reply in base64": base64.b64encode(WHOLE[:-5].encode()),
+    "two replies in HTML escapes": html.escape(WHOLE * 2).encode(),
+    "a page that shows a reply": f"<html><pre>{html.escape(WHOLE)}</pre></html>".encode(),
+    "an open comment before it": b"<!-- " + WHOLE.encode(),
+    "escapes within escapes within escapes": escaped(WHOLE, 8).encode(),
     "mismatched tags": WHOLE.replace("</TO>", "</OT>").encode(),
     "too deep": b"<RESPONSE>" + b"<A>" * 5000 + b"</A>" * 5000 + b"</RESPONSE>",
 }
@@ -350,6 +403,10 @@ PAGES = {
     "a page": b"<html><body>403 Forbidden</body></html>",
     "JSON": b'{"message": "Too Many Requests"}',
     "other XML": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "other XML without end tags": b"<?xml version='1.0'?><Error code='AccessDenied'/>",
+    "a declaration alone": b"<?xml version='1.0'?>",
+    "XML that is cut off": b"<?xml version='1.0'?><Error><Code>Acc",
+    "a form": b"error=AccessDenied&message=%3Cb%3Eno%3C/b%3E",
     "no text": bytes(range(256)),
 }
 
@@ -452,6 +509,10 @@ OTHER_NUMBER = [
     "<TO>7743199145</TO>",
     "<TO>447743199144</TO>",
     "<TO>tel:+17743199145/TYPE=PLMN</TO>",
+    "<TO>4</TO>",
+    "<TO>9144</TO>",
+    "<TO>3199144</TO>",
+    "<TO>+7743199144</TO>",
     "<SENDING><TO>17743199145</TO><TRACKINGID>T1</TRACKINGID></SENDING>",
 ]
 
@@ -477,6 +538,13 @@ def test_a_reply_about_another_number_says_nothing(element: str, outcome: str, s
     body = f"<RESPONSE>{outcome}{element}</RESPONSE>".encode()
     with pytest.raises(OutcomeUnknown, match="another number"):
         read_reply(action_named("sendSavedMMS"), status, body, to=TO)
+
+
+@pytest.mark.parametrize("written", ["17743199144", "+17743199144", "tel:+17743199144"])
+def test_a_number_that_ends_another_one_is_not_that_one(written: str) -> None:
+    body = f"<RESPONSE>{OK}<TRACKINGID>T1</TRACKINGID><TO>{written}</TO></RESPONSE>".encode()
+    with pytest.raises(OutcomeUnknown, match="another number"):
+        read_reply(action_named("sendSMS"), 200, body, to="4917743199144")
 
 
 @pytest.mark.parametrize(
@@ -535,10 +603,34 @@ def test_no_part_of_a_reply_is_a_reply(length: int) -> None:
         ("a stray byte", WHOLE.replace("</TO>", "</TO><X>\u00e9</X>").encode("latin-1")),
         ("a namespace", WHOLE.replace("<RESPONSE>", "<RESPONSE xmlns='urn:x'>").encode()),
         ("a comment", WHOLE.replace(OK, f"<!-- & -->{OK}").encode()),
+        ("a comment beside it", b"<!-- <RESPONSE> -->" + WHOLE.encode()),
+        ("a comment behind it", WHOLE.encode() + b"<!-- </RESPONSE> -->"),
+        ("a comment in it", WHOLE.replace("<TO>", "<!-- </RESPONSE> --><TO>").encode()),
+        ("no comment but CDATA", WHOLE.replace(OK, f"<X><![CDATA[<!--]]></X>{OK}").encode()),
+        ("HTML escapes", html.escape(WHOLE).encode()),
+        ("HTML escapes twice", escaped(WHOLE, 2).encode()),
+        ("a form", urlencode({"xml": WHOLE}).encode()),
+        ("a form with other fields", urlencode({"a": "1", "XML": WHOLE, "b": "2"}).encode()),
+        ("a field that is not escaped", b"xml=" + WHOLE.encode()),
+        ("percent encoding", quote(WHOLE).encode()),
+        ("base64", base64.b64encode(WHOLE.encode())),
+        ("base64 in a form", urlencode({"xml": base64.b64encode(WHOLE.encode())}).encode()),
+        ("base64 of gzip", base64.b64encode(gzip.compress(WHOLE.encode(), mtime=0))),
+        ("a JSON text of PHP", json.dumps(WHOLE).replace("/", "\\/").encode()),
+        ("no error in letters", WHOLE.replace(OK, f"{OK}<ERRORCODE>None</ERRORCODE>").encode()),
+        ("no error as null", WHOLE.replace(OK, f"{OK}<ERRORCODE>NULL</ERRORCODE>").encode()),
+        ("no error E0", WHOLE.replace(OK, f"{OK}<ERRORCODE>E0</ERRORCODE>").encode()),
+        ("no error E000", WHOLE.replace(OK, f"{OK}<ERRORCODE>E000</ERRORCODE>").encode()),
     ],
 )
 def test_a_whole_success_is_understood(label: str, body: bytes) -> None:
     assert read_reply(action_named("sendSMS"), 200, body).fields["tracking_id"] == "T1"
+
+
+@pytest.mark.parametrize("character", ["\0", "\x0b", "\x1f", "&#11;"])
+def test_a_control_character_in_a_tracking_id_is_that_of_the_postbacks(character: str) -> None:
+    body = WHOLE.replace("T1", f"T{character}1").encode()
+    assert read_reply(action_named("sendSMS"), 200, body).fields["tracking_id"] == "T\ufffd1"
 
 
 @given(st.binary(max_size=200), st.sampled_from(all_actions()))
@@ -554,6 +646,10 @@ def test_hostile_replies_take_linear_time() -> None:
     began = time.process_time()
     pieces = (
         "<?xml ",
+        "<!--",
+        "<!-- -->",
+        "<![CDATA[",
+        "<![CDATA[]]>",
         "<EMAILHTML>",
         "</EMAILHTML>",
         "<EMAILHTML ",

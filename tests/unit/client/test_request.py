@@ -208,6 +208,7 @@ STORED = {
     "quotes": f'"{API_KEY}"',
     "single quotes": f"'{API_KEY}'\n",
     "quotes in quotes": f"'\"{API_KEY}\"'",
+    "backticks": f"`{API_KEY}`",
     "an object": f'{{"api_key": "{API_KEY}"}}',
     "an object after a mark": f'\ufeff{{"api_key": "{API_KEY}"}}\n',
     "an object in quotes": f'\'{{"api_key": "{API_KEY}"}}\'',
@@ -243,6 +244,13 @@ UNUSABLE = {
     "two lines": (f"{API_KEY}\n{API_KEY}", "spaces or other characters"),
     "a comment": (f"api_key = {API_KEY}", "spaces or other characters"),
     "a mark inside": (f"{API_KEY}\ufeff{API_KEY}", "spaces or other characters"),
+    "a name before it": (f"api_key={API_KEY}", "store the key alone"),
+    "a name and a colon": (f"API_KEY:{API_KEY}", "store the key alone"),
+    "an empty list": ("[]", "store the key alone"),
+    "a key in a list": (f'["{API_KEY}"]', "store the key alone"),
+    "angle brackets": (f"<{API_KEY}>", "store the key alone"),
+    "a semicolon": (f"{API_KEY};", "store the key alone"),
+    "one backtick": (f"`{API_KEY}", "store the key alone"),
     "an open quote": (f'"{API_KEY}', "spaces or other characters"),
 }
 

@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from skycore.client.client import SkycoreClient
-from skycore.client.errors import NotSent, OutcomeUnknown
+from skycore.client.errors import NotReady, NotSent, OutcomeUnknown
 from skycore.client.request import Credentials
 from tests.unit.client.skycore_server import Behaviour, Server, answer, in_turn, serve
 
@@ -120,7 +120,7 @@ def test_the_deadline_bounds_reading() -> None:
 
 
 def test_no_time_left_sends_nothing() -> None:
-    with serve(answer(SUCCESS)) as server, pytest.raises(NotSent, match="no time left"):
+    with serve(answer(SUCCESS)) as server, pytest.raises(NotReady, match="no time left"):
         call(server, within=-1)
     assert server.connections == 0
 

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skycore.catalogue.actions import Action, all_actions, find_action
+from skycore.client import values
 from skycore.client.errors import InvalidRequest
 from skycore.client.validation import prepare
 from tests.unit.client.samples import requests_of
@@ -16,7 +17,7 @@ SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
 SLIDE = {"text": "Hello"}
 MMS = {"to": "+17743199144", "from": "60856", "name": "n", "subject": "s", "slides": [SLIDE]}
 SAVED = {"mms_id": "1", "to": "+17743199144", "from": "60856"}
-URL = "https://media.example/a"
+URL = "https://media.example.com/a"
 ABSENT = object()
 
 
@@ -487,6 +488,10 @@ INVISIBLE = {
     "Hangul fillers": "\u3164\u115f\u1160\uffa0",
     "tags": "\U000e0001\U000e0020",
     "delete and next line": "\x7f\x85",
+    "a mark without a letter": "\u0301",
+    "an enclosing mark": " \u20e3",
+    "an object replacement": "\ufffc",
+    "a musical null notehead": "\U0001d159",
 }
 
 
@@ -509,7 +514,7 @@ def test_a_text_without_a_visible_character_is_refused(
 
 
 @pytest.mark.parametrize(
-    "text", [".", "\u0301", "\U0001f600", "\u200ba", "0\ufe0f\u20e3", "ﷺ", "\ue000"]
+    "text", [".", "e\u0301", "\U0001f600", "\u200ba", "0\ufe0f\u20e3", "ﷺ", "\ue000"]
 )
 def test_a_text_with_a_visible_character_is_sent_as_it_is(text: str) -> None:
     assert prepare(action_named("sendSMS"), {**SMS, "text": text})["text"] == text
@@ -589,7 +594,27 @@ BAD_URLS = {
     "http://printer.local/": PRIVATE,
     "http://metadata.google.internal/": PRIVATE,
     "http://nas.home.arpa./": PRIVATE,
+    "http://a.test/": PRIVATE,
+    "http://media.example/": PRIVATE,
+    "http://a.invalid/": PRIVATE,
+    "http://b\u00fccher.example/": PRIVATE,
+    "http://nas.private/": PRIVATE,
+    "http://site.alt/": PRIVATE,
+    "http://kubernetes.default.svc/": PRIVATE,
+    "http://a.default.svc.cluster.local/": PRIVATE,
+    "http://A.B.LOCAL.:8/": PRIVATE,
     "https://example..com/": INVALID,
+    "https://example.c_m/": INVALID,
+    "https://my_bucket.com/": INVALID,
+    "https://\U0001f600.com/": INVALID,
+    "https://xn--\u00fc.com/": INVALID,
+    f"https://{'\u00fc' * 1_000}.com/": INVALID,
+    "https://example.com/a%zz": FORM,
+    "https://example.com/a?b=100%": FORM,
+    "https://example.com/%e": FORM,
+    "https://example.com/a<b>": FORM,
+    "https://example.com/a>": FORM,
+    'https://example.com/"a"': FORM,
     "https://.example.com/": INVALID,
     "https://exa_mple.com/": INVALID,
     "https://-example.com/": INVALID,
@@ -636,8 +661,15 @@ GOOD_URLS = {
     "https://8.8.8.8/a": "https://8.8.8.8/a",
     "https://[2606:4700::1111]:443/a": "https://[2606:4700::1111]:443/a",
     "https://1and1.com/": "https://1and1.com/",
-    "https://xn--bcher-kva.example/": "https://xn--bcher-kva.example/",
-    "https://b\u00fccher.example:81/\u00e4?\u00f6=%41": "https://xn--bcher-kva.example:81/%C3%A4?%C3%B6=%41",
+    "https://xn--bcher-kva.de/": "https://xn--bcher-kva.de/",
+    "https://b\u00fccher.de:81/\u00e4?\u00f6=%41": "https://xn--bcher-kva.de:81/%C3%A4?%C3%B6=%41",
+    # Names of IDNA 2008, which IDNA 2003 took for fass.de and strasse.de.
+    "https://fa\u00df.de/\u00e9": "https://xn--fa-hia.de/%C3%A9",
+    "https://STRA\u1e9eE.de/": "https://xn--strae-oqa.de/",
+    "https://my_bucket.s3.amazonaws.com/p.jpg": "https://my_bucket.s3.amazonaws.com/p.jpg",
+    "https://_my_.b\u00fccher.de/": "https://_my_.xn--bcher-kva.de/",
+    "https://fritz.box/": "https://fritz.box/",
+    "https://example.com/{a}|b'c": "https://example.com/{a}|b'c",
     "https://example.com/@a:b": "https://example.com/@a:b",
     " https://example.com/a\u200b\n": "https://example.com/a",
     "\ufeffhttps://exam\u200dple.com/a\u202c": "https://example.com/a",
@@ -731,3 +763,54 @@ def test_error_text_and_repr_hold_no_values() -> None:
     assert str(caught.value) == "not valid: to"
     assert "2025550123" not in repr(caught.value.errors)
     assert "2025550123" in caught.value.errors[0].detail
+
+
+class Counted(dict[str, Any]):
+    """A dictionary that counts how many of its names were read in turn."""
+
+    read = 0
+
+    def __iter__(self) -> Any:
+        for name in super().__iter__():
+            self.read += 1
+            yield name
+
+
+@pytest.mark.parametrize("where", ["slide", "request"])
+def test_a_check_ends_at_twenty_errors(where: str) -> None:
+    junk = Counted({f"x{n}": 1 for n in range(1000)})
+    fields: Any = {"to": "+17743199144", "from": "60856", "subject": "s", "slides": [junk]}
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(action_named("sendMMS"), fields if where == "slide" else junk)
+    assert len(caught.value.errors) == 20
+    assert junk.read <= 20
+
+
+@pytest.mark.parametrize("field", ["text", "to", "from", "image"])
+@pytest.mark.parametrize("character", ["x", "\u200b"])
+def test_a_value_that_is_too_long_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, field: str, character: str
+) -> None:
+    fields: Any = {"to": "+17743199144", "from": "60856", "text": "Hello"}
+    action = "sendSMS"
+    huge = character * 100_000
+    if field == "image":
+        action, fields = "sendMMS", {**fields, "subject": "s", "slides": [{"image": huge}]}
+        del fields["text"]
+    else:
+        fields[field] = huge
+    reads = []
+    for name in ("find_invalid_character", "has_visible_character", "visible_text"):
+        real = getattr(values, name)
+
+        def counted(text: str, real: Any = real) -> Any:
+            reads.append(len(text))
+            return real(text)
+
+        monkeypatch.setattr(values, name, counted)
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(action_named(action), fields)
+    (error,) = (one for one in caught.value.errors if one.field.endswith(field))
+    assert "must be at most" in error.detail
+    assert "it has 100000 characters" in error.detail
+    assert max(reads, default=0) < 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -14,19 +15,19 @@ from tests.unit.http.test_request import event
 HALF = "\ud800"
 
 
-def carried(answer):
+def carried(answer: Any) -> Any:
     """Return the answer's body as API Gateway has it, which takes UTF-8."""
     return json.loads(json.dumps(answer, ensure_ascii=False).encode())["body"]
 
 
-def api(route):
+def api(route: Any) -> Any:
     """Return a REST API whose POST /messages calls `route` with the request's JSON."""
     found = RestApi()
     found.post("/messages")(lambda: route(read_json(found.current_event)))
     return found
 
 
-def refuse(fields):
+def refuse(fields: Any) -> None:
     (name,) = fields
     raise Problem("invalid_request", "no such field", errors=[{"field": name, "detail": "?"}])
 
@@ -36,7 +37,7 @@ def refuse(fields):
     [refuse, lambda fields: json_response({"messages": [{"errors": list(fields)}]}, 202)],
     ids=["problem", "batch"],
 )
-def test_half_a_character_in_a_field_name_is_echoed(route):
+def test_half_a_character_in_a_field_name_is_echoed(route: Any) -> None:
     answer = api(route).resolve(event(body='{"\\ud800": 1}'), None)
     assert answer["statusCode"] in {202, 422}
     body = json.loads(carried(answer))
@@ -46,7 +47,7 @@ def test_half_a_character_in_a_field_name_is_echoed(route):
     )
 
 
-def test_every_character_comes_back():
+def test_every_character_comes_back() -> None:
     answer = api(json_response).resolve(event(body='{"a": "Ä€😀"}'), None)
     assert json.loads(carried(answer)) == {"a": "Ä€😀"}
     assert json.loads(carried(handler.answer(200, "Ä€😀"))) == "Ä€😀"
@@ -61,7 +62,7 @@ def test_every_character_comes_back():
         (504, "application/problem+json"),
     ],
 )
-def test_an_answer_of_400_or_more_is_problem_details(status, kind):
+def test_an_answer_of_400_or_more_is_problem_details(status: int, kind: str) -> None:
     known = {"Location": "/messages/id", "Retry-After": "30"}
     answer = api(lambda fields: json_response(fields, status, known)).resolve(event(), None)
     assert answer == {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from skycore.http import path_below
 from skycore.sending.idempotency import SendResult
 from tests.unit.http.test_request import event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT = "https://a1b2c3.execute-api.us-east-1.amazonaws.com"
 DOMAIN = "https://sms.example.com"
@@ -47,7 +51,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("paths", "urls"), CASES.values(), ids=CASES)
-def test_location_leads_to_the_message(paths, urls):
+def test_location_leads_to_the_message(paths: Any, urls: Any) -> None:
     context_path, path = paths
     location = path_below(event(requestContext={"path": context_path}, path=path), "id")
     assert urljoin(urls[0], location) == urls[1]
@@ -55,7 +59,9 @@ def test_location_leads_to_the_message(paths, urls):
 
 @pytest.mark.parametrize("status", [201, 202, 422, 504])
 @pytest.mark.parametrize("replayed", [True, False])
-def test_an_answer_about_a_message_names_its_place(app, monkeypatch, status, replayed):
+def test_an_answer_about_a_message_names_its_place(
+    app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, status: int, replayed: bool
+) -> None:
     headers = headers_of(
         app("send"), monkeypatch, SendResult(status, {"message_id": "id"}, replayed)
     )
@@ -63,12 +69,14 @@ def test_an_answer_about_a_message_names_its_place(app, monkeypatch, status, rep
     assert headers.get("Idempotency-Replayed") == (["true"] if replayed else None)
 
 
-def test_without_a_message_there_is_no_location(app, monkeypatch):
+def test_without_a_message_there_is_no_location(
+    app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = SendResult(200, {"dry_run": True}, replayed=False)
     assert "Location" not in headers_of(app("send"), monkeypatch, result)
 
 
-def headers_of(send, monkeypatch, result):
+def headers_of(send: Any, monkeypatch: pytest.MonkeyPatch, result: Any) -> Any:
     """Return the headers with which `send` answers this result."""
     settings = SimpleNamespace(policy=lambda: None)
     monkeypatch.setattr(send, "load", lambda _: settings)

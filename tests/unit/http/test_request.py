@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from skycore.http import MAX_JSON_BYTES, caller_of, prefers_async, read_json
 from skycore.problems import Problem
 
 
-def event(**changes):
+def event(**changes: Any) -> Any:
     return {
         "httpMethod": "POST",
         "resource": "/messages",
@@ -25,19 +26,19 @@ def event(**changes):
     }
 
 
-def test_a_base64_body_is_its_bytes():
+def test_a_base64_body_is_its_bytes() -> None:
     every_byte = bytes(range(256))
     body = base64.b64encode(every_byte).decode()
     assert body_of(event(body=body, isBase64Encoded=True)) == every_byte
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_json_body_may_have_any_unicode_encoding(encoding):
+def test_a_json_body_may_have_any_unicode_encoding(encoding: str) -> None:
     body = base64.b64encode('{"text": "Grüße 😀"}'.encode(encoding)).decode()
     assert read_json(event(body=body, isBase64Encoded=True)) == {"text": "Grüße 😀"}
 
 
-def test_bytes_that_are_no_text_are_not_json():
+def test_bytes_that_are_no_text_are_not_json() -> None:
     body = base64.b64encode(b'{"text": "\xff"}').decode()
     with pytest.raises(Problem) as problem:
         read_json(event(body=body, isBase64Encoded=True))
@@ -52,7 +53,7 @@ def test_bytes_that_are_no_text_are_not_json():
         ("arn:aws:sts::1:assumed-role/shop/session-2", "arn:aws:sts::1:assumed-role/shop"),
     ],
 )
-def test_the_caller_is_the_role_and_not_its_session(arn, caller):
+def test_the_caller_is_the_role_and_not_its_session(arn: str, caller: str) -> None:
     # Execution environments of one service have session names of their own and share a key.
     identity = {"identity": {"userArn": arn}}
     assert caller_of(event(requestContext=identity)) == caller
@@ -69,7 +70,7 @@ def test_the_caller_is_the_role_and_not_its_session(arn, caller):
         ("not-respond-async", False),
     ],
 )
-def test_prefer_as_rfc_7240_has_it(prefer, expected):
+def test_prefer_as_rfc_7240_has_it(prefer: str, expected: bool) -> None:
     assert prefers_async({"prefer": prefer}) is expected
 
 
@@ -84,7 +85,7 @@ def test_prefer_as_rfc_7240_has_it(prefer, expected):
     ],
     ids=["empty", "list", "half", "deep", "large"],
 )
-def test_what_is_no_json_object(body, code):
+def test_what_is_no_json_object(body: Any, code: str) -> None:
     with pytest.raises(Problem) as problem:
         read_json(event(body=body))
     assert problem.value.code == code

@@ -13,6 +13,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -21,12 +22,15 @@ from skycore import logs, metrics
 from skycore.handler import InvocationError, lambda_handler
 from skycore.settings import SettingsError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 CONTEXT = SimpleNamespace(aws_request_id="lambda-1")
 EVENT = {"requestContext": {"requestId": "api-1"}}
 
 
 @pytest.fixture
-def lines(monkeypatch):
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The lines that were written, as JSON, and as they are with `text`."""
     output = io.StringIO()
     handler = logs.log.registered_handler
@@ -34,7 +38,7 @@ def lines(monkeypatch):
     monkeypatch.setattr(logs, "_secrets", {})
     logs.reset_context()
 
-    def written(*, text: bool = False):
+    def written(*, text: bool = False) -> Any:
         found = output.getvalue().splitlines()
         return found if text else [json.loads(line) for line in found]
 
@@ -42,9 +46,9 @@ def lines(monkeypatch):
     logs.reset_context()
 
 
-def test_the_lines_of_a_request_have_its_ids(lines):
+def test_the_lines_of_a_request_have_its_ids(lines: Any) -> None:
     @lambda_handler
-    def handler(_event, _context):
+    def handler(_event: Any, _context: Any) -> Any:
         logs.log.info("one")
         with ThreadPoolExecutor(1) as pool:
             pool.submit(logs.log.info, "two").result()
@@ -59,11 +63,11 @@ def test_the_lines_of_a_request_have_its_ids(lines):
     assert "request_id" not in outside
 
 
-def test_the_lines_of_a_message_have_its_ids_and_its_thread_alone(lines):
+def test_the_lines_of_a_message_have_its_ids_and_its_thread_alone(lines: Any) -> None:
     logs.bind_message(message_id="m1", tracking_id="t1")
     logs.log.info("one")
 
-    def other():
+    def other() -> None:
         logs.bind_message(message_id="m2")
         logs.log.info("two")
 
@@ -76,9 +80,9 @@ def test_the_lines_of_a_message_have_its_ids_and_its_thread_alone(lines):
     assert told == [("m1", "t1"), ("m2", None), ("its own", "t1"), (None, None)]
 
 
-def test_the_next_invocation_starts_without_a_message(lines):
+def test_the_next_invocation_starts_without_a_message(lines: Any) -> None:
     @lambda_handler
-    def handler(event, _context):
+    def handler(event: Any, _context: Any) -> None:
         logs.log.info("before")
         logs.bind_message(message_id=event["id"])
         metrics.count("Accepted")
@@ -93,7 +97,7 @@ SECRETS = ['k"ey/with+signs', "clé-secrète-€", "plain-0123456789"]
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_that_was_read_is_in_no_line(lines, secret):
+def test_a_secret_that_was_read_is_in_no_line(lines: Any, secret: str) -> None:
     logs.redact_secret(secret, None, "")
     logs.log.error("failed", extra={"url": f"https://x/?key={secret}&a=1", "list": [secret]})
     (line,) = lines(text=True)
@@ -102,21 +106,21 @@ def test_a_secret_that_was_read_is_in_no_line(lines, secret):
     assert line.count("(hidden)") == 2
 
 
-def test_half_a_character_does_not_keep_a_line_from_being_written(lines):
+def test_half_a_character_does_not_keep_a_line_from_being_written(lines: Any) -> None:
     logs.log.info("odd", extra={"tracking_id": "a\ud800b"})
     assert lines(text=True)[0].encode()
 
 
-def test_short_words_are_not_blotted_out(lines):
+def test_short_words_are_not_blotted_out(lines: Any) -> None:
     logs.redact_secret("a", "level")
     logs.log.info("level a")
     assert lines()[0]["message"] == "level a"
 
 
 @pytest.mark.parametrize("error", [ValueError("the text: Hello"), KeyError("17743199144")])
-def test_what_an_error_quotes_is_not_told(lines, error):
+def test_what_an_error_quotes_is_not_told(lines: Any, error: Any) -> None:
     @lambda_handler
-    def handler(_event, _context):
+    def handler(_event: Any, _context: Any) -> None:
         metrics.count("Accepted")
         raise error
 
@@ -131,9 +135,9 @@ def test_what_an_error_quotes_is_not_told(lines, error):
     assert metrics._recorded == []
 
 
-def test_what_is_missing_in_the_environment_is_told(lines):
+def test_what_is_missing_in_the_environment_is_told(lines: Any) -> None:
     @lambda_handler
-    def handler(_event, _context):
+    def handler(_event: Any, _context: Any) -> None:
         raise SettingsError("environment: missing: TABLE_NAME")
 
     with pytest.raises(SettingsError, match="TABLE_NAME"):
@@ -141,7 +145,7 @@ def test_what_is_missing_in_the_environment_is_told(lines):
     assert lines() == []
 
 
-def test_libraries_log_nothing(caplog):
+def test_libraries_log_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for library in logs.LIBRARIES:
         logging.getLogger(library).critical("the URL: https://x/?api_key=k")
@@ -149,7 +153,9 @@ def test_libraries_log_nothing(caplog):
     assert caplog.records == []
 
 
-def test_a_reply_whose_headers_cannot_be_parsed_does_not_tell_its_url(caplog):
+def test_a_reply_whose_headers_cannot_be_parsed_does_not_tell_its_url(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     answer = b"HTTP/1.1 200 OK\r\n: nameless\r\nno colon\r\nContent-Length: 2\r\n\r\nok"
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -168,7 +174,9 @@ def test_a_reply_whose_headers_cannot_be_parsed_does_not_tell_its_url(caplog):
 
 @pytest.mark.parametrize("lambda_level", [None, "INFO", "DEBUG"])
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
-def test_the_level_is_the_stacks_whatever_lambda_lets_through(level, lambda_level):
+def test_the_level_is_the_stacks_whatever_lambda_lets_through(
+    level: str, lambda_level: str | None
+) -> None:
     known = {"LOG_LEVEL": level, "PYTHONPATH": os.pathsep.join(sys.path)}
     known |= {"AWS_LAMBDA_LOG_LEVEL": lambda_level} if lambda_level else {}
     script = """if True:
@@ -185,6 +193,6 @@ def test_the_level_is_the_stacks_whatever_lambda_lets_through(level, lambda_leve
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["timestamp"])
 
 
-def test_there_is_one_logger():
+def test_there_is_one_logger() -> None:
     names = {name for name in logging.root.manager.loggerDict if name.startswith("skycore")}
     assert names == {"skycore"}

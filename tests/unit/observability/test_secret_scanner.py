@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import html
 import json
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
 from tests.integration.secret_scanner import forms, number_forms, search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECRETS = {
     "key": "k3y-of/the+account==",
@@ -18,7 +22,7 @@ SECRETS = {
     "text": "Grüße, Ünï, 你好 😀 & <b>",
 }
 FORMS = {name: forms(secret) for name, secret in SECRETS.items()}
-PLANTS = {
+PLANTS: dict[str, Callable[[str], bytes]] = {
     "as it is": lambda text: text.encode(),
     "base64": lambda text: base64.b64encode(text.encode()),
     "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()),
@@ -46,7 +50,7 @@ PLANTS = {
 @pytest.mark.parametrize("before", ["", "x", "xy", '<TEXT a="1">'], ids=len)
 @pytest.mark.parametrize("how", PLANTS)
 @pytest.mark.parametrize("name", SECRETS)
-def test_it_is_found(name, how, before):
+def test_it_is_found(name: str, how: str, before: str) -> None:
     planted = PLANTS[how](f"{before}{SECRETS[name]}{before} and more")
     found = search(b"noise " + planted + b" noise", FORMS)
     assert {line.split(" as ")[0] for line in found} == {name}
@@ -56,10 +60,10 @@ def test_it_is_found(name, how, before):
     "written",
     ["17743190042", "+1 (774) 319-0042", "774-319-0042", "+17743190042", "774.319.0042"],
 )
-def test_a_number_is_found(written):
+def test_a_number_is_found(written: str) -> None:
     assert search(f"call {written} now".encode(), {"number": number_forms("17743190042")})
 
 
-def test_nothing_is_found_in_what_logs_hold():
+def test_nothing_is_found_in_what_logs_hold() -> None:
     line = '{"level":"INFO","message_id":"7ec7dbc46d21464be471c63d898132df","to":"…44"}'
     assert search(line.encode(), FORMS | {"number": number_forms("17743190042")}) == []

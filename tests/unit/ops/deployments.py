@@ -31,6 +31,7 @@ class FakeStack:
         self.topic, self.table = TOPIC, "skycore-Table-1"
         self.local: dict[str, Any] | None = None
         self.api_url = "https://api.example/v1"
+        self.postback_url: str
         self.outputs: dict[str, str] = {}
         self.limits = Limits(1, 1, 1, 20)
         known = template()["Parameters"].items()
@@ -41,7 +42,7 @@ class FakeStack:
         self.stubs: dict[str, Stubber] = {}
         self._clients: dict[str, Any] = {}
 
-    def client(self, service: str) -> Any:
+    def client(self, service: Any) -> Any:
         if service not in self._clients:
             client = boto3.client(
                 service, region_name=REGION, aws_access_key_id="k", aws_secret_access_key="s"
@@ -88,4 +89,4 @@ class FakeStack:
         self.answers("sqs", "get_queue_attributes", {"Attributes": found})
 
     def deployment(self) -> Deployment:
-        return Deployment(self)  # type: ignore[arg-type] - what a check needs of a stack
+        return Deployment(self)  # type: ignore[arg-type] # what a check needs of a stack

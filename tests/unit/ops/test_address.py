@@ -29,7 +29,7 @@ def deployed(server: Server, **parameters: str) -> Any:
     return Namespace(api_url=server.url, parameters=parameters)
 
 
-def test_our_404_is_the_stacks_api(server):
+def test_our_404_is_the_stacks_api(server: Server) -> None:
     server.answers(404, OURS)
     assert try_address(deployed(server)) is None
     assert server.paths == [f"/v1/postbacks/{WRONG_TOKEN}"]
@@ -49,7 +49,9 @@ def test_our_404_is_the_stacks_api(server):
     ],
     ids=["404", "html", "list", "200", "redirect", "403", "403 of ours", "500"],
 )
-def test_another_answer_is_not_the_stacks_api(server, status, body, headers):
+def test_another_answer_is_not_the_stacks_api(
+    server: Server, status: int, body: Any, headers: dict[str, Any]
+) -> None:
     server.answers(status, body, **headers)
     with pytest.raises(Refused, match=f"answered {status}.*Do not give this address to Skycore"):
         try_address(deployed(server))
@@ -62,33 +64,37 @@ def test_another_answer_is_not_the_stacks_api(server, status, body, headers):
     ids=["our document", "the gateway's header"],
 )
 @pytest.mark.parametrize("parameter", ["PostbackAllowedCidrs", "WebAclArn"])
-def test_a_gateway_that_does_not_let_this_machine_through_is_said(server, body, headers, parameter):
+def test_a_gateway_that_does_not_let_this_machine_through_is_said(
+    server: Server, body: dict[str, Any], headers: dict[str, Any], parameter: str
+) -> None:
     server.answers(403, body, **headers)
     remark = try_address(deployed(server, **{parameter: "192.0.2.0/24"}))
     assert remark is not None
     assert f"refuses this machine's address ({parameter})" in remark
 
 
-def test_a_403_of_another_server_is_not_the_gateways(server):
+def test_a_403_of_another_server_is_not_the_gateways(server: Server) -> None:
     server.answers(403, {"message": "Forbidden"})
     with pytest.raises(Refused, match="answered 403"):
         try_address(deployed(server, PostbackAllowedCidrs="192.0.2.0/24"))
 
 
-def test_an_address_that_does_not_answer_is_given_up_in_time(server, monkeypatch):
+def test_an_address_that_does_not_answer_is_given_up_in_time(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(address, "SECONDS", 0.2)
     server.seconds = 2.0
     with pytest.raises(Refused, match="gave no answer within 0 s"):
         try_address(deployed(server))
 
 
-def test_an_address_that_nobody_listens_at_is_said(server):
+def test_an_address_that_nobody_listens_at_is_said(server: Server) -> None:
     server.close()
     with pytest.raises(Refused, match="cannot be reached"):
         try_address(deployed(server))
 
 
-def test_the_dns_record_is_what_to_do_where_there_is_a_domain(server):
+def test_the_dns_record_is_what_to_do_where_there_is_a_domain(server: Server) -> None:
     server.close()
     with pytest.raises(Refused, match="ApiDomainTarget"):
         try_address(deployed(server, DomainName="sms.example.com"))
@@ -112,13 +118,15 @@ class Secrets:
 
 
 @pytest.fixture
-def used(monkeypatch) -> None:
+def used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token, "last_used", lambda _: datetime.now(UTC))
 
 
 @pytest.mark.usefixtures("used")
 @pytest.mark.parametrize("command", [token.url, token.rotate], ids=["postback-url", "rotate-token"])
-def test_an_address_that_is_not_ours_is_not_shown_and_gets_no_token(command, server, capsys):
+def test_an_address_that_is_not_ours_is_not_shown_and_gets_no_token(
+    command: Any, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.answers(404, b"<html>another's</html>")
     secrets = Secrets()
     target = deployed(server)
@@ -154,10 +162,10 @@ DESCRIBED = {
 
 
 @pytest.fixture
-def environment(monkeypatch, tmp_path):
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Without AWS: a description of the stack, and no settings but those that a test makes."""
     monkeypatch.setattr(Stack, "_describe", lambda _: DESCRIBED)
-    monkeypatch.setattr(stack.models, "use_table", lambda *_: None)
+    monkeypatch.setattr("skycore.table.models.use_table", lambda *_: None)
     monkeypatch.setattr(stack, "ROOT", tmp_path)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "LOCAL_DIR"):
         monkeypatch.delenv(name, raising=False)
@@ -181,14 +189,18 @@ def environment(monkeypatch, tmp_path):
     ],
     ids=str,
 )
-def test_on_aws_the_address_is_the_output_whatever_the_endpoint_is(settings, environment):
+def test_on_aws_the_address_is_the_output_whatever_the_endpoint_is(
+    settings: dict[str, Any], environment: Any
+) -> None:
     for name, value in settings.items():
         environment.setenv(name, value)
     assert Stack("skycore", ask=True).api_url == OUTPUT
 
 
 @pytest.mark.parametrize("service", ["", "_CLOUDFORMATION"])
-def test_the_local_stack_is_known_by_its_name_and_endpoint(service, environment, tmp_path):
+def test_the_local_stack_is_known_by_its_name_and_endpoint(
+    service: str, environment: Any, tmp_path: Path
+) -> None:
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "stack.json").write_text(json.dumps(LOCAL))
     assert Stack("skycore", ask=True).api_url == OUTPUT  # AWS, beside a local stack of this name
@@ -199,7 +211,7 @@ def test_the_local_stack_is_known_by_its_name_and_endpoint(service, environment,
     assert Stack("skycore", ask=True).api_url == OUTPUT
 
 
-def test_the_region_of_the_aws_cli_comes_first(environment):
+def test_the_region_of_the_aws_cli_comes_first(environment: Any) -> None:
     environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
     environment.setenv("AWS_REGION", "eu-west-1")
     assert Stack("skycore", ask=True).region == "eu-west-1"
@@ -207,7 +219,7 @@ def test_the_region_of_the_aws_cli_comes_first(environment):
     assert Stack("skycore", ask=True).region == "us-east-1"
 
 
-def test_no_source_of_ops_reads_a_host_name_or_names_a_partition():
+def test_no_source_of_ops_reads_a_host_name_or_names_a_partition() -> None:
     guesses = ("amazonaws", "api.aws", "arn:aws:", "urlsplit", "hostname")
     found = [
         line

@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -34,7 +34,9 @@ def every(commands: tuple[Command, ...] = COMMANDS, before: str = "") -> list[tu
 
 
 @pytest.mark.parametrize(("name", "command"), every(), ids=[name for name, _ in every()])
-def test_help_teaches_with_an_example_that_is_read(name, command, capsys):
+def test_help_teaches_with_an_example_that_is_read(
+    name: Any, command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*name.split(), "--help"])
     assert ended.value.code == 0
@@ -43,7 +45,7 @@ def test_help_teaches_with_an_example_that_is_read(name, command, capsys):
     assert "--json" in told
 
 
-def test_every_command_is_in_the_documentation():
+def test_every_command_is_in_the_documentation() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     assert not [name for name, _ in every() if f"ops {name}" not in page]
 
@@ -51,7 +53,7 @@ def test_every_command_is_in_the_documentation():
 TOLD = re.compile(r"python -m ops (?:--stack [\w${}:.-]+ )?([a-z][a-z-]*(?: [a-z]+)?)")
 
 
-def test_a_command_that_an_answer_or_a_page_names_exists():
+def test_a_command_that_an_answer_or_a_page_names_exists() -> None:
     places = [*(ROOT / "layers").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
     places += [ROOT / "README.md", *(ROOT / "ops").rglob("*.py")]
     named = {name for place in places for name in TOLD.findall(place.read_text())}
@@ -60,14 +62,14 @@ def test_a_command_that_an_answer_or_a_page_names_exists():
     assert not {name for name in named if name not in known and name.split()[0] not in known}
 
 
-def test_every_command_is_a_make_target():
+def test_every_command_is_a_make_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (listed,) = [line for line in makefile.splitlines() if line.startswith("OPERATIONS := ")]
     own = {name for name in ("replay", "reconcile") if f"\n{name}: " in makefile}
     assert {command.name for command in COMMANDS} == {*listed.split()[2:], *own}
 
 
-def test_without_the_projects_packages_one_line_says_what_to_run():
+def test_without_the_projects_packages_one_line_says_what_to_run() -> None:
     command = [sys.executable, "-S", "-m", "ops", "status"]  # -S: no site-packages
     done = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -75,13 +77,15 @@ def test_without_the_projects_packages_one_line_says_what_to_run():
     assert ".venv/bin/python -m ops" in line
 
 
-def test_no_command_is_wrong_use(capsys):
+def test_no_command_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([])
     assert ended.value.code == 2
 
 
-def test_no_stack_is_wrong_use(monkeypatch, capsys, tmp_path):
+def test_no_stack_is_wrong_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     monkeypatch.setattr(stack, "ROOT", tmp_path)
     assert main(["status"]) == 2
     assert "make up" in capsys.readouterr().err
@@ -97,18 +101,18 @@ def test_no_stack_is_wrong_use(monkeypatch, capsys, tmp_path):
         ("2026-11-22T08:00+02:00", datetime(2026, 11, 22, 6, tzinfo=UTC)),
     ],
 )
-def test_a_time(text, expected):
+def test_a_time(text: str, expected: Any) -> None:
     assert stack.moment(text) == expected
 
 
 @pytest.mark.parametrize(("text", "ago"), [("90m", 90), ("2h", 120), ("7d", 7 * 1440)])
-def test_a_time_ago(text, ago):
+def test_a_time_ago(text: str, ago: int) -> None:
     expected = datetime.now(UTC) - timedelta(minutes=ago)
     assert abs(stack.moment(text) - expected) < timedelta(seconds=5)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2x", "h", ""])
-def test_no_time(text):
+def test_no_time(text: str) -> None:
     with pytest.raises(ValueError, match="Invalid isoformat"):
         stack.moment(text)
 
@@ -130,7 +134,7 @@ KEY = "0123456789abcdef0123456789ABCDEF"
         ),
     ],
 )
-def test_credentials(text, user, kept):
+def test_credentials(text: Any, user: str | None, kept: Any) -> None:
     assert credentials(text, user) == kept
 
 
@@ -154,13 +158,15 @@ def test_credentials(text, user, kept):
         ("several\nlines", "acme"),
     ],
 )
-def test_what_is_no_credential_is_refused_without_quoting_it(text, user):
+def test_what_is_no_credential_is_refused_without_quoting_it(text: Any, user: str | None) -> None:
     with pytest.raises(Refused) as refused:
         credentials(text, user)
     assert len(text) < 5 or text not in str(refused.value)
 
 
-def test_ctrl_c_before_a_key_is_stored_says_that_nothing_was_changed(monkeypatch):
+def test_ctrl_c_before_a_key_is_stored_says_that_nothing_was_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def interrupted(_: str) -> str:
         raise KeyboardInterrupt
 
@@ -178,8 +184,11 @@ def test_ctrl_c_before_a_key_is_stored_says_that_nothing_was_changed(monkeypatch
     assert stored == []
 
 
-def test_a_change_is_asked_for_only_where_it_is_production(monkeypatch, capsys):
-    production, local = Namespace(ask=True), Namespace(ask=False)
+def test_a_change_is_asked_for_only_where_it_is_production(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    production: Any = Namespace(ask=True)
+    local: Any = Namespace(ask=False)
     confirm(local, Namespace(yes=False), "Sure?")
     confirm(production, Namespace(yes=True), "Sure?")
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
@@ -188,13 +197,16 @@ def test_a_change_is_asked_for_only_where_it_is_production(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("said", ["", "n", "no", "yep"])
-def test_a_terminal_is_asked(said, monkeypatch, capsys):
+def test_a_terminal_is_asked(
+    said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack: Any = Namespace(ask=True)
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("builtins.input", lambda: said)
     with pytest.raises(Refused):
-        confirm(Namespace(ask=True), Namespace(yes=False), "Sure?")
+        confirm(stack, Namespace(yes=False), "Sure?")
     monkeypatch.setattr("builtins.input", lambda: "Y ")
-    confirm(Namespace(ask=True), Namespace(yes=False), "Sure?")
+    confirm(stack, Namespace(yes=False), "Sure?")
     assert "Sure? [y/N]" in capsys.readouterr().err
 
 
@@ -203,12 +215,12 @@ class Terminal:
         return True
 
 
-def test_foreign_text_is_no_markup(capsys):
+def test_foreign_text_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_result(Result({}, ["[red]as it is[/red] [link=x]"]), as_json=False)
     assert capsys.readouterr().out == "[red]as it is[/red] [link=x]\n"
 
 
-def test_only_one_stack_is_meant():
+def test_only_one_stack_is_meant() -> None:
     with pytest.raises(UsageError):
         stack.resolve_stack(Namespace(stack="skycore", local=True))
 
@@ -235,7 +247,7 @@ WELL = {
     ],
     ids=["alarm", "dead letters", "unknown messages", "no key", "failed update"],
 )
-def test_what_is_a_problem(change, worry):
+def test_what_is_a_problem(change: dict[str, Any], worry: str) -> None:
     assert status.problems(WELL) == []
     (found,) = status.problems({**WELL, **change})
     assert worry in found

@@ -14,12 +14,13 @@ from ops import dlq
 from ops.dead_letters import DeadLetters
 from ops.describe import describe
 from ops.restore import restore_postbacks
+from skycore.receiving import republish
 
 if TYPE_CHECKING:
     from ops.output import Result
 
 DEAD, HOME = "https://sqs/dead", "https://sqs/home"
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, dict[str, Any]] = {
     "received_at": {"DataType": "String", "StringValue": "2026-11-22T08:00:00.000000Z"},
     "encoding": {"DataType": "String", "StringValue": "text", "StringListValues": []},
     "bytes": {"DataType": "Binary", "BinaryValue": b"\x00"},
@@ -79,7 +80,7 @@ def bodies(sqs: Sqs, url: str) -> list[str]:
     return sorted(one["Body"] for one in sqs.queues[url])
 
 
-def test_what_is_looked_at_is_given_back():
+def test_what_is_looked_at_is_given_back() -> None:
     sqs = Sqs([f"{n:02}" for n in range(25)])
     with DeadLetters(sqs, DEAD) as letters:
         seen = [one["Body"] for part in letters.messages() for one in part]
@@ -88,7 +89,7 @@ def test_what_is_looked_at_is_given_back():
     assert not sqs.hidden
 
 
-def test_a_move_keeps_body_and_attributes():
+def test_a_move_keeps_body_and_attributes() -> None:
     sqs = Sqs([f"{n:02}" for n in range(12)])
     with DeadLetters(sqs, DEAD) as letters:
         assert sum(letters.move(part, HOME) for part in letters.messages()) == 12
@@ -99,7 +100,7 @@ def test_a_move_keeps_body_and_attributes():
     assert all(one["MessageAttributes"] == known for one in sqs.queues[HOME])
 
 
-def test_what_the_queue_refuses_stays_and_is_given_back():
+def test_what_the_queue_refuses_stays_and_is_given_back() -> None:
     sqs = Sqs(["a", "refused"])
     with DeadLetters(sqs, DEAD) as letters:
         (part,) = letters.messages()
@@ -109,7 +110,7 @@ def test_what_the_queue_refuses_stays_and_is_given_back():
     assert not sqs.hidden & {one["MessageId"] for one in sqs.queues[DEAD]}
 
 
-def test_what_came_since_is_left_alone():
+def test_what_came_since_is_left_alone() -> None:
     sqs = Sqs(["first"])
     with DeadLetters(sqs, DEAD) as letters:
         told = letters.messages()
@@ -158,7 +159,9 @@ EVENT = json.dumps({"id": "e", "type": "skycore.sms_received", "data": {"from": 
         ("send", message('{"mend": {"message_id": "m1"}}'), {"message_id": "m1"}),
     ],
 )
-def test_a_letter_is_told_without_number_and_text(queue, letter, told):
+def test_a_letter_is_told_without_number_and_text(
+    queue: str, letter: Any, told: dict[str, Any]
+) -> None:
     shown = describe(queue, letter, show=False)
     assert told.items() <= shown.items()
     assert "17743199144" not in json.dumps(shown)
@@ -180,14 +183,16 @@ def redriven(count: int, monkeypatch: pytest.MonkeyPatch) -> Result:
     return dlq.redrive(stack, Namespace(queue="postback", id=[], limit=None, yes=True))
 
 
-def test_progress_is_told_only_where_it_takes_several_rounds(monkeypatch, capsys):
+def test_progress_is_told_only_where_it_takes_several_rounds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert redriven(7, monkeypatch).shown == ["7 put back into the postback queue"]
     assert capsys.readouterr().err == ""
     assert redriven(25, monkeypatch).shown == ["25 put back into the postback queue"]
     assert capsys.readouterr().err == "10 put back\n20 put back\n"
 
 
-def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch):
+def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     sqs = Sqs(["a", "throttled", "b", "throttled"])
     stack = stack_of(sqs, monkeypatch)
     answer = dlq.redrive(stack, Namespace(queue="postback", id=[], limit=None, yes=True))
@@ -198,7 +203,7 @@ def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch):
     assert bodies(sqs, HOME) == ["a", "b"]
 
 
-def test_restored_postbacks_that_are_refused_are_a_problem(monkeypatch):
+def test_restored_postbacks_that_are_refused_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     sqs = Sqs(["a", "throttled", "b"])
     stack = stack_of(sqs, monkeypatch)
     stack.name = "skycore"
@@ -210,7 +215,9 @@ def test_restored_postbacks_that_are_refused_are_a_problem(monkeypatch):
 
 
 @pytest.mark.parametrize("act", [dlq.redrive, dlq.discard])
-def test_a_named_message_that_is_not_there_is_named_in_the_answer(monkeypatch, act):
+def test_a_named_message_that_is_not_there_is_named_in_the_answer(
+    monkeypatch: pytest.MonkeyPatch, act: Any
+) -> None:
     stack = stack_of(Sqs(["a"]), monkeypatch)
     args = Namespace(queue="postback", id=[f"{DEAD}0", "gone"], all=False, limit=None, yes=True)
     answer = act(stack, args)
@@ -220,15 +227,15 @@ def test_a_named_message_that_is_not_there_is_named_in_the_answer(monkeypatch, a
     assert answer.data.get("moved", answer.data.get("deleted")) == 1
 
 
-def test_names_that_are_put_back_keep_their_rows(monkeypatch):
+def test_names_that_are_put_back_keep_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Any] = []
-    monkeypatch.setattr(dlq.republish, "keep_named_rows", kept.extend)
+    monkeypatch.setattr(republish, "keep_named_rows", kept.extend)
     name = {"message_id": "m1", "step": "accepted"}
     stack = stack_of(Sqs([json.dumps(name), "{"]), monkeypatch)
     dlq.redrive(stack, Namespace(queue="publish-retry", id=[], limit=None, yes=True))
     assert kept == [name]
 
 
-def test_what_a_postback_tells_is_shown_in_words():
+def test_what_a_postback_tells_is_shown_in_words() -> None:
     told = {"id": "i", "tells": {"skycore.sms_received": 2, "skycore.unparsed": 1}, "code": None}
     assert dlq._rest(told) == "tells 2 skycore.sms_received and 1 skycore.unparsed"

@@ -34,6 +34,7 @@ from tests.unit.ops.deployments import FakeStack, arn, queue_url
 
 if TYPE_CHECKING:
     from ops.doctor.check import Check, Finding, Outcome
+    from tests.unit.ops.servers import Server
 
 ROOT = Path(__file__).resolve().parents[3]
 BY_NAME = {check.name: check for check in CHECKS}
@@ -63,7 +64,7 @@ def recursion(stack: FakeStack, **settings: str) -> Outcome:
     return checked("recursion", stack)
 
 
-def test_dispatch_that_lambda_would_stop_is_a_problem(stack):
+def test_dispatch_that_lambda_would_stop_is_a_problem(stack: FakeStack) -> None:
     found = only(recursion(stack, AckFunction="Terminate", DispatchFunction="Terminate"))
     assert "DispatchFunction is Terminate" in found.detail
     assert found.fix == (
@@ -72,17 +73,17 @@ def test_dispatch_that_lambda_would_stop_is_a_problem(stack):
     )
 
 
-def test_store_that_lambda_would_stop_is_a_problem(stack):
+def test_store_that_lambda_would_stop_is_a_problem(stack: FakeStack) -> None:
     found = only(recursion(stack, StoreFunction="Terminate", DispatchFunction="Allow"))
     assert "StoreFunction is Terminate" in found.detail
 
 
-def test_another_function_that_may_loop_is_a_problem(stack):
+def test_another_function_that_may_loop_is_a_problem(stack: FakeStack) -> None:
     found = only(recursion(stack, PublishFunction="Allow", DispatchFunction="Allow"))
     assert "PublishFunction is Allow" in found.detail
 
 
-def test_the_recursion_settings_of_the_template_are_ok(stack):
+def test_the_recursion_settings_of_the_template_are_ok(stack: FakeStack) -> None:
     found = recursion(stack, AckFunction="Terminate", DispatchFunction="Allow")
     assert found.result == "ok"
 
@@ -128,13 +129,15 @@ def limits_of(quota: int) -> dict[str, Any]:
         "over its own",
     ],
 )
-def test_concurrency_that_does_not_fit_is_found(stack, quota, maximum, reserved, words):
+def test_concurrency_that_does_not_fit_is_found(
+    stack: FakeStack, quota: int, maximum: int, reserved: dict[str, Any], words: str
+) -> None:
     found = concurrency(stack, quota, {"DispatchFunctionQueue": maximum}, reserved)
     assert words in only(found).detail
     assert found.result == ("warning" if words.startswith("only") else "problem")
 
 
-def test_concurrency_that_fits_is_ok(stack):
+def test_concurrency_that_fits_is_ok(stack: FakeStack) -> None:
     found = concurrency(stack, 1000, {"DispatchFunctionQueue": 20}, {"AckFunction": 50})
     assert found.result == "ok"
 
@@ -161,7 +164,9 @@ PROD = {"AckFunction": 50, "SendFunction": 30}
 @pytest.mark.parametrize(
     ("column", "store", "reserved"), [(1, 10, {}), (2, 10, PROD), (3, 2, {})], ids=str
 )
-def test_the_sum_is_that_of_the_documentation(stack, column, store, reserved):
+def test_the_sum_is_that_of_the_documentation(
+    stack: FakeStack, column: int, store: int, reserved: Any
+) -> None:
     page = (ROOT / "docs" / "limits.md").read_text().splitlines()
     (row,) = [line for line in page if line.startswith("| **sum** |")]
     total = int(row.split("|")[column + 1].strip(" *"))
@@ -173,13 +178,17 @@ def test_the_sum_is_that_of_the_documentation(stack, column, store, reserved):
     assert found.result == "problem"
 
 
-def test_the_least_that_the_stack_takes_fits_into_a_quota_of_10_with_a_warning(stack):
+def test_the_least_that_the_stack_takes_fits_into_a_quota_of_10_with_a_warning(
+    stack: FakeStack,
+) -> None:
     found = whole_stack(stack, 10, 2, {})
     assert "only 2 of 10 unreserved concurrent executions are left" in only(found).detail
     assert found.result == "warning"
 
 
-def test_a_quota_that_is_too_small_is_to_be_raised_or_the_parameters_lowered(stack):
+def test_a_quota_that_is_too_small_is_to_be_raised_or_the_parameters_lowered(
+    stack: FakeStack,
+) -> None:
     fix = only(concurrency(stack, 10, {"DispatchFunctionQueue": 12}, {})).fix
     assert fix.startswith("aws service-quotas request-service-quota-increase --service-code lambda")
     assert fix.endswith(
@@ -189,7 +198,7 @@ def test_a_quota_that_is_too_small_is_to_be_raised_or_the_parameters_lowered(sta
     )
 
 
-def test_reservations_of_other_stacks_leave_less(stack):
+def test_reservations_of_other_stacks_leave_less(stack: FakeStack) -> None:
     stack.answers(
         "lambda",
         "get_account_settings",
@@ -204,7 +213,7 @@ def test_reservations_of_other_stacks_leave_less(stack):
 # --- The stream, TLS, network, domain ------------------------------------------------------------
 
 
-def test_a_stream_that_loses_records_is_found(stack):
+def test_a_stream_that_loses_records_is_found(stack: FakeStack) -> None:
     stack.has_queue("PublishDeadLetterQueue")
     stream = arn("dynamodb", "table/skycore-Table-1/stream/1")
     stack.has_event_source(
@@ -218,7 +227,7 @@ def test_a_stream_that_loses_records_is_found(stack):
     assert "does not split" in words[3]
 
 
-def test_the_streams_settings_of_the_template_are_ok(stack):
+def test_the_streams_settings_of_the_template_are_ok(stack: FakeStack) -> None:
     stack.has_queue("PublishDeadLetterQueue")
     stack.has_event_source(
         "S",
@@ -260,33 +269,33 @@ def policy(value: str) -> str:
     ],
     ids=["no policy", "another condition", "topic"],
 )
-def test_plain_http_is_found(stack, queue, topic, words):
+def test_plain_http_is_found(stack: FakeStack, queue: Any, topic: Any, words: str) -> None:
     stack.has_queue("SendQueue", **queue)
     stack.answers("sns", "get_topic_attributes", {"Attributes": {"Policy": topic}})
     assert words in only(checked("tls-only", stack)).detail
 
 
-def test_tls_only_policies_are_ok(stack):
+def test_tls_only_policies_are_ok(stack: FakeStack) -> None:
     stack.has_queue("SendQueue", Policy=policy("false"))
     stack.answers("sns", "get_topic_attributes", {"Attributes": {"Policy": policy("false")}})
     assert checked("tls-only", stack).result == "ok"
 
 
-def test_an_idle_vpc_function_is_a_warning(stack):
+def test_an_idle_vpc_function_is_a_warning(stack: FakeStack) -> None:
     stack.has_functions("SendFunction", State="Inactive")
     found = checked("functions", stack)
     assert found.result == "warning"
     assert "SendFunction is inactive" in only(found).detail
 
 
-def test_a_failed_update_of_a_function_is_found(stack):
+def test_a_failed_update_of_a_function_is_found(stack: FakeStack) -> None:
     stack.has_functions(
         "SendFunction", LastUpdateStatus="Failed", LastUpdateStatusReason="no subnet"
     )
     assert "no subnet" in only(checked("functions", stack)).detail
 
 
-def test_a_missing_web_acl_is_found():
+def test_a_missing_web_acl_is_found() -> None:
     acl = arn("wafv2", "regional/webacl/mine/1")
     stack = FakeStack(WebAclArn=acl)
     stack.answers("apigateway", "get_stage", {"methodSettings": {}})
@@ -303,17 +312,17 @@ def domain(status: str, policy_: str, *, disabled: bool) -> Outcome:
     return checked("domain", stack)
 
 
-def test_an_open_default_endpoint_is_found():
+def test_an_open_default_endpoint_is_found() -> None:
     found = only(domain("AVAILABLE", "TLS_1_2", disabled=False))
     assert "the default endpoint is open" in found.detail
 
 
-def test_a_domain_that_is_not_ready_or_takes_old_tls_is_found():
+def test_a_domain_that_is_not_ready_or_takes_old_tls_is_found() -> None:
     found = domain("UPDATING", "TLS_1_0", disabled=True)
     assert [finding.detail.split()[4] for finding in found.findings] == ["UPDATING", "TLS_1_0"]
 
 
-def test_a_domain_as_the_parameters_say_is_ok():
+def test_a_domain_as_the_parameters_say_is_ok() -> None:
     assert domain("AVAILABLE", "TLS_1_2", disabled=True).result == "ok"
 
 
@@ -323,19 +332,21 @@ def route(stack: FakeStack, method: dict[str, Any]) -> Outcome:
     return checked("routes", stack)
 
 
-def test_a_route_that_needs_more_of_its_callers_is_found(stack):
+def test_a_route_that_needs_more_of_its_callers_is_found(stack: FakeStack) -> None:
     user = {"credentials": "arn:aws:iam::*:user/*"}
     found = route(stack, {"authorizationType": "AWS_IAM", "methodIntegration": user})
     assert "callers need lambda:InvokeFunction" in only(found).detail
 
 
-def test_a_route_without_a_signature_is_found(stack):
+def test_a_route_without_a_signature_is_found(stack: FakeStack) -> None:
     found = only(route(stack, {"authorizationType": "NONE", "methodIntegration": {}}))
     assert found.detail == "authorization of POST /messages is NONE, not AWS_IAM"
 
 
 @pytest.mark.parametrize(("served", "result"), [("old", "problem"), ("new", "ok")])
-def test_a_change_that_did_not_reach_the_stage_is_found(stack, served, result):
+def test_a_change_that_did_not_reach_the_stage_is_found(
+    stack: FakeStack, served: str, result: str
+) -> None:
     rows = [
         {"id": "new", "createdDate": datetime(2026, 2, 1, tzinfo=UTC)},
         {"id": "old", "createdDate": datetime(2026, 1, 1, tzinfo=UTC)},
@@ -361,19 +372,19 @@ def denied(*addresses: str) -> dict[str, Any]:
     return {**OPEN, **POSTBACKS, "Effect": "Deny", "Condition": condition}
 
 
-def test_an_api_policy_that_opens_more_is_found(stack):
+def test_an_api_policy_that_opens_more_is_found(stack: FakeStack) -> None:
     everything = {"Resource": arn("execute-api", "api1/v1/*")}
     found = resource_policy(stack, {**OPEN, **everything})
     assert "to everyone" in only(found).detail
 
 
-def test_an_api_policy_with_other_addresses_is_found():
+def test_an_api_policy_with_other_addresses_is_found() -> None:
     stack = FakeStack(PostbackAllowedCidrs="192.0.2.0/24,198.51.100.0/24")
     found = resource_policy(stack, {**OPEN, **POSTBACKS}, denied("192.0.2.0/24"))
     assert "but the API's policy has 192.0.2.0/24" in only(found).detail
 
 
-def test_an_api_policy_with_the_parameters_addresses_is_ok():
+def test_an_api_policy_with_the_parameters_addresses_is_ok() -> None:
     stack = FakeStack(PostbackAllowedCidrs="192.0.2.0/24, 198.51.100.0/24")
     allowed = denied("192.0.2.0/24", "198.51.100.0/24")
     assert resource_policy(stack, {**OPEN, **POSTBACKS}, allowed).result == "ok"
@@ -401,14 +412,14 @@ def key_of(stack: FakeStack, value: str) -> Outcome:
         json.dumps({"api_key": KEY, "owner": "the functions ignore this"}),
     ],
 )
-def test_what_the_functions_can_use_is_a_key(stack, value):
+def test_what_the_functions_can_use_is_a_key(stack: FakeStack, value: Any) -> None:
     assert key_of(stack, value).result == "ok"
 
 
 @pytest.mark.parametrize(
     "value", ["two words", "{", "{}", '{"user": "acme"}', '["key"]', '{"api_key": "a b"}', " "]
 )
-def test_what_the_functions_cannot_use_is_found_and_not_shown(stack, value):
+def test_what_the_functions_cannot_use_is_found_and_not_shown(stack: FakeStack, value: str) -> None:
     finding = only(key_of(stack, value))
     assert finding.detail == "the secret holds no usable Skycore API key"
     assert finding.fix == "python -m ops --stack skycore set-key"
@@ -428,21 +439,21 @@ def subscribed(*arns: str) -> Outcome:
 
 
 @pytest.mark.parametrize("arns", [(), ("PendingConfirmation",)], ids=["nobody", "pending"])
-def test_alarms_that_nobody_gets_are_found(arns):
+def test_alarms_that_nobody_gets_are_found(arns: Any) -> None:
     assert "no confirmed subscription" in only(subscribed(*arns)).detail
 
 
-def test_a_confirmed_subscription_is_ok():
+def test_a_confirmed_subscription_is_ok() -> None:
     assert subscribed("PendingConfirmation", f"{ALARM_TOPIC}:1").result == "ok"
 
 
-def test_an_alarm_topic_that_is_gone_is_found():
+def test_an_alarm_topic_that_is_gone_is_found() -> None:
     stack = FakeStack(AlarmTopicArn=ALARM_TOPIC)
     stack.refuses("sns", "get_topic_attributes", "NotFound")
     assert "does not exist" in only(checked("alarm-topic", stack)).detail
 
 
-def test_an_alarm_topic_of_another_account_is_not_checked(stack):
+def test_an_alarm_topic_of_another_account_is_not_checked(stack: FakeStack) -> None:
     stack.parameters["AlarmTopicArn"] = "arn:aws:sns:us-east-1:210987654321:alarms"
     found = checked("alarm-topic", stack)  # and asks nothing of SNS, which has no answer here
     assert found.result == "not_checked"
@@ -458,7 +469,7 @@ def test_an_alarm_topic_of_another_account_is_not_checked(stack):
         ("alias/mine", "ok"),
     ],
 )
-def test_a_topic_whose_key_cloudwatch_may_not_use_is_found(key, result):
+def test_a_topic_whose_key_cloudwatch_may_not_use_is_found(key: Any, result: str) -> None:
     stack = FakeStack(AlarmTopicArn=ALARM_TOPIC)
     stack.answers("sns", "get_topic_attributes", {"Attributes": {"KmsMasterKeyId": key}})
     rows = [{"SubscriptionArn": f"{ALARM_TOPIC}:1", "Endpoint": "me"}]
@@ -470,7 +481,7 @@ def test_a_topic_whose_key_cloudwatch_may_not_use_is_found(key, result):
         assert "whose policy allows CloudWatch kms:Decrypt" in only(found).fix
 
 
-def test_no_alarm_topic_is_a_warning(stack):
+def test_no_alarm_topic_is_a_warning(stack: FakeStack) -> None:
     assert checked("alarm-topic", stack).result == "warning"
 
 
@@ -480,7 +491,7 @@ def test_no_alarm_topic_is_a_warning(stack):
 @pytest.mark.parametrize(
     ("ahead", "result"), [(0, "ok"), (50, "ok"), (-50, "ok"), (90, "problem"), (-90, "problem")]
 )
-def test_the_clock(stack, ahead, result):
+def test_the_clock(stack: FakeStack, ahead: int, result: str) -> None:
     date = format_datetime(datetime.now(UTC) - timedelta(seconds=ahead), usegmt=True)
     answer = {"Stacks": [], "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
     stack.answers("cloudformation", "describe_stacks", answer)
@@ -490,19 +501,19 @@ def test_the_clock(stack, ahead, result):
         assert ("ahead of" if ahead > 0 else "behind") in only(found).detail
 
 
-def test_limits_that_are_all_0_are_a_warning(stack):
+def test_limits_that_are_all_0_are_a_warning(stack: FakeStack) -> None:
     assert checked("skycore-limits", stack).result == "ok"
     stack.limits = type(stack.limits)(0, 0, 0, 20)
     assert checked("skycore-limits", stack).result == "warning"
 
 
 @pytest.mark.parametrize("status", ["UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE"])
-def test_a_deployment_that_failed_is_found(stack, status):
+def test_a_deployment_that_failed_is_found(stack: FakeStack, status: str) -> None:
     stack.status = status
     assert status in only(checked("stack", stack)).detail
 
 
-def test_a_stack_of_another_release_is_found(stack):
+def test_a_stack_of_another_release_is_found(stack: FakeStack) -> None:
     del stack.parameters["SilenceHours"]
     stack.parameters["OldParameter"] = ""
     assert "(OldParameter, SilenceHours)" in only(checked("stack", stack)).detail
@@ -524,7 +535,7 @@ class Denied:
     def __getattr__(self, operation: str) -> Any:
         def refuse(*_: Any, **__: Any) -> Any:
             message = f"User: x is not authorized to perform: {self.service}:Right on resource: y"
-            error = {"Code": "AccessDeniedException", "Message": message}
+            error: Any = {"Code": "AccessDeniedException", "Message": message}
             raise ClientError({"Error": error}, operation)
 
         return refuse
@@ -556,14 +567,14 @@ CALLS_NOTHING = {"stack", "skycore-limits"}
     [check for check in CHECKS if not check.probes and check.name not in CALLS_NOTHING],
     ids=lambda check: check.name,
 )
-def test_what_aws_refuses_is_a_problem_that_names_the_right(check):
+def test_what_aws_refuses_is_a_problem_that_names_the_right(check: Any) -> None:
     found = outcome(check, DeniedStack().deployment())
     assert found.result == "problem"
     assert ":Right" in only(found).detail
     assert "OperatorPolicy" in only(found).fix
 
 
-def test_a_refusal_that_names_no_right_names_the_call(stack):
+def test_a_refusal_that_names_no_right_names_the_call(stack: FakeStack) -> None:
     stack.client("lambda")
     stack.stubs["lambda"].add_client_error("get_account_settings", "AccessDeniedException")
     found = only(checked("concurrency-quota", stack))
@@ -581,7 +592,7 @@ def test_a_refusal_that_names_no_right_names_the_call(stack):
         "UnauthorizedOperation",
     ],
 )
-def test_every_code_of_a_missing_right_names_the_right(stack, code):
+def test_every_code_of_a_missing_right_names_the_right(stack: FakeStack, code: str) -> None:
     stack.refuses("lambda", "get_account_settings", code)
     found = only(checked("concurrency-quota", stack))
     assert "your login may not call GetAccountSettings" in found.detail
@@ -597,14 +608,14 @@ def test_every_code_of_a_missing_right_names_the_right(stack, code):
         "TooManyRequestsException",
     ],
 )
-def test_a_call_that_aws_throttles_is_not_checked(stack, code):
+def test_a_call_that_aws_throttles_is_not_checked(stack: FakeStack, code: str) -> None:
     stack.refuses("lambda", "get_account_settings", code)
     found = checked("concurrency-quota", stack)
     assert (found.result, found.findings) == ("not_checked", ())
     assert found.reason == "AWS throttled the call; run it again"
 
 
-def test_what_was_found_before_aws_throttled_stays_a_problem(stack):
+def test_what_was_found_before_aws_throttled_stays_a_problem(stack: FakeStack) -> None:
     stack.has_functions("AckFunction", "DispatchFunction")
     config = {"RecursiveLoop": "Allow"}
     stack.answers("lambda", "get_function_recursion_config", config)
@@ -622,7 +633,7 @@ def test_what_was_found_before_aws_throttled_stays_a_problem(stack):
         "UnrecognizedClientException",
     ],
 )
-def test_an_expired_login_ends_doctor_with_one_message(stack, code):
+def test_an_expired_login_ends_doctor_with_one_message(stack: FakeStack, code: str) -> None:
     stack.refuses("lambda", "get_account_settings", code)
     with pytest.raises(Refused, match="your AWS login has expired or is invalid: log in again"):
         checked("concurrency-quota", stack)
@@ -630,7 +641,9 @@ def test_an_expired_login_ends_doctor_with_one_message(stack, code):
     assert "log in again" in program._plainly(error)  # of the call before any check
 
 
-def test_a_login_that_is_gone_ends_doctor_too(stack, monkeypatch):
+def test_a_login_that_is_gone_ends_doctor_too(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     error = TokenRetrievalError(provider="sso", error_msg="expired")
     monkeypatch.setattr(stack, "client", raising(error))
     with pytest.raises(Refused, match="log in again"):
@@ -644,7 +657,9 @@ def raising(error: Exception) -> Any:
     return call
 
 
-def test_a_resource_that_the_stack_lacks_is_said_in_its_own_words(stack, monkeypatch):
+def test_a_resource_that_the_stack_lacks_is_said_in_its_own_words(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = "skycore has no Api: it is of another release"
     monkeypatch.setattr(stack, "id_of", raising(Refused(words)))
     found = only(checked("deployment", stack))
@@ -652,26 +667,30 @@ def test_a_resource_that_the_stack_lacks_is_said_in_its_own_words(stack, monkeyp
     assert "network" not in found.fix
 
 
-def test_a_table_that_refuses_a_read_names_the_right(stack, monkeypatch):
+def test_a_table_that_refuses_a_read_names_the_right(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     error = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetItem")
     monkeypatch.setattr(stack, "client", raising(GetError("failed", error)))
     assert "may not call GetItem" in only(checked("clock", stack)).detail
 
 
-def test_a_value_that_is_no_whole_number_is_a_problem(stack):
+def test_a_value_that_is_no_whole_number_is_a_problem(stack: FakeStack) -> None:
     stack.parameters["LogRetentionDays"] = "1.5"
     found = only(checked("log-groups", stack))
     assert "a value is invalid" in found.detail
     assert "1.5" in found.detail
 
 
-def test_a_limit_that_is_no_whole_number_is_named():
-    described = Namespace(name="skycore", parameters={"MaxCallsPerSecond": "1.5"})
+def test_a_limit_that_is_no_whole_number_is_named() -> None:
+    described: Any = Namespace(name="skycore", parameters={"MaxCallsPerSecond": "1.5"})
     with pytest.raises(Refused, match=r"MaxCallsPerSecond of skycore is 1\.5"):
         Stack._whole(described, "MaxCallsPerSecond")
 
 
-def test_an_event_retention_that_is_no_whole_number_is_named(monkeypatch):
+def test_an_event_retention_that_is_no_whole_number_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stack = {
         "Parameters": [{"ParameterKey": "EventRetentionDays", "ParameterValue": "1.5"}],
         "Outputs": [
@@ -685,22 +704,24 @@ def test_an_event_retention_that_is_no_whole_number_is_named(monkeypatch):
         Stack("skycore", ask=True)
 
 
-def test_parameters_on_the_command_line_come_with_one_note(stack, monkeypatch):
+def test_parameters_on_the_command_line_come_with_one_note(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     args = Namespace(checks=["alarm-topic"], no_probe=True, wait=1)
-    found = command.run(stack, args)
+    found = command.run(stack, args)  # type: ignore[arg-type]
     assert "replaces parameter_overrides of samconfig.toml" in found.data["note"]
     assert [str(line) for line in found.shown].count(found.data["note"]) == 1
     stack.parameters["AlarmTopicArn"] = "arn:aws:sns:us-east-1:210987654321:alarms"
-    assert command.run(stack, args).data["note"] is None
+    assert command.run(stack, args).data["note"] is None  # type: ignore[arg-type]
 
 
-def test_another_error_of_aws_is_a_problem(stack):
+def test_another_error_of_aws_is_a_problem(stack: FakeStack) -> None:
     stack.client("lambda")
     stack.stubs["lambda"].add_client_error("get_account_settings", "ServiceException", "broken")
     assert "ServiceException: broken" in only(checked("concurrency-quota", stack)).detail
 
 
-def test_a_stack_without_a_resource_is_told(stack):
+def test_a_stack_without_a_resource_is_told(stack: FakeStack) -> None:
     found = only(checked("event-subscription", stack))
     assert found.detail == "cannot be checked: the stack has no 'EventQueue'"
 
@@ -708,13 +729,15 @@ def test_a_stack_without_a_resource_is_told(stack):
 @pytest.mark.parametrize(
     "check", [check for check in CHECKS if check.only_aws], ids=lambda check: check.name
 )
-def test_what_the_emulator_cannot_answer_is_not_ok(stack, check):
+def test_what_the_emulator_cannot_answer_is_not_ok(stack: FakeStack, check: Any) -> None:
     stack.local = {}
     found = outcome(check, stack.deployment())
     assert (found.result, found.reason) == ("not_checked", check.only_aws)
 
 
-def test_the_token_goes_to_no_address_that_is_not_the_stacks(stack, server):
+def test_the_token_goes_to_no_address_that_is_not_the_stacks(
+    stack: FakeStack, server: Server
+) -> None:
     server.answers(404, {"message": "another's"})
     stack.api_url = server.url
     stack.postback_url = f"{server.url}/postbacks/{'t' * 48}"
@@ -724,7 +747,7 @@ def test_the_token_goes_to_no_address_that_is_not_the_stacks(stack, server):
     assert "does not answer as this stack's API" in only(checked("address", stack)).detail
 
 
-def test_an_address_that_lets_this_machine_not_through_is_no_ok(server):
+def test_an_address_that_lets_this_machine_not_through_is_no_ok(server: Server) -> None:
     stack = FakeStack(PostbackAllowedCidrs="192.0.2.0/24")
     stack.api_url = server.url
     server.answers(403, {"code": "forbidden"})
@@ -732,7 +755,9 @@ def test_an_address_that_lets_this_machine_not_through_is_no_ok(server):
     assert checked("postback", stack).result == "not_checked"
 
 
-def test_a_probe_is_not_taken_for_skycores_first_use_of_a_new_address(stack, server, monkeypatch):
+def test_a_probe_is_not_taken_for_skycores_first_use_of_a_new_address(
+    stack: FakeStack, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.answers(404, {"code": "message_not_found"})
     stack.api_url = server.url
     monkeypatch.setattr(probes, "tokens", lambda _: ("new", "old"))
@@ -744,7 +769,7 @@ def test_a_probe_is_not_taken_for_skycores_first_use_of_a_new_address(stack, ser
     assert len(server.paths) == 1
 
 
-def test_no_probe_calls_no_route(stack):
+def test_no_probe_calls_no_route(stack: FakeStack) -> None:
     results = {
         outcome(check, stack.deployment(), probe=False).reason for check in CHECKS if check.probes
     }
@@ -754,12 +779,12 @@ def test_no_probe_calls_no_route(stack):
 # --- The table ------------------------------------------------------------------------------------
 
 
-def test_names_are_unique_and_every_subject_is_in_the_table():
+def test_names_are_unique_and_every_subject_is_in_the_table() -> None:
     assert len(BY_NAME) == len(CHECKS)
     for subject in (account, alarms, api, data, event_sources, functions, queues):
         assert set(subject.CHECKS) <= set(CHECKS)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_each_check_is_in_the_documentation(check: Check):
+def test_each_check_is_in_the_documentation(check: Check) -> None:
     assert f"`{check.name}`" in (ROOT / "docs" / "only-aws.md").read_text()

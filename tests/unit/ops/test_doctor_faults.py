@@ -353,7 +353,7 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
 
 
 @pytest.fixture
-def stack(monkeypatch) -> FakeStack:
+def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     fake = FakeStack()
     monkeypatch.setattr(probes, "call", lambda stack, _, path, *__: stack.calls[path])
     return fake
@@ -362,7 +362,9 @@ def stack(monkeypatch) -> FakeStack:
 @pytest.mark.parametrize(
     ("name", "words", "fault"), FAULTS, ids=[f"{name}: {words}" for name, words, _ in FAULTS]
 )
-def test_a_fault_is_found_with_what_to_do(stack, server, name, words, fault):
+def test_a_fault_is_found_with_what_to_do(
+    stack: FakeStack, server: Server, name: Any, words: Any, fault: Any
+) -> None:
     fault(stack, server)
     found = outcome(BY_NAME[name], stack.deployment())
     assert words in "\n".join(finding.detail for finding in found.findings)
@@ -373,11 +375,11 @@ def test_a_fault_is_found_with_what_to_do(stack, server, name, words, fault):
             assert "sam deploy --stack-name skycore --region us-east-1" in finding.fix
 
 
-def test_every_check_has_a_fault_that_it_finds():
+def test_every_check_has_a_fault_that_it_finds() -> None:
     assert {name for name, _, _ in FAULTS} == set(BY_NAME)
 
 
-def test_the_templates_own_settings_are_no_fault(stack, server):
+def test_the_templates_own_settings_are_no_fault(stack: FakeStack, server: Server) -> None:
     gateway_responses()(stack, server)
     table()(stack, server)
     secret("PostbackToken", "t" * 48)(stack, server)
@@ -385,7 +387,9 @@ def test_the_templates_own_settings_are_no_fault(stack, server):
         assert outcome(BY_NAME[name], stack.deployment()).result == "ok"
 
 
-def test_the_templates_policies_and_dead_letter_queues_are_no_fault(stack, server):
+def test_the_templates_policies_and_dead_letter_queues_are_no_fault(
+    stack: FakeStack, server: Server
+) -> None:
     queue_policy("EventQueue")(stack, server)
     assert outcome(BY_NAME["queue-policies"], stack.deployment()).result == "ok"
     other = FakeStack()

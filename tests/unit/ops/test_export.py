@@ -24,7 +24,7 @@ def stored(status: str) -> dict[str, Any]:
     return item
 
 
-def test_a_released_message_is_not_exported():
+def test_a_released_message_is_not_exported() -> None:
     page = [stored("accepted"), stored("released"), stored("unknown")]
     exported = [message["message_id"] for message in _messages(page, timestamps.now())]
     assert exported == ["accepted", "unknown"]

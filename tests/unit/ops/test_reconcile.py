@@ -55,7 +55,7 @@ def run(
     return answer, [line for line in answer.shown if isinstance(line, str)]
 
 
-def test_each_row_of_the_report_is_counted(stack, monkeypatch):
+def test_each_row_of_the_report_is_counted(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, lines = run(stack, monkeypatch, found())
     assert answer.ok
     assert lines == [
@@ -67,7 +67,9 @@ def test_each_row_of_the_report_is_counted(stack, monkeypatch):
     ]
 
 
-def test_rows_that_could_not_be_joined_are_named_without_numbers_and_texts(stack, monkeypatch):
+def test_rows_that_could_not_be_joined_are_named_without_numbers_and_texts(
+    stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (row,) = read_report(ROW.encode()).rows
     result = found(unmatched=(Unmatched(row, NOT_FOUND),))
     answer, lines = run(stack, monkeypatch, result)
@@ -88,7 +90,7 @@ def test_rows_that_could_not_be_joined_are_named_without_numbers_and_texts(stack
     assert "a text" not in json.dumps(answer.data)
 
 
-def test_a_report_that_was_cut_off_is_not_well(stack, monkeypatch):
+def test_a_report_that_was_cut_off_is_not_well(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, lines = run(stack, monkeypatch, found(complete=False))
     assert not answer.ok
     assert lines[0] == "3 rows in the report, which was cut off"
@@ -96,15 +98,17 @@ def test_a_report_that_was_cut_off_is_not_well(stack, monkeypatch):
 
 @pytest.mark.parametrize("queue", ["PostbackQueue", "PostbackDeadLetterQueue"])
 def test_it_refuses_while_postbacks_wait_that_would_be_reported_a_second_time(
-    stack, monkeypatch, queue
-):
+    stack: Any, monkeypatch: pytest.MonkeyPatch, queue: str
+) -> None:
     stack.counts[queue] = 2
     with pytest.raises(Refused, match=f"2 in the {queue}"):
         run(stack, monkeypatch, found())
     assert run(stack, monkeypatch, found(), dry_run=True)[0].ok
 
 
-def test_a_link_to_another_host_is_refused_with_a_way_out(stack, monkeypatch):
+def test_a_link_to_another_host_is_refused_with_a_way_out(
+    stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise InvalidRequest([FieldError("link", "must be a URL at secure.skycore.com")])
 
@@ -113,12 +117,17 @@ def test_a_link_to_another_host_is_refused_with_a_way_out(stack, monkeypatch):
         reconcile.run(stack, asked())
 
 
-def test_a_downloaded_report_is_read(stack, monkeypatch, tmp_path: Path):
+def test_a_downloaded_report_is_read(
+    stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     file = tmp_path / "report.xml"
     file.write_text(ROW)
     read: list[Any] = []
-    monkeypatch.setattr(
-        reconcile, "reconcile", lambda report, **_: read.append(report) or found(rows=1)
-    )
+
+    def one_row(report: Any, **_: Any) -> Any:
+        read.append(report)
+        return found(rows=1)
+
+    monkeypatch.setattr(reconcile, "reconcile", one_row)
     assert reconcile.run(stack, asked(file=file)).ok
     assert len(read[0].rows) == 1

@@ -34,7 +34,7 @@ NUMBER, TEXT = "17743199144", "a text that nobody else reads"
         ("1774 2026-11-22 19:56", "1774 2026-11-22 19:56"),
     ],
 )
-def test_numbers_in_words_are_masked(text, shown):
+def test_numbers_in_words_are_masked(text: str | None, shown: str | None) -> None:
     assert redact.words(text) == shown
 
 
@@ -58,7 +58,7 @@ ENVELOPE = {
 }
 
 
-def test_an_event_is_shown_without_text_and_number():
+def test_an_event_is_shown_without_text_and_number() -> None:
     shown = json.dumps(redact.event(ENVELOPE, show=False))
     assert NUMBER not in shown
     assert TEXT not in shown
@@ -81,7 +81,7 @@ MESSAGE = {
 }
 
 
-def test_a_message_is_shown_without_text_and_number():
+def test_a_message_is_shown_without_text_and_number() -> None:
     told = redact.message(MESSAGE, show=False)
     assert NUMBER not in json.dumps(told)
     assert TEXT not in json.dumps(told)

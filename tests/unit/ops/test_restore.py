@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ops.restore import history
@@ -25,7 +27,7 @@ def message(status: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("status", IN_PROGRESS)
-def test_a_message_that_may_have_been_sent_since_is_not_sent(status):
+def test_a_message_that_may_have_been_sent_since_is_not_sent(status: str) -> None:
     row = history(message(status))
     assert row["status"] == {"S": "sending"}
     assert row["rank"] == {"N": str(RANKS["sending"])}
@@ -34,13 +36,13 @@ def test_a_message_that_may_have_been_sent_since_is_not_sent(status):
 
 
 @pytest.mark.parametrize("status", sorted(set(RANKS) - set(IN_PROGRESS)))
-def test_a_message_that_has_ended_stays_as_it_is(status):
+def test_a_message_that_has_ended_stays_as_it_is(status: Any) -> None:
     expected = message(status)
     del expected["news"]
     assert history(message(status)) == expected
 
 
-def test_the_row_that_was_read_is_not_changed():
+def test_the_row_that_was_read_is_not_changed() -> None:
     read = message("queued")
     history(read)
     assert read == message("queued")

@@ -18,9 +18,13 @@ from ops.restore import restore_postbacks, restore_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+
 TABLE, COPY = "skycore-Table-1", "restored"
 KEY = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
-RECEIVED_AT = {"received_at": {"DataType": "String", "StringValue": "2026-11-22T10:41:15+00:00"}}
+RECEIVED_AT: dict[str, MessageAttributeValueTypeDef] = {
+    "received_at": {"DataType": "String", "StringValue": "2026-11-22T10:41:15+00:00"}
+}
 type Item = dict[str, Any]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from ops import resume, status
 from ops.output import Refused
 from skycore.table import pauses
 from tests.unit.table.conftest import table
+
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 __all__ = ["table"]
 ANN = "arn:aws:sts::111122223333:assumed-role/Ops/ann"
@@ -27,7 +30,7 @@ class Stack:
 
 
 @pytest.fixture
-def paused(table) -> None:
+def paused(table: FakeDynamoDB) -> None:
     seen = pauses.write(
         pauses.NO_PAUSES, "account", pauses.failed(pauses.NO_PAUSE, "E104", NOW, "m")
     )
@@ -40,7 +43,7 @@ def resumed(action: str | None = None) -> Any:
 
 
 @pytest.mark.usefixtures("paused")
-def test_it_ends_all_pauses_and_records_who_did():
+def test_it_ends_all_pauses_and_records_who_did() -> None:
     assert resumed() == {"resumed": ["account", "sendMMS"], "by": ANN}
     after = pauses.read(consistent=True)
     for scope in ("account", "sendMMS"):
@@ -49,19 +52,19 @@ def test_it_ends_all_pauses_and_records_who_did():
 
 
 @pytest.mark.usefixtures("paused")
-def test_it_ends_the_pause_of_one_action():
+def test_it_ends_the_pause_of_one_action() -> None:
     assert resumed("sendMMS")["resumed"] == ["sendMMS"]
     assert pauses.read(consistent=True).of("account").paused
 
 
 @pytest.mark.usefixtures("table")
-def test_without_a_pause_it_refuses():
+def test_without_a_pause_it_refuses() -> None:
     with pytest.raises(Refused, match="not paused"):
         resumed()
 
 
 @pytest.mark.usefixtures("paused")
-def test_status_says_what_waits_and_why():
+def test_status_says_what_waits_and_why() -> None:
     paused = resume.current()
     assert paused["sendMMS"]["why"] == pauses.describe("E107")
     data: dict[str, Any] = {"alarms": {"ringing": []}, "dead_letters": {}, "paused": paused}
@@ -75,5 +78,5 @@ def test_status_says_what_waits_and_why():
 @pytest.mark.parametrize(
     "cause", ["E104", "no_connection", "no_key", "HTTP 403", "unknown_outcomes"]
 )
-def test_every_cause_is_told_in_words(cause):
+def test_every_cause_is_told_in_words(cause: str) -> None:
     assert len(pauses.describe(cause).split()) >= 3

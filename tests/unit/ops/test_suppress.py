@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,14 +14,17 @@ from skycore.table.opt_outs import OptOutRow
 from skycore.timestamps import to_key
 from tests.unit.table.conftest import table
 
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
+
 __all__ = ["table"]
 
 NUMBER, SENDER = "17743199144", "60856"
-STACK = Namespace(parameters={"DefaultRegion": "US"})
+STACK: Any = Namespace(parameters={"DefaultRegion": "US"})
 
 
 @pytest.fixture(autouse=True)
-def confirmed(monkeypatch):
+def confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suppress, "confirm", lambda *_: None)
 
 
@@ -35,24 +39,28 @@ def stop(stated: datetime, sender: str = SENDER) -> None:
 
 @pytest.mark.parametrize("sender", [None, SENDER])
 @pytest.mark.parametrize("ahead", [0, 3, 60 * 24 * 365 * 70], ids=["now", "minutes", "2099"])
-def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(table, sender, ahead):
+def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(
+    table: FakeDynamoDB, sender: Any, ahead: int
+) -> None:
     stop(datetime.now(UTC) + timedelta(minutes=ahead))
     answer = suppress.remove(STACK, asked(sender))
     assert answer.data["suppressed"] is False
-    assert "may be written to" in answer.shown[0]
+    assert "may be written to" in str(answer.shown[0])
     assert opt_outs.opted_out([(NUMBER, SENDER)]) == set()
 
 
 @pytest.mark.parametrize("sender", [None, SENDER])
-def test_add_holds_against_an_opt_in_by_a_clock_that_is_ahead(table, sender):
+def test_add_holds_against_an_opt_in_by_a_clock_that_is_ahead(
+    table: FakeDynamoDB, sender: Any
+) -> None:
     opt_outs.record_opt_in(NUMBER, SENDER, datetime.now(UTC) + timedelta(seconds=90))
     answer = suppress.add(STACK, asked(sender))
     assert answer.data["suppressed"] is True
-    assert "suppressed" in answer.shown[0]
+    assert "suppressed" in str(answer.shown[0])
     assert opt_outs.opted_out([(NUMBER, SENDER)]) == {(NUMBER, SENDER)}
 
 
-def test_what_still_holds_is_said(table, monkeypatch):
+def test_what_still_holds_is_said(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another stop that comes while the command runs counts."""
     opt_outs.record_opt_out(NUMBER, "60857", datetime.now(UTC), "N211")
     real = opt_outs.lift_by_hand

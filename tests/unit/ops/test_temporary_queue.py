@@ -53,7 +53,7 @@ MOST = {"tail": 55, "doctor": 53}  # characters of a stack's name, as docs/opera
 
 @pytest.mark.parametrize("shorter", [0, 1, 46])
 @pytest.mark.parametrize("purpose", MOST)
-def test_the_name_fits_and_begins_as_operators_policies_allow(shorter, purpose):
+def test_the_name_fits_and_begins_as_operators_policies_allow(shorter: int, purpose: str) -> None:
     aws, name = Aws(), "s" * (MOST[purpose] - shorter)
     with temporary_queue(deployed(aws, name), purpose) as url:
         assert len(url) <= 80
@@ -62,7 +62,9 @@ def test_the_name_fits_and_begins_as_operators_policies_allow(shorter, purpose):
 
 @pytest.mark.parametrize("longer", [1, 75])
 @pytest.mark.parametrize("purpose", MOST)
-def test_a_stack_name_that_would_be_cut_is_refused_before_anything_is_created(longer, purpose):
+def test_a_stack_name_that_would_be_cut_is_refused_before_anything_is_created(
+    longer: int, purpose: str
+) -> None:
     aws, name = Aws(), "s" * (MOST[purpose] + longer)
     words = f"{purpose} needs a stack name of at most {MOST[purpose]} characters"
     with pytest.raises(Refused, match=words), temporary_queue(deployed(aws, name), purpose):
@@ -70,7 +72,7 @@ def test_a_stack_name_that_would_be_cut_is_refused_before_anything_is_created(lo
     assert (aws.queues, aws.subscriptions) == ({}, {})
 
 
-def test_the_arn_is_of_the_topics_partition_and_region():
+def test_the_arn_is_of_the_topics_partition_and_region() -> None:
     aws = Aws()
     with temporary_queue(deployed(aws, partition="aws-cn"), "tail") as url:
         (arn,) = aws.subscriptions
@@ -80,7 +82,7 @@ def test_the_arn_is_of_the_topics_partition_and_region():
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_nothing_is_left_after_an_error_or_ctrl_c(error):
+def test_nothing_is_left_after_an_error_or_ctrl_c(error: Any) -> None:
     aws = Aws()
     with pytest.raises(error), temporary_queue(deployed(aws), "doctor"):
         raise error
@@ -88,7 +90,7 @@ def test_nothing_is_left_after_an_error_or_ctrl_c(error):
 
 
 @pytest.mark.parametrize("fails", ["subscribe", "unsubscribe"])
-def test_the_queue_is_deleted_although_sns_fails(fails):
+def test_the_queue_is_deleted_although_sns_fails(fails: str) -> None:
     aws = Aws(fails)
     with pytest.raises(RuntimeError, match=fails), temporary_queue(deployed(aws), "doctor"):
         pass

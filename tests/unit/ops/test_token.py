@@ -50,7 +50,7 @@ class Stack:
 
 
 @pytest.fixture
-def used(monkeypatch) -> dict[str, datetime]:
+def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, datetime]:
     """When each token was last used."""
     uses: dict[str, datetime] = {}
     monkeypatch.setattr(token, "fingerprint", lambda value: value)
@@ -58,7 +58,7 @@ def used(monkeypatch) -> dict[str, datetime]:
     return uses
 
 
-def test_a_rotation_says_which_addresses_work(used):
+def test_a_rotation_says_which_addresses_work(used: dict[str, datetime]) -> None:
     stack: Any = Stack()
     first = token.rotate(stack, ASKED)
     assert first.shown[0] == f"https://api/v1/postbacks/{stack.secrets.values[-1]}"
@@ -68,7 +68,7 @@ def test_a_rotation_says_which_addresses_work(used):
     assert "The one before that is dead within five minutes." in str(second.shown)
 
 
-def test_a_leaked_address_is_out_after_the_second_rotation(used):
+def test_a_leaked_address_is_out_after_the_second_rotation(used: dict[str, datetime]) -> None:
     stack: Any = Stack()
     used["first"] = datetime.now(UTC)
     token.rotate(stack, ASKED)
@@ -79,7 +79,9 @@ def test_a_leaked_address_is_out_after_the_second_rotation(used):
     assert "first" not in stack.secrets.values[-2:]
 
 
-def test_an_address_that_was_never_used_is_told_as_such(used, capsys):
+def test_an_address_that_was_never_used_is_told_as_such(
+    used: dict[str, datetime], capsys: pytest.CaptureFixture[str]
+) -> None:
     stack: Any = Stack()
     stack.secrets.values.append("second")
     used["second"] = datetime(2026, 11, 22, 21, 14, tzinfo=UTC)

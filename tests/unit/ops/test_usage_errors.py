@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 import pytest
 
 from ops import __main__ as program
+from ops.stack import resolve_stack
 
 
 @pytest.mark.parametrize(
@@ -21,14 +23,15 @@ from ops import __main__ as program
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_usage_error_is_explained_and_is_exit_code_2(monkeypatch, capsys, arguments, words):
-    real = program.resolve_stack
+def test_a_usage_error_is_explained_and_is_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: Any, words: str
+) -> None:
     stack = Namespace(name="skycore", parameters={"DefaultRegion": "US"})
     monkeypatch.setattr(
-        program, "resolve_stack", real if "--local" in arguments else lambda _: stack
+        program, "resolve_stack", resolve_stack if "--local" in arguments else lambda _: stack
     )
     try:
-        code = program.main(["--stack", "skycore", *arguments])
+        code: object = program.main(["--stack", "skycore", *arguments])
     except SystemExit as end:
         code = end.code
     assert code == 2

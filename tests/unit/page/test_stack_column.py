@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from simulator_harness import Skycore
 
 SMS = {"FROM": "60856", "TEXT": "Hello"}
 STACK = {
@@ -24,7 +30,7 @@ STACK = {
 }
 
 
-def test_the_column_is_in_the_page_with_its_files(page):
+def test_the_column_is_in_the_page_with_its_files(page: Skycore) -> None:
     front = page.session.get(page.server.url)
     assert '<section class="column extension" id="yours"' in front.text
     assert "<h1>Skycore on AWS</h1>" in front.text
@@ -38,7 +44,7 @@ def test_the_column_is_in_the_page_with_its_files(page):
     assert page.session.get(url).headers["Content-Type"] == "image/png"
 
 
-def test_before_the_stack_is_up(page):
+def test_before_the_stack_is_up(page: Skycore) -> None:
     assert page.read_page("stack")["up"] is False
     assert page.read_page("start")["handsets"] == []
     assert page.read_page("queues", 503) == {"error": "the stack is coming up"}
@@ -46,7 +52,7 @@ def test_before_the_stack_is_up(page):
     assert answer.status_code == 503
 
 
-def test_no_secret_reaches_the_browser(page, stack_file):
+def test_no_secret_reaches_the_browser(page: Skycore, stack_file: Path) -> None:
     stack_file.write_text(json.dumps(STACK))
     page.set(postback_url=STACK["postback_url"], retry_seconds=0.01)
     page.call("sendSMS", TO="17743199144", **SMS)
@@ -56,7 +62,9 @@ def test_no_secret_reaches_the_browser(page, stack_file):
     assert start["stack"]["parameters"]["SkycoreUrl"] not in start["urls"]
     whole = [page.read_page(f"{kind}/{start[kind][0]['id']}") for kind in ("requests", "postbacks")]
     texts = json.dumps([start, whole, page.read_page("stack")])
-    for secret in ("secret-token", "secret-of", page.simulator.settings.api_key):
+    api_key = page.simulator.settings.api_key
+    assert api_key is not None
+    for secret in ("secret-token", "secret-of", api_key):
         assert secret not in texts
 
 
@@ -71,14 +79,14 @@ def test_no_secret_reaches_the_browser(page, stack_file):
         ("DELETE", "/messages"),
     ],
 )
-def test_other_calls_are_refused(page, stack_file, method, path):
+def test_other_calls_are_refused(page: Skycore, stack_file: Path, method: str, path: str) -> None:
     stack_file.write_text(json.dumps(STACK))
     call = {"method": method, "path": path}
     answer = page.session.post(f"{page.server.url}_page/call", json=call)
     assert answer.status_code == 400
 
 
-def test_another_site_may_not_call(page):
+def test_another_site_may_not_call(page: Skycore) -> None:
     answer = page.session.post(
         f"{page.server.url}_page/call",
         json={"path": "/messages"},

@@ -5,6 +5,8 @@ core; 0.2 s measured for the worst that tests/fuzz/slow_bodies.py found), MAX_CA
 MAX_MEMORY bytes.
 """
 
+from __future__ import annotations
+
 import gzip
 import json
 import random
@@ -12,7 +14,7 @@ import socket
 import sys
 import time
 import tracemalloc
-from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,8 +25,12 @@ from skycore.postbacks.document import (
     MAX_NOTIFICATIONS,
     MAX_WRONG_BYTES,
 )
-from skycore.postbacks.event import build_event
+from skycore.postbacks.event import Event, build_event
 from skycore.postbacks.parser import PARSER_BUG, read_postback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 MAX_SECONDS = 0.5  # where fixed_work takes FIXED_WORK_SECONDS
 MAX_CALLS = 1_000_000  # of Python and C functions; the same on every machine
@@ -212,14 +218,16 @@ class Counted:
         module, _, attribute = name.rpartition(".")
         real = getattr(sys.modules[module], attribute)
 
-        def counting(*arguments, **named):
+        def counting(*arguments: Any, **named: Any) -> Any:
             self.given.append(len(arguments[0]) if arguments else 0)
             return real(*arguments, **named)
 
         monkeypatch.setattr(name, counting)
 
 
-def test_documents_are_not_read_beyond_their_bound(now: datetime, monkeypatch) -> None:
+def test_documents_are_not_read_beyond_their_bound(
+    now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parsers = Counted(monkeypatch, "skycore.postbacks.xml_document.DefusedXMLParser")
     (event,) = read_postback(b"<postback/>" * 20_000, now)
     assert event.data["error"] == "more than 10 documents"
@@ -227,21 +235,25 @@ def test_documents_are_not_read_beyond_their_bound(now: datetime, monkeypatch) -
 
 
 @pytest.mark.parametrize("name", ["JSON lists", "JSON members", "JSON documents"])
-def test_json_over_a_bound_is_not_decoded(now: datetime, monkeypatch, name: str) -> None:
+def test_json_over_a_bound_is_not_decoded(
+    now: datetime, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     decoded = Counted(monkeypatch, "skycore.postbacks.json_document._values")
     (event,) = read_postback(BODIES[name], now)
     assert event.unparsed
     assert decoded.given == []
 
 
-def test_a_long_body_is_not_unwrapped(now: datetime, monkeypatch) -> None:
+def test_a_long_body_is_not_unwrapped(now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = Counted(monkeypatch, "skycore.postbacks.parser.as_utf8")
     assert read_postback(b"<" * (MAX_BODY_BYTES + 1), now)[0].unparsed
     assert read_postback(BODIES["gzip of too much"], now)[0].unparsed
     assert decoded.given == []
 
 
-def test_bytes_are_decoded_one_by_one_only_where_few_are_wrong(read) -> None:
+def test_bytes_are_decoded_one_by_one_only_where_few_are_wrong(
+    read: Callable[[str | bytes], Event],
+) -> None:
     few, many = b"\xe9" * (MAX_WRONG_BYTES - 1), b"\xe9" * (MAX_WRONG_BYTES + 1)
     for wrong, told in ((few, "ü"), (many, "Ã¼")):
         body = b"<POSTBACK><CODE>N211</CODE><TEXT>\xc3\xbc " + wrong + b"</TEXT></POSTBACK>"
@@ -305,12 +317,14 @@ DECLARED = "a document type or an entity is declared"
         ("<a" + "".join(f" b{i}=''" for i in range(33)) + "/>", "an element with more than 32"),
     ],
 )
-def test_refused(read, monkeypatch: pytest.MonkeyPatch, body: str, error: str) -> None:
+def test_refused(
+    read: Callable[[str | bytes], Event], monkeypatch: pytest.MonkeyPatch, body: str, error: str
+) -> None:
     monkeypatch.setattr(socket, "socket", None)  # nothing may be fetched
     assert read(body).data["error"].startswith(error)
 
 
-def test_an_inclusion_is_only_an_unknown_element(read) -> None:
+def test_an_inclusion_is_only_an_unknown_element(read: Callable[[str | bytes], Event]) -> None:
     event = read(
         '<POSTBACK xmlns:xi="http://www.w3.org/2001/XInclude"><CODE>N211</CODE>'
         '<TEXT>a</TEXT><xi:include href="file:///etc/passwd" parse="text"/></POSTBACK>'
@@ -320,11 +334,13 @@ def test_an_inclusion_is_only_an_unknown_element(read) -> None:
 
 
 @pytest.mark.parametrize("body", ["<P>&secret;</P", "<P>secret</Q>", '{"secret": ', "secret"])
-def test_no_content_in_an_error(read, body: str) -> None:
+def test_no_content_in_an_error(read: Callable[[str | bytes], Event], body: str) -> None:
     assert "secret" not in read(body).data["error"]
 
 
-def test_a_fault_of_ours_loses_nothing(read, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_loses_nothing(
+    read: Callable[[str | bytes], Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def faulty(_body: bytes) -> None:
         raise ZeroDivisionError("secret")
 

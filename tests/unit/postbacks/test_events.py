@@ -93,7 +93,7 @@ def test_no_content_in_a_repr(read: Read) -> None:
 
 
 @pytest.mark.parametrize("step", ["accepted", "rejected", "unknown", "expired", "cancelled"])
-def test_steps_of_ours(step, now: datetime, valid: Valid) -> None:
+def test_steps_of_ours(step: Any, now: datetime, valid: Valid) -> None:
     envelope = build_step_event(
         step,
         source=SOURCE,

@@ -1,11 +1,16 @@
+from __future__ import annotations
+
 from collections.abc import Callable
-from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from skycore.catalogue.fields import all_postback_fields
 from skycore.postbacks.event import Event
 from skycore.postbacks.parser import read_postback
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Read = Callable[[str | bytes], Event]
 
@@ -15,7 +20,7 @@ Read = Callable[[str | bytes], Event]
     [(element, field) for field in all_postback_fields() for element in field.elements],
     ids=lambda value: value if isinstance(value, str) else value.shape,
 )
-def test_every_element_in_every_spelling(read: Read, element: str, field) -> None:
+def test_every_element_in_every_spelling(read: Read, element: str, field: Any) -> None:
     value = "2026-03-08T14:22:05Z" if field.shape == "time" else "N202"
     expected = [value] if field.shape == "list" else value
     code = "" if field.name == "code" else "<CODE>N202</CODE>"

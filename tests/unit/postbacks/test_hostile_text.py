@@ -1,12 +1,17 @@
 """What strangers write is read as text: it breaks no postback and makes no event of its own."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from skycore.postbacks.event import Event
 from skycore.postbacks.parser import read_postback
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Read = Callable[[str | bytes], Event]
 SENDER, STRANGER = "15550001111", "17743199144"
@@ -72,7 +77,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("form", [inbound_sms, lambda text: wrapped(inbound_sms(text))])
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_text_is_read_whatever_it_contains(read: Read, form, text: str) -> None:
+def test_a_text_is_read_whatever_it_contains(read: Read, form: Any, text: str) -> None:
     event = read(form(text))
     assert event.data["text"] == text
     assert (event.event, event.data["from"]) == ("sms_received", SENDER)

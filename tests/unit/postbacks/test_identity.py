@@ -107,7 +107,7 @@ def event(fields: dict[str, str], **changes: str | None) -> Event:
         ({**RECEIPT, "CODE": "N999"}, {"TIMESTAMP": "2019-03-08T19:22:05Z"}),
     ],
 )
-def test_one_notification_in_two_forms(fields, changes) -> None:
+def test_one_notification_in_two_forms(fields: Any, changes: dict[str, Any]) -> None:
     assert event(fields).id == event(fields, **changes).id
 
 
@@ -161,11 +161,13 @@ def test_one_notification_in_two_forms(fields, changes) -> None:
         ({**RECEIPT, "CODE": "N999"}, {"STATUS": "Delivered"}),
     ],
 )
-def test_two_notifications(fields, changes) -> None:
+def test_two_notifications(fields: Any, changes: dict[str, Any]) -> None:
     assert event(fields).id != event(fields, **changes).id
 
 
-def test_long_lists_are_compared_without_reading_each_entry(monkeypatch) -> None:
+def test_long_lists_are_compared_without_reading_each_entry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     read: list[str] = []
     monkeypatch.setattr("skycore.postbacks.identity.utc_timestamp", read.append)
     monkeypatch.setattr("skycore.postbacks.identity.canonical_number", read.append)
@@ -202,7 +204,7 @@ def test_two_devices_of_one_pass_are_two_events(read: Read) -> None:
         ({"CODE": "N999", "NEW": "1"}, False),
     ],
 )
-def test_dated(fields, dated: bool) -> None:
+def test_dated(fields: Any, dated: bool) -> None:
     assert event(fields).has_own_identity is dated
 
 
@@ -255,8 +257,10 @@ MESSAGES = st.tuples(WHO, WORDS.filter(lambda text: text == text.strip() != ""),
 
 @settings(deadline=None)
 @given(MESSAGES, MESSAGES, st.sampled_from([INBOUND, {**INBOUND, "TRANSACTIONID": "0"}, MMS]))
-def test_messages_that_differ_in_sender_text_or_time_are_never_merged(one, other, kind) -> None:
-    def posted(message) -> Event:
+def test_messages_that_differ_in_sender_text_or_time_are_never_merged(
+    one: Any, other: Any, kind: Any
+) -> None:
+    def posted(message: Any) -> Event:
         sender, text, time = message
         words = {"TEXT": text} if kind is not MMS else {"SUBJECT": text}
         stamp = "TIMESTAMP" if kind is MMS else "RECEIVED"
@@ -308,7 +312,7 @@ FIRST_RELEASE = [
 
 
 @pytest.mark.parametrize(("fields", "id_", "same"), FIRST_RELEASE)
-def test_the_ids_of_the_first_release_are_known(fields, id_, same) -> None:
+def test_the_ids_of_the_first_release_are_known(fields: Any, id_: str, same: bool) -> None:
     found = event(fields)
     assert (found.id if same else found.legacy_id) == id_
     assert (found.legacy_id is None) is same

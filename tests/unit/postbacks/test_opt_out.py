@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ STOP_WORDS = [
 START_WORDS = ["START", "UNSTOP"]
 
 
-def test_the_words_are_those_of_the_contract():
+def test_the_words_are_those_of_the_contract() -> None:
     by_meaning = {meaning: {w for w, m in opt_out_words().items() if m == meaning}
                   for meaning in ("stop", "start")}  # fmt: skip
     assert by_meaning == {"stop": set(STOP_WORDS), "start": set(START_WORDS)}
@@ -23,13 +25,13 @@ def test_the_words_are_those_of_the_contract():
 
 @pytest.mark.parametrize("word", STOP_WORDS)
 @pytest.mark.parametrize("form", ["{}", " {} ", "{}.", "¡{}!", '"{}"', "\n{}\n"])
-def test_every_stop_word_in_any_case_and_dress(word, form):
+def test_every_stop_word_in_any_case_and_dress(word: Any, form: str) -> None:
     for text in (word, word.lower(), word.title()):
         assert opt_out_of(form.format(text)) == "stop"
 
 
 @pytest.mark.parametrize("word", START_WORDS)
-def test_every_start_word(word):
+def test_every_start_word(word: str) -> None:
     assert opt_out_of(word.lower() + " ") == "start"
 
 
@@ -55,12 +57,12 @@ def test_every_start_word(word):
         ("👍", None),
     ],
 )
-def test_sentences(text, said):
+def test_sentences(text: str | None, said: str | None) -> None:
     assert opt_out_of(text) == said
 
 
 @given(st.text())
-def test_any_text_has_an_answer(text):
+def test_any_text_has_an_answer(text: Any) -> None:
     assert opt_out_of(text) in {None, "stop", "start", "possible"}
 
 
@@ -85,7 +87,9 @@ def test_any_text_has_an_answer(text):
         (None, None, None),
     ],
 )
-def test_an_mms_counts_by_its_words(text, subject, said):
+def test_an_mms_counts_by_its_words(
+    text: str | None, subject: str | None, said: str | None
+) -> None:
     assert opt_out_of_mms(text, subject) == said
 
 
@@ -95,7 +99,7 @@ def test_an_mms_counts_by_its_words(text, subject, said):
      "S\u200bT\u200bO\u200bP", "STOP\ufe0f",
      "\u202dSTOP\u202c", "s.t.o.p", "STOP\u3000", "\u00a0stop\u2003", "«Stop»", "ⓢⓣⓞⓟ", "STOP 🙏"],
 )  # fmt: skip
-def test_case_accents_width_marks_and_spaces_do_not_matter(text):
+def test_case_accents_width_marks_and_spaces_do_not_matter(text: str) -> None:
     assert opt_out_of(text) == "stop"
 
 
@@ -117,7 +121,7 @@ def test_case_accents_width_marks_and_spaces_do_not_matter(text):
         ("STOP" * 60_000, "stop"),
     ],
 )
-def test_a_repeated_word_counts_once(text, said):
+def test_a_repeated_word_counts_once(text: str, said: str) -> None:
     assert opt_out_of(text) == said
 
 
@@ -127,11 +131,11 @@ def test_a_repeated_word_counts_once(text, said):
      "Désabonner", "désinscription", "Abmelden", "aufhören", "SAIR", "Cancelar", "basta", "СТОП",
      "Отписаться", "στοπ", "إيقاف", "退订", "停止", "ストップ", "수신거부", "बंद", "IPTAL"],
 )  # fmt: skip
-def test_near_misses_and_other_languages_are_for_a_person_to_read(text):
+def test_near_misses_and_other_languages_are_for_a_person_to_read(text: str) -> None:
     assert opt_out_of(text) == "possible"
 
 
-def test_words_of_the_parameter_stop_too(monkeypatch):
+def test_words_of_the_parameter_stop_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOP_WORDS", "BAJA,Désabonner, 退订,,")
     for text in ("baja!", "DESABONNER", "退订", "Baja baja"):
         assert opt_out_of(text) == "stop"
@@ -139,14 +143,14 @@ def test_words_of_the_parameter_stop_too(monkeypatch):
     assert opt_out_of("salir") == "possible"
 
 
-def test_an_empty_parameter_adds_no_word(monkeypatch):
+def test_an_empty_parameter_adds_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOP_WORDS", "")
     assert opt_out_of("...") is None
     monkeypatch.setenv("STOP_WORDS", "!,-")
     assert opt_out_of("...") is None
 
 
-def test_a_keyword_that_stops_is_not_lost_behind_the_subject_of_an_mms():
+def test_a_keyword_that_stops_is_not_lost_behind_the_subject_of_an_mms() -> None:
     assert opt_out_of_mms(None, "NoSubject", "STOP") == "stop"
     assert opt_out_of_mms("hello", None, "STOP") == "stop"
     assert opt_out_of_mms(None, None, "START") == "start"
@@ -160,7 +164,7 @@ def test_a_keyword_that_stops_is_not_lost_behind_the_subject_of_an_mms():
      "ne plus recevoir", "ne plus recevoir svp", "stopp bitte", "revoke consent", "opt me out",
      "opt me out please", "desinscribir", "desinscribirme", "停止发送", "STOPSTOP60856"],
 )  # fmt: skip
-def test_no_near_miss_is_left_unread(text):
+def test_no_near_miss_is_left_unread(text: str) -> None:
     assert opt_out_of(text) == "possible"
 
 
@@ -168,5 +172,5 @@ def test_no_near_miss_is_left_unread(text):
     "text", ["FINE", "parade", "during the day", "the bus stops here", "para ti", "Ende gut",
              "STOR", "\u0440\u043e\u0442"]
 )  # fmt: skip
-def test_words_that_only_share_letters_ask_for_nothing(text):
+def test_words_that_only_share_letters_ask_for_nothing(text: str) -> None:
     assert opt_out_of(text) is None

@@ -6,7 +6,7 @@ import base64
 import json
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +25,9 @@ from skycore.receiving.store import store
 from skycore.table import events, messages
 from tests.unit.receiving.test_publish import OTHER, TO, Sender, receipt
 
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
+
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
 
 
@@ -33,7 +36,7 @@ def arrive(*bodies: bytes) -> None:
     assert store(batch, days=90) == []
 
 
-def test_a_timeline_names_carrier_and_handset(table):
+def test_a_timeline_names_carrier_and_handset(table: FakeDynamoDB) -> None:
     Sender(parent="p1", shared=True).finish()
     moment = (NOW + timedelta(seconds=5)).isoformat()
     arrive(
@@ -57,7 +60,7 @@ def test_a_timeline_names_carrier_and_handset(table):
     assert events.get(step["event_id"]) is not None
 
 
-def test_an_unparsed_postback_is_shown_whole(table):
+def test_an_unparsed_postback_is_shown_whole(table: FakeDynamoDB) -> None:
     body = random.Random(7).randbytes(256 * 1024)
     arrive(body)
     (listed,) = list_unparsed({}, days=90)["events"]
@@ -67,12 +70,12 @@ def test_an_unparsed_postback_is_shown_whole(table):
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "1.0", "٣", "", "9" * 5000], ids=len)
-def test_a_limit_that_is_none_is_refused(table, limit):
+def test_a_limit_that_is_none_is_refused(table: FakeDynamoDB, limit: str) -> None:
     with pytest.raises(Problem, match="invalid_request"):
         list_unparsed({"limit": [limit]}, days=90)
 
 
-def test_the_receipt_that_came_first_is_a_possible_match(table):
+def test_the_receipt_that_came_first_is_a_possible_match(table: FakeDynamoDB) -> None:
     row = messages.new_row(
         "m9", "unknown", time=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
     )
@@ -83,7 +86,9 @@ def test_the_receipt_that_came_first_is_a_possible_match(table):
 
 
 @pytest.mark.parametrize("written", ["5491112345678", "541112345678"])
-def test_a_receipt_in_another_form_of_the_number_is_a_possible_match(table, written):
+def test_a_receipt_in_another_form_of_the_number_is_a_possible_match(
+    table: FakeDynamoDB, written: str
+) -> None:
     known = {"attempt": "a", "action": "sendSMS", "fingerprint": "f", "to": "5491112345678"}
     messages.create(messages.new_row("m9", "unknown", time=NOW, days=90, **known))
     arrive(receipt("N202", to=written, tracking_id="X1"))
@@ -91,7 +96,9 @@ def test_a_receipt_in_another_form_of_the_number_is_a_possible_match(table, writ
     assert [match["tracking_id"] for match in found] == ["X1"]
 
 
-def test_of_very_many_receipts_the_earliest_are_looked_at(table, monkeypatch):
+def test_of_very_many_receipts_the_earliest_are_looked_at(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("skycore.queries.messages.MAX_EVENTS", 5)
     row = messages.new_row(
         "m9", "unknown", time=NOW, days=90, attempt="a", action="sendSMS", fingerprint="f", to=TO
@@ -103,7 +110,7 @@ def test_of_very_many_receipts_the_earliest_are_looked_at(table, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["nobody", "x" * 10_000, "ä" * 1000, "a.b", "#"], ids=len)
-def test_ids_that_are_none_are_not_found(table, text):
+def test_ids_that_are_none_are_not_found(table: FakeDynamoDB, text: str) -> None:
     with pytest.raises(Problem, match="message_not_found"):
         get_message(text)
     with pytest.raises(Problem, match="message_not_found"):
@@ -114,7 +121,9 @@ def test_ids_that_are_none_are_not_found(table, text):
 
 
 @pytest.mark.in_memory("stores ten megabytes against the clock")
-def test_a_page_of_large_postbacks_ends_where_an_answer_must(table, monkeypatch):
+def test_a_page_of_large_postbacks_ends_where_an_answer_must(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("skycore.receiving.store.READ_BUDGET_SECONDS", 600.0)  # however slow we are
     chance = random.Random(7)
     arrive(*(chance.randbytes(256 * 1024) for _ in range(30)), *(b"small %d" % n for n in range(5)))
@@ -135,7 +144,9 @@ def test_a_page_of_large_postbacks_ends_where_an_answer_must(table, monkeypatch)
     ("since", "until"),
     [("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"), ("2000-01-01", "2999-01-01")],
 )
-def test_a_stretch_beyond_all_rows_costs_no_queries(table, since, until):
+def test_a_stretch_beyond_all_rows_costs_no_queries(
+    table: FakeDynamoDB, since: str, until: str
+) -> None:
     messages.create(
         messages.new_row(
             "m1",
@@ -200,12 +211,13 @@ def refused(query: dict[str, list[str]], cursor: str) -> bool:
     try:
         list_messages({**query, "cursor": [cursor]}, region="US", days=90)
     except Problem as problem:
-        fields = [error["field"] for error in problem.members["errors"]]
+        errors: Any = problem.members["errors"]
+        fields = [error["field"] for error in errors]
         return (problem.status, problem.code, fields) == (422, "invalid_request", ["cursor"])
     return False
 
 
-def test_a_cursor_is_of_its_own_query_only(table):
+def test_a_cursor_is_of_its_own_query_only(table: FakeDynamoDB) -> None:
     several()
     several(to=OTHER)
     for name, query in QUERIES.items():
@@ -218,7 +230,9 @@ def test_a_cursor_is_of_its_own_query_only(table):
             assert refused({"tracking_id": ["T1"]}, cursor)
 
 
-def test_a_cursor_holds_for_another_limit_and_the_same_number_written_otherwise(table):
+def test_a_cursor_holds_for_another_limit_and_the_same_number_written_otherwise(
+    table: FakeDynamoDB,
+) -> None:
     several()
     _, (cursor, *_) = pages({"to": ["+17743199144"]})
     query = {"to": [" 1 (774) 319-9144"], "limit": ["50"], "cursor": [cursor]}
@@ -237,7 +251,7 @@ AT = "message#2026-11-22T10:00:00Z"
     "cursor",
     [
         *("", "x", "=", "%", "é", "\ud800", " ", "A" * 5000, "null", "WyJ4Il0"),
-        *(encoded(value) for value in (None, 1, "x", [], {}, [AT], [AT, 1, "a"], [AT, "a", "b"])),
+        *map(encoded, (None, 1, "x", [], {}, [AT], [AT, 1, "a"], [AT, "a", "b"])),
         *(encoded(value) for value in ([AT, 1, "a", ""], [AT, "a", None, ""], [1, "", "", ""])),
         *(encoded(value) for value in (["x#", "", "", ""], ["event" + AT[7:], "", "", ""])),
         *(encoded(value) for value in ([AT, "message#x", "message", "0" * 16], [AT, "~", "", 0])),
@@ -246,7 +260,9 @@ AT = "message#2026-11-22T10:00:00Z"
         *(encoded(b"[" * 5000), encoded(b"1" * 5000), encoded(b"\xff"), encoded(b"\0")),
     ],
 )
-def test_a_cursor_that_this_service_did_not_make_is_refused(table, cursor):
+def test_a_cursor_that_this_service_did_not_make_is_refused(
+    table: FakeDynamoDB, cursor: Any
+) -> None:
     several()
     assert refused({"to": [TO]}, cursor)
     assert refused({"from": ["60856"]}, cursor)
@@ -254,7 +270,7 @@ def test_a_cursor_that_this_service_did_not_make_is_refused(table, cursor):
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_cursor_with_any_change_is_refused(table, data):
+def test_a_cursor_with_any_change_is_refused(table: FakeDynamoDB, data: Any) -> None:
     if not table.items:
         several()
     query = QUERIES[data.draw(st.sampled_from(["to", "from", "since"]))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,13 +16,16 @@ from skycore.receiving.receipts import record_opt_outs
 from skycore.table import opt_outs
 from tests.unit.table.tables import new_table
 
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
+
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 PERSON, SENDER, OTHER = "17743199144", "60856", "60857"
 MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(autouse=True)
-def senders(table):
+def senders(table: FakeDynamoDB) -> None:
     """The stack has sent from one number."""
     opt_outs._known_senders.clear()
     opt_outs.record_sender(SENDER)
@@ -72,7 +75,9 @@ WRONG_CLOCKS = {
 
 
 @pytest.mark.parametrize("stated", WRONG_CLOCKS.values(), ids=WRONG_CLOCKS)
-def test_a_start_by_a_wrong_clock_never_wins_over_a_later_stop(table, stated):
+def test_a_start_by_a_wrong_clock_never_wins_over_a_later_stop(
+    table: FakeDynamoDB, stated: Any
+) -> None:
     text("START", NOW, stated)
     opted_in(NOW, stated)
     text("STOP", NOW + MINUTE, NOW + MINUTE)
@@ -80,14 +85,16 @@ def test_a_start_by_a_wrong_clock_never_wins_over_a_later_stop(table, stated):
 
 
 @pytest.mark.parametrize("stated", WRONG_CLOCKS.values(), ids=WRONG_CLOCKS)
-def test_a_start_by_a_wrong_clock_never_wins_over_a_recent_stop(table, stated):
+def test_a_start_by_a_wrong_clock_never_wins_over_a_recent_stop(
+    table: FakeDynamoDB, stated: Any
+) -> None:
     text("STOP", NOW - MINUTE, NOW - MINUTE)
     text("START", NOW, stated)
     assert stopped() == {SENDER}
 
 
 @pytest.mark.parametrize("stated", WRONG_CLOCKS.values(), ids=WRONG_CLOCKS)
-def test_a_stop_by_a_wrong_clock_counts_as_of_its_arrival(table, stated):
+def test_a_stop_by_a_wrong_clock_counts_as_of_its_arrival(table: FakeDynamoDB, stated: Any) -> None:
     text("START", NOW - MINUTE, NOW - MINUTE)
     text("STOP", NOW, stated)
     assert stopped() == {SENDER}
@@ -95,7 +102,7 @@ def test_a_stop_by_a_wrong_clock_counts_as_of_its_arrival(table, stated):
     assert stopped() == set()
 
 
-def test_credible_times_decide_over_arrival(table):
+def test_credible_times_decide_over_arrival(table: FakeDynamoDB) -> None:
     text("START", NOW, NOW)
     text("STOP", NOW + 25 * MINUTE, NOW - MINUTE)  # Skycore's last retry of an older message
     assert stopped() == set()
@@ -103,7 +110,7 @@ def test_credible_times_decide_over_arrival(table):
     assert stopped() == {SENDER}
 
 
-def test_a_start_never_counts_later_than_it_arrived(table):
+def test_a_start_never_counts_later_than_it_arrived(table: FakeDynamoDB) -> None:
     text("START", NOW, NOW + timedelta(seconds=110))
     text("STOP", NOW + MINUTE, NOW + MINUTE)
     assert stopped() == {SENDER}
@@ -121,7 +128,9 @@ CLOCKS = st.one_of(
     st.lists(st.tuples(st.sampled_from(["STOP", "START"]), st.integers(0, 60), CLOCKS), max_size=6),
     st.data(),
 )
-def test_no_order_and_no_clock_lets_a_doubtful_start_win(monkeypatch, said, data):
+def test_no_order_and_no_clock_lets_a_doubtful_start_win(
+    monkeypatch: pytest.MonkeyPatch, said: Any, data: Any
+) -> None:
     """A start counts only by a credible time after the stop, or long after the stop's arrival."""
     monkeypatch.setattr(Connection, "client", new_table())
     opt_outs._known_senders.clear()
@@ -149,18 +158,20 @@ def test_no_order_and_no_clock_lets_a_doubtful_start_win(monkeypatch, said, data
 @pytest.mark.parametrize(
     "written", ["447700900999", "+447700900999", "tel:+447700900999", None], ids=str
 )
-def test_a_stop_to_a_substituted_sender_is_a_stop_for_all(table, written):
+def test_a_stop_to_a_substituted_sender_is_a_stop_for_all(
+    table: FakeDynamoDB, written: str | None
+) -> None:
     text("STOP", NOW, NOW, to=written)
     assert stopped() == {SENDER, OTHER, None}
 
 
-def test_a_stop_to_a_sender_of_ours_is_a_stop_to_it(table):
+def test_a_stop_to_a_sender_of_ours_is_a_stop_to_it(table: FakeDynamoDB) -> None:
     opt_outs._known_senders.clear()  # of another execution environment: the row tells
     text("STOP", NOW, NOW)
     assert stopped() == {SENDER}
 
 
-def test_a_start_to_a_substituted_sender_lifts_nothing_else(table):
+def test_a_start_to_a_substituted_sender_lifts_nothing_else(table: FakeDynamoDB) -> None:
     text("STOP", NOW, NOW)
     text("START", NOW + MINUTE, NOW + MINUTE, to="447700900999")
     assert stopped() == {SENDER}
@@ -180,7 +191,9 @@ def test_a_start_to_a_substituted_sender_lifts_nothing_else(table):
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else str(len(value)),
 )
-def test_n302_counts_only_if_the_person_asked_for_it(table, changes, expected):
+def test_n302_counts_only_if_the_person_asked_for_it(
+    table: FakeDynamoDB, changes: Any, expected: Any
+) -> None:
     opted_out(NOW, NOW, **changes)
     assert stopped() == expected
 
@@ -204,13 +217,15 @@ def test_n302_counts_only_if_the_person_asked_for_it(table, changes, expected):
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else str(len(value)),
 )
-def test_no_opt_out_is_lost_to_the_form_of_its_notification(table, changes, expected):
+def test_no_opt_out_is_lost_to_the_form_of_its_notification(
+    table: FakeDynamoDB, changes: Any, expected: Any
+) -> None:
     opted_out(NOW, NOW, **changes)
     assert stopped() == expected
 
 
 @pytest.mark.parametrize("changes", [{"source": "SMS MO"}, {"shortcode": f"{SENDER},{OTHER}"}])
-def test_an_opt_in_in_a_doubtful_form_lifts_nothing(table, changes):
+def test_an_opt_in_in_a_doubtful_form_lifts_nothing(table: FakeDynamoDB, changes: Any) -> None:
     text("STOP", NOW, NOW)
     opted_in(NOW + MINUTE, NOW + MINUTE, **changes)
     assert stopped() == {SENDER}
@@ -225,7 +240,9 @@ def test_an_opt_in_in_a_doubtful_form_lifts_nothing(table, changes):
     ],
     ids=str,
 )
-def test_no_part_of_an_mms_hides_a_stop_in_another(table, words):
+def test_no_part_of_an_mms_hides_a_stop_in_another(
+    table: FakeDynamoDB, words: dict[str, Any]
+) -> None:
     files = [{"file": "http://example.com/a.jpg"}]
     arrive(NOW, NOW, code="N401", from_=PERSON, to=SENDER, tracking_id="1", content=files, **words)
     assert stopped() == {SENDER}
@@ -245,13 +262,15 @@ def test_no_part_of_an_mms_hides_a_stop_in_another(table, words):
     ],
     ids=str,
 )
-def test_n301_lifts_only_what_the_person_lifts(table, changes, expected):
+def test_n301_lifts_only_what_the_person_lifts(
+    table: FakeDynamoDB, changes: Any, expected: Any
+) -> None:
     text("STOP", NOW, NOW)
     opted_in(NOW + MINUTE, NOW + MINUTE, **changes)
     assert stopped() == expected
 
 
-def test_an_undated_opt_in_between_two_undated_opt_outs_lifts_nothing(table):
+def test_an_undated_opt_in_between_two_undated_opt_outs_lifts_nothing(table: FakeDynamoDB) -> None:
     """The second N302 is a repeat of the first for all that can be known, and is not stored."""
     opted_out(NOW)
     opted_in(NOW + 5 * MINUTE)
@@ -271,12 +290,14 @@ def test_an_undated_opt_in_between_two_undated_opt_outs_lifts_nothing(table):
         ("\u202d+1 774 319 9144\u202c", PERSON),
     ],
 )
-def test_a_stop_counts_however_the_number_is_written(table, written, sent_to):
+def test_a_stop_counts_however_the_number_is_written(
+    table: FakeDynamoDB, written: str, sent_to: Any
+) -> None:
     text("STOP", NOW, NOW, from_=written)
     assert stopped(sent_to) == {SENDER}
 
 
-def test_yes_answers_a_question_and_lifts_nothing(table):
+def test_yes_answers_a_question_and_lifts_nothing(table: FakeDynamoDB) -> None:
     text("STOP", NOW, NOW)
     text("YES", NOW + MINUTE, NOW + MINUTE)
     assert stopped() == {SENDER}

@@ -97,7 +97,7 @@ def retry(outside: Outside) -> list[str]:
     return publish_retries([(f"r{n}", body) for n, body in enumerate(bodies)], **WHERE)
 
 
-def test_a_hundred_events_take_ten_publish_calls(table, outside):
+def test_a_hundred_events_take_ten_publish_calls(table: FakeDynamoDB, outside: Outside) -> None:
     arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(100)))
     table.calls.clear()
     assert tell(table) == []
@@ -105,7 +105,7 @@ def test_a_hundred_events_take_ten_publish_calls(table, outside):
     assert table.calls == {"BatchGetItem": 1}
 
 
-def test_an_event_names_its_message(table, outside):
+def test_an_event_names_its_message(table: FakeDynamoDB, outside: Outside) -> None:
     Sender().finish()
     arrive(receipt("N202"))
     tell(table)
@@ -134,8 +134,8 @@ def test_an_event_names_its_message(table, outside):
 )
 @pytest.mark.parametrize("shared", [True, None], ids=["shared", "of an earlier release"])
 def test_a_shared_tracking_id_moves_the_recipients_own_message(
-    table, outside, bodies, expected, shared
-):
+    table: FakeDynamoDB, outside: Outside, bodies: Any, expected: str, shared: bool | None
+) -> None:
     Sender(parent="p1", shared=shared).finish()
     arrive(*bodies)
     tell(table)
@@ -149,8 +149,8 @@ def test_a_shared_tracking_id_moves_the_recipients_own_message(
     ids=["shared", "of an earlier release"],
 )
 def test_a_receipt_of_nobody_known_moves_no_message_of_a_shared_tracking_id(
-    table, outside, to, shared, expected
-):
+    table: FakeDynamoDB, outside: Outside, to: str, shared: bool | None, expected: str
+) -> None:
     Sender(parent="p1", shared=shared).finish()
     arrive(receipt("N202", to=to))
     tell(table)
@@ -165,8 +165,13 @@ def test_a_receipt_of_nobody_known_moves_no_message_of_a_shared_tracking_id(
 )
 @pytest.mark.parametrize("early", [False, True])
 def test_a_receipt_is_of_the_one_message_with_its_tracking_id_however_to_is_written(
-    table, outside, to, parent, shared, early
-):
+    table: FakeDynamoDB,
+    outside: Outside,
+    to: Any,
+    parent: str | None,
+    shared: bool | None,
+    early: bool,
+) -> None:
     sender = Sender(parent=parent, shared=shared)
     sender.step()
     if early:
@@ -194,8 +199,8 @@ def test_a_receipt_is_of_the_one_message_with_its_tracking_id_however_to_is_writ
     ],
 )
 def test_a_receipt_is_its_messages_however_the_recipient_is_written(
-    table, outside, sent_to, written
-):
+    table: FakeDynamoDB, outside: Outside, sent_to: str, written: str
+) -> None:
     Sender(to=sent_to).finish()
     arrive(receipt("N202", to=written))
     tell(table)
@@ -209,7 +214,9 @@ def test_a_receipt_is_its_messages_however_the_recipient_is_written(
         ("Message Sent/Failed", "Message Sent/Expired"),
     ],
 )
-def test_two_failures_of_one_message_end_the_same_in_any_order(table, outside, first, second):
+def test_two_failures_of_one_message_end_the_same_in_any_order(
+    table: FakeDynamoDB, outside: Outside, first: str, second: str
+) -> None:
     Sender().finish()
     arrive(receipt("E202", first))
     arrive(receipt("E202", second))
@@ -218,7 +225,9 @@ def test_two_failures_of_one_message_end_the_same_in_any_order(table, outside, f
     assert len(table.of_kind("event")) == 2
 
 
-def test_a_receipt_that_is_on_its_way_hides_no_delivery(table, outside):
+def test_a_receipt_that_is_on_its_way_hides_no_delivery(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
     Sender().finish()
     arrive(receipt("N202", "Message Sent/Deferred"))
     tell(table)
@@ -233,14 +242,18 @@ def test_a_receipt_that_is_on_its_way_hides_no_delivery(table, outside):
     [(None, "accepted"), ("p1", "delivered")],
     ids=["a campaign stays accepted", "one of several whose number Skycore did not give"],
 )
-def test_a_message_without_a_number(table, outside, parent, expected):
+def test_a_message_without_a_number(
+    table: FakeDynamoDB, outside: Outside, parent: str | None, expected: str
+) -> None:
     Sender(to=None, parent=parent).finish()
     arrive(receipt("N202"))
     tell(table)
     assert status() == expected
 
 
-def test_a_receipt_from_before_the_pointer_counts_although_accepted_was_never_news(table, outside):
+def test_a_receipt_from_before_the_pointer_counts_although_accepted_was_never_news(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
     sender = Sender()
     sender.step()
     arrive(receipt("N202"))
@@ -254,7 +267,9 @@ def test_a_receipt_from_before_the_pointer_counts_although_accepted_was_never_ne
 
 
 class TestWhatCannotBeTold:
-    def test_an_event_that_sns_refuses_is_told_later(self, table, outside):
+    def test_an_event_that_sns_refuses_is_told_later(
+        self, table: FakeDynamoDB, outside: Outside
+    ) -> None:
         arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(12)))
         names = [record["dynamodb"]["Keys"]["sk"]["S"][6:] for record in table.stream]
         outside.refused = {names[3], names[11]}
@@ -268,7 +283,9 @@ class TestWhatCannotBeTold:
         assert retry(outside) == []
         assert sorted(outside.ids()) == sorted(names)
 
-    def test_while_the_topic_is_out_everything_waits_and_no_time_is_lost(self, table, outside):
+    def test_while_the_topic_is_out_everything_waits_and_no_time_is_lost(
+        self, table: FakeDynamoDB, outside: Outside
+    ) -> None:
         Sender().finish()
         arrive(*(receipt("N202", tracking_id=f"X{n}") for n in range(30)), b"unreadable")
         outside.topic_is_out = True
@@ -285,13 +302,17 @@ class TestWhatCannotBeTold:
         in_order = sorted(outside.published, key=lambda event: event["id"])
         assert in_order == sorted(expected, key=lambda event: event["id"])
 
-    def test_the_stream_brings_again_what_neither_took(self, table, outside):
+    def test_the_stream_brings_again_what_neither_took(
+        self, table: FakeDynamoDB, outside: Outside
+    ) -> None:
         arrive(receipt("N202"), receipt("N201"))
         outside.topic_is_out = outside.queue_is_out = True
         numbers = [record["dynamodb"]["SequenceNumber"] for record in table.stream]
         assert tell(table) == numbers
 
-    def test_a_record_that_cannot_be_read_holds_up_nothing(self, table, outside):
+    def test_a_record_that_cannot_be_read_holds_up_nothing(
+        self, table: FakeDynamoDB, outside: Outside
+    ) -> None:
         arrive(receipt("N201"), receipt("N202"))
         table.stream[0]["dynamodb"]["NewImage"]["blob"] = {"B": "bm8="}
         assert tell(table) == []
@@ -299,7 +320,9 @@ class TestWhatCannotBeTold:
         assert retry(outside) == []
         assert len(outside.published) == 2
 
-    def test_while_the_table_is_out_everything_waits(self, table, outside):
+    def test_while_the_table_is_out_everything_waits(
+        self, table: FakeDynamoDB, outside: Outside
+    ) -> None:
         Sender().finish()
         arrive(receipt("N202"))
 
@@ -315,13 +338,17 @@ class TestWhatCannotBeTold:
         assert len(outside.published) == 2
 
     @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"event_id": 7}', "null"])
-    def test_what_is_no_name_fails_alone(self, table, outside, body):
+    def test_what_is_no_name_fails_alone(
+        self, table: FakeDynamoDB, outside: Outside, body: str
+    ) -> None:
         arrive(receipt("N202"))
         name = json.dumps({"event_id": table.stream[0]["dynamodb"]["Keys"]["sk"]["S"][6:]})
         assert publish_retries([("bad", body), ("good", name)], **WHERE) == ["bad"]
         assert len(outside.published) == 1
 
-    def test_what_has_left_the_table_is_dropped(self, table, outside):
+    def test_what_has_left_the_table_is_dropped(
+        self, table: FakeDynamoDB, outside: Outside
+    ) -> None:
         names = [{"event_id": "gone"}, {"message_id": "gone", "step": "accepted"}]
         assert (
             publish_retries([(str(n), json.dumps(name)) for n, name in enumerate(names)], **WHERE)
@@ -332,11 +359,13 @@ class TestWhatCannotBeTold:
 
 @settings(
     deadline=None,
-    max_examples=3 * settings.default.max_examples,  # of DynamoDB Local's profile, too
+    max_examples=3 * settings().max_examples,  # of DynamoDB Local's profile, too
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.data())
-def test_any_order_and_any_repetition_end_the_same(monkeypatch, data):
+def test_any_order_and_any_repetition_end_the_same(
+    monkeypatch: pytest.MonkeyPatch, data: Any
+) -> None:
     """Receipts, the send's own writes and the stream interleave at every call to the table."""
     from skycore.aws import clients
 
@@ -347,7 +376,7 @@ def test_any_order_and_any_repetition_end_the_same(monkeypatch, data):
     monkeypatch.setattr(clients, "sqs", lambda: outside)
     kinds = st.tuples(st.sampled_from(sorted(STATUSES)), st.sampled_from([TO, TO, OTHER]))
     coming = data.draw(st.lists(kinds, max_size=6), label="receipts")
-    bodies = [receipt(*kind, to=to) for kind, to in coming]
+    bodies = [receipt(code, status, to) for (code, status), to in coming]
     schedule = data.draw(st.lists(st.sampled_from("sand-"), max_size=60), label="schedule")
     sender.step()  # the row comes before the call, and no receipt before that
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,6 +20,10 @@ from skycore.receiving.store import store
 from skycore.table import events, messages, opt_outs
 from tests.unit.receiving.test_publish import OTHER, TO, receipt, status, tell
 from tests.unit.table.tables import new_table
+
+if TYPE_CHECKING:
+    from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SENT = NOW - timedelta(hours=6)
@@ -38,6 +42,11 @@ def sms(steps: str = DELIVERED, *, at: datetime = SENT, zone: Any = EASTERN, **g
     known = {"id": "455118", "to": TO, "from": "60856", "carrier": "AT&T", "body": TEXT}
     attributes = "".join(f' {name}="{value}"' for name, value in (known | given).items())
     return f'<TEXT{attributes}>\n<INQUE time="{printed(at, zone)}"/>{steps}</TEXT>'
+
+
+def sms_from(sender: str) -> str:
+    given: dict[str, Any] = {"from": sender}
+    return sms(**given)
 
 
 def mms(steps: str = '<ACK gw="9"><DLR gw="20" net="1000">', **given: str) -> str:
@@ -92,13 +101,15 @@ def reasons(found: Reconciled) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def fresh(table):
+def fresh(table: FakeDynamoDB) -> Any:
     return table
 
 
 class TestRowsWithoutATrackingId:
     @pytest.mark.parametrize("zone", [EASTERN, UTC], ids=["US Eastern", "UTC"])
-    def test_an_sms_is_found_by_its_numbers_text_and_time(self, table, outside, zone):
+    def test_an_sms_is_found_by_its_numbers_text_and_time(
+        self, table: FakeDynamoDB, outside: Outside, zone: Any
+    ) -> None:
         sent()
         assert run(sms(zone=zone)).missing == ("skycore.sms_delivered",)
         tell(table)
@@ -120,7 +131,7 @@ class TestRowsWithoutATrackingId:
             ("551187654321", "5511987654321"),
         ],
     )
-    def test_no_message_is_missed_by_the_form_of_its_recipient(self, to, written):
+    def test_no_message_is_missed_by_the_form_of_its_recipient(self, to: Any, written: Any) -> None:
         sent(to=to)
         assert run(sms(to=written)).missing == ("skycore.sms_delivered",)
         assert run(sms(to=to)).missing == ()
@@ -135,34 +146,36 @@ class TestRowsWithoutATrackingId:
         ],
         ids=["national", "with a plus", "equivalent", "replaced abroad"],
     )
-    def test_no_message_is_missed_by_the_form_of_its_sender(self, sender, written):
+    def test_no_message_is_missed_by_the_form_of_its_sender(
+        self, sender: str, written: str
+    ) -> None:
         sent(sender=sender)
-        assert run(sms(**{"from": written})).missing == ("skycore.sms_delivered",)
+        assert run(sms_from(written)).missing == ("skycore.sms_delivered",)
 
-    def test_a_row_from_another_sender_of_this_stack_is_not_a_replaced_one(self):
+    def test_a_row_from_another_sender_of_this_stack_is_not_a_replaced_one(self) -> None:
         opt_outs._known_senders.clear()
         opt_outs.record_sender("14155550000")
         sent()
-        assert reasons(run(sms(**{"from": "4155550000"}))) == [subject.NOT_FOUND]
+        assert reasons(run(sms_from("4155550000"))) == [subject.NOT_FOUND]
 
-    def test_no_message_is_missed_because_its_text_was_escaped_twice(self):
+    def test_no_message_is_missed_because_its_text_was_escaped_twice(self) -> None:
         sent(text="Fish & chips")
         assert run(sms(body="Fish &amp;amp; chips")).missing == ("skycore.sms_delivered",)
 
-    def test_an_mms_is_found_by_its_content_id(self):
+    def test_an_mms_is_found_by_its_content_id(self) -> None:
         sent("m1", "T1", action="sendSavedMMS", text=None, mms_id="1000")
         sent("m2", "T2", action="sendSavedMMS", text=None, mms_id="1001")
         assert run(mms()).missing == ("skycore.mms_delivered",)
         assert len(events.by_tracking_id("T2")) == 1
 
-    def test_a_fallback_sms_is_no_delivery_of_the_mms(self):
+    def test_a_fallback_sms_is_no_delivery_of_the_mms(self) -> None:
         sent(action="sendSavedMMS", text=None, mms_id="1001")
         found = run(mms(DELIVERED, delivery="xhtml"))
         assert found.missing == ("skycore.sms_delivered",)
         (event,) = events.by_tracking_id("T1")
         assert (event.data["origin"], event.data["code"]) == ("MMS_MT", "N202")
 
-    def test_a_campaign_is_found_by_the_id_of_its_batch(self):
+    def test_a_campaign_is_found_by_the_id_of_its_batch(self) -> None:
         events.mark_shared([campaign_tracking_id("12418")], time=SENT, days=90)
         batch = '<BATCH id="12418" from="60856" contentid="7" />'
         found = run(batch, mms(to=TO), mms(to=OTHER, id="3"), "</BATCH>", around="BATCHES")
@@ -175,7 +188,7 @@ class TestRowsWithoutATrackingId:
             (sms(to=OTHER), subject.NOT_FOUND),
             (sms("", at=SENT).replace("TEXT", "CONTENT").replace("/>", '/><DLR gw="20">'), ""),
             (sms(body="Fish and chips"), subject.NOT_FOUND),
-            (sms(**{"from": "60857"}), subject.NOT_FOUND),
+            (sms_from("60857"), subject.NOT_FOUND),
             (sms(at=SENT + timedelta(hours=2)), subject.NOT_FOUND),
             (sms(at=SENT - timedelta(hours=2)), subject.NOT_FOUND),
             (sms().replace("<INQUE", "<X"), subject.NO_TIME),
@@ -185,8 +198,8 @@ class TestRowsWithoutATrackingId:
         ids=["number", "kind", "text", "sender", "late", "early", "no time", "no number", "twice"],
     )
     def test_what_fits_no_message_for_certain_is_returned_and_becomes_no_event(
-        self, table, item, reason
-    ):
+        self, table: FakeDynamoDB, item: Any, reason: Any
+    ) -> None:
         sent()
         before = dict(table.items)
         found = run(item)
@@ -195,31 +208,33 @@ class TestRowsWithoutATrackingId:
         assert found.rows == len(found.unmatched)
         assert table.items == before
 
-    def test_two_messages_that_fit_are_not_guessed_between(self):
+    def test_two_messages_that_fit_are_not_guessed_between(self) -> None:
         sent("m1", "T1")
         sent("m2", "T2", at=SENT + timedelta(minutes=1))
         assert reasons(run(sms())) == [subject.AMBIGUOUS]
 
-    def test_a_message_whose_outcome_is_unknown_is_left_to_a_person(self):
+    def test_a_message_whose_outcome_is_unknown_is_left_to_a_person(self) -> None:
         sent(tracking_id=None)
         assert reasons(run(sms())) == [subject.UNKNOWN_CALL]
         assert status() == "unknown"
 
-    def test_other_groups_of_the_account_are_counted(self):
+    def test_other_groups_of_the_account_are_counted(self) -> None:
         group = '<AUTORESPONDER id="9" from="60856">'
         found = run(group, sms(), "</AUTORESPONDER>", around="AUTORESPONDERS")
         assert reasons(found) == [subject.OTHER_GROUP]
         (unmatched,) = found.unmatched
         assert (unmatched.row.history_id, unmatched.row.group_id) == ("455118", "9")
 
-    def test_device_discovery_settles_nothing(self):
+    def test_device_discovery_settles_nothing(self) -> None:
         sent(action="sendMMS", text=None, mms_id="1001")
         found = run(mms('<ACK gw="80"/><EXPIRED gw="30"/>'))
         assert (found.missing, found.unsettled, found.unmatched) == ((), 1, ())
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.permutations(range(6)), st.sampled_from([EASTERN, UTC]))
-    def test_any_order_of_rows_and_any_repetition_end_the_same(self, monkeypatch, order, zone):
+    def test_any_order_of_rows_and_any_repetition_end_the_same(
+        self, monkeypatch: pytest.MonkeyPatch, order: Any, zone: Any
+    ) -> None:
         monkeypatch.setattr(Connection, "client", new_table())
         items = []
         for n in range(6):
@@ -250,8 +265,8 @@ T1 = f"<TO>{TO}</TO><TRACKINGID>T1</TRACKINGID></POSTBACK>"
 )
 @pytest.mark.parametrize("to", [TO, ""], ids=["", "without TO"])
 def test_what_a_postback_reported_is_not_reported_again_under_another_id(
-    table, postback, item, owned, to
-):
+    table: FakeDynamoDB, postback: str, item: Any, owned: bool, to: Any
+) -> None:
     kind = "sendSMS" if item.startswith("<TEXT") else "sendMMS"
     if owned:
         sent(action=kind, text=TEXT if kind == "sendSMS" else None, mms_id="1001")
@@ -263,21 +278,21 @@ def test_what_a_postback_reported_is_not_reported_again_under_another_id(
     assert (found.missing, found.known, found.unmatched) == ((), 1, ())
 
 
-def test_a_higher_status_than_the_known_one_becomes_an_event():
+def test_a_higher_status_than_the_known_one_becomes_an_event() -> None:
     sent()
     assert store([("q", receipt("E202", "Message Sent/Failed"), NOW)], days=90) == []
     assert run(sms('<ACK gw="10"><EXPIRED gw="30"/>')).missing == ()
     assert run(sms()).missing == ("skycore.sms_delivered",)
 
 
-def test_nothing_is_stored_without_write(table):
+def test_nothing_is_stored_without_write(table: FakeDynamoDB) -> None:
     sent()
     before = dict(table.items)
     assert run(sms(), write=False).missing == ("skycore.sms_delivered",)
     assert table.items == before
 
 
-def test_an_event_from_the_report_has_the_id_that_its_postback_would_have():
+def test_an_event_from_the_report_has_the_id_that_its_postback_would_have() -> None:
     sent()
     run(sms())
     (event,) = events.by_tracking_id("T1")
@@ -285,7 +300,7 @@ def test_an_event_from_the_report_has_the_id_that_its_postback_would_have():
     assert event.id == real.id
 
 
-def test_every_reported_status_is_read_as_it_is_meant():
+def test_every_reported_status_is_read_as_it_is_meant() -> None:
     for (kind, state), (code, stated) in REPORT_STATES.items():
         body = (
             f"<POSTBACK><ORIGIN>{kind.upper()}_MT</ORIGIN><CODE>{code}</CODE><STATUS>{stated}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pynamodb.connection.base import Connection
@@ -20,6 +20,9 @@ from tests.unit.receiving.test_publish import TO, WHERE, Sender, receipt, retry,
 from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB
 from tests.unit.table.tables import new_table
 
+if TYPE_CHECKING:
+    from tests.unit.sending.conftest import Outside
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 ODD = receipt("N202", tracking_id="ODD")
 UNDATED = b"<POSTBACK><CODE>N303</CODE><EMAIL>odd@example.com</EMAIL></POSTBACK>"
@@ -31,7 +34,7 @@ def many(*bodies: bytes) -> bytes:
 
 
 @pytest.fixture
-def fault(monkeypatch):
+def fault(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Until it is mended, nothing with ODD in it can be read."""
     real = notification.Fields._read
 
@@ -53,6 +56,12 @@ def unparsed() -> list[str]:
     return [event["event_id"] for event in list_unparsed({}, days=90)["events"]]
 
 
+def stored(event_id: str) -> events.StoredEvent:
+    found = events.get(event_id)
+    assert found is not None
+    return found
+
+
 def reread(write: bool = True) -> list[republish.Reread]:
     return list(republish.reread_unparsed(days=90, write=write))
 
@@ -60,12 +69,15 @@ def reread(write: bool = True) -> list[republish.Reread]:
 def tell(table: FakeDynamoDB, outside: Any) -> list[dict[str, Any]]:
     outside.published = []
     publish(table.stream, retry_queue_url="retry", **WHERE)
-    return outside.published
+    published: list[dict[str, Any]] = outside.published
+    return published
 
 
-def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(table, outside, fault):
+def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(
+    table: FakeDynamoDB, outside: Outside, fault: Any
+) -> None:
     arrive(ODD, b"never a postback", receipt("N202"))
-    (odd,) = [id_ for id_ in unparsed() if events.get(id_).raw == ODD]
+    (odd,) = [id_ for id_ in unparsed() if stored(id_).raw == ODD]
     before = len(table.stream)
     fault()
     found = {one.event_id: one.types for one in reread()}
@@ -78,11 +90,11 @@ def test_what_is_understood_now_is_a_new_event_that_says_what_it_replaces(table,
     assert event["id"] != odd
     assert event["data"]["tracking_id"] == "ODD"
     assert event["data"]["received_at"] == NOW.isoformat().replace("+00:00", "Z")
-    assert events.get(odd).event.unparsed  # it stays, off the list
+    assert stored(odd).event.unparsed  # it stays, off the list
     assert reread() == [one for one in reread() if one.event_id in found]
 
 
-def test_a_dry_run_writes_nothing(table, fault):
+def test_a_dry_run_writes_nothing(table: FakeDynamoDB, fault: Any) -> None:
     arrive(ODD, UNDATED)
     fault()
     before = dict(table.items)
@@ -93,7 +105,9 @@ def test_a_dry_run_writes_nothing(table, fault):
     assert table.items == before
 
 
-def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(table, outside, fault):
+def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(
+    table: FakeDynamoDB, outside: Outside, fault: Any
+) -> None:
     other = ODD.replace(b"ODD", b"ODD-2")
     arrive(many(receipt("N202"), ODD, receipt("N201"), other))
     assert len(unparsed()) == 1
@@ -107,7 +121,9 @@ def test_all_that_is_odd_in_a_body_is_one_event_which_several_replace(table, out
     assert len({event["replaces"] for event in told}) == 1
 
 
-def test_what_stays_odd_of_a_body_stays_listed(table, fault, monkeypatch):
+def test_what_stays_odd_of_a_body_stays_listed(
+    table: FakeDynamoDB, fault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = ODD.replace(b"ODD", b"ODD-2")
     arrive(many(receipt("N202"), ODD, other))
     (first,) = unparsed()
@@ -123,19 +139,19 @@ def test_what_stays_odd_of_a_body_stays_listed(table, fault, monkeypatch):
     assert [one.types for one in reread()] == [("skycore.sms_delivered", "skycore.unparsed")]
     (second,) = unparsed()
     assert second != first
-    assert events.get(second).event.data["error"] == "notification 3 of 3: odd"
+    assert stored(second).event.data["error"] == "notification 3 of 3: odd"
     monkeypatch.setattr(notification.Fields, "_read", real)
     assert [one.types for one in reread()] == [("skycore.sms_delivered",)]
     assert unparsed() == []
 
 
-def test_one_of_several_that_stays_unreadable_stays_listed(table, fault):
+def test_one_of_several_that_stays_unreadable_stays_listed(table: FakeDynamoDB, fault: Any) -> None:
     arrive(many(receipt("N202"), ODD))
     assert [one.types for one in reread()] == [()]
     assert len(unparsed()) == 1
 
 
-def test_what_is_known_by_now_is_not_told_twice(table, fault):
+def test_what_is_known_by_now_is_not_told_twice(table: FakeDynamoDB, fault: Any) -> None:
     arrive(ODD)
     fault()
     arrive(ODD)  # SQS brought it again after the fix
@@ -146,7 +162,9 @@ def test_what_is_known_by_now_is_not_told_twice(table, fault):
     assert unparsed() == []
 
 
-def test_dying_in_between_and_running_again_ends_the_same(table, fault, monkeypatch):
+def test_dying_in_between_and_running_again_ends_the_same(
+    table: FakeDynamoDB, fault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bodies = (ODD, UNDATED, many(receipt("N202"), ODD.replace(b"ODD", b"ODD-3")))
     arrive(*bodies)
     fault()
@@ -191,8 +209,8 @@ def replay(since: datetime, until: datetime, *types: str) -> Counter[str]:
     ],
 )
 def test_stored_events_are_published_again_under_the_same_ids(
-    table, outside, minutes, types, expected
-):
+    table: FakeDynamoDB, outside: Outside, minutes: int, types: Any, expected: dict[str, Any]
+) -> None:
     bodies = [receipt(code, tracking_id=f"X{n}") for n in range(3) for code in ("N201", "N202")]
     arrive(many(*bodies[:4]), *bodies, b"unreadable")
     Sender().finish()
@@ -212,7 +230,9 @@ STOP = f"""<POSTBACK><ORIGIN>SMS_MO</ORIGIN><CODE>N211</CODE><FROM>{TO}</FROM><T
 """.encode()
 
 
-def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(table, outside):
+def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
     """An outage of a day: the stream's records are gone, the events are in the table."""
     Sender().finish()
     arrive(receipt("N202"), STOP)
@@ -229,8 +249,8 @@ def test_what_publish_never_saw_moves_statuses_and_opts_out_when_it_is_replayed(
 
 @pytest.mark.parametrize("days", [2, 90])
 def test_a_row_that_is_named_again_late_stays_for_as_long_as_a_queue_may_name_it(
-    table, outside, days
-):
+    table: FakeDynamoDB, outside: Outside, days: int
+) -> None:
     batch = [("q", many(receipt("N202"), receipt("N201")), NOW), ("r", b"unreadable", NOW)]
     assert store(batch, days=days) == []
     soon = str(int((NOW + timedelta(hours=1)).timestamp()))
@@ -244,13 +264,16 @@ def test_a_row_that_is_named_again_late_stays_for_as_long_as_a_queue_may_name_it
     assert len(outside.published) == 3
 
 
-def test_what_is_not_a_name_is_left_alone(table):
-    republish.keep_named_rows([{}, {"event_id": ""}, 7, None, []])
+def test_what_is_not_a_name_is_left_alone(table: FakeDynamoDB) -> None:
+    odd: list[Any] = [{}, {"event_id": ""}, 7, None, []]
+    republish.keep_named_rows(odd)
     assert table.items == {}
 
 
 @pytest.mark.parametrize(("days", "steps"), [(14, 1), (16, 0)])
-def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days, steps):
+def test_a_step_of_a_message_that_waited_long_in_the_queue(
+    table: FakeDynamoDB, outside: Outside, days: int, steps: int
+) -> None:
     known = {"to": TO, "parent": None, "sender": "60856", "action": "sendSMS"}
     made = NOW - timedelta(days=days)
     messages.create(
@@ -262,7 +285,7 @@ def test_a_step_of_a_message_that_waited_long_in_the_queue(table, outside, days,
     assert told == ["skycore.message_expired"] * steps
 
 
-def test_a_queue_that_refuses_is_an_error(table, outside):
+def test_a_queue_that_refuses_is_an_error(table: FakeDynamoDB, outside: Outside) -> None:
     arrive(receipt("N202"))
     outside.queue_is_out = True
     with pytest.raises(RuntimeError):

@@ -7,6 +7,7 @@ import itertools
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,13 @@ from skycore.receiving.store import store
 from skycore.table import events, tokens
 from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB, error
 from tests.unit.table.tables import new_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from skycore.postbacks.event import Event
+    from tests.unit.sending.conftest import Outside
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -52,14 +60,16 @@ def kept(table: FakeDynamoDB) -> list[str]:
     return sorted(item["sk"]["S"] for item in table.of_kind("event"))
 
 
-def test_a_hundred_postbacks_take_about_seven_requests(table):
+def test_a_hundred_postbacks_take_about_seven_requests(table: FakeDynamoDB) -> None:
     assert store(arrived(*(receipt(n) for n in range(100))), days=90) == []
     assert len(kept(table)) == 100
     # One call finds the tracking ids that recipients share, one finds repeats.
     assert table.calls == {"BatchGetItem": 2, "BatchWriteItem": 4}
 
 
-def test_a_repeat_in_the_batch_and_a_later_one_are_one_event(table, caplog):
+def test_a_repeat_in_the_batch_and_a_later_one_are_one_event(
+    table: FakeDynamoDB, caplog: pytest.LogCaptureFixture
+) -> None:
     first = arrived(receipt(1), receipt(2), receipt(1))
     assert store(first, days=90) == []
     before = dict(table.items)
@@ -70,22 +80,24 @@ def test_a_repeat_in_the_batch_and_a_later_one_are_one_event(table, caplog):
     assert min(one.event.received_at for one in stored.values()) == START
 
 
-def test_the_first_copy_stays_whatever_the_order_in_the_batch(table):
+def test_the_first_copy_stays_whatever_the_order_in_the_batch(table: FakeDynamoDB) -> None:
     batch = [("late", receipt(1), START + timedelta(minutes=5)), ("early", receipt(1), START)]
     store(batch, days=90)
     (stored,) = events.get_by_keys(table.items).values()
     assert stored.event.received_at == START
 
 
-def test_a_body_of_many_is_kept_once_and_told_apart(table):
+def test_a_body_of_many_is_kept_once_and_told_apart(table: FakeDynamoDB) -> None:
     assert store(arrived(many(1, 2, 3), receipt(2)), days=90) == []
     assert len(kept(table)) == 3
     (raw,) = table.of_kind("raw")
     assert len(raw["blob"]["B"]) < 300
-    assert events.get(kept(table)[0].removeprefix("event#")).raw == many(1, 2, 3)
+    stored = events.get(kept(table)[0].removeprefix("event#"))
+    assert stored is not None
+    assert stored.raw == many(1, 2, 3)
 
 
-def test_what_the_table_leaves_comes_again(table):
+def test_what_the_table_leaves_comes_again(table: FakeDynamoDB) -> None:
     table.unprocessed = lambda operation, _: 1 if operation == "BatchWriteItem" else 0
     assert store(arrived(receipt(1), receipt(2), receipt(1)), days=90) == ["queue-1"]
     table.unprocessed = lambda *_: 0
@@ -93,7 +105,9 @@ def test_what_the_table_leaves_comes_again(table):
     assert len(kept(table)) == 2
 
 
-def test_one_that_fails_does_not_fail_the_others(table, monkeypatch):
+def test_one_that_fails_does_not_fail_the_others(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(calls: int, operation: str, request: object) -> None:
         if operation == "PutItem":
             raise error("ProvisionedThroughputExceededException", operation)
@@ -103,9 +117,11 @@ def test_one_that_fails_does_not_fail_the_others(table, monkeypatch):
     assert len(kept(table)) == 2
 
 
-def test_what_is_not_read_in_time_comes_again(table, monkeypatch):
+def test_what_is_not_read_in_time_comes_again(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seconds = iter(range(0, 1000, 5))
-    monkeypatch.setattr(store_flow.time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr("skycore.receiving.store.time.monotonic", lambda: float(next(seconds)))
     assert store(arrived(*map(receipt, range(5))), days=90) == ["queue-2", "queue-3", "queue-4"]
     assert len(kept(table)) == 2
 
@@ -116,7 +132,9 @@ def undated_many(count: int) -> bytes:
     return b"<POSTBACK>" + inner + b"</POSTBACK>"
 
 
-def test_a_body_of_many_undated_events_takes_no_time_from_the_others(table, monkeypatch):
+def test_a_body_of_many_undated_events_takes_no_time_from_the_others(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Clock:
         now = 0.0
 
@@ -135,7 +153,9 @@ def test_a_body_of_many_undated_events_takes_no_time_from_the_others(table, monk
     assert clock.now < store_flow.READ_BUDGET_SECONDS + 1
 
 
-def test_a_batch_of_more_events_than_one_run_can_put_is_shared_out(table, monkeypatch):
+def test_a_batch_of_more_events_than_one_run_can_put_is_shared_out(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store_flow, "MAX_EVENTS", 5)
     bodies = arrived(many(1, 2, 3), many(4, 5, 6), receipt(7))
     assert store(bodies, days=90) == ["queue-2"]
@@ -153,9 +173,9 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self.now = 0.0
         self.read: list[bytes] = []
-        real = store_flow.read_postback
+        real = read_postback
 
-        def slow(raw: bytes, received_at: datetime) -> list[events.Event]:
+        def slow(raw: bytes, received_at: datetime) -> list[Event]:
             self.now += seconds
             self.read.append(raw)
             return real(raw, received_at)
@@ -167,7 +187,9 @@ class Clock:
         return self.now
 
 
-def test_small_bodies_of_a_batch_are_read_first(table, monkeypatch):
+def test_small_bodies_of_a_batch_are_read_first(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock(monkeypatch, 5.0)
     bodies = arrived(large(1), large(2), large(3), large(4), receipt(5), receipt(6))
     assert store(bodies, days=90) == ["queue-1", "queue-2", "queue-3"]
@@ -175,14 +197,16 @@ def test_small_bodies_of_a_batch_are_read_first(table, monkeypatch):
     assert len(kept(table)) == 3
 
 
-def test_the_first_copy_stays_though_a_larger_body_is_read_later(table):
+def test_the_first_copy_stays_though_a_larger_body_is_read_later(table: FakeDynamoDB) -> None:
     first = receipt(1).replace(b"</POSTBACK>", b"<SPID>1</SPID>" + b" " * 20_000 + b"</POSTBACK>")
     assert store(arrived(first, receipt(1)), days=90) == []
     (stored,) = events.get_by_keys(table.items).values()
     assert stored.event.received_at == START
 
 
-def test_what_no_time_was_left_for_is_requeued_and_has_not_failed(table, monkeypatch):
+def test_what_no_time_was_left_for_is_requeued_and_has_not_failed(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Clock(monkeypatch, 5.0)
     requeued: list[str] = []
 
@@ -195,7 +219,9 @@ def test_what_no_time_was_left_for_is_requeued_and_has_not_failed(table, monkeyp
     assert len(kept(table)) == 3
 
 
-def test_an_undated_body_fails_only_if_its_own_events_take_all_the_time(table, monkeypatch):
+def test_an_undated_body_fails_only_if_its_own_events_take_all_the_time(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock(monkeypatch, 0.0)
 
     def slow(_: int, operation: str, __: object) -> None:
@@ -213,7 +239,9 @@ def test_an_undated_body_fails_only_if_its_own_events_take_all_the_time(table, m
     assert requeued == ["queue-0"]
 
 
-def test_bodies_of_many_events_get_through_in_ten_receives(table, monkeypatch):
+def test_bodies_of_many_events_get_through_in_ten_receives(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A body that waits for others must not count receives: ten would dead-letter it."""
     Clock(monkeypatch, 1.0)
     monkeypatch.setattr(store_flow, "MAX_EVENTS", 20)
@@ -236,13 +264,13 @@ def test_bodies_of_many_events_get_through_in_ten_receives(table, monkeypatch):
     assert max(receives.values()) == 0
 
 
-def test_an_undated_kind_is_news_after_thirty_minutes(table):
+def test_an_undated_kind_is_news_after_thirty_minutes(table: FakeDynamoDB) -> None:
     for minutes in (0, 10, 29, 45, 50):
         assert store(arrived(undated(), minutes=minutes), days=90) == []
     assert len(kept(table)) == 2
 
 
-def test_an_unparsed_body_is_news_after_thirty_minutes(table):
+def test_an_unparsed_body_is_news_after_thirty_minutes(table: FakeDynamoDB) -> None:
     for minutes in (0, 10, 29, 45, 50, 7 * 1440):
         assert store(arrived(b"unreadable", minutes=minutes), days=90) == []
     assert len(kept(table)) == 3
@@ -256,7 +284,7 @@ def inbound(text: str, sender: str = "17743199144") -> bytes:
     ).encode()
 
 
-def test_an_id_that_comes_again_does_not_hide_another_message(table):
+def test_an_id_that_comes_again_does_not_hide_another_message(table: FakeDynamoDB) -> None:
     others = arrived(inbound("hello"), inbound("STOP", "17743199145"), inbound("part two"))
     assert store(others, days=90) == []
     assert store(arrived(inbound("hello"), inbound("part two"), minutes=5), days=90) == []
@@ -283,7 +311,9 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("before", "again"), FORMS.values(), ids=FORMS)
-def test_a_repeat_over_an_upgrade_is_not_a_second_event(table, before, again):
+def test_a_repeat_over_an_upgrade_is_not_a_second_event(
+    table: FakeDynamoDB, before: Any, again: Any
+) -> None:
     first_release(before)
     assert store(arrived(again, minutes=10), days=90) == []
     assert len(kept(table)) == 1
@@ -297,20 +327,24 @@ def test_a_repeat_over_an_upgrade_is_not_a_second_event(table, before, again):
     ],
     ids=["inbound", "expired"],
 )
-def test_what_the_first_release_merged_is_kept_apart_after_an_upgrade(table, before, other):
+def test_what_the_first_release_merged_is_kept_apart_after_an_upgrade(
+    table: FakeDynamoDB, before: Any, other: Any
+) -> None:
     first_release(before)
     assert store(arrived(other, minutes=10), days=90) == []
     assert len(kept(table)) == 2
 
 
-def test_an_unparsed_body_of_the_first_release_hides_none_that_comes_later(table):
+def test_an_unparsed_body_of_the_first_release_hides_none_that_comes_later(
+    table: FakeDynamoDB,
+) -> None:
     first_release(b"unreadable")
     assert store(arrived(b"unreadable", minutes=31), days=90) == []
     assert len(kept(table)) == 2
 
 
 @pytest.fixture
-def recorded(capsys, monkeypatch):
+def recorded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return how much a metric counted since the last question."""
     monkeypatch.setenv("STACK_NAME", "stack")
 
@@ -323,7 +357,9 @@ def recorded(capsys, monkeypatch):
     return ask
 
 
-def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(table, recorded, caplog):
+def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(
+    table: FakeDynamoDB, recorded: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     first = receipt(1).replace(b"<TO>", b"<STATUSDETAILS>a secret text</STATUSDETAILS><TO>")
     other = receipt(1).replace(b"<TO>", b"<HANDSET>x</HANDSET><NEW>another</NEW><TO>")
     store(arrived(first, receipt(2)), days=90)
@@ -333,14 +369,16 @@ def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(table,
         store(arrived(other, minutes=5), days=90)
     assert recorded("DuplicatesThatDiffer") == 1
     (line,) = [one for one in caplog.records if one.message == "a repeat differs"]
-    assert line.fields == ["handset", "status_details", "extra"]
+    assert vars(line)["fields"] == ["handset", "status_details", "extra"]
     assert "secret" not in str(vars(line))
     store(arrived(receipt(3), receipt(3).replace(b"<TO>", b"<OS>x</OS><TO>")), days=90)
     assert recorded("DuplicatesThatDiffer") == 1
     assert len(kept(table)) == 3
 
 
-def test_a_repeat_in_one_body_is_counted_as_in_two_bodies(table, recorded):
+def test_a_repeat_in_one_body_is_counted_as_in_two_bodies(
+    table: FakeDynamoDB, recorded: Any
+) -> None:
     other = receipt(1).replace(b"<TO>", b"<HANDSET>x</HANDSET><TO>")
     inner = (receipt(1) + other + undated() + undated()).replace(b"POSTBACK", b"NOTIFICATION")
     store(arrived(b"<POSTBACK>" + inner + b"</POSTBACK>"), days=90)
@@ -350,7 +388,9 @@ def test_a_repeat_in_one_body_is_counted_as_in_two_bodies(table, recorded):
     assert recorded("Duplicates") == 2
 
 
-def test_a_repeat_that_is_only_written_otherwise_does_not_differ(table, recorded):
+def test_a_repeat_that_is_only_written_otherwise_does_not_differ(
+    table: FakeDynamoDB, recorded: Any
+) -> None:
     time = b"<TIMESTAMP>2026-11-22T10:00:00%s</TIMESTAMP><TO>"
     store(arrived(receipt(1).replace(b"<TO>", time % b"Z")), days=90)
     again = receipt(1).replace(b"<TO>1", b"<TO>+1").replace(b"<TO>", time % b".25+00:00")
@@ -360,7 +400,7 @@ def test_a_repeat_that_is_only_written_otherwise_does_not_differ(table, recorded
     assert recorded("DuplicatesThatDiffer") == 0
 
 
-def test_an_unknown_status_word_is_counted(table, recorded):
+def test_an_unknown_status_word_is_counted(table: FakeDynamoDB, recorded: Any) -> None:
     odd = [receipt(n).replace(b"<TO>", b"<STATUS>Parked</STATUS><TO>") for n in range(3)]
     known = receipt(9).replace(b"<TO>", b"<STATUS>Message Sent/Retrieved</STATUS><TO>")
     store(arrived(*odd, known), days=90)
@@ -371,7 +411,7 @@ BATCH = arrived(receipt(1), undated(), many(1, 2, 3), b"unreadable", undated(), 
 AGAIN = arrived(undated(), many(3, 4, 6), minutes=10)
 
 
-def outcome(table: FakeDynamoDB) -> dict:
+def outcome(table: FakeDynamoDB) -> dict[tuple[str, str], Any]:
     return {key: item for key, item in table.items.items() if item["kind"]["S"] != "raw"}
 
 
@@ -384,7 +424,9 @@ def whole_run(monkeypatch: pytest.MonkeyPatch) -> FakeDynamoDB:
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["before the call", "after the call"])
-def test_dying_between_any_two_calls_and_coming_again_ends_the_same(table, applied, monkeypatch):
+def test_dying_between_any_two_calls_and_coming_again_ends_the_same(
+    table: FakeDynamoDB, applied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = whole_run(monkeypatch)
     steps = sum(expected.calls.values())
     assert steps >= 8
@@ -393,7 +435,9 @@ def test_dying_between_any_two_calls_and_coming_again_ends_the_same(table, appli
         monkeypatch.setattr(Connection, "client", table)
         real = table._make_api_call
 
-        def dying(operation, request, step=step, table=table, real=real):
+        def dying(
+            operation: Any, request: Any, step: Any = step, table: Any = table, real: Any = real
+        ) -> Any:
             if sum(table.calls.values()) == step and not table.calls["crash"]:
                 table.calls["crash"] += 1
                 if applied:
@@ -401,7 +445,7 @@ def test_dying_between_any_two_calls_and_coming_again_ends_the_same(table, appli
                 raise Crash
             return real(operation, request)
 
-        table._make_api_call = dying
+        table._make_api_call = dying  # type: ignore[method-assign]
         for batch in (BATCH, AGAIN):
             try:
                 failed = store(batch, days=90)
@@ -419,9 +463,10 @@ def stored_of(table: FakeDynamoDB) -> list[events.StoredEvent]:
     return list(found.values())
 
 
-def inserted(record: dict) -> bool:
+def inserted(record: dict[str, Any]) -> bool:
     kind = record["dynamodb"].get("NewImage", {}).get("kind", {}).get("S")
-    return record["eventName"] == "INSERT" and kind == "event"
+    new: bool = record["eventName"] == "INSERT" and kind == "event"
+    return new
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -430,7 +475,9 @@ def inserted(record: dict) -> bool:
     st.lists(st.integers(0, 30), max_size=4),
     st.integers(0, 3),
 )
-def test_any_batches_keep_each_notification_once(monkeypatch, numbers, cuts, left):
+def test_any_batches_keep_each_notification_once(
+    monkeypatch: pytest.MonkeyPatch, numbers: Any, cuts: Any, left: Any
+) -> None:
     table = new_table()
     monkeypatch.setattr(Connection, "client", table)
     monkeypatch.setattr("time.sleep", lambda _: None)
@@ -465,11 +512,14 @@ BY_HAND = {
 
 @pytest.mark.parametrize("wrong", BY_HAND.values(), ids=BY_HAND)
 def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
-    table, app, monkeypatch, wrong
-):
+    table: FakeDynamoDB,
+    app: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: Any,
+) -> None:
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
 
-    def record(queue_id: str, body: str, encoding: str) -> dict:
+    def record(queue_id: str, body: str, encoding: str) -> dict[str, Any]:
         return {
             "messageId": queue_id,
             "body": body,
@@ -488,7 +538,12 @@ def test_a_message_put_into_the_queue_by_hand_does_not_fail_its_batch(
     assert len(kept(table)) == 1
 
 
-def test_a_requeued_postback_keeps_its_body_arrival_and_token(table, app, monkeypatch, outside):
+def test_a_requeued_postback_keeps_its_body_arrival_and_token(
+    table: FakeDynamoDB,
+    app: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    outside: Outside,
+) -> None:
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
     monkeypatch.setenv("POSTBACK_QUEUE_URL", "https://sqs/postbacks")
     environment._load.cache_clear()
@@ -502,9 +557,13 @@ def test_a_requeued_postback_keeps_its_body_arrival_and_token(table, app, monkey
     body = base64.b64encode(receipt(1)).decode()
     full = {"messageId": "a", "body": body, "attributes": stamp, "messageAttributes": attributes}
     by_hand = {"messageId": "b", "body": "x", "attributes": stamp, "messageAttributes": {}}
-    sent: list[dict] = []
+    sent: list[dict[str, Any]] = []
 
-    def send_message_batch(*, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803
+    def send_message_batch(
+        *,
+        QueueUrl: str,  # noqa: N803
+        Entries: list[dict[str, Any]],  # noqa: N803
+    ) -> dict[str, Any]:
         assert QueueUrl == "https://sqs/postbacks"
         sent.extend(Entries)
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
@@ -529,7 +588,12 @@ def test_a_requeued_postback_keeps_its_body_arrival_and_token(table, app, monkey
     ]
 
 
-def test_a_postback_that_cannot_be_requeued_comes_again(table, app, monkeypatch, outside):
+def test_a_postback_that_cannot_be_requeued_comes_again(
+    table: FakeDynamoDB,
+    app: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    outside: Outside,
+) -> None:
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "90")
     monkeypatch.setattr(store_flow, "READ_BUDGET_SECONDS", -1.0)
     monkeypatch.setattr("time.sleep", lambda _: None)
@@ -544,7 +608,9 @@ def test_a_postback_that_cannot_be_requeued_comes_again(table, app, monkeypatch,
     environment._load.cache_clear()
 
 
-def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch):
+def test_the_use_of_a_token_is_noted_once_for_many_postbacks(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tokens, "_last_written", {})
     for n in range(20):
         used = {"0123456789ab": START + timedelta(seconds=n)}
@@ -554,7 +620,9 @@ def test_the_use_of_a_token_is_noted_once_for_many_postbacks(table, monkeypatch)
 
 
 @pytest.mark.parametrize("code", ["InternalServerError", "AccessDeniedException"])
-def test_a_use_that_cannot_be_noted_fails_no_postback(table, monkeypatch, code):
+def test_a_use_that_cannot_be_noted_fails_no_postback(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
     monkeypatch.setattr(tokens, "_last_written", {})
 
     def refuse(_number: int, operation: str, _request: object) -> None:
@@ -567,7 +635,9 @@ def test_a_use_that_cannot_be_noted_fails_no_postback(table, monkeypatch, code):
     assert tokens.last_used("0123456789ab") is None
 
 
-def test_a_use_is_not_noted_for_what_was_not_stored(table, monkeypatch):
+def test_a_use_is_not_noted_for_what_was_not_stored(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tokens, "_last_written", {})
 
     def refuse(_number: int, operation: str, _request: object) -> None:

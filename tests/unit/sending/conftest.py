@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.table.conftest import table
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["outside", "table"]
 
@@ -55,3 +58,24 @@ def outside(monkeypatch: pytest.MonkeyPatch, table: FakeDynamoDB) -> Outside:
     monkeypatch.setattr(clients, "sns", lambda: fake)
     monkeypatch.setattr(clients, "sqs", lambda: fake)
     return fake
+
+
+def overlap(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any]
+) -> list[Any]:
+    """Let the queue fail, and make another call when the first one reaches it; return its answer.
+
+    For that other call the queue works. The list is empty until the first call has come so far.
+    """
+    working = outside.send_message_batch
+    answers: list[Any] = []
+
+    def fail(**_: Any) -> None:
+        if not answers:
+            with monkeypatch.context() as patched:
+                patched.setattr(outside, "send_message_batch", working)
+                answers.append(call())
+        raise error("InternalError", "SendMessageBatch")
+
+    monkeypatch.setattr(outside, "send_message_batch", fail)
+    return answers

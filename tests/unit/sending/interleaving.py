@@ -18,6 +18,7 @@ import time
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from skycore import timestamps
@@ -165,7 +166,7 @@ class VirtualTime:
 
 @dataclass
 class World:
-    """One run: its services, its faults, and what callers were told."""
+    """One run: its services, its faults, and what callers got."""
 
     seed: int
     faults: Faults
@@ -175,7 +176,7 @@ class World:
     queue: list[list[Any]] = field(default_factory=list)  # [visible at, body]
     dead: list[list[Any]] = field(default_factory=list)
     written: Counter[str] = field(default_factory=Counter)  # requests that reached Skycore, by text
-    told: dict[str, list[tuple[float, str, str | None]]] = field(
+    answers: dict[str, list[tuple[float, str, str | None]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
@@ -255,8 +256,9 @@ class World:
 
     # --- Skycore --------------------------------------------------------------------------------
 
-    def ready(self, **_: Any) -> None:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         self.step()
+        return count
 
     def call(self, action: Any, fields: Any, **_: Any) -> Reply:
         self.step()
@@ -265,6 +267,8 @@ class World:
             raise NotSent("no connection")
         if chance < 0.20:
             raise Refused("E106", "wait 2 seconds")
+        if action.effect != "send":  # the probe of a pause
+            return Reply(action.name, {"status": "Success"})
         self.written[fields["text"]] += 1
         self.scheduler.pause(self.random.choice((50, 300, 3000)))
         if chance < 0.25:
@@ -291,16 +295,16 @@ class World:
             else:
                 entries = [{**SMS, "text": f"{name}.{number}"} for number in range(2)]
                 sent = enqueue_batch({"messages": entries}, **common, queue_url="send")
-                for entry, told in zip(entries, sent.body["messages"], strict=True):
-                    word = "202 queued" if told["status"] == "queued" else told["code"]
-                    self._note(entry["text"], word, told)
+                for entry, result in zip(entries, sent.body["messages"], strict=True):
+                    word = "202 queued" if result["status"] == "queued" else result["code"]
+                    self._note(entry["text"], word, result)
         except Problem as problem:
             self._note(name, problem.code, problem.members)
         except (Crash, Exception):  # noqa: BLE001 - the gateway answers that the outcome is unknown
             self._note(name, "gateway_failure", {})
 
     def _note(self, name: str, word: str, body: Any) -> None:
-        self.told[name].append((self.scheduler.now, word, body.get("message_id")))
+        self.answers[name].append((self.scheduler.now, word, body.get("message_id")))
 
     def dispatch(self) -> None:
         """Take messages from the queue for a minute, as Lambda does."""
@@ -327,13 +331,13 @@ class World:
         """Run as often as in a minute, or once when all is quiet."""
         for _ in range(3 if self.faulty else 1):
             with suppress(Crash, Exception):
-                sweeping.sweep(time.monotonic() + 20, queue_url="send")
+                sweeping.sweep(time.monotonic() + 600, queue_url="send")
             self.scheduler.pause(20_000)
 
     def cancel_some(self) -> None:
         self.scheduler.pause(self.random.uniform(0, 5000))
-        for name in list(self.told):
-            for _, _, message_id in list(self.told[name]):
+        for name in list(self.answers):
+            for _, _, message_id in list(self.answers[name]):
                 if message_id and self.random.random() < 0.1:
                     with suppress(Crash, Exception):
                         cancel(message_id)
@@ -348,12 +352,12 @@ class World:
             key = name if route != "batch" or self.faults.keyed else None
             if self.maybe(self.faults.queue_out):
                 self.queue_out_until = 9_000
-            spawn(lambda r=route, n=name, k=key: self.call_api(r, n, k, "first"), uniform(0, 3000))
+            spawn(partial(self.call_api, route, name, key, "first"), uniform(0, 3000))
             for _ in range(self.random.randint(0, 2) if key else 0):
                 other = self.random.choice(("send", "enqueue"))
                 again = other if self.faults.mixed and route != "batch" else route
                 after = uniform(0, 4000) if self.random.random() < 0.7 else 35_000
-                spawn(lambda r=again, n=name, k=key: self.call_api(r, n, k, "repeat"), after)
+                spawn(partial(self.call_api, again, name, key, "repeat"), after)
         for actor in (self.dispatch, self.dispatch, self.cancel_some):
             spawn(actor, uniform(0, 100))
         spawn(self.sweep, 5_000)
@@ -370,27 +374,27 @@ class World:
     # --- what must hold -------------------------------------------------------------------------
 
     def violations(self) -> list[tuple[str, str, list[str]]]:
-        """Return what callers were told that is not so: (kind, message, answers)."""
+        """Return what callers got that is not so: (kind, message, words)."""
         found = []
-        for name, told in self.told.items():
+        for name, answers in self.answers.items():
             calls = self.written[name]
-            answers = [word for _, word, _ in sorted(told, key=lambda one: one[0])]
-            ids = {message_id for _, _, message_id in told if message_id}
+            words = [word for _, word, _ in sorted(answers, key=lambda one: one[0])]
+            ids = {message_id for _, _, message_id in answers if message_id}
             statuses = {row.status if (row := messages.get(id_)) else "none" for id_ in ids}
-            cancelled = "cancel asked" in answers
+            cancelled = "cancel asked" in words
             if calls > 1:
-                found.append(("sent twice", name, answers))
-            if "202 queued" in answers and not calls and not cancelled:
+                found.append(("sent twice", name, words))
+            if "202 queued" in words and not calls and not cancelled:
                 if statuses == {"none"}:
-                    found.append(("a 202 is lost", name, answers))
+                    found.append(("a 202 is lost", name, words))
                 elif statuses <= {"queued", "sending"}:
-                    found.append(("never ends", name, answers))
+                    found.append(("never ends", name, words))
                 elif statuses == {"unknown"} and not self.faults.crash and not self.faults.late:
-                    found.append(("unknown, and not sent", name, answers))
-            last = answers[-1] if not cancelled else ""
-            alone = len(answers) == 1  # a repeat that is not ready says nothing of the first call
+                    found.append(("unknown, and not sent", name, words))
+            last = words[-1] if not cancelled else ""
+            alone = len(words) == 1  # a repeat that is not ready says nothing of the first call
             if calls and (last in NOT_SENT or (last == "not_ready" and alone)):
-                found.append(("said not sent, and sent", name, answers))
+                found.append(("said not sent, and sent", name, words))
         return found
 
 
@@ -406,10 +410,11 @@ def play(seed: int, profile: str, table: FakeDynamoDB, patch: pytest.MonkeyPatch
     patch.setattr(queues, "back_off", lambda number: scheduler.pause(100 * number))
     patch.setattr(account_pause, "time", VirtualTime(scheduler))
     patch.setattr(models, "PARKED_SHARDS", 1)  # more make more calls, and nothing else
+    patch.setattr(models, "WAITING_SHARDS", 1)
     patch.setattr(sweeping, "FIRST_LOOK_BACK", dt.timedelta(hours=2))
     for module in (dispatching, sweeping):
         patch.setattr(module, "ThreadPoolExecutor", Inline)
-    patch.setattr(retry.random, "uniform", world.random.uniform)
+    patch.setattr(random, "uniform", world.random.uniform)
     world.run()
     patch.setattr(table, "_make_api_call", world._apply)
     return world.violations()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pynamodb.exceptions import DeleteError
@@ -15,6 +16,9 @@ from skycore.table.messages import MessageRow
 from tests.unit.sending.interleaving import PROFILES, play
 from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 RUNS = 25  # of each profile; 200 in all
 RUNS_ON_DYNAMODB_LOCAL = 1  # of each profile: a thousand calls of some milliseconds
 SLOW = "makes a thousand calls of the table in each run"
@@ -22,7 +26,7 @@ LONG_RUNS = 640  # of each profile; more than 5,000 in all
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch):
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Log and count nothing, which would take longer than the runs."""
     for name in ("count", "record"):
         monkeypatch.setattr(metrics, name, lambda *_, **__: None)
@@ -31,7 +35,7 @@ def quiet(monkeypatch):
     logging.disable(logging.NOTSET)
 
 
-def check(table, monkeypatch, profile: str, seeds: range) -> None:
+def check(table: Any, monkeypatch: pytest.MonkeyPatch, profile: str, seeds: range) -> None:
     """Play the runs of these seeds; the failure names each seed, which gives the same run again."""
     found = {}
     for seed in seeds:
@@ -42,7 +46,7 @@ def check(table, monkeypatch, profile: str, seeds: range) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_random_runs(table, monkeypatch, profile):
+def test_random_runs(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, profile: Any) -> None:
     in_memory = isinstance(table, FakeDynamoDB)
     check(table, monkeypatch, profile, range(RUNS if in_memory else RUNS_ON_DYNAMODB_LOCAL))
 
@@ -50,15 +54,17 @@ def test_random_runs(table, monkeypatch, profile):
 @pytest.mark.long
 @pytest.mark.in_memory(SLOW)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_many_random_runs(table, monkeypatch, profile):
+def test_many_random_runs(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, profile: Any
+) -> None:
     check(table, monkeypatch, profile, range(RUNS, RUNS + LONG_RUNS))
 
 
-def without_take_over(patch) -> None:
+def without_take_over(patch: Any) -> None:
     patch.setattr(queue_transitions, "take_over", lambda *_: True)
 
 
-def with_deleted_rows(patch) -> None:
+def with_deleted_rows(patch: Any) -> None:
     """Delete a row that is released, as earlier releases did."""
 
     def delete(message_id: str, attempt: str) -> bool:
@@ -74,12 +80,12 @@ def with_deleted_rows(patch) -> None:
     patch.setattr(queue_transitions, "release", delete)
 
 
-def with_batch_writes(patch) -> None:
+def with_batch_writes(patch: Any) -> None:
     """Put the rows of a batch without a condition."""
     patch.setattr(batches, "put_all_new", lambda rows: not batches.put_all(rows))
 
 
-def without_records(patch) -> None:
+def without_records(patch: Any) -> None:
     """Queue no outcome that the table did not take."""
     patch.setattr(outcomes, "queue_outcomes", lambda *_: set())
 
@@ -95,7 +101,9 @@ BROKEN = {
 @pytest.mark.long
 @pytest.mark.in_memory(SLOW)
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_fault_that_was_fixed_is_found_when_it_comes_back(table, monkeypatch, name):
+def test_a_fault_that_was_fixed_is_found_when_it_comes_back(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     break_it, profile, kind = BROKEN[name]
     for seed in range(LONG_RUNS):
         with monkeypatch.context() as patch:

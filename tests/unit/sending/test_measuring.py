@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,11 +26,17 @@ from skycore.table.limits import Limits
 from tests.unit.receiving.test_publish import Sender, arrive, receipt, tell
 from tests.unit.sending.test_sending import RULES, SMS, TO, Skycore, post
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
+
 QUEUES = Queues("send", "dead")
 
 
 @pytest.fixture(autouse=True)
-def nothing_recorded():
+def nothing_recorded() -> None:
     metrics._recorded.clear()
 
 
@@ -40,10 +46,13 @@ def skycore() -> Skycore:
 
 
 @pytest.fixture
-def line(skycore: Skycore, table) -> SendContext:
+def line(skycore: Skycore, table: FakeDynamoDB) -> SendContext:
     return SendContext(
-        skycore=skycore, rate_limiter=RateLimiter(Limits()), repair_queue="send", days=90
-    )  # type: ignore[arg-type]
+        skycore=skycore,  # type: ignore[arg-type]
+        rate_limiter=RateLimiter(Limits()),
+        repair_queue="send",
+        days=90,
+    )
 
 
 def counted() -> dict[Any, float]:
@@ -61,7 +70,7 @@ def values(name: str) -> list[float]:
     return [value for recorded, value, _ in metrics._recorded if recorded == name]
 
 
-def test_an_accepted_message(line):
+def test_an_accepted_message(line: SendContext) -> None:
     post(line)
     assert values("Silence") == [1]
     assert len(values("SkycoreSeconds")) == 1
@@ -79,7 +88,9 @@ def test_an_accepted_message(line):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_call_that_did_not_end_well(line, skycore, outcome, expected):
+def test_a_call_that_did_not_end_well(
+    line: SendContext, skycore: Skycore, outcome: Any, expected: dict[str, Any]
+) -> None:
     skycore.outcome = outcome
     with pytest.raises(Problem):
         post(line)
@@ -87,7 +98,9 @@ def test_a_call_that_did_not_end_well(line, skycore, outcome, expected):
     assert counted() == expected
 
 
-def test_no_key_is_answered_with_the_command_that_sets_one(line, skycore):
+def test_no_key_is_answered_with_the_command_that_sets_one(
+    line: SendContext, skycore: Skycore
+) -> None:
     skycore.outcome = CredentialsMissing()
     with pytest.raises(Problem) as raised:
         post(line)
@@ -96,14 +109,16 @@ def test_no_key_is_answered_with_the_command_that_sets_one(line, skycore):
     assert "python -m ops --stack NAME set-key" in raised.value.detail
 
 
-def test_a_send_without_a_key_does_not_count_as_a_call_of_skycore(line, skycore):
+def test_a_send_without_a_key_does_not_count_as_a_call_of_skycore(
+    line: SendContext, skycore: Skycore
+) -> None:
     skycore.outcome = CredentialsMissing()
     with pytest.raises(Problem):
         post(line)
     assert not values("SkycoreSeconds")
 
 
-def test_what_was_refused_before_the_call(line):
+def test_what_was_refused_before_the_call(line: SendContext) -> None:
     opt_outs.record_opt_out(TO, "60856", timestamps.now(), "N211")
     with pytest.raises(Problem):
         post(line)
@@ -112,14 +127,14 @@ def test_what_was_refused_before_the_call(line):
     assert counted() == {("Rejected", "opted_out"): 1, ("Rejected", "request"): 1}
 
 
-def test_an_answer_given_again_is_not_counted_again(line):
+def test_an_answer_given_again_is_not_counted_again(line: SendContext) -> None:
     post(line, key="k")
     counted()
     assert post(line, key="k").replayed
     assert counted() == {}
 
 
-def test_the_limits(skycore, table):
+def test_the_limits(skycore: Skycore, table: FakeDynamoDB) -> None:
     gate = RateLimiter(Limits(per_day=2, priority_share=0))
     limited = SendContext(skycore=skycore, rate_limiter=gate, repair_queue="send", days=90)  # type: ignore[arg-type]
     post(limited)
@@ -134,7 +149,7 @@ def test_the_limits(skycore, table):
 
 
 @pytest.fixture
-def queue(outside, monkeypatch):
+def queue(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(outside, "send_message", lambda **_: None, raising=False)
     return outside
 
@@ -150,7 +165,7 @@ def run(line: SendContext, message_id: str) -> None:
     assert dispatch({"q": body}, context=line, queues=QUEUES, deadline=time.monotonic() + 25) == []
 
 
-def test_a_queued_message(queue, line):
+def test_a_queued_message(queue: Any, line: SendContext) -> None:
     message_id = queued()
     queued()  # the same once more
     assert counted() == {"Queued": 1}
@@ -158,12 +173,15 @@ def test_a_queued_message(queue, line):
     assert counted() == {"Accepted": 1}
 
 
-def test_a_queued_message_that_is_set_aside(queue, line, skycore):
+def test_a_queued_message_that_is_set_aside(
+    queue: Any, line: SendContext, skycore: Skycore
+) -> None:
     message_id = queued()
     counted()
     skycore.outcome = Refused("E111")
     for _ in range(MAX_TRIES):
         row = messages.get(message_id)
+        assert row is not None
         row.update([messages.MessageRow.not_before.remove()])
         run(line, message_id)
     found = counted()
@@ -171,22 +189,22 @@ def test_a_queued_message_that_is_set_aside(queue, line, skycore):
     assert found["SetAside"] == 1
 
 
-def test_a_batch(queue, line):
+def test_a_batch(queue: Any, line: SendContext) -> None:
     body = {"messages": [SMS, {**SMS, "to": "?"}, SMS]}
     enqueue_batch(body, caller="arn", key=None, queue_url="send", policy=RULES)
     assert counted() == {"Queued": 2, ("Rejected", "request"): 1}
 
 
-def test_what_sweep_finds(queue, line, monkeypatch):
+def test_what_sweep_finds(queue: Any, line: SendContext, monkeypatch: pytest.MonkeyPatch) -> None:
     queued(expires_at=timestamps.to_text(timestamps.now() + timedelta(minutes=2)))
     counted()
     later = timestamps.now() + timedelta(hours=1)
     monkeypatch.setattr(timestamps, "now", lambda: later)
-    assert sweep(time.monotonic() + 20, queue_url="send")["expired"] == 1
+    assert sweep(time.monotonic() + 600, queue_url="send")["expired"] == 1
     assert counted() == {"Expired": 1}
 
 
-def test_postbacks(table):
+def test_postbacks(table: FakeDynamoDB) -> None:
     now = timestamps.now()
     bodies = [receipt("N201"), receipt("N202"), receipt("N202"), b"?", receipt("X999")]
     assert store([(f"q{n}", body, now) for n, body in enumerate(bodies)], days=90) == []
@@ -202,7 +220,7 @@ def test_postbacks(table):
     }
 
 
-def test_a_delivered_message(table, outside):
+def test_a_delivered_message(table: FakeDynamoDB, outside: Outside) -> None:
     Sender().finish()
     arrive(receipt("N202"))  # stored as arrived at NOW
     metrics._recorded.clear()
@@ -211,9 +229,9 @@ def test_a_delivered_message(table, outside):
     assert values("DeliverySeconds") == [0]
 
 
-def test_a_wrong_token():
+def test_a_wrong_token() -> None:
     class Secret:
-        def values(self, **_: Any):
+        def values(self, **_: Any) -> Iterator[Any]:
             yield "right"
 
     with pytest.raises(Problem):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from skycore.table import opt_outs
 from tests.unit.receiving.test_publish import TO, arrive, retry, tell
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from tests.unit.sending.conftest import Outside
 
 
 def stop(sender: str, number: str = TO) -> bytes:
@@ -42,7 +46,9 @@ def left(shortcode: str) -> bytes:
         (" ACME ", "ACME"),
     ],
 )
-def test_a_sender_is_told_by_its_digits(table, outside, body, told, asked):
+def test_a_sender_is_told_by_its_digits(
+    table: FakeDynamoDB, outside: Outside, body: Any, told: str, asked: str
+) -> None:
     opt_outs.record_sender(asked)
     arrive(body(told))
     assert tell(table) == []
@@ -50,12 +56,12 @@ def test_a_sender_is_told_by_its_digits(table, outside, body, told, asked):
 
 
 @pytest.fixture(autouse=True)
-def new_environment():
+def new_environment() -> None:
     """Forget the senders that this execution environment knows."""
     opt_outs._known_senders.clear()
 
 
-def test_a_number_is_told_by_its_digits(table, outside):
+def test_a_number_is_told_by_its_digits(table: FakeDynamoDB, outside: Outside) -> None:
     arrive(stop("60856", f"+{TO}"))
     tell(table)
     assert opt_outs.opted_out([(TO, "60856")]) == {(TO, "60856")}
@@ -63,14 +69,16 @@ def test_a_number_is_told_by_its_digits(table, outside):
 
 @pytest.mark.parametrize("body", [stop, left], ids=["STOP", "N302"])
 @pytest.mark.parametrize("sender", ["x" * 2000, "é" * 2000, "9" * 2000])
-def test_a_sender_of_any_length_is_told(table, outside, body, sender):
+def test_a_sender_of_any_length_is_told(
+    table: FakeDynamoDB, outside: Outside, body: Any, sender: str
+) -> None:
     arrive(body(sender))
     assert tell(table) == []
     assert (len(outside.published), outside.queued) == (1, [])
     assert len(table.of_kind("opt_out")) == 1
 
 
-def refusing(table, code: str) -> None:
+def refusing(table: Any, code: str) -> None:
     def refuse(_: int, operation: str, __: object) -> None:
         if operation == "UpdateItem":
             raise error(code, operation)
@@ -78,7 +86,9 @@ def refusing(table, code: str) -> None:
     table.before = refuse
 
 
-def test_what_the_table_can_never_hold_is_logged_and_the_event_told(table, outside, caplog):
+def test_what_the_table_can_never_hold_is_logged_and_the_event_told(
+    table: FakeDynamoDB, outside: Outside, caplog: pytest.LogCaptureFixture
+) -> None:
     arrive(stop("60856"))
     refusing(table, "ValidationException")
     assert tell(table) == []
@@ -86,7 +96,9 @@ def test_what_the_table_can_never_hold_is_logged_and_the_event_told(table, outsi
     assert "opt-out not noted" in caplog.text
 
 
-def test_an_opt_out_that_could_not_be_noted_now_is_noted_later(table, outside):
+def test_an_opt_out_that_could_not_be_noted_now_is_noted_later(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
     arrive(stop("60856"))
     refusing(table, "ProvisionedThroughputExceededException")
     assert tell(table) == []

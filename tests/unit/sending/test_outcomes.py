@@ -6,7 +6,7 @@ import json
 import math
 import random
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
@@ -24,20 +24,23 @@ from skycore.sending.outcomes import (
     record_recipients,
 )
 from skycore.table import events, messages
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from tests.unit.sending.conftest import Outside
 
 ACTION = "sendMessageBySubscriberRef"
 PAST = 0.0  # a deadline, by time.monotonic()
 
 
 @pytest.fixture
-def notes(outside) -> list[str]:
+def notes(outside: Outside) -> list[str]:
     queued: list[str] = outside.queued
     return queued
 
 
 @pytest.fixture
-def row(notes):
+def row(notes: list[str]) -> Any:
     made = messages.new_row(
         "m1",
         "sending",
@@ -61,7 +64,7 @@ def reply(count: int) -> Reply:
     return Reply(ACTION, {"subscriber_ref": "s", "subscribers": groups})
 
 
-def finish(row, told: Reply, deadline: float = math.inf) -> dict[str, Any]:
+def finish(row: Any, told: Reply, deadline: float = math.inf) -> dict[str, Any]:
     return record_accepted(row, told, days=90, repair_queue="send", deadline=deadline)
 
 
@@ -86,7 +89,9 @@ OUTCOMES = [
 
 
 @pytest.mark.parametrize(("told", "status", "code"), OUTCOMES)
-def test_a_recipients_row_says_what_came_of_it(row, told, status, code):
+def test_a_recipients_row_says_what_came_of_it(
+    row: Any, told: dict[str, Any], status: str, code: str | None
+) -> None:
     body = finish(row, Reply(ACTION, {"subscribers": [{"to": "1", **told}, {"to": "2"}]}))
     child = found("m1-1")
     assert (child.status, child.outbox, child.code, child.parent) == (status, status, code, "m1")
@@ -98,7 +103,7 @@ def test_a_recipients_row_says_what_came_of_it(row, told, status, code):
     )
 
 
-def test_a_tracking_id_of_several_recipients_is_known_to_be_shared(row):
+def test_a_tracking_id_of_several_recipients_is_known_to_be_shared(row: Any) -> None:
     groups = [{"to": str(n), "tracking_id": "own" if n == 3 else "T"} for n in range(1, 4)]
     finish(row, Reply(ACTION, {"subscribers": groups}))
     pointers = messages.messages_by_tracking_id(["T", "own"])
@@ -107,7 +112,9 @@ def test_a_tracking_id_of_several_recipients_is_known_to_be_shared(row):
 
 
 @pytest.mark.parametrize("queued", [False, True])
-def test_a_campaigns_tracking_id_is_known_to_be_shared(row, notes, monkeypatch, queued):
+def test_a_campaigns_tracking_id_is_known_to_be_shared(
+    row: Any, notes: list[str], monkeypatch: pytest.MonkeyPatch, queued: bool
+) -> None:
     if queued:
         monkeypatch.setattr(outcomes, "apply_outcome", Mock(side_effect=TimeoutError))
     finish(row, Reply(ACTION, {"scheduled_id": "12418"}))
@@ -115,7 +122,7 @@ def test_a_campaigns_tracking_id_is_known_to_be_shared(row, notes, monkeypatch, 
     assert events.shared_among(["TU1TXzEyNDE4", "TU1TXzEyNDE5"]) == {"TU1TXzEyNDE4"}
 
 
-def test_the_message_is_written_before_its_recipients(row, table):
+def test_the_message_is_written_before_its_recipients(row: Any, table: FakeDynamoDB) -> None:
     finish(row, reply(250))
     inserted = [one["dynamodb"]["Keys"]["pk"]["S"] for one in table.stream if "INSERT" in str(one)]
     order = [key.removeprefix("message#") for key in inserted if key.startswith("message#")]
@@ -126,7 +133,9 @@ def test_the_message_is_written_before_its_recipients(row, table):
 
 
 @pytest.mark.in_memory("writes 6,000 rows, each in a call of its own")
-def test_what_the_deadline_leaves_goes_into_notes_that_fit(row, notes, table):
+def test_what_the_deadline_leaves_goes_into_notes_that_fit(
+    row: Any, notes: list[str], table: FakeDynamoDB
+) -> None:
     body = finish(row, reply(3000), deadline=PAST)
     assert len(body["recipients"]) == 3000
     assert found("m1").status == "accepted"
@@ -142,10 +151,12 @@ def test_what_the_deadline_leaves_goes_into_notes_that_fit(row, notes, table):
     assert len(table.of_kind("pointer")) == 3000
 
 
-def test_a_deadline_between_parts_writes_the_first_ones(row, notes, monkeypatch):
+def test_a_deadline_between_parts_writes_the_first_ones(
+    row: Any, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = time.monotonic()
     real = outcomes.apply_outcome
-    monkeypatch.setattr(outcomes.time, "monotonic", lambda: now)
+    monkeypatch.setattr("skycore.sending.outcomes.time.monotonic", lambda: now)
 
     def slow(note: Any, days: int) -> None:
         nonlocal now
@@ -160,7 +171,7 @@ def test_a_deadline_between_parts_writes_the_first_ones(row, notes, monkeypatch)
     assert len(json.loads(note)["mend"]["children"]) == 300
 
 
-def test_a_receipt_before_the_note_is_not_undone(row, notes):
+def test_a_receipt_before_the_note_is_not_undone(row: Any, notes: list[str]) -> None:
     finish(row, reply(2), deadline=PAST)
     mend_all(notes)
     messages.transition("m1-1", "delivered", time=timestamps.now(), own=False)
@@ -168,7 +179,7 @@ def test_a_receipt_before_the_note_is_not_undone(row, notes):
     assert found("m1-1").status == "delivered"
 
 
-def test_a_table_that_is_out_loses_nothing(row, notes, table):
+def test_a_table_that_is_out_loses_nothing(row: Any, notes: list[str], table: FakeDynamoDB) -> None:
     def out(*_: Any) -> None:
         raise error("InternalServerError", "any")
 
@@ -184,7 +195,9 @@ def test_a_table_that_is_out_loses_nothing(row, notes, table):
 
 
 @pytest.mark.in_memory("writes 18,000 rows, each in a call of its own")
-def test_the_note_of_a_large_answer_fits_too(row, notes, table):
+def test_the_note_of_a_large_answer_fits_too(
+    row: Any, notes: list[str], table: FakeDynamoDB
+) -> None:
     def out(*_: Any) -> None:
         raise error("InternalServerError", "any")
 
@@ -200,7 +213,7 @@ def test_the_note_of_a_large_answer_fits_too(row, notes, table):
     assert (kept["status"], kept["subscriber_ref"]) == ("accepted", "s")
 
 
-def test_recipients_of_a_refused_message(row, notes):
+def test_recipients_of_a_refused_message(row: Any, notes: list[str]) -> None:
     told = Reply(ACTION, {"subscribers": [{"to": "1", "error_code": "E114"}]})
     record_outcome(row, Problem("skycore_rejected", "no"), days=90, repair_queue="send")
     record_recipients(row, told, days=90, repair_queue="send")
@@ -208,7 +221,9 @@ def test_recipients_of_a_refused_message(row, notes):
     assert notes == []
 
 
-def test_a_recipient_that_no_row_could_hold_does_not_keep_others_out(row, notes):
+def test_a_recipient_that_no_row_could_hold_does_not_keep_others_out(
+    row: Any, notes: list[str]
+) -> None:
     odd: list[dict[str, Any]] = [
         {"to": "1" * 3000, "tracking_id": "T1"},
         {"to": {"x": "y"}, "tracking_id": "T2"},
@@ -218,7 +233,7 @@ def test_a_recipient_that_no_row_could_hold_does_not_keep_others_out(row, notes)
     assert notes == []
 
 
-def test_a_request_that_fits_into_no_row_is_refused():
+def test_a_request_that_fits_into_no_row_is_refused() -> None:
     from skycore.catalogue.actions import find_action
     from skycore.sending.validation import Draft
 
@@ -237,7 +252,9 @@ def test_a_request_that_fits_into_no_row_is_refused():
     assert (caught.value.code, caught.value.status) == ("too_large", 413)
 
 
-def test_an_outcome_survives_the_queue_and_is_read_in_the_form_of_the_previous_release(row):
+def test_an_outcome_survives_the_queue_and_is_read_in_the_form_of_the_previous_release(
+    row: Any,
+) -> None:
     outcome = Outcome.of(row, status="accepted", tracking_id="T", answer=b"\x00\xff", action="a")
     assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
     earlier = {

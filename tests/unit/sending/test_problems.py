@@ -26,11 +26,12 @@ from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.send import call_action, enqueue
 from skycore.table import messages, queue_transitions
 from skycore.table.limiter import Limiter
-from skycore.table.limits import Limits
+from skycore.table.limits import Granted, Limits, Wait
 from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     line,
     post,
     queue,
@@ -41,6 +42,7 @@ from tests.unit.sending.test_sending import (
 
 if TYPE_CHECKING:
     from skycore.sending.delivery import SendContext
+    from tests.unit.sending.conftest import Outside
 
 __all__ = ("line", "queue", "skycore")
 
@@ -56,7 +58,9 @@ RETRYABLE = {
 @pytest.mark.parametrize("code", TITLES)
 @pytest.mark.parametrize("retry_after", [None, 7])
 @pytest.mark.parametrize("override", [None, True, False])
-def test_retry_after_comes_exactly_with_retryable(code, retry_after, override):
+def test_retry_after_comes_exactly_with_retryable(
+    code: Any, retry_after: int | None, override: bool | None
+) -> None:
     problem = Problem(code, "", retry_after=retry_after, retryable=override)
     retryable = problem.body()["retryable"]
     assert retryable == ((code in RETRYABLE) if override is None else override)
@@ -68,7 +72,9 @@ STATUSES = {"skycore_account": 502, "skycore_unreachable": 503, "rate_limited": 
 
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
-def test_an_http_error_without_a_reply_frees_the_key(line, skycore, monkeypatch, http_status):
+def test_an_http_error_without_a_reply_frees_the_key(
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch, http_status: Any
+) -> None:
     skycore.outcome = HttpRefused(http_status, "40")
     with pytest.raises(Problem) as caught:
         post(line, key="k")
@@ -87,7 +93,9 @@ def test_an_http_error_without_a_reply_frees_the_key(line, skycore, monkeypatch,
 
 
 @pytest.mark.parametrize("seconds", [40, 3000])
-def test_an_http_429_without_a_reply_pauses_every_call(line, skycore, seconds):
+def test_an_http_429_without_a_reply_pauses_every_call(
+    line: SendContext, skycore: Skycore, seconds: int
+) -> None:
     skycore.outcome = HttpRefused(429, str(seconds))
     with pytest.raises(Problem) as caught:
         post(line)
@@ -106,8 +114,8 @@ def act(line: SendContext) -> Any:
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
 def test_a_queued_message_waits_after_an_http_error_without_a_reply(
-    line, skycore, queue, http_status
-):
+    line: SendContext, skycore: Skycore, queue: list[tuple[str, str, int]], http_status: Any
+) -> None:
     skycore.outcome = HttpRefused(http_status, "600")
     message_id = queued()
     body = {"q": json.dumps({"message_id": message_id})}
@@ -129,7 +137,9 @@ OUTAGES = {
 
 
 @pytest.mark.parametrize("service", OUTAGES)
-def test_what_fails_before_the_call_is_not_ready(line, skycore, monkeypatch, service):
+def test_what_fails_before_the_call_is_not_ready(
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(*OUTAGES[service], out)
         with pytest.raises(Problem) as caught:
@@ -141,7 +151,9 @@ def test_what_fails_before_the_call_is_not_ready(line, skycore, monkeypatch, ser
 
 
 @pytest.mark.parametrize("error", [NotReady("credentials not read"), CredentialsMissing("no key")])
-def test_what_is_not_ready_takes_no_slot(line, skycore, monkeypatch, error):
+def test_what_is_not_ready_takes_no_slot(
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
     skycore.unready = error
     monkeypatch.setattr(RateLimiter, "acquire", out)
     with pytest.raises(Problem) as caught:
@@ -152,20 +164,26 @@ def test_what_is_not_ready_takes_no_slot(line, skycore, monkeypatch, error):
         call_action("getMmsIds", {}, context=line, policy=RULES, deadline=time.monotonic() + 25)
 
 
-def test_an_action_whose_limiter_is_out_is_not_ready(line, monkeypatch):
+def test_an_action_whose_limiter_is_out_is_not_ready(
+    line: SendContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(RateLimiter, "acquire", out)
     with pytest.raises(Problem, match="not_ready"):
         call_action("getMmsIds", {}, context=line, policy=RULES, deadline=time.monotonic() + 25)
 
 
-def test_a_message_that_the_table_did_not_take_is_not_ready_to_be_queued(monkeypatch, queue):
+def test_a_message_that_the_table_did_not_take_is_not_ready_to_be_queued(
+    monkeypatch: pytest.MonkeyPatch, queue: list[tuple[str, str, int]]
+) -> None:
     monkeypatch.setattr(messages, "create", out)
     with pytest.raises(Problem, match="not_ready"):
         enqueue(SMS, caller="arn", key=None, queue_url="send", policy=RULES)
     assert queue == []
 
 
-def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(outside, monkeypatch):
+def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(messages, "create", out)
     monkeypatch.setattr(queue_transitions, "release", out)
     with pytest.raises(Problem, match="not_ready"):  # dispatch releases it
@@ -178,8 +196,12 @@ def test_a_message_that_may_be_in_the_table_is_not_said_to_be_unqueued(outside, 
 
 @pytest.mark.parametrize("error", [NotReady("credentials not read"), CredentialsMissing("no key")])
 def test_queued_messages_take_no_slot_while_nothing_can_be_sent(
-    line, skycore, queue, monkeypatch, error
-):
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Any,
+) -> None:
     skycore.unready = error
     monkeypatch.setattr(RateLimiter, "acquire_batch", out)
     ids = [queued(), queued()]
@@ -191,11 +213,45 @@ def test_queued_messages_take_no_slot_while_nothing_can_be_sent(
     assert {int(row.tries) for row in map(messages.get, ids) if row} == {0}
 
 
-def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(line, skycore, monkeypatch):
+def test_the_answer_to_the_call_stands_though_the_row_cannot_be_deleted(
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     skycore.outcome = HttpRefused(413)
     monkeypatch.setattr(queue_transitions, "release", out)
     with pytest.raises(Problem, match="skycore_unreachable"):
         post(line)
+
+
+def test_queued_messages_take_no_slot_without_a_connection(
+    skycore: Skycore, queue: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits(per_minute=20)
+    context = delivery.SendContext(skycore, RateLimiter(limits), "send", 90)  # type: ignore[arg-type]
+    monkeypatch.setattr(skycore, "ready", lambda **_: 3)
+    monkeypatch.setattr(rate_limit.Slot, "is_usable", lambda _: True)  # on a slow machine, too
+    ids = [queued(to=f"+1774319{n:04}") for n in range(10)]
+    bodies = {str(n): json.dumps({"message_id": one}) for n, one in enumerate(ids)}
+    assert dispatch(bodies, context=context, queues=QUEUES, deadline=time.monotonic() + 25) == []
+    assert [status(one) for one in ids].count("accepted") == 3
+    assert context.rate_limiter.limiter.allowance(limits)["minute"] == 17
+    assert len(queue) == 7
+
+
+def test_connections_are_counted_again_after_a_wait_for_slots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def take(_: Limiter, __: Limits, *, count: int, **___: Any) -> Any:
+        asked.append(count)
+        return Granted((0,) * count) if len(asked) == 3 else Wait(0, "second", 1)
+
+    monkeypatch.setattr(Limiter, "take", take)
+    monkeypatch.setattr(rate_limit, "wait_until", lambda _: None)
+    counts = iter([8, 2])
+    slots = RateLimiter(Limits(per_second=5)).acquire_batch(10, lambda: next(counts))
+    assert asked == [10, 8, 2]
+    assert slots == (0, 0)
 
 
 # A batch's template
@@ -209,7 +265,7 @@ def batch(template: dict[str, Any], *recipients: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("fields", [1, 20, 90, 100_000])
-def test_a_template_with_unknown_fields_is_refused_once(fields):
+def test_a_template_with_unknown_fields_is_refused_once(fields: int) -> None:
     template = {**TEMPLATE, **{f"x{n}": "y" * 1_000 for n in range(fields)}}
     with pytest.raises(Problem, match="invalid_request") as caught:
         batch(template, *[{"to": f"+1774319{n:04}"} for n in range(1_000)])
@@ -218,15 +274,18 @@ def test_a_template_with_unknown_fields_is_refused_once(fields):
     assert all(error["field"].startswith("template") for error in errors)
 
 
-def test_a_template_may_have_fields_of_the_actions_that_recipients_choose(queue):
+def test_a_template_may_have_fields_of_the_actions_that_recipients_choose(
+    queue: list[tuple[str, str, int]],
+) -> None:
     own = {"action": "sendSavedMMS", "mms_id": "1", "text": None}
     result = batch({**TEMPLATE, "custom_subject": "s"}, {"to": "+17743190001", **own})
     assert result.body["messages"][0]["errors"][0]["field"] == "text"
 
 
-def test_a_message_names_twenty_bad_fields_at_most(line):
+def test_a_message_names_twenty_bad_fields_at_most(line: SendContext) -> None:
+    unknown: dict[str, Any] = {f"x{n}": n for n in range(50)}
     with pytest.raises(Problem) as caught:
-        post(line, **{f"x{n}": n for n in range(50)}, dry_run=1, expires_at=2)
+        post(line, **unknown, dry_run=1, expires_at=2)
     assert len(caught.value.body()["errors"]) == 20
 
 
@@ -257,7 +316,9 @@ class Slot:
         ((True, True), 2, 1),  # Skycore counts the request with newer credentials, too
     ],
 )
-def test_each_request_has_a_slot_of_its_own_that_has_not_passed(in_time, requests, reacquired):
+def test_each_request_has_a_slot_of_its_own_that_has_not_passed(
+    in_time: Any, requests: int, reacquired: int
+) -> None:
     slot = Slot(*in_time)
     turn = Turn(slot)  # type: ignore[arg-type]
     for _ in range(requests):
@@ -265,15 +326,17 @@ def test_each_request_has_a_slot_of_its_own_that_has_not_passed(in_time, request
     assert (slot.reacquired, slot.in_time) == (reacquired, [])
 
 
-def test_a_slot_that_passes_again_is_not_used():
+def test_a_slot_that_passes_again_is_not_used() -> None:
     turn = Turn(Slot(False, False))  # type: ignore[arg-type]
     with pytest.raises(Problem, match="rate_limited"):
         turn.take()
 
 
-def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(line, skycore, monkeypatch):
-    limiter = RateLimiter(Limits(per_minute=5), Limiter(rate_limit.now_ms))
-    context = delivery.SendContext(skycore, limiter, "send", 90)
+def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(
+    line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = RateLimiter(Limits(per_minute=5), Limiter(lambda: rate_limit.now_ms()))  # noqa: PLW0108 - it is replaced below
+    context = delivery.SendContext(skycore, limiter, "send", 90)  # type: ignore[arg-type]
     written: list[Any] = []
 
     def call(action: Any, fields: Any, *, before_write: Any, **_: Any) -> Any:
@@ -288,7 +351,12 @@ def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(line, skycore
     monkeypatch.setattr(skycore, "call", call)
     acquired: list[Any] = []
     real = RateLimiter.acquire
-    monkeypatch.setattr(RateLimiter, "acquire", lambda self: acquired.append(self) or real(self))
+
+    def acquire(limiter: RateLimiter) -> Any:
+        acquired.append(limiter)
+        return real(limiter)
+
+    monkeypatch.setattr(RateLimiter, "acquire", acquire)
     with pytest.raises(Problem, match="outcome_unknown"):
         post(context)
     assert len(acquired) == 2
@@ -300,8 +368,12 @@ def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(line, skycore
 
 @pytest.mark.parametrize("code", ["The number 17743199144 did not take: Hello", "E110\nx", ""])
 def test_a_code_that_does_not_look_like_one_is_in_no_log_answer_or_row(
-    line, skycore, capsys, caplog, code
-):
+    line: SendContext,
+    skycore: Skycore,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    code: str,
+) -> None:
     from skycore.catalogue.actions import find_action
     from skycore.client.reply import read_reply
 
@@ -333,13 +405,15 @@ def test_a_code_that_does_not_look_like_one_is_in_no_log_answer_or_row(
         (b"0123456789abcdef\r\n", "0123456789abcdef"),
     ],
 )
-def test_a_key_written_by_hand_is_used(monkeypatch, stored, key):
+def test_a_key_written_by_hand_is_used(
+    monkeypatch: pytest.MonkeyPatch, stored: bytes | str, key: str
+) -> None:
     client = secret_client(monkeypatch, stored)
     client.ready()
     assert client._credentials.api_key == key
 
 
-def test_a_key_that_cannot_be_used_is_explained(monkeypatch):
+def test_a_key_that_cannot_be_used_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     client = secret_client(monkeypatch, '{"key": "0123456789abcdef"}')
     with pytest.raises(Problem) as caught:
         delivery.get_ready(client, time.monotonic() + 25)
@@ -347,6 +421,16 @@ def test_a_key_that_cannot_be_used_is_explained(monkeypatch):
     assert 'without "api_key"' in caught.value.detail
     assert "set-key" in caught.value.detail
     assert "0123456789" not in caught.value.detail
+
+
+def test_a_binary_key_that_is_no_text_is_explained_to_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = secret_client(monkeypatch, b"\xff\x00\xfe")
+    with pytest.raises(Problem) as caught:
+        delivery.get_ready(client, time.monotonic() + 25)
+    assert caught.value.code == "skycore_account"
+    assert "binary and not text" in caught.value.detail
 
 
 def secret_client(monkeypatch: pytest.MonkeyPatch, stored: str | bytes) -> Any:

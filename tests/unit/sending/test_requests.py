@@ -19,7 +19,8 @@ from bench.timed.receipts import queue_event, receipt
 from tests.unit.table.fake_dynamodb import INDEXES, FakeDynamoDB, Item, _key, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
 
 pytestmark = pytest.mark.in_memory("counts what the fake table writes")
 ROOT = Path(__file__).resolve().parents[3]
@@ -109,7 +110,9 @@ class Account:
 
 
 @pytest.fixture
-def account(app, table, monkeypatch):
+def account(
+    app: Callable[[str], ModuleType], table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
     from skycore import settings
     from skycore.aws import clients
     from skycore.client import client as api
@@ -122,25 +125,25 @@ def account(app, table, monkeypatch):
     tracking_ids = iter(range(1_000))
 
     class Client:
-        def send_message(self, **_: Any):
+        def send_message(self, **_: Any) -> Any:
             return known.count("SQS SendMessage", {})
 
-        def send_message_batch(self, **asked: Any):
+        def send_message_batch(self, **asked: Any) -> Any:
             known.queued += [entry["MessageBody"] for entry in asked["Entries"]]
             return known.count("SQS SendMessageBatch", {"Successful": asked["Entries"]})
 
-        def publish_batch(self, **asked: Any):
+        def publish_batch(self, **asked: Any) -> Any:
             entries = asked["PublishBatchRequestEntries"]
             return known.count("SNS PublishBatch", {"Successful": entries})
 
-        def get_secret_value(self, **_: Any):
+        def get_secret_value(self, **_: Any) -> Any:
             return known.count("Secrets GetSecretValue", {"SecretString": TOKEN})
 
     @contextmanager
-    def exchange(*_: Any, before_write: Any, **__: Any):
+    def exchange(*_: Any, before_write: Any, **__: Any) -> Iterator[Any]:
         before_write()
         known.others["Skycore"] += 1
-        _, _, tracking_id = (receipt(next(tracking_ids)).decode()).partition("<TRACKINGID>")
+        tracking_id = receipt(next(tracking_ids)).decode().partition("<TRACKINGID>")[2]
         told = f"<TRACKINGID>{tracking_id.partition('<')[0]}</TRACKINGID>"
         yield Answer(200, f"<RESPONSE><STATUS>Success</STATUS>{told}</RESPONSE>".encode())
 
@@ -170,7 +173,7 @@ def message(number: int) -> dict[str, Any]:
     return event | {"body": json.dumps(fields), "isBase64Encoded": False}
 
 
-def test_ack(account):
+def test_ack(account: Any) -> None:
     event = sample("ack/postback_xml")
     event["pathParameters"]["item"] = TOKEN
     account.requests("ack", event)  # which reads the token, for five minutes
@@ -178,12 +181,12 @@ def test_ack(account):
 
 
 @pytest.mark.parametrize("size", [10, 100])
-def test_store(account, size):
+def test_store(account: Any, size: int) -> None:
     event = queue_event([receipt(number) for number in range(size)])
     assert account.requests("store", event) == STATED[f"store, {size} postbacks"]
 
 
-def test_a_message_and_its_receipts(account):
+def test_a_message_and_its_receipts(account: Any) -> None:
     account.requests("send", message(0))  # which reads the key, for five minutes
     for number in range(1, 10):
         asked = account.requests("send", message(number))
@@ -199,7 +202,7 @@ def test_a_message_and_its_receipts(account):
     assert asked == STATED["publish, 10 receipts of known messages"]
 
 
-def test_queued_messages(account):
+def test_queued_messages(account: Any) -> None:
     """The second ten, by a process that has the key and the limiter's item as it is."""
     for name in ("first", "second"):
         event = sample("enqueue/batch")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pynamodb.connection.base import Connection
 
 from skycore import timestamps
 from skycore.problems import Problem
 from skycore.queries.messages import cancel, get_message
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.idempotency import MAX_QUEUED
-from skycore.table import models, opt_outs
+from skycore.table import batches, models, opt_outs, parking
 from tests.unit.sending.waiting_world import START, World, row, status
+from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.tables import new_table
 
 SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
 LATEST = timedelta(minutes=2)
@@ -33,13 +39,17 @@ def shown(id_: str) -> str:
 
 
 def jump(world: World, **wait: float) -> None:
-    """Let time pass, and sweep run at its beginning and in its last two minutes only."""
+    """Let time pass, and sweep run at its beginning and in its last two minutes only.
+
+    Between them it would find nothing: that is stored as done.
+    """
     end = world.now + timedelta(**wait)
     world.run(seconds=min(timedelta(**wait), timedelta(seconds=30)).total_seconds())
     quick = end - world.now - timedelta(minutes=2)
     if quick > timedelta():
         world.skip(seconds=quick.total_seconds())
         world._next_sweep = world.now
+        parking.save_oldest("parked", world.now - parking.SETTLED_AFTER)
     world.run(seconds=(end - world.now).total_seconds())
 
 
@@ -63,6 +73,29 @@ def test_thirty_five_days_ahead_it_waits_in_the_table_alone(world):
     assert (world.receives, shown(id_)) == (0, "scheduled")
     world.run(minutes=3)
     assert shown(id_) == "accepted"
+
+
+@settings(max_examples=8, deadline=None)
+@given(waits=st.lists(st.floats(1, 1_200), min_size=1, max_size=6), pause=st.floats(0, 1_000))
+def test_whatever_the_times_each_is_sent_once_and_never_early(waits, pause):
+    """`sweep` and `dispatch` may be down for a part of it: an update, or an outage of AWS."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "client", new_table())
+        world = World(patch)
+        due = [world.now + timedelta(seconds=wait) for wait in waits]
+        for one in due:
+            world.enqueue(send_at=timestamps.to_text(one))
+        world.sweep_is_down = world.dispatch_is_down = True
+        world.run(seconds=pause)
+        world.sweep_is_down = world.dispatch_is_down = False
+        up = world.now
+        world._next_sweep = up
+        world.run(seconds=max(1_330 - pause, 130))
+        sent = sorted(world.accepted_at())
+        assert len(sent) == len(due)
+        for begun, wanted in zip(sent, sorted(due), strict=True):
+            assert timedelta() <= begun - wanted
+            assert begun - max(wanted, up) <= LATEST
 
 
 def test_the_timeline_says_when_it_was_scheduled_and_when_queued(world):
@@ -193,6 +226,76 @@ def test_a_dry_run_checks_the_times_and_schedules_nothing(world):
     assert world.queue({**body, "send_at": at(world, days=1)}).status == 200
     world.run(minutes=3)
     assert world.receives == 0
+
+
+def schedule_a_hundred(world: World, due: str, key: str | None = None) -> dict[str, Any]:
+    """In ten transactions, as a batch of a thousand is written."""
+    body = {"template": {**SMS, "send_at": due}, "recipients": [{}] * 100}
+    known: dict[str, Any] = {"caller": "arn", "queue_url": "send", "policy": world.policy}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "TRANSACTION_ROWS", 10)
+        return enqueue_batch(body, key=key, **known).body
+
+
+def test_a_batch_of_one_minute_is_scheduled_whole_and_each_is_sent_once(world):
+    result = schedule_a_hundred(world, at(world, minutes=30))
+    assert result["summary"] == {"queued": 0, "scheduled": 100, "refused": 0}
+    due = world.now + timedelta(minutes=30)
+    world.skip(minutes=30)
+    world._next_sweep = world.now
+    world.run(minutes=3)
+    sent = world.accepted_at()
+    assert len(sent) == 100
+    assert min(sent) >= due
+    assert {shown(one["message_id"]) for one in result["messages"]} == {"accepted"}
+
+
+@pytest.mark.parametrize("lands", [False, True], ids=["fails", "answer is lost"])
+def test_a_transaction_that_fails_neither_loses_nor_sends_what_it_refuses(
+    world, table, monkeypatch, lands
+):
+    """The ninth of ten transactions fails: 80 are scheduled, 20 are refused as not_ready.
+
+    None of the 20 is lost or queued at once: a repeat under the same key schedules them.
+    """
+    due, transactions, call = at(world, minutes=30), count(1), table._make_api_call
+
+    def fail_ninth(name: str, kwargs: dict[str, Any]) -> Any:
+        fails = name == "TransactWriteItems" and next(transactions) == 9
+        answer = call(name, kwargs) if lands or not fails else None
+        if fails:
+            raise error("InternalServerError", name)
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(table, "_make_api_call", fail_ninth)
+        first = schedule_a_hundred(world, due, "campaign")
+    assert first["summary"] == {"queued": 0, "scheduled": 80, "refused": 20}
+    refused = [one for one in first["messages"] if one["status"] == "refused"]
+    assert {(one["code"], one["http_status"]) for one in refused} == {("not_ready", 503)}
+    world.run(seconds=5)
+    assert world.receives == 0
+    again = schedule_a_hundred(world, due, "campaign")
+    assert again["summary"] == {"queued": 0, "scheduled": 100, "refused": 0}
+    world.skip(minutes=30)
+    world._next_sweep = world.now
+    world.run(minutes=3)
+    assert len(world.accepted_at()) == 100
+
+
+@pytest.mark.parametrize("as_batch", [False, True])
+def test_a_message_scheduled_before_sweep_ever_ran_is_found(world, as_batch):
+    """A first run of `sweep` after the due minute must look back to when it was scheduled."""
+    due = at(world, minutes=20)
+    if as_batch:
+        known: dict[str, Any] = {"caller": "arn", "queue_url": "send", "policy": world.policy}
+        enqueue_batch({"messages": [{**SMS, "send_at": due}]}, key=None, **known)
+    else:
+        world.enqueue(send_at=due)
+    world.skip(minutes=40)
+    world._next_sweep = world.now
+    world.run(minutes=1)
+    assert len(world.accepted_at()) == 1
 
 
 def test_a_row_of_a_scheduled_message_reads_as_queued_to_the_previous_release(world):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,7 +23,10 @@ from skycore.sending.validation import SendPolicy
 from skycore.table import messages, opt_outs
 from skycore.table import queue_transitions as queued_rows
 from skycore.table.limits import Limits
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from tests.unit.sending.conftest import Outside
 
 RULES = SendPolicy.of("US", "", 90)
 QUEUES = Queues("send", "dead")
@@ -41,9 +44,10 @@ class Skycore:
         self.outcome: Any = None
         self.unready: Exception | None = None
 
-    def ready(self, **_: Any) -> None:
+    def ready(self, *, count: int = 1, **_: Any) -> int:
         if isinstance(self.unready, Exception):
             raise self.unready
+        return count
 
     def call(self, action: Any, fields: Any, *, before_write: Any, **_: Any) -> Reply:
         if isinstance(self.outcome, NotSent):
@@ -64,12 +68,15 @@ def skycore() -> Skycore:
 @pytest.fixture
 def line(skycore: Skycore) -> SendContext:
     return SendContext(
-        skycore=skycore, rate_limiter=RateLimiter(Limits()), repair_queue="send", days=90
-    )  # type: ignore[arg-type]
+        skycore=skycore,  # type: ignore[arg-type]
+        rate_limiter=RateLimiter(Limits()),
+        repair_queue="send",
+        days=90,
+    )
 
 
 @pytest.fixture
-def queue(outside, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
+def queue(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
     """What went into a queue one by one: (queue, body, delay)."""
     sent: list[tuple[str, str, int]] = []
 
@@ -80,7 +87,7 @@ def queue(outside, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]
     return sent
 
 
-def post(line: SendContext, key: str | None = None, **fields: Any):
+def post(line: SendContext, key: str | None = None, **fields: Any) -> Any:
     return send(
         {**SMS, **fields},
         caller="arn",
@@ -102,10 +109,10 @@ def deliver(line: SendContext, message_id: str) -> list[str]:
 
 
 def swept() -> dict[str, int]:
-    return sweep(time.monotonic() + 20, queue_url="send")
+    return sweep(time.monotonic() + 600, queue_url="send")
 
 
-def stop(moment=None) -> None:
+def stop(moment: Any = None) -> None:
     opt_outs.record_opt_out(TO, "60856", moment or timestamps.now(), "N211")
 
 
@@ -117,17 +124,44 @@ def status(message_id: str) -> str:
 
 @pytest.mark.usefixtures("table", "outside")
 class TestSend:
-    def test_an_unknown_outcome_says_what_happened_and_that_it_may_have_gone(self, line, skycore):
+    @pytest.mark.parametrize("code", ["E618", "E626", "E351", "E358"])
+    def test_a_key_that_can_only_replay_is_not_advised_to_be_repeated(
+        self, line: SendContext, skycore: Skycore, code: str
+    ) -> None:
+        skycore.outcome = Refused(code, "")
+        with pytest.raises(Problem) as caught:
+            post(line, key="k")
+        assert (caught.value.code, caught.value.retryable) == ("skycore_rejected", False)
+        assert caught.value.headers() == {}
+        assert "new Idempotency-Key" in caught.value.detail
+        replayed = post(line, key="k")
+        assert (replayed.replayed, replayed.body["retryable"]) == (True, False)
+        assert replayed.body == caught.value.body()
+
+    def test_without_a_key_a_refusal_for_now_may_be_repeated(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
+        skycore.outcome = Refused("E618", "")
+        with pytest.raises(Problem) as caught:
+            post(line)
+        assert caught.value.retryable
+        assert "Retry-After" in caught.value.headers()
+
+    def test_an_unknown_outcome_says_what_happened_and_that_it_may_have_gone(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         skycore.outcome = OutcomeUnknown("no whole reply in time")
         with pytest.raises(Problem) as raised:
             post(line)
-        row = messages.get(raised.value.members["message_id"])
+        row = messages.get(str(raised.value.members["message_id"]))
         assert row is not None
         assert row.detail == raised.value.detail
         assert "(no whole reply in time)" in raised.value.detail
         assert "may have taken" in raised.value.detail
 
-    def test_a_failure_of_ours_before_the_call_frees_the_key(self, line, skycore, monkeypatch):
+    def test_a_failure_of_ours_before_the_call_frees_the_key(
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def out(*_: Any, **__: Any) -> None:
             raise TimeoutError("the limiter's item")
 
@@ -138,7 +172,9 @@ class TestSend:
         assert post(line, key="k").status == 201
         assert skycore.calls == 1
 
-    def test_a_repeat_after_expires_at_gets_the_kept_answer(self, line, skycore, monkeypatch):
+    def test_a_repeat_after_expires_at_gets_the_kept_answer(
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         soon = (timestamps.now() + timedelta(seconds=10)).isoformat()
         first = post(line, key="k", expires_at=soon)
         later = timestamps.now() + timedelta(seconds=20)
@@ -147,7 +183,7 @@ class TestSend:
         assert (again.status, again.body, again.replayed) == (201, first.body, True)
         assert skycore.calls == 1
 
-    def test_one_message_may_confirm_an_opt_out(self, line):
+    def test_one_message_may_confirm_an_opt_out(self, line: SendContext) -> None:
         stop()
         with pytest.raises(Problem, match="recipient_opted_out"):
             post(line)
@@ -155,14 +191,18 @@ class TestSend:
         with pytest.raises(Problem, match="recipient_opted_out"):
             post(line, opt_out_confirmation=True)
 
-    def test_a_stop_towards_the_sender_and_all_has_one_confirmation(self, line):
+    def test_a_stop_towards_the_sender_and_all_has_one_confirmation(
+        self, line: SendContext
+    ) -> None:
         stop()
         opt_outs.record_opt_out(TO, None, timestamps.now(), "E114")
         assert post(line, opt_out_confirmation=True).status == 201
         with pytest.raises(Problem, match="recipient_opted_out"):
             post(line, opt_out_confirmation=True)
 
-    def test_a_stop_by_a_clock_ahead_of_ours_has_one_confirmation(self, line, skycore):
+    def test_a_stop_by_a_clock_ahead_of_ours_has_one_confirmation(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         stop(timestamps.now() + timedelta(hours=5))
         skycore.outcome = NotSent("refused")
         with pytest.raises(Problem, match="skycore_unreachable"):
@@ -172,7 +212,9 @@ class TestSend:
         with pytest.raises(Problem, match="recipient_opted_out"):
             post(line, opt_out_confirmation=True)
 
-    def test_a_dry_run_knows_a_confirmation_that_was_sent_and_takes_none(self, line):
+    def test_a_dry_run_knows_a_confirmation_that_was_sent_and_takes_none(
+        self, line: SendContext
+    ) -> None:
         stop()
         for _ in range(2):
             assert post(line, opt_out_confirmation=True, dry_run=True).status == 200
@@ -180,7 +222,9 @@ class TestSend:
         with pytest.raises(Problem, match="recipient_opted_out"):
             post(line, opt_out_confirmation=True, dry_run=True)
 
-    def test_a_confirmation_that_was_not_sent_may_be_tried_again(self, line, skycore):
+    def test_a_confirmation_that_was_not_sent_may_be_tried_again(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         stop()
         skycore.outcome = NotSent("refused")
         with pytest.raises(Problem, match="skycore_unreachable"):
@@ -188,7 +232,9 @@ class TestSend:
         skycore.outcome = None
         assert post(line, opt_out_confirmation=True).status == 201
 
-    def test_each_recipient_that_is_blacklisted_is_an_opt_out(self, line, skycore, monkeypatch):
+    def test_each_recipient_that_is_blacklisted_is_an_opt_out(
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         groups = [
             {"to": TO, "status": "Failure", "error_code": "E114"},
             {"to": "17743199145", "status": "Success", "tracking_id": "T2"},
@@ -202,7 +248,9 @@ class TestSend:
         stopped = opt_outs.opted_out([(TO, "60856"), ("17743199145", "60856")])
         assert stopped == {(TO, "60856")}
 
-    def test_an_unknown_outcome_is_never_tried_again(self, line, skycore):
+    def test_an_unknown_outcome_is_never_tried_again(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         skycore.outcome = OutcomeUnknown("reset")
         for _ in range(3):
             try:
@@ -215,7 +263,9 @@ class TestSend:
 
 @pytest.mark.usefixtures("table", "outside")
 class TestQueued:
-    def test_a_repeat_after_an_opt_out_gets_the_kept_answer(self, line, skycore):
+    def test_a_repeat_after_an_opt_out_gets_the_kept_answer(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         message_id = queued(key="k")
         assert deliver(line, message_id) == []
         stop()
@@ -223,13 +273,17 @@ class TestQueued:
         assert (again.status, again.replayed) == (202, True)
         assert skycore.calls == 1
 
-    def test_who_opts_out_while_it_waits_gets_nothing(self, line, skycore):
+    def test_who_opts_out_while_it_waits_gets_nothing(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         message_id = queued()
         stop()
         deliver(line, message_id)
         assert (status(message_id), skycore.calls) == ("rejected", 0)
 
-    def test_the_one_confirmation_goes_out_and_no_second(self, line, skycore):
+    def test_the_one_confirmation_goes_out_and_no_second(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         stop()
         first = queued(opt_out_confirmation=True)
         with pytest.raises(Problem, match="recipient_opted_out"):
@@ -237,14 +291,18 @@ class TestQueued:
         deliver(line, first)
         assert (status(first), skycore.calls) == ("accepted", 1)
 
-    def test_a_confirmation_to_who_stops_later_is_the_only_one(self, line, skycore):
+    def test_a_confirmation_to_who_stops_later_is_the_only_one(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         two = [queued(opt_out_confirmation=True) for _ in range(2)]
         stop()
         for message_id in two:
             deliver(line, message_id)
         assert [status(message_id) for message_id in two] == ["accepted", "rejected"]
 
-    def test_however_often_the_queue_names_it_it_is_sent_once(self, line, skycore):
+    def test_however_often_the_queue_names_it_it_is_sent_once(
+        self, line: SendContext, skycore: Skycore
+    ) -> None:
         message_id = queued()
         body = json.dumps({"message_id": message_id})
         bodies = {str(n): body for n in range(5)}
@@ -254,8 +312,12 @@ class TestQueued:
         assert skycore.calls == 1
 
     def test_waiting_for_a_limit_is_no_try_and_leaves_no_line(
-        self, line, skycore, queue, monkeypatch
-    ):
+        self,
+        line: SendContext,
+        skycore: Skycore,
+        queue: list[tuple[str, str, int]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         message_id = queued()
         skycore.outcome = Refused("E106", "Minimum 1 seconds between calls", {})
         clock = timestamps.now()
@@ -269,7 +331,9 @@ class TestQueued:
         assert (row.tries, row.status) == (0, "queued")
         assert [line_.split()[1] for line_ in row.steps] == ["queued"]
 
-    def test_it_is_not_sent_late(self, line, skycore, monkeypatch):
+    def test_it_is_not_sent_late(
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         soon = (timestamps.now() + timedelta(seconds=5)).isoformat()
         message_id = queued(expires_at=soon)
         later = timestamps.now() + timedelta(seconds=6)
@@ -277,7 +341,9 @@ class TestQueued:
         deliver(line, message_id)
         assert (status(message_id), skycore.calls) == ("expired", 0)
 
-    def test_sweep_says_what_is_late_and_what_died(self, line, skycore, monkeypatch):
+    def test_sweep_says_what_is_late_and_what_died(
+        self, line: SendContext, skycore: Skycore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         late = queued(expires_at=(timestamps.now() + timedelta(seconds=5)).isoformat())
         waiting = queued()
         row = messages.get(queued())
@@ -293,14 +359,16 @@ class TestQueued:
         ]
         assert swept() == NOTHING
 
-    def test_a_queue_that_is_out_leaves_nothing_behind(self, outside):
+    def test_a_queue_that_is_out_leaves_nothing_behind(self, outside: Outside) -> None:
         outside.queue_is_out = True
         with pytest.raises(Problem, match="not_queued"):
             queued(key="k")
         outside.queue_is_out = False
         assert status(queued(key="k")) == "queued"
 
-    def test_a_queue_without_an_answer_may_have_it(self, outside, monkeypatch):
+    def test_a_queue_without_an_answer_may_have_it(
+        self, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def no_answer(*, Entries: list[Any], **_: Any) -> None:  # noqa: N803
             row = messages.get(json.loads(Entries[0]["MessageBody"])["message_id"])
             if row is not None and row.status == "queued":
@@ -310,7 +378,9 @@ class TestQueued:
         monkeypatch.setattr(outside, "send_message_batch", no_answer)
         assert status(queued(key="k")) == "sending"
 
-    def test_a_repeat_that_was_told_queued_keeps_its_row(self, outside, monkeypatch):
+    def test_a_repeat_that_was_told_queued_keeps_its_row(
+        self, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         take = outside.send_message_batch
 
         def out(**_: Any) -> None:
@@ -323,7 +393,9 @@ class TestQueued:
         monkeypatch.setattr(outside, "send_message_batch", out)
         assert status(queued(key="k")) == "queued"
 
-    def test_a_delete_whose_answer_was_lost_is_one(self, outside, table, monkeypatch):
+    def test_a_delete_whose_answer_was_lost_is_one(
+        self, outside: Outside, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         outside.queue_is_out = True
         delete = table._DeleteItem
 
@@ -335,7 +407,9 @@ class TestQueued:
         with pytest.raises(Problem, match="not_queued"):
             queued(key="k")
 
-    def test_a_cancellation_whose_answer_was_lost_is_one(self, table, monkeypatch):
+    def test_a_cancellation_whose_answer_was_lost_is_one(
+        self, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         message_id = queued()
         update = table._UpdateItem
 
@@ -349,7 +423,7 @@ class TestQueued:
         with pytest.raises(Problem, match="not_cancellable"):
             cancel(message_id)
 
-    def test_what_reads_as_expired_is_not_cancelled(self, monkeypatch):
+    def test_what_reads_as_expired_is_not_cancelled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         message_id = queued(expires_at=(timestamps.now() + timedelta(seconds=5)).isoformat())
         later = timestamps.now() + timedelta(seconds=6)
         monkeypatch.setattr(timestamps, "now", lambda: later)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,10 +17,12 @@ from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.retry import BACKOFF, MAX_TRIES
 from skycore.sending.send import enqueue
 from skycore.table import messages, opt_outs, queue_transitions
+from tests.unit.sending.conftest import overlap
 from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
     SMS,
+    Skycore,
     deliver,
     line,
     post,
@@ -31,13 +33,17 @@ from tests.unit.sending.test_sending import (
     stop,
     swept,
 )
-from tests.unit.table.fake_dynamodb import error
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
+
+if TYPE_CHECKING:
+    from skycore.sending.delivery import SendContext
+    from tests.unit.sending.conftest import Outside
 
 __all__ = ["line", "queue", "skycore"]
 pytestmark = pytest.mark.usefixtures("table", "outside")
 
 
-def refuse(monkeypatch, function: str, *, of: Any = queue_transitions) -> None:
+def refuse(monkeypatch: pytest.MonkeyPatch, function: str, *, of: Any = queue_transitions) -> None:
     """Let a write of the table fail, as it does when all tries of the SDK had no answer."""
 
     def out(*_: Any, **__: Any) -> Any:
@@ -46,19 +52,19 @@ def refuse(monkeypatch, function: str, *, of: Any = queue_transitions) -> None:
     monkeypatch.setattr(of, function, out)
 
 
-def records(outside) -> list[dict[str, Any]]:
+def records(outside: Outside) -> list[dict[str, Any]]:
     bodies = [json.loads(body) for body in outside.queued]
     return [body["mend"] for body in bodies if "mend" in body]
 
 
-def apply(context, outside) -> list[str]:
+def apply(context: Any, outside: Outside) -> list[str]:
     """Deliver the recorded outcomes to dispatch."""
     bodies = {str(n): body for n, body in enumerate(outside.queued) if "mend" in body}
     outside.queued.clear()
     return dispatch(bodies, context=context, queues=QUEUES, deadline=time.monotonic() + 25)
 
 
-def pass_time(monkeypatch, **passed: float) -> None:
+def pass_time(monkeypatch: pytest.MonkeyPatch, **passed: float) -> None:
     later = timestamps.now() + timedelta(**passed)
     monkeypatch.setattr(timestamps, "now", lambda: later)
 
@@ -66,8 +72,14 @@ def pass_time(monkeypatch, **passed: float) -> None:
 @pytest.mark.parametrize("outcome", [Refused("E106", "wait 5 seconds"), NotSent("refused")])
 @pytest.mark.parametrize("swept_first", [False, True])
 def test_a_message_that_was_not_sent_is_tried_again_though_its_requeue_failed(
-    line, skycore, queue, outside, monkeypatch, outcome, swept_first
-):
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Any,
+    swept_first: bool,
+) -> None:
     message_id = queued()
     skycore.outcome = outcome
     with monkeypatch.context() as patched:
@@ -88,7 +100,13 @@ def test_a_message_that_was_not_sent_is_tried_again_though_its_requeue_failed(
     )
 
 
-def test_a_record_of_an_earlier_attempt_changes_nothing(line, skycore, queue, outside, monkeypatch):
+def test_a_record_of_an_earlier_attempt_changes_nothing(
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     skycore.outcome = NotSent("refused")
     with monkeypatch.context() as patched:
@@ -104,7 +122,13 @@ def test_a_record_of_an_earlier_attempt_changes_nothing(line, skycore, queue, ou
     assert (status(message_id), skycore.calls) == ("unknown", 1)
 
 
-def test_a_dead_letter_is_one_though_its_write_failed(line, skycore, queue, outside, monkeypatch):
+def test_a_dead_letter_is_one_though_its_write_failed(
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     skycore.outcome = Refused("E111", "")  # of this message alone
     for wait in BACKOFF:
@@ -133,8 +157,13 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("outcome", "code"), PROBLEMS)
 def test_the_caller_hears_the_problem_though_its_key_is_not_free_yet(
-    line, skycore, outside, monkeypatch, outcome, code
-):
+    line: SendContext,
+    skycore: Skycore,
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Any,
+    code: str,
+) -> None:
     skycore.outcome = outcome
     monkeypatch.setattr(RateLimiter, "report_result", lambda *_: None)  # it would pause calls
     with monkeypatch.context() as patched:
@@ -153,8 +182,8 @@ def test_the_caller_hears_the_problem_though_its_key_is_not_free_yet(
 
 
 def test_a_confirmation_is_free_again_though_its_release_failed(
-    line, skycore, outside, monkeypatch
-):
+    line: SendContext, skycore: Skycore, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop()
     skycore.outcome = NotSent("refused")
     with monkeypatch.context() as patched:
@@ -169,8 +198,12 @@ def test_a_confirmation_is_free_again_though_its_release_failed(
 
 
 def test_a_claim_without_an_answer_does_not_end_as_unknown(
-    line, skycore, queue, outside, monkeypatch
-):
+    line: SendContext,
+    skycore: Skycore,
+    queue: list[tuple[str, str, int]],
+    outside: Outside,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     message_id = queued()
     claim = messages.transition_if
 
@@ -186,7 +219,9 @@ def test_a_claim_without_an_answer_does_not_end_as_unknown(
     assert (status(message_id), skycore.calls) == ("accepted", 1)
 
 
-def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(queue, monkeypatch):
+def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(
+    queue: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = messages.get(queued())
     assert row is not None
     claims: list[Any] = []
@@ -207,19 +242,9 @@ def test_a_claim_that_lands_after_a_requeue_does_not_take_the_message(queue, mon
 
 
 def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(
-    line, skycore, outside, monkeypatch
-):
-    take = outside.send_message_batch
-    answers = []
-
-    def out(**_: Any) -> None:
-        if not answers:
-            with monkeypatch.context() as patched:
-                patched.setattr(outside, "send_message_batch", take)
-                answers.append(post(line, key="k"))
-        raise error("InternalError", "SendMessageBatch")
-
-    monkeypatch.setattr(outside, "send_message_batch", out)
+    line: SendContext, skycore: Skycore, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = overlap(outside, monkeypatch, lambda: post(line, key="k"))
     first = enqueue(SMS, caller="arn", key="k", queue_url="send", policy=RULES)
     assert [(one.status, one.replayed) for one in [first, *answers]] == [(202, False), (202, True)]
     message_id = first.body["message_id"]
@@ -229,7 +254,9 @@ def test_a_synchronous_repeat_keeps_the_row_of_a_call_that_is_failing(
 
 
 @pytest.mark.in_memory("moves a row's expiry to this second")
-def test_a_row_that_expires_this_second_ends_a_repeat_at_once(line, table, monkeypatch):
+def test_a_row_that_expires_this_second_ends_a_repeat_at_once(
+    line: SendContext, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     post(line, key="k")
     ((key, item),) = [one for one in table.items.items() if one[0][0].startswith("message#")]
     now = timestamps.now().replace(microsecond=1000)

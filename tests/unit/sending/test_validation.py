@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -19,22 +20,23 @@ RULES = SendPolicy.of("US", "", 90)
 SMS = {"to": "+1 774-319-9144", "from": "60856", "text": "Hello"}
 
 
-def refused(body: dict, rules: SendPolicy = RULES) -> Problem:
+def refused(body: dict[str, Any], rules: SendPolicy = RULES) -> Problem:
     with pytest.raises(Problem) as problem:
         parse_message(body, rules)
     return problem.value
 
 
 def fields(problem: Problem) -> list[str]:
-    return [error["field"] for error in problem.members["errors"]]
+    errors: Any = problem.members["errors"]
+    return [error["field"] for error in errors]
 
 
-def test_the_default_action_is_sendsms_in_any_case():
+def test_the_default_action_is_sendsms_in_any_case() -> None:
     assert parse_message(SMS, RULES).action.name == "sendSMS"
     assert parse_message({**SMS, "action": "SENDsms"}, RULES).action.name == "sendSMS"
 
 
-def test_what_is_ours_does_not_reach_skycore():
+def test_what_is_ours_does_not_reach_skycore() -> None:
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     draft = parse_message(
         {
@@ -67,16 +69,16 @@ def test_what_is_ours_does_not_reach_skycore():
         ({"opt_out_confirmation": 1}, "opt_out_confirmation"),
     ],
 )
-def test_a_bad_field_of_ours_is_named(change, field):
+def test_a_bad_field_of_ours_is_named(change: Any, field: str) -> None:
     assert fields(refused({**SMS, **change})) == [field]
 
 
-def test_all_bad_fields_are_named_together():
+def test_all_bad_fields_are_named_together() -> None:
     problem = refused({"client_reference": 1, "text": "", "to": "x", "from": "60856"})
     assert set(fields(problem)) == {"client_reference", "text", "to"}
 
 
-def test_an_unknown_action():
+def test_an_unknown_action() -> None:
     assert refused({**SMS, "action": "sendPigeon"}).code == "unknown_action"
 
 
@@ -90,7 +92,7 @@ def test_an_unknown_action():
         ("44,49", "+17743199144", False),
     ],
 )
-def test_countries(countries, to, allowed):
+def test_countries(countries: str, to: str, allowed: bool) -> None:
     rules = SendPolicy.of("US", countries, 90)
     draft = parse_message({**SMS, "to": to}, rules)
     if allowed:
@@ -101,7 +103,7 @@ def test_countries(countries, to, allowed):
         assert problem.value.code == "country_not_allowed"
 
 
-def allowed(action_name: str, fields: dict, rules: SendPolicy) -> bool:
+def allowed(action_name: str, fields: dict[str, Any], rules: SendPolicy) -> bool:
     action = find_action(action_name)
     assert action is not None
     try:
@@ -133,7 +135,9 @@ def allowed(action_name: str, fields: dict, rules: SendPolicy) -> bool:
         ("", "", "18765550123", True),
     ],
 )
-def test_countries_are_told_apart_where_they_share_a_calling_code(codes, countries, to, expected):
+def test_countries_are_told_apart_where_they_share_a_calling_code(
+    codes: str, countries: str, to: str, expected: bool
+) -> None:
     rules = SendPolicy.of("US", codes, 90, countries)
     assert allowed("sendSMS", {"to": to, "from": "447797712345"}, rules) is expected
 
@@ -142,7 +146,7 @@ JAMAICA = {"to": "18765550123", "mobile": "18765550123", "from": "18765550123"}
 
 
 @pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
-def test_every_recipient_of_every_action_is_checked_and_nothing_else(action):
+def test_every_recipient_of_every_action_is_checked_and_nothing_else(action: Any) -> None:
     """Leaving a list, reading and deleting are possible from everywhere."""
     recipients = {one.name for one in action.parameters if one.kind == "msisdn"}
     checked = bool(recipients) and (action.effect == "send" or action.name == "subscribe")
@@ -155,14 +159,14 @@ def test_every_recipient_of_every_action_is_checked_and_nothing_else(action):
 
 
 @pytest.mark.parametrize("action", all_actions(), ids=lambda action: action.name)
-def test_campaign_sends_are_those_whose_numbers_only_skycore_knows(action):
+def test_campaign_sends_are_those_whose_numbers_only_skycore_knows(action: Any) -> None:
     off, on = SendPolicy.of("US", "", 90, "", "off"), SendPolicy.of("US", "", 90, "US", "on")
     unknown = action.name in {"sendSavedMMSCampaign", "sendMessageBySubscriberRef"}
     assert allowed(action.name, {}, off) is not unknown
     assert allowed(action.name, {}, on)
 
 
-def test_a_message_that_would_be_late_is_no_new_message():
+def test_a_message_that_would_be_late_is_no_new_message() -> None:
     # A repeat of one that was sent in time is: it gets the answer that was kept.
     draft = parse_message({**SMS, "expires_at": "2020-01-01T00:00:00Z"}, RULES)
     with pytest.raises(Problem) as problem:

@@ -16,7 +16,8 @@ from skycore.sending.rate_limit import RateLimiter
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Callable
+    from types import FrameType, ModuleType
 
 LAYER = Path(delivery.__file__).parents[1]
 WEB = {"handler.py", "http.py", "settings.py"}
@@ -30,8 +31,8 @@ EVENT = Path(__file__).parents[3] / "events" / "send"
 class Skycore:
     """A client that accepts every message."""
 
-    def ready(self, **_: Any) -> None:
-        pass
+    def ready(self, *, count: int = 1, **_: Any) -> int:
+        return count
 
     def call(self, *_: Any, before_write: Any, **__: Any) -> Reply:
         before_write()
@@ -40,7 +41,9 @@ class Skycore:
 
 @pytest.mark.in_memory("traces a call over the table in memory")
 @pytest.mark.usefixtures("table", "outside")
-def test_a_send_passes_through_few_files(app, monkeypatch):
+def test_a_send_passes_through_few_files(
+    app: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Count the files of the layer in which a function runs during one `POST /messages`.
 
     The call goes through the handler of a warm process, with limits, over a table in memory, and

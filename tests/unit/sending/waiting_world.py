@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.aws import clients
 from skycore.client.reply import Reply
-from skycore.sending import retry
 from skycore.sending.delivery import SendContext
 from skycore.sending.dispatch import Queues, dispatch
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import call_action, enqueue, send
 from skycore.sending.sweep import sweep
 from skycore.sending.validation import SendPolicy
-from skycore.table import messages, models, pauses
+from skycore.table import messages, models, parking, pauses
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
@@ -54,14 +53,16 @@ class World:
         self.policy = RULES
         self.context = SendContext(self, RateLimiter(Limits()), "send", 90)  # type: ignore[arg-type]
         monkeypatch.setattr(models, "PARKED_SHARDS", 2)  # so that hours take seconds
+        monkeypatch.setattr(models, "WAITING_SHARDS", 2)
         monkeypatch.setattr(timestamps, "now", lambda: self.now)
-        monkeypatch.setattr(retry.random, "uniform", lambda low, _high: low)
+        parking.begin_progress.cache_clear()  # each world is a new stack
+        monkeypatch.setattr("skycore.sending.retry.random.uniform", lambda low, _high: low)
         monkeypatch.setattr(clients, "sqs", lambda: self)
 
     # --- Skycore --------------------------------------------------------------------------------
 
-    def ready(self, **_: Any) -> None:
-        pass
+    def ready(self, *, count: int = 1, **_: Any) -> int:
+        return count
 
     def call(self, action: Any, fields: dict[str, Any], **_: Any) -> Reply:
         error = self.fails(action.name, fields)
@@ -142,7 +143,7 @@ class World:
         self.sweep_is_down = False
 
     def _dispatch(self) -> None:
-        bodies = {}
+        bodies: dict[str, str] = {}
         while self._queue and self._queue[0][0] <= self.now and len(bodies) < BATCH:
             _, number, body = heapq.heappop(self._queue)
             bodies[str(number)] = body

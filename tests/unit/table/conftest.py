@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pynamodb.connection.base import Connection
 
+from skycore.table import parking
 from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
@@ -18,4 +19,5 @@ def table(monkeypatch: pytest.MonkeyPatch) -> FakeDynamoDB:
     fake = new_table()
     monkeypatch.setattr(Connection, "client", fake)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    parking.begin_progress.cache_clear()
     return fake

@@ -117,7 +117,7 @@ def _put(held: Any, path: Path, value: Any) -> Any:
         elif isinstance(held, dict):
             held.pop(part, None)
         else:
-            del held[part : part + 1]  # type: ignore[operator,misc]
+            del held[part : part + 1]  # type: ignore[operator]
     except (KeyError, IndexError, TypeError) as error:
         raise InvalidError("the document path is invalid for update") from error
     return held

@@ -161,13 +161,13 @@ class FakeDynamoDB(Hooked):
         ]
         if sum(size_of(item) for item in items) > 4_000_000:
             raise error("ValidationException", "TransactWriteItems")
-        reasons = []
+        reasons: list[Any] = []
         for key, write in zip(keys, writes, strict=True):
             held = holds(write["ConditionExpression"], write, self.items.get(key, {}))
             reasons.append({"Code": "None" if held else "ConditionalCheckFailed"})
         if any(reason["Code"] != "None" for reason in reasons):
             cancelled = error("TransactionCanceledException", "TransactWriteItems")
-            cancelled.response["CancellationReasons"] = reasons  # type: ignore[typeddict-unknown-key]
+            cancelled.response["CancellationReasons"] = reasons
             raise cancelled
         for item in items:
             self._write(item, "TransactWriteItems")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +16,7 @@ from tests.unit.table.tables import new_table
 
 if TYPE_CHECKING:
     from skycore.postbacks.event import Event
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 BODY = (
@@ -48,11 +49,11 @@ def first(minutes: float) -> float:
     ],
     ids=str,
 )
-def test_an_arrival_belongs_to_a_first_one(table, arrivals, firsts):
+def test_an_arrival_belongs_to_a_first_one(table: FakeDynamoDB, arrivals: Any, firsts: Any) -> None:
     assert [first(minutes) for minutes in arrivals] == firsts
 
 
-def test_copies_that_arrive_together_share_one_first_arrival(table):
+def test_copies_that_arrive_together_share_one_first_arrival(table: FakeDynamoDB) -> None:
     """Between reading and writing, another copy is written."""
     raced = iter([2.0, 1.0])
 
@@ -66,11 +67,11 @@ def test_copies_that_arrive_together_share_one_first_arrival(table):
     assert first(3) == 1
 
 
-def test_a_lost_race_after_the_window_is_found_again(table):
+def test_a_lost_race_after_the_window_is_found_again(table: FakeDynamoDB) -> None:
     first(0)
     others = iter([45.0])
 
-    def race(calls: int, operation: str, request: dict) -> None:
+    def race(calls: int, operation: str, request: dict[str, Any]) -> None:
         if operation == "PutItem" and "#0 = :0" in request["ConditionExpression"]:
             other = next(others, None)
             if other is not None:
@@ -80,13 +81,13 @@ def test_a_lost_race_after_the_window_is_found_again(table):
     assert first(50) == 45
 
 
-def test_a_window_outlives_the_queues(table):
+def test_a_window_outlives_the_queues(table: FakeDynamoDB) -> None:
     claim_first_arrival(event(0), 2)
     (row,) = table.items.values()
     assert int(row["expires"]["N"]) >= (START + timedelta(days=14)).timestamp()
 
 
-def test_a_steady_content_does_not_grow_its_row_for_ever(table):
+def test_a_steady_content_does_not_grow_its_row_for_ever(table: FakeDynamoDB) -> None:
     for n in range(0, 60 * 24 * 40, 60):
         first(n)
     (row,) = table.items.values()
@@ -95,7 +96,9 @@ def test_a_steady_content_does_not_grow_its_row_for_ever(table):
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 200), max_size=12), st.randoms())
-def test_redelivery_changes_nothing(monkeypatch, arrivals, random):
+def test_redelivery_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, arrivals: Any, random: Any
+) -> None:
     from pynamodb.connection.base import Connection
 
     monkeypatch.setattr(Connection, "client", new_table())

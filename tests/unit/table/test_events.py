@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from skycore import timestamps
 from skycore.postbacks.event import build_event
 from skycore.postbacks.parser import read_postback
 from skycore.table import events, messages, models
-from tests.unit.table.fake_dynamodb import size_of
+from tests.unit.table.fake_dynamodb import FakeDynamoDB, size_of
 
 CORPUS = Path(__file__).parents[2] / "contract" / "postbacks"
 BODIES = {
@@ -24,7 +25,7 @@ ARRIVED = datetime(2026, 11, 22, 10, 41, 15, 123456, tzinfo=UTC)
 WRITE_UNIT = 1024  # bytes
 
 
-def store(*bodies: bytes) -> list:
+def store(*bodies: bytes) -> list[Any]:
     """Stores each body's events; the events."""
     told = [(body, read_postback(body, ARRIVED)) for body in bodies]
     shared = events.shared_tracking_ids(event for _, one in told for event in one)
@@ -33,7 +34,7 @@ def store(*bodies: bytes) -> list:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_an_event_is_read_as_it_was_stored(table, name):
+def test_an_event_is_read_as_it_was_stored(table: FakeDynamoDB, name: Any) -> None:
     for event in store(BODIES[name]):
         stored = events.get(event.id)
         assert stored is not None
@@ -45,7 +46,7 @@ def test_an_event_is_read_as_it_was_stored(table, name):
 
 
 @pytest.mark.parametrize("name", [name for name, body in BODIES.items() if len(body) < WRITE_UNIT])
-def test_a_postback_under_1_kb_costs_one_write_unit(table, name):
+def test_a_postback_under_1_kb_costs_one_write_unit(table: FakeDynamoDB, name: Any) -> None:
     store(BODIES[name])
     sizes = [size_of(item) for item in table.of_kind("event")]
     assert all(size <= WRITE_UNIT for size in sizes), sizes
@@ -57,8 +58,8 @@ def test_a_postback_under_1_kb_costs_one_write_unit(table, name):
     ids=["its days", "a short retention", "read again late", "out of a dead-letter queue"],
 )
 def test_every_row_leaves_after_its_days_but_not_while_a_queue_may_name_it(
-    table, days, age, expected
-):
+    table: FakeDynamoDB, days: int, age: int, expected: int
+) -> None:
     now = timestamps.now()
     arrived = now - timedelta(days=age)
     told = [(body, read_postback(body, arrived)) for body in BODIES.values()]
@@ -67,7 +68,7 @@ def test_every_row_leaves_after_its_days_but_not_while_a_queue_may_name_it(
     assert all(0 <= seconds - expected * 86_400 < 60 for seconds in left)
 
 
-def test_one_body_of_many_notifications_is_kept_once(table):
+def test_one_body_of_many_notifications_is_kept_once(table: FakeDynamoDB) -> None:
     one = "<NOTIFICATION><CODE>N211</CODE><TRANSACTIONID>{}</TRANSACTIONID></NOTIFICATION>"
     body = f"<POSTBACK>{''.join(one.format(n) for n in range(300))}</POSTBACK>".encode()
     assert len(store(body)) == 300
@@ -112,7 +113,9 @@ HUGE = {
 
 
 @pytest.mark.parametrize("name", HUGE)
-def test_nothing_that_fits_the_intake_is_too_big_for_the_table(table, name):
+def test_nothing_that_fits_the_intake_is_too_big_for_the_table(
+    table: FakeDynamoDB, name: str
+) -> None:
     body = HUGE[name][:MOST]
     (event,) = store(body)
     stored = events.get(event.id)
@@ -123,12 +126,12 @@ def test_nothing_that_fits_the_intake_is_too_big_for_the_table(table, name):
 
 
 @pytest.mark.parametrize("text", ["", "x" * 5000, "ä" * 600, "😀" * 300], ids=len)
-def test_what_cannot_be_an_id_is_not_found(table, text):
+def test_what_cannot_be_an_id_is_not_found(table: FakeDynamoDB, text: str) -> None:
     assert events.get(text) is None
     assert not table.calls
 
 
-def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table):
+def test_an_event_id_finds_its_row_whatever_the_tracking_id_is(table: FakeDynamoDB) -> None:
     for tracking_id in ("SMS_1", "ä/#?%", "x" * 256, "x" * 257, "ü" * 300):
         body = f"<POSTBACK><CODE>N202</CODE><TRACKINGID>{tracking_id}</TRACKINGID></POSTBACK>"
         (event,) = store(body.encode())
@@ -152,7 +155,9 @@ def share(tracking_id: str) -> None:
     events.mark_shared([tracking_id], time=ARRIVED, days=90)
 
 
-def test_the_events_of_a_campaign_are_spread_over_partitions_and_found_by_their_ids(table):
+def test_the_events_of_a_campaign_are_spread_over_partitions_and_found_by_their_ids(
+    table: FakeDynamoDB,
+) -> None:
     share("T")
     stored = store(*receipts(*NUMBERS))
     assert len({item["pk"]["S"] for item in table.of_kind("event")}) == 8
@@ -161,7 +166,9 @@ def test_the_events_of_a_campaign_are_spread_over_partitions_and_found_by_their_
     assert {event.id for event in events.by_tracking_id("T")} == {e.id for e in stored}
 
 
-def test_the_events_of_a_campaign_that_an_earlier_release_stored_are_found_beside_new_ones(table):
+def test_the_events_of_a_campaign_that_an_earlier_release_stored_are_found_beside_new_ones(
+    table: FakeDynamoDB,
+) -> None:
     old = store(*receipts(*NUMBERS[:20]))  # before its tracking id was known to be shared
     share("T")
     assert set(events.first_copies(old, {"T"})) == {event.id for event in old}
@@ -176,7 +183,9 @@ def with_scheduled_id(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["in the first copy", "in the second copy"])
-def test_a_scheduled_id_in_one_copy_only_makes_no_second_event(table, first):
+def test_a_scheduled_id_in_one_copy_only_makes_no_second_event(
+    table: FakeDynamoDB, first: bool
+) -> None:
     (plain,) = receipts(NUMBERS[0])
     bodies = [with_scheduled_id(plain), plain]
     one, two = bodies if first else reversed(bodies)
@@ -185,14 +194,16 @@ def test_a_scheduled_id_in_one_copy_only_makes_no_second_event(table, first):
     assert set(events.first_copies([copy], events.shared_tracking_ids([copy]))) == {stored.id}
 
 
-def test_a_receipt_with_a_scheduled_id_that_an_earlier_release_stored_is_no_second_event(table):
+def test_a_receipt_with_a_scheduled_id_that_an_earlier_release_stored_is_no_second_event(
+    table: FakeDynamoDB,
+) -> None:
     (body,) = map(with_scheduled_id, receipts(NUMBERS[0]))
     old = read_postback(body, ARRIVED)
     events.put_all([(body, old)], 90, {"T"})  # as of a campaign's, which the body seemed to say
     assert set(events.first_copies(old, events.shared_tracking_ids(old))) == {old[0].id}
 
 
-def test_a_receipt_with_a_scheduled_id_is_found_by_its_single_message(table):
+def test_a_receipt_with_a_scheduled_id_is_found_by_its_single_message(table: FakeDynamoDB) -> None:
     (stored,) = store(*map(with_scheduled_id, receipts(NUMBERS[0])))
     row = messages.new_row(
         "m1", "sending", time=ARRIVED, days=90, attempt="a", fingerprint="f", to=NUMBERS[0]
@@ -211,7 +222,9 @@ def test_a_receipt_with_a_scheduled_id_is_found_by_its_single_message(table):
         "525562000000.0",
     ],
 )
-def test_no_way_of_writing_a_number_puts_a_copy_of_its_event_elsewhere(table, written):
+def test_no_way_of_writing_a_number_puts_a_copy_of_its_event_elsewhere(
+    table: FakeDynamoDB, written: str
+) -> None:
     share("T")
     (stored,) = store(*receipts("525562000000"))
     (copy,) = read_postback(receipts(written)[0], ARRIVED)
@@ -222,7 +235,9 @@ def test_no_way_of_writing_a_number_puts_a_copy_of_its_event_elsewhere(table, wr
     assert set(events.first_copies([copy], {"T"})) == {stored.id}
 
 
-def test_a_tracking_id_that_ends_as_a_shard_does_keeps_its_events_apart(table):
+def test_a_tracking_id_that_ends_as_a_shard_does_keeps_its_events_apart(
+    table: FakeDynamoDB,
+) -> None:
     share("T")
     (mine,) = store(*receipts(NUMBERS[0]))
     shard = models.shared_event_key(mine.id, NUMBERS[0])[0].removeprefix("tracking#")

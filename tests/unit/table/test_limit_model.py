@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,7 @@ SECONDS = 100
 
 
 @pytest.mark.parametrize("limiter", [Rules, Processes])
-def test_no_minute_of_any_alignment_is_exceeded_and_it_is_used(limiter):
+def test_no_minute_of_any_alignment_is_exceeded_and_it_is_used(limiter: Any) -> None:
     copies = singles(50, skew_ms=100)
     run = simulate(Limits(10, 300), 600, copies, travel=quick(10), limiter=limiter)
     assert most_in(run.times(), 60_000) <= 300
@@ -40,7 +41,7 @@ def test_no_minute_of_any_alignment_is_exceeded_and_it_is_used(limiter):
     assert len(run.times(accepted=True)) >= 0.95 * 300 * 10
 
 
-def test_a_batch_uses_its_part_of_the_minute():
+def test_a_batch_uses_its_part_of_the_minute() -> None:
     run = simulate(Limits(10, 300), 1_800, batch(), travel=quick(10))
     assert 0.95 * 240 * 30 <= len(run.times(accepted=True)) <= 240 * 31
     assert most_in(run.times(), 60_000) <= 240
@@ -50,7 +51,7 @@ def test_a_batch_uses_its_part_of_the_minute():
 @pytest.mark.parametrize(
     "kind, limiter", [("single", Rules), ("single", Processes), ("bulk", Rules)]
 )
-def test_the_second_is_used_and_seldom_refused(per_second, kind, limiter):
+def test_the_second_is_used_and_seldom_refused(per_second: int, kind: str, limiter: Any) -> None:
     copies = singles(50) if kind == "single" else batch()
     run = simulate(Limits(per_second), SECONDS, copies, travel=quick(3), limiter=limiter)
     open_to_it = per_second * (1 if kind == "single" else 0.8)
@@ -59,7 +60,7 @@ def test_the_second_is_used_and_seldom_refused(per_second, kind, limiter):
     assert len(run.times()) <= open_to_it * SECONDS + per_second
 
 
-def test_a_full_day_with_a_batch_and_single_calls():
+def test_a_full_day_with_a_batch_and_single_calls() -> None:
     # 27 hours: the day's limit is used up after ten, and opens again after one day.
     limits = Limits(per_second=2, per_minute=10, per_day=6_000)
     copies = [
@@ -77,7 +78,7 @@ def test_a_full_day_with_a_batch_and_single_calls():
     assert len(run.times(bulk=False)) >= 0.2 * 6_000
 
 
-def test_a_day_at_the_minutes_rate():
+def test_a_day_at_the_minutes_rate() -> None:
     run = simulate(Limits(per_minute=5), DAY_S, singles(3, 100), travel=any_within(1_000))
     assert most_in(run.times(), 60_000) <= 5
     assert len(run.times(accepted=True)) >= 0.95 * 5 * 1_440
@@ -86,7 +87,7 @@ def test_a_day_at_the_minutes_rate():
 @pytest.mark.parametrize("per_second", [5, 10, 50])
 @pytest.mark.parametrize("flood", [1, 20], ids=["one single copy", "a flood of single calls"])
 @pytest.mark.parametrize("limiter", [Rules, Processes])
-def test_neither_kind_keeps_the_other_out(per_second, flood, limiter):
+def test_neither_kind_keeps_the_other_out(per_second: int, flood: int, limiter: Any) -> None:
     copies = batch(skew_ms=0) + singles(flood)
     run = simulate(Limits(per_second), SECONDS, copies, travel=quick(3), limiter=limiter)
     bulk, single = (len(run.times(bulk=kind)) / SECONDS for kind in (True, False))
@@ -96,14 +97,14 @@ def test_neither_kind_keeps_the_other_out(per_second, flood, limiter):
 
 @pytest.mark.parametrize("limits", [Limits(1), Limits(2), Limits(4), Limits(1, 5), Limits(0, 2)])
 @pytest.mark.parametrize("limiter", [Rules, Processes])
-def test_neither_kind_starves_under_small_limits(limits, limiter):
+def test_neither_kind_starves_under_small_limits(limits: Any, limiter: Any) -> None:
     run = simulate(limits, 600, batch() + singles(20), travel=quick(3), limiter=limiter)
     allowed = min(600 * (limits.per_second or 10), 10 * (limits.per_minute or 600))
     assert len(run.times(bulk=True)) >= 0.2 * allowed
     assert len(run.times(bulk=False)) >= 0.15 * allowed
 
 
-def test_a_used_up_quota_is_asked_after_less_and_less():
+def test_a_used_up_quota_is_asked_after_less_and_less() -> None:
     # The account's own limit is lower than the one that was set: five copies find out.
     run = simulate(Limits(10), 7_200, singles(5), travel=quick(3), account=Limits(per_day=100))
     assert len(run.times(accepted=True)) == 100
@@ -137,8 +138,8 @@ SOME_LIMITS = st.builds(
 @settings(max_examples=25, deadline=None)
 @given(SOME_LIMITS, COPIES, st.integers(0, 1_000), st.integers(0, 9), st.booleans())
 def test_whatever_the_copies_do_no_minute_or_day_is_exceeded(
-    limiter, limits, copies, latest, seed, teaching
-):
+    limiter: Any, limits: Any, copies: Any, latest: Any, seed: Any, teaching: Any
+) -> None:
     travel = any_within(latest)
     run = simulate(
         limits, 200, copies, travel=travel, seed=seed, teaching=teaching, limiter=limiter
@@ -153,8 +154,8 @@ def test_whatever_the_copies_do_no_minute_or_day_is_exceeded(
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 99), COPIES, st.integers(0, 9))
 def test_no_second_is_exceeded_when_all_calls_travel_equally_long(
-    limiter, per_second, share, copies, seed
-):
+    limiter: Any, per_second: Any, share: Any, copies: Any, seed: Any
+) -> None:
     copies = [Copy(c.bulk, c.block, c.longest_wait_ms, 0, c.from_ms % 5_000, 10) for c in copies]
     run = simulate(
         Limits(per_second, priority_share=share),
@@ -170,9 +171,10 @@ def test_no_second_is_exceeded_when_all_calls_travel_equally_long(
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 30), st.integers(0, 999), st.integers(0, 900))
-def test_a_day_of_any_alignment_is_kept(per_day, start_ms, start_s):
+def test_a_day_of_any_alignment_is_kept(per_day: Any, start_ms: Any, start_s: Any) -> None:
     rules = Rules(Limits(per_day=per_day), random.Random(0))
-    now, times = START + start_s * 1_000 + start_ms, []
+    now = START + start_s * 1_000 + start_ms
+    times: list[int] = []
     for step in range(400):
         result = rules.take(Copy(block=1 + step % 3, longest_wait_ms=0), now)
         if isinstance(result, Wait):
@@ -184,6 +186,6 @@ def test_a_day_of_any_alignment_is_kept(per_day, start_ms, start_s):
 
 
 @pytest.mark.parametrize("skew_ms, exceeded", [(0, False), (100, False), (2_000, True)])
-def test_skew_is_covered_up_to_what_is_promised(skew_ms, exceeded):
+def test_skew_is_covered_up_to_what_is_promised(skew_ms: int, exceeded: bool) -> None:
     most = max(worst_excess(skew_ms, aligned) for aligned in range(0, 1_300, 7))
     assert (most > 300) is exceeded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -22,6 +23,9 @@ from skycore.table.limiter import (
 from skycore.table.limits import DAY, MINUTE, USABLE_MS, Granted, Limits, Wait, remaining
 from tests.unit.table.limit_table import Table
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 NOW = MINUTE.width_ms * 1_384_615_385  # on the border of a minute's bucket
 PER_MINUTE = Limits(per_minute=100)
 
@@ -38,36 +42,38 @@ class Clock:
 
 
 @pytest.fixture
-def table():
+def table() -> Iterator[Any]:
     fake = Table()
     with fake.connected():
         yield fake
 
 
 @pytest.fixture
-def clock():
+def clock() -> Any:
     return Clock()
 
 
 @pytest.fixture
-def process(clock):
+def process(clock: Any) -> Any:
     return lambda: Limiter(clock, clock.sleep)
 
 
 @pytest.fixture
-def made(table, process):
+def made(table: Any, process: Any) -> None:
     """The item is there, as it is but for an account's first call."""
     process()._read(consistent=True)
     table.calls.clear()
 
 
-def test_the_first_call_of_an_account_makes_the_item(table, process):
+def test_the_first_call_of_an_account_makes_the_item(table: Any, process: Any) -> None:
     assert process().take(PER_MINUTE) == Granted((NOW,))
     assert table.calls == ["GetItem", "GetItem", "UpdateItem", "UpdateItem"]
     assert table.item["kind"] == "limiter"
 
 
-def test_a_process_reads_once_and_then_a_call_is_one_write(table, process, made):
+def test_a_process_reads_once_and_then_a_call_is_one_write(
+    table: Any, process: Any, made: None
+) -> None:
     one = process()
     for _ in range(5):
         assert one.take(PER_MINUTE) == Granted((NOW,))
@@ -75,12 +81,12 @@ def test_a_process_reads_once_and_then_a_call_is_one_write(table, process, made)
     assert remaining(table.item, NOW, PER_MINUTE)["minute"] == 95
 
 
-def test_a_block_is_one_write(table, process, made):
+def test_a_block_is_one_write(table: Any, process: Any, made: None) -> None:
     assert process().take(PER_MINUTE, count=50, bulk=True) == Granted((NOW,) * 50)
     assert table.calls == ["GetItem", "UpdateItem"]
 
 
-def test_writes_from_the_same_view_all_succeed(table, process, made):
+def test_writes_from_the_same_view_all_succeed(table: Any, process: Any, made: None) -> None:
     # Nobody sees the others' writes, and nobody has to: they commute.
     limits = Limits(per_second=10, per_minute=100)
     processes = [process() for _ in range(5)]
@@ -104,7 +110,9 @@ def test_writes_from_the_same_view_all_succeed(table, process, made):
     [(True, ["UpdateItem"] * 2), (False, ["UpdateItem", "GetItem", "UpdateItem", "UpdateItem"])],
     ids=["told the item", "not told"],
 )
-def test_a_process_whose_view_is_too_old_tries_again(table, process, clock, tells_item, calls):
+def test_a_process_whose_view_is_too_old_tries_again(
+    table: Any, process: Any, clock: Any, tells_item: bool, calls: Any
+) -> None:
     one, other = process(), process()
     one.take(PER_MINUTE)
     clock.ms += MINUTE.width_ms
@@ -116,7 +124,9 @@ def test_a_process_whose_view_is_too_old_tries_again(table, process, clock, tell
     assert remaining(table.item, NOW, PER_MINUTE)["minute"] == 97
 
 
-def test_after_a_failed_write_a_process_reads_before_it_writes(table, process, clock, made):
+def test_after_a_failed_write_a_process_reads_before_it_writes(
+    table: Any, process: Any, clock: Any, made: None
+) -> None:
     one, other = process(), process()
     one.take(PER_MINUTE)
     clock.ms += MINUTE.width_ms
@@ -129,7 +139,7 @@ def test_after_a_failed_write_a_process_reads_before_it_writes(table, process, c
         assert table.calls == calls
 
 
-def test_a_write_in_between_is_not_overwritten(table, process):
+def test_a_write_in_between_is_not_overwritten(table: Any, process: Any) -> None:
     one, other = process(), process()
     one.take(PER_MINUTE)
     table.before = lambda: other.take(PER_MINUTE, count=10)
@@ -138,17 +148,20 @@ def test_a_write_in_between_is_not_overwritten(table, process):
 
 
 @pytest.mark.parametrize("bulk", [False, True], ids=["single", "bulk"])
-def test_a_lost_answer_loses_its_calls_and_nothing_else(table, process, bulk):
+def test_a_lost_answer_loses_its_calls_and_nothing_else(
+    table: Any, process: Any, bulk: bool
+) -> None:
     # The write was made and its answer lost, so botocore writes again: one call is nobody's.
     one = process()
     one.take(PER_MINUTE)
 
-    def lost():
+    def lost() -> None:
         repeated = table.requests[-1]
         try:
             table._table._make_api_call("UpdateItem", repeated)
         except ClientError as refused:
-            refused.response.setdefault("Item", table.attributes)
+            response: Any = refused.response
+            response.setdefault("Item", table.attributes)
             raise
 
     table.after = lost
@@ -156,8 +169,8 @@ def test_a_lost_answer_loses_its_calls_and_nothing_else(table, process, bulk):
     assert remaining(table.item, NOW, PER_MINUTE)["minute"] == 97
 
 
-def test_other_failures_are_raised(table, process):
-    def throttled():
+def test_other_failures_are_raised(table: Any, process: Any) -> None:
+    def throttled() -> None:
         raise VerboseClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem")
 
     table.before = throttled
@@ -165,7 +178,9 @@ def test_other_failures_are_raised(table, process):
         process().take(PER_MINUTE)
 
 
-def test_a_refusal_takes_nothing_and_is_not_told_from_memory(table, process, clock):
+def test_a_refusal_takes_nothing_and_is_not_told_from_memory(
+    table: Any, process: Any, clock: Any
+) -> None:
     one, other = process(), process()
     one.take(PER_MINUTE, count=100)
     clock.ms += 5_000
@@ -181,8 +196,10 @@ def test_a_refusal_takes_nothing_and_is_not_told_from_memory(table, process, clo
     assert isinstance(other.take(PER_MINUTE), Granted)
 
 
-def test_a_write_that_took_too_long_is_taken_again(table, process, clock, made):
-    def slow():
+def test_a_write_that_took_too_long_is_taken_again(
+    table: Any, process: Any, clock: Any, made: None
+) -> None:
+    def slow() -> None:
         clock.ms += USABLE_MS + 1
 
     table.after = slow
@@ -192,8 +209,10 @@ def test_a_write_that_took_too_long_is_taken_again(table, process, clock, made):
     assert remaining(table.item, clock.ms, PER_MINUTE)["minute"] == 98  # the late slot is lost
 
 
-def test_of_a_late_block_the_slots_that_are_still_good_are_given(table, process, clock, made):
-    def slow():
+def test_of_a_late_block_the_slots_that_are_still_good_are_given(
+    table: Any, process: Any, clock: Any, made: None
+) -> None:
+    def slow() -> None:
         clock.ms += 700
 
     table.after = slow
@@ -203,10 +222,10 @@ def test_of_a_late_block_the_slots_that_are_still_good_are_given(table, process,
     assert [slot - NOW for slot in result.slots_ms] == [209, 313, 417, 521, 626, 730, 834, 938]
 
 
-def test_conditions_that_always_fail_are_a_wait(table, process, clock):
+def test_conditions_that_always_fail_are_a_wait(table: Any, process: Any, clock: Any) -> None:
     one, other = process(), process()
 
-    def quicker():
+    def quicker() -> None:
         clock.ms += MINUTE.width_ms
         table.before = None
         other._read(consistent=True)
@@ -221,7 +240,7 @@ def test_conditions_that_always_fail_are_a_wait(table, process, clock):
 
 
 @pytest.mark.parametrize("limits", [Limits(), PER_MINUTE], ids=["no limits", "limits"])
-def test_a_pause_holds_in_every_process(table, process, clock, limits):
+def test_a_pause_holds_in_every_process(table: Any, process: Any, clock: Any, limits: Any) -> None:
     one, other = process(), process()
     one.take(limits)
     other.take(limits)
@@ -235,7 +254,9 @@ def test_a_pause_holds_in_every_process(table, process, clock, limits):
 
 
 @pytest.mark.parametrize("limits", [Limits(), PER_MINUTE], ids=["no limits", "limits"])
-def test_an_operator_holds_every_process_and_lets_go(table, process, clock, limits):
+def test_an_operator_holds_every_process_and_lets_go(
+    table: Any, process: Any, clock: Any, limits: Any
+) -> None:
     one, operator = process(), process()
     one.take(limits)
     until = operator.pause(15_000)
@@ -247,7 +268,7 @@ def test_an_operator_holds_every_process_and_lets_go(table, process, clock, limi
     assert isinstance(one.take(limits), Granted)
 
 
-def test_letting_go_ends_no_pause_of_skycore_s(table, process, clock):
+def test_letting_go_ends_no_pause_of_skycore_s(table: Any, process: Any, clock: Any) -> None:
     one, operator = process(), process()
     until = operator.pause(15_000)
     taught = one.on_throttled(Limits(), "E106", 60)
@@ -257,7 +278,9 @@ def test_letting_go_ends_no_pause_of_skycore_s(table, process, clock):
     assert process().take(Limits()).until_ms == taught.until_ms
 
 
-def test_without_limits_a_process_reads_seldom_and_writes_never(table, process, clock):
+def test_without_limits_a_process_reads_seldom_and_writes_never(
+    table: Any, process: Any, clock: Any
+) -> None:
     one = process()
     for _ in range(100):
         assert one.take(Limits()) == Granted((clock.ms,))
@@ -265,7 +288,9 @@ def test_without_limits_a_process_reads_seldom_and_writes_never(table, process, 
     assert table.calls == ["GetItem"] * 2
 
 
-def test_a_quota_pause_doubles_in_the_item_and_ends_with_a_success(table, process, clock):
+def test_a_quota_pause_doubles_in_the_item_and_ends_with_a_success(
+    table: Any, process: Any, clock: Any
+) -> None:
     one, other = process(), process()
     pauses = []
     for limiter in (one, other, one):
@@ -284,25 +309,25 @@ def test_a_quota_pause_doubles_in_the_item_and_ends_with_a_success(table, proces
     assert table.calls.count("UpdateItem") == 2  # nothing more to write
 
 
-def test_many_are_told_of_the_same_used_up_quota_at_once(table, process):
+def test_many_are_told_of_the_same_used_up_quota_at_once(table: Any, process: Any) -> None:
     processes = [process() for _ in range(10)]
     told = [limiter.on_throttled(Limits(), "E120", None) for limiter in processes]
     assert table.item["pause_doubling"] == 1_000
     assert {wait.until_ms for wait in told} == {NOW + 1_000}
 
 
-def test_a_code_that_pauses_nobody_writes_nothing(table, process):
+def test_a_code_that_pauses_nobody_writes_nothing(table: Any, process: Any) -> None:
     assert process().on_throttled(Limits(), "E999", None) == Wait(NOW + 1_000, "second", 1)
     assert table.calls == []
 
 
-def test_the_allowance_is_read(table, process):
+def test_the_allowance_is_read(table: Any, process: Any) -> None:
     assert process().allowance(PER_MINUTE) == {"minute": 100}
     process().take(PER_MINUTE, count=30)
     assert process().allowance(PER_MINUTE) == {"minute": 70}
 
 
-def test_many_processes_together_take_exactly_what_there_is(table):
+def test_many_processes_together_take_exactly_what_there_is(table: Any) -> None:
     limits = Limits(per_minute=100)
     processes = [Limiter(lambda: NOW) for _ in range(12)]
 
@@ -318,12 +343,12 @@ def test_many_processes_together_take_exactly_what_there_is(table):
     assert remaining(table.item, NOW, limits)["minute"] == 0
 
 
-def test_many_processes_draw_no_slot_twice(table):
+def test_many_processes_draw_no_slot_twice(table: Any) -> None:
     processes = [Limiter(lambda: NOW) for _ in range(12)]
     limits = Limits(per_second=1_000, per_minute=200)
 
     def work(limiter: Limiter) -> list[int]:
-        slots = []
+        slots: list[int] = []
         while isinstance(result := limiter.take(limits, longest_wait_ms=2_000), Granted):
             slots += result.slots_ms
         assert result.window == "minute"
@@ -337,7 +362,7 @@ def test_many_processes_draw_no_slot_twice(table):
 
 
 @pytest.mark.parametrize("late", [0, PASSED_MS])
-def test_a_busy_lane_may_have_just_passed(table, process, clock, late):
+def test_a_busy_lane_may_have_just_passed(table: Any, process: Any, clock: Any, late: Any) -> None:
     limits = Limits(per_second=10, priority_share=0)
     one = process()
     one.take(limits)
@@ -345,7 +370,7 @@ def test_a_busy_lane_may_have_just_passed(table, process, clock, late):
     assert one.take(limits, longest_wait_ms=1).slots_ms == (NOW + 105,)
 
 
-def test_an_idle_lane_starts_now(table, process, clock):
+def test_an_idle_lane_starts_now(table: Any, process: Any, clock: Any) -> None:
     limits = Limits(per_second=10, priority_share=0)
     one = process()
     one.take(limits)
@@ -353,7 +378,9 @@ def test_an_idle_lane_starts_now(table, process, clock):
     assert one.take(limits).slots_ms == (clock.ms,)
 
 
-def test_after_a_quiet_day_everything_is_dropped_in_one_write(table, process, clock):
+def test_after_a_quiet_day_everything_is_dropped_in_one_write(
+    table: Any, process: Any, clock: Any
+) -> None:
     limits, one = Limits(per_second=5, per_minute=100, per_day=10_000), process()
     while clock.ms < NOW + 24 * 3_600_000:
         clock.ms += DAY.width_ms // 2
@@ -370,7 +397,7 @@ def test_after_a_quiet_day_everything_is_dropped_in_one_write(table, process, cl
         assert table.item[window.attribute]["bulk_counts"] == {}
 
 
-def test_two_threads_of_one_process_lose_no_call(table, process):
+def test_two_threads_of_one_process_lose_no_call(table: Any, process: Any) -> None:
     # The second thread takes its calls after the first has planned and before it writes.
     one = process()
     one.take(PER_MINUTE)
@@ -380,7 +407,7 @@ def test_two_threads_of_one_process_lose_no_call(table, process):
 
 
 @pytest.mark.parametrize("learn", ["on_throttled", "on_success"])
-def test_a_pause_loses_no_call_of_another(table, process, clock, learn):
+def test_a_pause_loses_no_call_of_another(table: Any, process: Any, clock: Any, learn: str) -> None:
     one, other = process(), process()
     one.on_throttled(PER_MINUTE, "E120", None)
     clock.ms += 5_000
@@ -395,12 +422,14 @@ def test_a_pause_loses_no_call_of_another(table, process, clock, learn):
 
 
 @pytest.mark.parametrize("kind", ["block", "pause", "operator"])
-def test_a_flood_of_single_calls_keeps_nobody_from_writing(table, process, clock, kind):
+def test_a_flood_of_single_calls_keeps_nobody_from_writing(
+    table: Any, process: Any, clock: Any, kind: str
+) -> None:
     limits, one, flood = Limits(per_second=100, per_minute=5_000), process(), process()
     flood.take(limits, longest_wait_ms=2_000)
     one._read(consistent=True)
 
-    def takes():
+    def takes() -> None:
         table.before = None
         flood.take(limits, longest_wait_ms=2_000)
         table.before = takes
@@ -433,7 +462,9 @@ PREVIOUS = {
 }
 
 
-def test_an_upgrade_forgets_no_call_no_lane_and_no_pause(table, process, clock):
+def test_an_upgrade_forgets_no_call_no_lane_and_no_pause(
+    table: Any, process: Any, clock: Any
+) -> None:
     table.put(PREVIOUS)
     limits = Limits(per_second=10, per_minute=78, per_day=600)
     more = Limits(per_second=10, per_minute=80, per_day=600)
@@ -447,7 +478,7 @@ def test_an_upgrade_forgets_no_call_no_lane_and_no_pause(table, process, clock):
     assert 0 <= told.until_ms - (NOW - 2_000 + 61_100) <= 2 * MINUTE.width_ms  # the first bucket
 
 
-def test_an_item_of_the_previous_form_without_calls_is_a_new_one(table, process):
+def test_an_item_of_the_previous_form_without_calls_is_a_new_one(table: Any, process: Any) -> None:
     state = {"now": NOW, "lanes": [0, 0, 0], "minute": [], "day": [], "pause": [0, 0, 0]}
     table.put(PREVIOUS | {"windows": {"S": json.dumps(state)}})
     assert process().take(PER_MINUTE) == Granted((NOW,))

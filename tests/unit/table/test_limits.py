@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,34 +34,34 @@ from tests.unit.table.limit_table import written
 NOW = MINUTE.width_ms * 1_384_615_385  # on the border of a minute's bucket
 
 
-def slots(item, now, limits, **options):
+def slots(item: Any, now: Any, limits: Any, **options: Any) -> Any:
     take = plan(item, now, limits, **options)
     assert isinstance(take, Take), take
     after = written(item, take)
     return after, take.slots_ms(after)
 
 
-def wait(item, now, limits, **options):
+def wait(item: Any, now: Any, limits: Any, **options: Any) -> Any:
     result = plan(item, now, limits, **options)
     assert isinstance(result, Wait), result
     return result
 
 
-def leaves_at(slot, window=MINUTE):
+def leaves_at(slot: Any, window: Any = MINUTE) -> Any:
     """When a call with that slot counts no more."""
     return (slot // window.width_ms + window.span + 1) * window.width_ms
 
 
-def paused(pause):
+def paused(pause: Any) -> Any:
     return new_item() | pause.attributes()
 
 
-def test_without_limits_every_call_goes_now():
+def test_without_limits_every_call_goes_now() -> None:
     assert slots(new_item(), NOW, Limits(), count=1_000)[1] == (NOW,) * 1_000
 
 
 @pytest.mark.parametrize("bulk", [False, True], ids=["single", "bulk"])
-def test_a_quiet_account_uses_its_allowance_at_once(bulk):
+def test_a_quiet_account_uses_its_allowance_at_once(bulk: bool) -> None:
     limits = Limits(per_day=10_000)
     assert slots(new_item(), NOW, limits, count=5, bulk=bulk)[1] == (NOW,) * 5
     assert slots(new_item(), NOW, limits, count=8_000, bulk=bulk)[1] == (NOW,) * 8_000
@@ -75,7 +76,7 @@ def test_a_quiet_account_uses_its_allowance_at_once(bulk):
         (Limits(100, 100, 5), DAY),
     ],
 )
-def test_a_full_window_waits_exactly_until_a_call_fits(limits, window):
+def test_a_full_window_waits_exactly_until_a_call_fits(limits: Any, window: Any) -> None:
     item, _ = slots(new_item(), NOW, limits, count=5, longest_wait_ms=1_000)
     told = wait(item, NOW + 1_500, limits, longest_wait_ms=SINGLE_WAIT_MS)
     assert told.window == window.name
@@ -88,7 +89,7 @@ def test_a_full_window_waits_exactly_until_a_call_fits(limits, window):
     assert slots(item, again, limits)[1] == (again,)
 
 
-def test_a_single_call_is_given_a_slot_that_is_near_enough():
+def test_a_single_call_is_given_a_slot_that_is_near_enough() -> None:
     limits = Limits(per_minute=1)
     item, _ = slots(new_item(), NOW, limits)
     free = leaves_at(NOW)
@@ -96,7 +97,7 @@ def test_a_single_call_is_given_a_slot_that_is_near_enough():
     assert wait(item, free - 2_001, limits, longest_wait_ms=2_000).until_ms == free
 
 
-def test_the_second_is_kept_by_spacing():
+def test_the_second_is_kept_by_spacing() -> None:
     _, given_slots = slots(
         new_item(), NOW, Limits(per_second=10, priority_share=0), count=20, longest_wait_ms=5_000
     )
@@ -104,7 +105,7 @@ def test_the_second_is_kept_by_spacing():
     assert given_slots[10] - given_slots[0] == 1_042
 
 
-def test_the_second_names_itself():
+def test_the_second_names_itself() -> None:
     limits = Limits(per_second=1)
     item, _ = slots(new_item(), NOW, limits, count=4, longest_wait_ms=5_000)
     assert wait(item, NOW, limits, longest_wait_ms=SINGLE_WAIT_MS) == Wait(NOW + 4_167, "second", 5)
@@ -121,12 +122,12 @@ def test_the_second_names_itself():
     ],
     ids=["second alone", "minute decides", "minute is wider", "day decides", "day is wider"],
 )
-def test_the_pace_is_relaxed_where_a_longer_window_decides(limits, spacing_ms):
+def test_the_pace_is_relaxed_where_a_longer_window_decides(limits: Any, spacing_ms: int) -> None:
     _, given_slots = slots(new_item(), NOW, limits, count=2, longest_wait_ms=1_000)
     assert given_slots[1] - given_slots[0] == spacing_ms
 
 
-def test_a_block_is_as_many_as_have_a_slot_in_time():
+def test_a_block_is_as_many_as_have_a_slot_in_time() -> None:
     limits = Limits(per_second=10, per_minute=6, priority_share=0)
     _, given_slots = slots(new_item(), NOW, limits, count=10, bulk=True, longest_wait_ms=300)
     assert len(given_slots) == 3
@@ -152,7 +153,7 @@ def test_a_block_is_as_many_as_have_a_slot_in_time():
     ],
 )
 @pytest.mark.parametrize("window", ["minute", "day"])
-def test_bulk_leaves_the_priority_share(window, most, share, bulk_part):
+def test_bulk_leaves_the_priority_share(window: str, most: int, share: int, bulk_part: int) -> None:
     limits = Limits(**{f"per_{window}": most, "priority_share": share})
     item, given_slots = slots(new_item(), NOW, limits, count=most + 1, bulk=True)
     assert len(given_slots) == bulk_part
@@ -163,30 +164,30 @@ def test_bulk_leaves_the_priority_share(window, most, share, bulk_part):
     assert wait(item, NOW, limits, longest_wait_ms=SINGLE_WAIT_MS).window == window
 
 
-def test_single_calls_may_use_everything():
+def test_single_calls_may_use_everything() -> None:
     assert len(slots(new_item(), NOW, Limits(per_minute=300), count=400)[1]) == 300
 
 
-def test_bulk_calls_find_their_part_although_single_calls_used_theirs():
+def test_bulk_calls_find_their_part_although_single_calls_used_theirs() -> None:
     limits = Limits(per_minute=10)
     item, _ = slots(new_item(), NOW, limits, count=2)
     assert len(slots(item, NOW, limits, count=10, bulk=True)[1]) == 8
 
 
-def test_bulk_is_left_one_call_although_single_calls_came_first():
+def test_bulk_is_left_one_call_although_single_calls_came_first() -> None:
     limits = Limits(per_minute=10, priority_share=99)
     item, _ = slots(new_item(), NOW, limits, count=2)
     assert slots(item, NOW, limits, count=10, bulk=True)[1] == (NOW,)
 
 
-def test_a_batch_catches_up_what_a_single_call_delayed():
+def test_a_batch_catches_up_what_a_single_call_delayed() -> None:
     limits = Limits(per_second=4)  # spaced by 260.4 ms, bulk calls by 325.5 ms
     item, _ = slots(new_item(), NOW, limits)
     _, given_slots = slots(item, NOW, limits, count=5, bulk=True, longest_wait_ms=BULK_WAIT_MS)
     assert [slot - NOW for slot in given_slots] == [261, 521, 782, 1_042, 1_303]
 
 
-def test_a_waiting_batch_costs_single_calls_nothing():
+def test_a_waiting_batch_costs_single_calls_nothing() -> None:
     limits = Limits(per_second=10, per_minute=50)
     item, _ = slots(new_item(), NOW, limits, count=40, bulk=True, longest_wait_ms=10_000)
     free = leaves_at(NOW)
@@ -195,7 +196,7 @@ def test_a_waiting_batch_costs_single_calls_nothing():
     assert slots(item, free - 2_000, limits)[1] == (free - 2_000,)
 
 
-def test_a_single_call_has_a_lane_of_its_own_while_a_batch_runs():
+def test_a_single_call_has_a_lane_of_its_own_while_a_batch_runs() -> None:
     limits = Limits(per_second=10)
     item, given_slots = slots(
         new_item(), NOW, limits, count=30, bulk=True, longest_wait_ms=BULK_WAIT_MS
@@ -206,7 +207,7 @@ def test_a_single_call_has_a_lane_of_its_own_while_a_batch_runs():
 
 
 @pytest.mark.parametrize("per_second", [1, 2, 3, 4])
-def test_without_a_lane_of_its_own_a_single_call_still_finds_a_slot(per_second):
+def test_without_a_lane_of_its_own_a_single_call_still_finds_a_slot(per_second: int) -> None:
     limits = Limits(per_second=per_second)
     item, given_slots = slots(
         new_item(), NOW, limits, count=30, bulk=True, longest_wait_ms=BULK_WAIT_MS
@@ -215,7 +216,7 @@ def test_without_a_lane_of_its_own_a_single_call_still_finds_a_slot(per_second):
     slots(item, NOW + 500, limits, longest_wait_ms=SINGLE_WAIT_MS)
 
 
-def test_time_never_goes_back():
+def test_time_never_goes_back() -> None:
     limits = Limits(per_minute=100)
     item, _ = slots(new_item(), NOW, limits)
     assert wait(item, NOW - 80, limits) == Wait(NOW, "second", 1)
@@ -227,7 +228,7 @@ def test_time_never_goes_back():
 @pytest.mark.parametrize(
     "late_ms, good", [(-5, True), (0, True), (USABLE_MS, True), (USABLE_MS + 1, False)]
 )
-def test_a_slot_is_usable_for_half_a_second(late_ms, good):
+def test_a_slot_is_usable_for_half_a_second(late_ms: Any, good: bool) -> None:
     assert usable(NOW, NOW + late_ms) is good
 
 
@@ -246,32 +247,34 @@ def test_a_slot_is_usable_for_half_a_second(late_ms, good):
 )
 @pytest.mark.parametrize("limits", [Limits(), Limits(10, 300, 10_000)], ids=["none", "all"])
 @pytest.mark.parametrize("bulk", [False, True], ids=["single", "bulk"])
-def test_everyone_pauses_when_skycore_says_so(limits, bulk, told, pause_s, window):
+def test_everyone_pauses_when_skycore_says_so(
+    limits: Any, bulk: bool, told: Any, pause_s: int, window: Any
+) -> None:
     item = paused(Pause().throttled(NOW, *told))
     assert wait(item, NOW + 1, limits, bulk=bulk) == Wait(NOW + pause_s * 1000, window, pause_s)
     end = NOW + pause_s * 1000
     assert slots(item, end, limits, bulk=bulk)[1] == (end,)
 
 
-def test_a_short_pause_is_waited_for():
+def test_a_short_pause_is_waited_for() -> None:
     item = paused(Pause().throttled(NOW, "E113", None))
     assert slots(item, NOW, Limits(), longest_wait_ms=SINGLE_WAIT_MS)[1] == (NOW + 1_000,)
 
 
 @pytest.mark.parametrize("code", ["E114", "E503", "", "E1060"])
-def test_other_codes_pause_nobody(code):
+def test_other_codes_pause_nobody(code: str) -> None:
     pause = Pause()
     assert pause.throttled(NOW, code, 5) is pause
 
 
-def test_a_shorter_pause_does_not_end_a_longer_one():
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     pause = Pause().throttled(NOW, "E106", 60).throttled(NOW + 10, "E113", None)
     assert pause.until_ms == NOW + 60_000
     pause = pause.throttled(NOW + 20, "E120", None)
     assert (pause.until_ms, pause.kind) == (NOW + 60_000, "second")
 
 
-def test_the_pause_for_a_quota_doubles_up_to_fifteen_minutes_until_a_call_succeeds():
+def test_the_pause_for_a_quota_doubles_up_to_fifteen_minutes_until_a_call_succeeds() -> None:
     pause, now, pauses = Pause(), NOW, []
     for _ in range(12):
         pause = pause.throttled(now, "E120", None)
@@ -282,7 +285,7 @@ def test_the_pause_for_a_quota_doubles_up_to_fifteen_minutes_until_a_call_succee
     assert pause.throttled(now, "E120", None).until_ms == now + 1_000
 
 
-def test_calls_made_before_a_pause_neither_lengthen_nor_end_it():
+def test_calls_made_before_a_pause_neither_lengthen_nor_end_it() -> None:
     pause = Pause().throttled(NOW, "E120", None)
     assert pause.throttled(NOW + 500, "E120", None) is pause
     assert pause.succeeded(NOW + 999) is pause
@@ -290,7 +293,7 @@ def test_calls_made_before_a_pause_neither_lengthen_nor_end_it():
     assert Pause().succeeded(NOW) == Pause()
 
 
-def test_what_remains():
+def test_what_remains() -> None:
     limits = Limits(10, 300, 10_000)
     item = new_item()
     assert remaining(item, NOW, limits) == {"second": 10, "minute": 300, "day": 10_000}
@@ -306,12 +309,12 @@ def test_what_remains():
 @pytest.mark.parametrize(
     "fields", [{"per_second": -1}, {"per_day": -1}, {"priority_share": 100}, {"priority_share": -1}]
 )
-def test_limits_are_possible_ones(fields):
+def test_limits_are_possible_ones(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"limit|PriorityShare"):
         Limits(**fields)
 
 
-def test_no_call_is_not_a_take():
+def test_no_call_is_not_a_take() -> None:
     with pytest.raises(ValueError, match="at least one"):
         plan(new_item(), NOW, Limits(), count=0)
 
@@ -330,7 +333,7 @@ STEPS = st.lists(
 
 
 @given(LIMITS, STEPS)
-def test_a_call_is_taken_from_all_windows_or_from_none(limits, steps):
+def test_a_call_is_taken_from_all_windows_or_from_none(limits: Any, steps: Any) -> None:
     item, now = new_item(), NOW
     for passed, bulk, count, longest in steps:
         now += passed
@@ -366,8 +369,10 @@ def test_a_call_is_taken_from_all_windows_or_from_none(limits, steps):
     st.integers(1, 20),
     st.integers(0, 300_000),
 )
-def test_windows_count_as_a_plain_list_would(calls, most, most_bulk, later):
-    counts, bulk_counts, start = Counter(), Counter(), NOW // MINUTE.width_ms
+def test_windows_count_as_a_plain_list_would(
+    calls: Any, most: Any, most_bulk: Any, later: Any
+) -> None:
+    counts, bulk_counts, start = Counter[str](), Counter[str](), NOW // MINUTE.width_ms
     for slot, bulk in calls:
         key = bucket_key((NOW + slot) // MINUTE.width_ms)
         counts[key] += 1
@@ -375,7 +380,7 @@ def test_windows_count_as_a_plain_list_would(calls, most, most_bulk, later):
     held = {"at": start, "n": len(calls), "bulk": bulk_counts.total()}
     item = new_item() | {"last_minute": held | {"counts": counts, "bulk_counts": bulk_counts}}
 
-    def fits(moment):
+    def fits(moment: Any) -> Any:
         at = moment // MINUTE.width_ms * MINUTE.width_ms
         left = [bulk for slot, bulk in calls if leaves_at(NOW + slot) > at]
         return len(left) < most and sum(left) < most_bulk
@@ -387,7 +392,7 @@ def test_windows_count_as_a_plain_list_would(calls, most, most_bulk, later):
     assert found == now or not fits(found - 1)
 
 
-def test_every_bucket_of_a_day_fits_into_a_write_unit_and_bulk_calls_into_another():
+def test_every_bucket_of_a_day_fits_into_a_write_unit_and_bulk_calls_into_another() -> None:
     singles = {f"{n:02}": 8_640 for n in range(50)}
     window = {"at": 10**9, "n": 10**6, "bulk": 10**6, "counts": singles, "bulk_counts": {}}
     lanes = dict.fromkeys(("shared", "kept", "bulk"), NOW * 1_000 + 123)

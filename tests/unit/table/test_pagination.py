@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 22, 10, 41, tzinfo=UTC)
 NUMBER = "17743199144"
-INDEXES: dict[str, tuple] = {
+INDEXES: dict[str, tuple[Any, Any]] = {
     "number": (Row.by_number, pagination.by_month(NUMBER)),
     "day": (Row.by_day, pagination.by_day),
     "state": (Row.by_state, pagination.unbounded("unparsed")),
@@ -50,7 +50,9 @@ def put(pk: str, sk: str, moment: datetime, kind: str = "event") -> None:
     ).save()
 
 
-def all_pages(index: str, limit: int, days: int = 90, place: Cursor | None = None) -> list[list]:
+def all_pages(
+    index: str, limit: int, days: int = 90, place: Cursor | None = None
+) -> list[list[Any]]:
     pages = []
     while True:
         span = TimeRange("event", NOW - timedelta(days=days), NOW, place)
@@ -67,7 +69,9 @@ def all_pages(index: str, limit: int, days: int = 90, place: Cursor | None = Non
     st.integers(1, 9),
     st.sampled_from(sorted(INDEXES)),
 )
-def test_each_row_once_newest_first(fresh, rows, limit, index):
+def test_each_row_once_newest_first(
+    fresh: Callable[[], None], rows: Any, limit: Any, index: Any
+) -> None:
     fresh()
     expected = set()
     for hours, pk, sk in rows:
@@ -85,7 +89,7 @@ def test_each_row_once_newest_first(fresh, rows, limit, index):
 
 
 @pytest.mark.parametrize("index", INDEXES)
-def test_a_cursor_stays_valid_while_rows_come_and_go(index):
+def test_a_cursor_stays_valid_while_rows_come_and_go(index: Any) -> None:
     for n in range(20):
         put(f"old#{n:02}", "row", NOW - timedelta(minutes=n))
     span = TimeRange("event", NOW - timedelta(days=2), NOW, None)
@@ -96,7 +100,7 @@ def test_a_cursor_stays_valid_while_rows_come_and_go(index):
     assert first + rest == [(f"old#{n:02}", "row") for n in range(20)]
 
 
-def test_a_page_reads_little_more_than_it_shows(monkeypatch):
+def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     table = new_table()
     monkeypatch.setattr(Connection, "client", table)
     for n in range(300):
@@ -107,7 +111,7 @@ def test_a_page_reads_little_more_than_it_shows(monkeypatch):
     assert table.calls == {"Query": 1}
 
 
-def test_a_quiet_stretch_ends_a_page_with_a_cursor():
+def test_a_quiet_stretch_ends_a_page_with_a_cursor() -> None:
     put("old", "row", NOW - timedelta(days=80))
     pages = all_pages("day", 50)
     assert [key for page in pages for key in page] == [("old", "row")]

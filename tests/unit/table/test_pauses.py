@@ -98,13 +98,13 @@ HISTORIES = [
 
 
 @pytest.mark.parametrize(("history", "state", "cause"), HISTORIES)
-def test_what_calls_met_decides_how_the_next_go(history, state, cause):
+def test_what_calls_met_decides_how_the_next_go(history: Any, state: Any, cause: Any) -> None:
     pause = after(*history)
     now = PAUSED if pause.paused else SINGLE if pause.one_at_a_time else CLEAR
     assert (now, pause.cause) == (state, cause)
 
 
-def test_a_success_changes_nothing_unless_the_item_shows_failures():
+def test_a_success_changes_nothing_unless_the_item_shows_failures() -> None:
     for pause in (NO_PAUSE, after(failed(), sent(5)), after(failed(), by_hand())):
         assert sent(9)(pause) is pause
         assert read(9)(pause) is pause
@@ -122,7 +122,7 @@ def probe_times(pause: Pause, hours: int, cause: str = "E104") -> list[int]:
     return made
 
 
-def test_probes_come_every_minute_and_back_off_to_fifteen():
+def test_probes_come_every_minute_and_back_off_to_fifteen() -> None:
     times = probe_times(after(failed()), 4)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert times[0] == 1
@@ -131,7 +131,7 @@ def test_probes_come_every_minute_and_back_off_to_fifteen():
     assert gaps[-1] == MAX_PROBE_SECONDS / 60
 
 
-def test_one_probe_is_made_however_many_ask():
+def test_one_probe_is_made_however_many_ask() -> None:
     pause = after(failed())
     assert pauses.claim(pause, NOW + 30, is_send=True) is None
     claimed = pauses.claim(pause, NOW + 60, is_send=True)
@@ -139,13 +139,31 @@ def test_one_probe_is_made_however_many_ask():
     assert pauses.claim(claimed, NOW + 61, is_send=True) is None
 
 
-def test_after_unknown_outcomes_the_probe_is_no_send():
+def test_after_unknown_outcomes_the_probe_is_no_send() -> None:
     pause = after(*(unknown(),) * MAX_UNKNOWN)
     assert pauses.claim(pause, NOW + 60, is_send=True) is None
     assert pauses.claim(pause, NOW + 60, is_send=False) is not None
 
 
-def test_after_one_unknown_outcome_calls_go_one_at_a_time():
+def test_without_success_of_reads_a_send_probes_every_15_minutes() -> None:
+    pause, sends = after(*(unknown(),) * MAX_UNKNOWN), []
+    for minute in range(1, 61):
+        now = NOW + minute * 60
+        claimed = pauses.claim(pause, now, is_send=True)
+        if claimed is not None:
+            sends.append(minute)
+            pause = pauses.unknown(claimed, now)
+        pause = pauses.claim(pause, now, is_send=False) or pause
+    assert sends == [15, 30, 45, 60]
+    assert pause.reads > 50
+
+
+def test_no_send_probes_before_reads_had_no_success() -> None:
+    pause = after(*(unknown(),) * MAX_UNKNOWN)
+    assert pauses.claim(pause, NOW + HOUR, is_send=True) is None
+
+
+def test_after_one_unknown_outcome_calls_go_one_at_a_time() -> None:
     pause = after(unknown())
     claimed = pauses.claim(pause, NOW, is_send=True)
     assert claimed is not None
@@ -155,7 +173,7 @@ def test_after_one_unknown_outcome_calls_go_one_at_a_time():
     assert pauses.claim(claimed, NOW + pauses.CALL_SECONDS, is_send=True) is not None
 
 
-def test_sends_that_hang_while_reads_work_become_unknown_ever_more_rarely():
+def test_sends_that_hang_while_reads_work_become_unknown_ever_more_rarely() -> None:
     """One more message each time that a probe says that Skycore answers."""
     pause, lost = after(*(unknown(),) * MAX_UNKNOWN), MAX_UNKNOWN
     for second in range(0, 45 * 60, 10):
@@ -166,7 +184,7 @@ def test_sends_that_hang_while_reads_work_become_unknown_ever_more_rarely():
     assert lost <= 11
 
 
-def test_a_message_that_fails_again_while_others_succeed_fails_by_itself():
+def test_a_message_that_fails_again_while_others_succeed_fails_by_itself() -> None:
     pause = after(failed("E104", 0, "m"), sent(60))
     assert pauses.is_own_failure(pause, "E104", "E104", NOW)
     assert not pauses.is_own_failure(pause, "E112", "E104", NOW), "another failure"
@@ -175,13 +193,13 @@ def test_a_message_that_fails_again_while_others_succeed_fails_by_itself():
     assert not pauses.is_own_failure(after(failed()), "E104", "E104", NOW), "all fail"
 
 
-def test_a_pause_that_was_ended_by_hand_proves_nothing_about_the_message():
+def test_a_pause_that_was_ended_by_hand_proves_nothing_about_the_message() -> None:
     pause = after(failed("E104", 0, "m"), by_hand(60))
     assert not pauses.is_own_failure(pause, "E104", "E104", NOW)
     assert (pause.ended_by, pause.ended_at) == ("ann", NOW + 60)
 
 
-def test_the_message_that_failed_is_the_last_probe():
+def test_the_message_that_failed_is_the_last_probe() -> None:
     pause = after(failed("E104", 0, "poison"))
     for message_id in "abcdefg":
         pause = pauses.list_next(pause, message_id)
@@ -191,7 +209,7 @@ def test_the_message_that_failed_is_the_last_probe():
     assert pauses.unlist(pause, frozenset("bp")).candidates == (*"cde", "poison", "a")
 
 
-def test_few_messages_are_listed_however_many_fail():
+def test_few_messages_are_listed_however_many_fail() -> None:
     pause = after(failed())
     for n in range(50):
         pause = pauses.failed(pause, "E104", NOW, f"m{n}")
@@ -202,7 +220,7 @@ STEPS = st.sampled_from(["fail", "alone", "unknown", "sent", "read", "probe", "r
 
 
 @given(st.lists(st.tuples(STEPS, st.integers(1, 600)), max_size=60))
-def test_every_pause_ends_by_the_first_send_and_lets_probes_through(history):
+def test_every_pause_ends_by_the_first_send_and_lets_probes_through(history: Any) -> None:
     pause, now = NO_PAUSE, NOW
     for step, seconds in history:
         now += seconds
@@ -234,7 +252,7 @@ def test_every_pause_ends_by_the_first_send_and_lets_probes_through(history):
 
 @pytest.mark.usefixtures("table")
 class TestItem:
-    def test_it_reads_as_it_was_written(self):
+    def test_it_reads_as_it_was_written(self) -> None:
         pause = after(failed("E104", 0, "m"), probed(60))
         seen = pauses.write(NO_PAUSES, "account", pause)
         assert seen is not None
@@ -244,13 +262,13 @@ class TestItem:
         assert read.of("sendMMS").cause == "E107"
         assert read.of("sendSMS") == NO_PAUSE
 
-    def test_a_write_in_place_of_what_is_gone_is_refused(self):
+    def test_a_write_in_place_of_what_is_gone_is_refused(self) -> None:
         first = pauses.write(NO_PAUSES, "account", after(failed()))
         assert first is not None
         assert pauses.write(NO_PAUSES, "account", after(unknown())) is None
         assert pauses.write(first, "account", after(unknown())) is not None
         assert pauses.write(first, "account", NO_PAUSE) is None
 
-    def test_what_a_later_release_added_is_ignored(self):
+    def test_what_a_later_release_added_is_ignored(self) -> None:
         values = {"paused": True, "cause": "E104", "colour": "red"}
         assert pauses._from_json(values) == Pause(paused=True, cause="E104")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import logging
 import random
-import sys
 import threading
 from dataclasses import dataclass, field
 from itertools import count
@@ -34,7 +33,7 @@ class World:
         self._order, self._turn = count(), threading.Semaphore(0)
         self._mine, self._errors = threading.local(), list[BaseException]()
 
-    def spawn(self, work: Callable[[], None], after_ms: float = 0) -> None:
+    def spawn(self, work: Callable[[], object], after_ms: float = 0) -> None:
         """Let a thread work, beginning at that time."""
         turn = threading.Semaphore(0)
 
@@ -125,7 +124,7 @@ def measure(limits: Limits, callers: int, seconds: float, call_ms: float = 100) 
 
     with table.connected():
         # The item is there, as it is but for an account's first call.
-        world.spawn(lambda: Limiter(lambda: int(world.now)).take(limits) and None)
+        world.spawn(lambda: Limiter(lambda: int(world.now)).take(limits))
         world.run()
         table.calls.clear()
         for caller in range(callers):
@@ -152,4 +151,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -31,10 +31,14 @@ class _Kept:
 
 @dataclass(slots=True)
 class Secret:
-    """One secret: its current value and, while a rotation lasts, the previous one."""
+    """One secret: its current value and, while a rotation lasts, the previous one.
+
+    `is_text` is False while a value is binary that is not text; such a value counts as not set.
+    """
 
     name: str
     stages: tuple[str, ...] = ("AWSCURRENT",)
+    is_text: bool = True
     _kept: dict[str, _Kept] = field(default_factory=dict, repr=False)
 
     def values(self, *, not_older_than: float = KEEP_SECONDS) -> Iterator[str]:
@@ -76,7 +80,13 @@ class Secret:
             if error.response["Error"]["Code"] in _NO_VALUE:
                 return None
             raise
-        value = _text(answer)
+        try:
+            value = _text(answer)
+        except UnicodeDecodeError:
+            value, self.is_text = None, False
+            log.error("secret is binary and not text; it counts as not set")
+        else:
+            self.is_text = True
         redact_secret(value)
         return value
 
@@ -84,15 +94,12 @@ class Secret:
 def _text(answer: Mapping[str, Any]) -> str | None:
     """Return the secret's text, even if stored as binary, without what editors put around it.
 
-    They add a byte order mark, spaces and line ends.
+    They add a byte order mark, spaces and line ends. Raises UnicodeDecodeError, which quotes it.
     """
     text, data = answer.get("SecretString"), answer.get("SecretBinary")
     if text is None and data is not None:
         encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            log.error("secret is binary and not text; it counts as not set")
+        text = data.decode(encoding)
     return text.strip(" \t\r\n\0\ufeff") if text else None
 
 

@@ -98,16 +98,19 @@ class SkycoreClient:
         if self._own_session:
             self._session.close()
 
-    def ready(self, *, deadline: float | None = None) -> None:
-        """Prepare for a call, as far as that takes no slot of the account's limits.
+    def ready(self, *, deadline: float | None = None, count: int = 1) -> int:
+        """Prepare for ``count`` calls, as far as that takes no slot of the account's limits.
 
-        Reads the credentials, which the calls that follow use, and connects. Call it on one thread
-        before you take a slot. Raises ``CredentialsMissing`` or ``NotReady``; a connection that
-        cannot be made is left to the call to report.
+        Reads the credentials, which the calls that follow use, and connects in parallel, within the
+        time for one connection. Returns how many connections are open. Call it on one thread before
+        you take slots, and again if you waited for them longer than a second. Raises
+        ``CredentialsMissing`` or ``NotReady``; a connection that cannot be made is left to the call
+        to report.
         """
         self._credentials = self._read_credentials(refresh=False)
         with _errors_as_not_ready("not ready to connect"):
-            connect_ahead(self._session, self._base_url, self._bounds(None, deadline, 0))
+            bounds = self._bounds(None, deadline, 0)
+            return connect_ahead(self._session, self._base_url, bounds, count)
 
     def call(
         self,

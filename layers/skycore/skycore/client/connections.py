@@ -106,11 +106,11 @@ class _BoundConnection:
             return False
         return False  # it is closed, or has unsolicited bytes
 
-    @property
-    def is_fresh(self: Any) -> bool:
-        """Whether an idle connection may be used again."""
+    def is_fresh(self: Any, seconds: float = 0.0) -> bool:
+        """Return whether an idle connection may be used again, `seconds` from now at the latest."""
         idle = zip(_clocks(), self.idle_since, strict=True)
-        return all(now - since <= _IDLE_SECONDS for now, since in idle) and self.is_quiet
+        most = _IDLE_SECONDS - seconds
+        return all(now - since <= most for now, since in idle) and self.is_quiet
 
     def _new_conn(self: Any) -> socket.socket:
         return _connect(self._dns_host, self.port, self.socket_options, self.connect_until)

@@ -6,18 +6,24 @@ import re
 import unicodedata
 from urllib.parse import quote, urlsplit
 
+import idna
+
 _FORM = "must be an absolute http or https URL"
 _INVALID = "must have a valid host"
 _PRIVATE = "must have a public host, not a private, loopback or link-local address"
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL_OF_SUBDOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")  # as of S3 buckets
+_NOT_ESCAPED = re.compile('[<>"]')
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a last label that makes a host an IPv4 address
 _IPV4 = re.compile(r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}")
 _MAX_HOST = 253  # characters (RFC 1035)
-# Names that lead nowhere outside a network or a machine.
+# Names that lead nowhere outside a network or a machine, or nowhere at all (RFC 2606, 6761, 9476).
 _INNER = (
     *("localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp"),
-    *("home.arpa", "in-addr.arpa", "ip6.arpa", "invalid", "onion"),
+    *("private", "svc", "home.arpa", "in-addr.arpa", "ip6.arpa", "onion"),
+    *("test", "example", "invalid", "alt"),
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
@@ -38,6 +44,10 @@ def media_url(text: str) -> str:
         raise MediaUrlError(f"{_FORM} without spaces; write a space as %20")
     if "\\" in text:
         raise MediaUrlError(f"{_FORM} without backslashes")
+    if wrong := _NOT_ESCAPED.search(text):
+        raise MediaUrlError(f"{_FORM}; write {wrong[0]} as {quote(wrong[0])}")
+    if _BAD_ESCAPE.search(text):
+        raise MediaUrlError(f"{_FORM}; two hexadecimal digits follow each %; write % as %25")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -81,14 +91,19 @@ def _public_name(host: str) -> str:
         if not _IPV4.fullmatch(name):
             raise MediaUrlError(f"{_INVALID}: an IPv4 address is four decimal numbers")
         return _address(name)
+    if len(name) > _MAX_HOST:
+        raise MediaUrlError(_INVALID)
     try:
-        ascii_name = name.encode("idna").decode()
+        labels = [label if label.isascii() else idna.alabel(label).decode() for label in labels]
     except UnicodeError:
         raise MediaUrlError(_INVALID) from None
-    if len(ascii_name) > _MAX_HOST or not all(map(_LABEL.fullmatch, ascii_name.split("."))):
+    valid = [_LABEL.fullmatch(label) for label in labels[-2:]]
+    valid += [_LABEL_OF_SUBDOMAIN.fullmatch(label) for label in labels[:-2]]
+    ascii_name = ".".join(labels)
+    if len(ascii_name) > _MAX_HOST or not all(valid):
         raise MediaUrlError(f"{_INVALID}: names consist of letters, digits and hyphens")
-    if len(labels) == 1 or any(name.endswith(f".{suffix}") for suffix in _INNER):
-        raise MediaUrlError("must have a public host, not a name of a local network")
+    if len(labels) == 1 or any(ascii_name.endswith(f".{suffix}") for suffix in _INNER):
+        raise MediaUrlError("must have a public host, not a local or reserved name")
     return ascii_name
 
 

@@ -1,5 +1,6 @@
 """Read Skycore's replies: accepted, refused, or unknown."""
 
+import json
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -9,9 +10,16 @@ from skycore.catalogue.actions import Action
 from skycore.catalogue.errors import find_error, problem_for
 from skycore.catalogue.fields import reply_field
 from skycore.client.errors import HTTP_PROBLEMS, HttpRefused, OutcomeUnknown, Refused, plain_code
-from skycore.phone_numbers import is_same_number
-from skycore.postbacks.document import Node, UnreadableError, as_utf8
-from skycore.postbacks.xml_document import read_markup
+from skycore.phone_numbers import names_recipient
+from skycore.postbacks.document import (
+    MAX_LAYERS,
+    Node,
+    UnreadableError,
+    as_utf8,
+    decode_layer,
+    form_fields,
+)
+from skycore.postbacks.xml_document import read_markup, without_comments
 
 MAX_REPLY_BYTES = 2 * 1024 * 1024  # as transferred, and again when unpacked
 _SUCCESS = "success"
@@ -21,6 +29,7 @@ _ACCEPTED, _REJECTED, _UNKNOWN = "accepted", "rejected", "unknown"
 _OUTCOME_UNKNOWN = "outcome_unknown"
 _DIGITS = re.compile("[0-9]{1,18}")
 _NO_ERROR = re.compile("0*")  # an error code of zero means no error
+_NO_ERROR_UNLESS_FAILURE = re.compile("e0+|none|null|nil|n/?a|no ?error|-", re.IGNORECASE)
 _MAX_DIGITS = 15  # of one number (E.164); more are a list
 
 
@@ -61,8 +70,9 @@ def read_reply(
 ) -> Reply:
     """Read the answer to a call that named ``to``, in digits, as its recipient.
 
-    Only the bytes count, not their labels: junk around the reply, wrong labels and the faults that
-    postbacks have are tolerated, as long as there is exactly one closed RESPONSE.
+    Only the bytes count, not their labels: junk, form fields and escapes around the reply, wrong
+    labels and the faults that postbacks have are tolerated, as long as there is exactly one closed
+    RESPONSE.
 
     Raises ``Refused`` when Skycore says that it did not do it; ``HttpRefused`` when there is no
     reply at all and the HTTP status says so; otherwise ``OutcomeUnknown``: for HTTP 3xx, 5xx and
@@ -102,13 +112,15 @@ def _names_another(root: Node, fields: dict[str, Any], to: str) -> bool:
         return False
     if sum(character.isdigit() for character in written) > _MAX_DIGITS:
         return False
-    return not is_same_number(to, written)
+    return not names_recipient(to, written)
 
 
 def _error_code(part: dict[str, Any]) -> str:
     """Return the error code of a reply or of a part of it; empty if there is none."""
     code = str(part.get("error_code", ""))
-    return "" if _NO_ERROR.fullmatch(code) else code
+    failed = str(part.get("status", "")).lower() == _FAILURE
+    none = _NO_ERROR.fullmatch(code) or (not failed and _NO_ERROR_UNLESS_FAILURE.fullmatch(code))
+    return "" if none else code
 
 
 def _with_outcome(group: dict[str, Any]) -> dict[str, Any]:
@@ -142,6 +154,8 @@ def _reply_or_error(action: Action, fields: dict[str, Any]) -> Reply:
             {k: v for k, v in fields.items() if k not in ("status", "error_code")},
             effect=action.effect,
         )
+    if action.effect == "send" and not (fields.get("tracking_id") or fields.get("scheduled_id")):
+        _check_recipients([_with_outcome(group) for group in groups])
     if status not in (_SUCCESS, ""):
         raise OutcomeUnknown("reply with an unknown status")
     if not status and not groups and (action.effect != "read" or not fields):
@@ -152,6 +166,18 @@ def _reply_or_error(action: Action, fields: dict[str, Any]) -> Reply:
     return Reply(action.name, fields)
 
 
+def _check_recipients(recipients: list[dict[str, Any]]) -> None:
+    """Raise Refused if each recipient was refused because of the account or of a limit.
+
+    That concerns no recipient of its own, and nothing was sent: the whole call may be repeated.
+    """
+    passing = {"skycore_account", "rate_limited"}
+    refused = [one for one in recipients if one["outcome"] == _REJECTED]
+    if refused and refused == recipients and {one["problem"] for one in refused} <= passing:
+        first = refused[0]
+        raise Refused(str(first["error_code"]).upper(), str(first.get("error_info", "")))
+
+
 def _shows_success(part: dict[str, Any]) -> bool:
     """Return whether this part of a reply, taken alone, says that something was sent."""
     status = str(part.get("status", "")).lower()
@@ -160,9 +186,12 @@ def _shows_success(part: dict[str, Any]) -> bool:
 
 
 def _readable_id(fields: dict[str, Any]) -> bool:
-    """Return whether there is a tracking id without unreadable characters."""
+    """Return whether there is a tracking id.
+
+    A control character in it is U+FFFD, as in the postbacks that repeat the id.
+    """
     tracking_id = fields.get("tracking_id")
-    return isinstance(tracking_id, str) and tracking_id != "" and "\ufffd" not in tracking_id
+    return isinstance(tracking_id, str) and tracking_id.strip("\ufffd") != ""
 
 
 def _lift_single_sending(fields: dict[str, Any]) -> None:
@@ -231,6 +260,8 @@ def _local(element: Node) -> str:
 _PREFIX = r"(?:[A-Za-z_][\w.-]{0,40}:)?"
 _OPENING = re.compile(rf"<{_PREFIX}RESPONSE(?=[\s/>]|$)", re.IGNORECASE)
 _CLOSING = re.compile(rf"</{_PREFIX}RESPONSE\s*+>", re.IGNORECASE)
+_OPENING_BYTES = re.compile(_OPENING.pattern.encode(), re.IGNORECASE)
+_FORM = re.compile(rb"[\w.-]{1,64}=")
 _DECLARED = re.compile(r"<!(?:ENTITY|DOCTYPE(?!\s+html\b))", re.IGNORECASE)
 _MARKUP = re.compile("<EMAILHTML>", re.IGNORECASE)
 
@@ -240,10 +271,13 @@ def read_reply_xml(body: bytes) -> Node | None:
 
     Raises ``UnreadableError``, without quoting the reply, when it is incomplete or cannot be read.
     """
-    text = _with_escaped_markup(as_utf8(_unpacked(body)).decode("utf-8", "replace"))
+    written = _with_escaped_markup(_unwrapped(body).decode("utf-8", "replace"))
+    text = without_comments(written)
     openings = [found.start() for found in _OPENING.finditer(text)]
     closings = [found.end() for found in _CLOSING.finditer(text)]
     if not openings:
+        if _OPENING.search(written):
+            raise UnreadableError("reply in a comment")
         if _is_cut_off(text):
             raise UnreadableError("reply cut off")
         return None
@@ -260,10 +294,36 @@ def read_reply_xml(body: bytes) -> Node | None:
 
 
 def _is_cut_off(text: str) -> bool:
-    """Return whether a text without a RESPONSE may be the beginning of one."""
-    begun = text[text.rfind("<") :].lower() if "<" in text else ""
-    declared = text.startswith("<?xml") and "</" not in text
-    return declared or "<response".startswith(begun or "-")
+    """Return whether a text without a RESPONSE ends in the beginning of one, or of its declaration.
+
+    An error page of a server may be any other XML.
+    """
+    begun = text[text.rfind("<") :].lower() if "<" in text else "-"
+    return "<response".startswith(begun) or (begun.startswith("<?xml") and ">" not in begun)
+
+
+def _unwrapped(body: bytes) -> bytes:
+    """Return the body in UTF-8 without the compression, forms and escapes around all of it.
+
+    What cannot be unwrapped stays as it is. Nothing is left out: a form's fields stay together, so
+    that two replies are never taken for one.
+    """
+    for _ in range(MAX_LAYERS):
+        body = as_utf8(_unpacked(body))
+        if body.startswith(b"<"):
+            break
+        try:
+            inner = decode_layer(body)
+            if inner is None and body.startswith(b'"'):
+                inner = str(json.loads(body)).encode("utf-8", "replace")
+            elif inner is None and _FORM.match(body) and not _OPENING_BYTES.search(body):
+                inner = b"\n".join(value for _, value in form_fields(body))
+        except (UnreadableError, ValueError, RecursionError):
+            break
+        if inner is None:
+            break
+        body = inner
+    return body
 
 
 def _unpacked(body: bytes) -> bytes:

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 from skycore.catalogue.actions import Action, Parameter
 from skycore.client.errors import CredentialsMissing
 
-_KEY = re.compile(r"[!#-&(-~]{1,255}")  # printable ASCII without spaces and quotes
+# Printable ASCII without spaces, quotes, brackets, `name=` and the like; base64 may end in =.
+_KEY = re.compile(r"[A-Za-z0-9!#$%&*+./?@^_|~-]{1,255}={0,2}")
 _NO_MEMBER = 'the secret is a JSON object without "api_key", or "user" and "password"'
 _AROUND = " \t\r\n\0\ufeff\u200b\u00a0"  # what editors and consoles leave around a value
-_QUOTES = ('"', "'")
+_QUOTES = ('"', "'", "`")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 
 
@@ -118,7 +119,8 @@ class Credentials:
             raise CredentialsMissing(_NO_MEMBER if plain.startswith("{") else None)
         if credentials.api_key and not _KEY.fullmatch(credentials.api_key):
             raise CredentialsMissing(
-                "the API key in the secret has spaces or other characters that no key has"
+                "the API key in the secret has spaces or other characters that no key has;"
+                " store the key alone"
             )
         return credentials
 

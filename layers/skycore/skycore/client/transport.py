@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,10 +23,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import TimeoutError as ReadTimeoutError
 
 from skycore.client.connections import Bounds, TooLargeError, new_connection
-from skycore.client.errors import NotSent, OutcomeUnknown, Refused
+from skycore.client.errors import NotReady, NotSent, OutcomeUnknown, Refused
 
 _READ_BYTES = 64 * 1024
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "skycore-on-aws"}
+_AHEAD_SECONDS = 1.0  # for which a connection that is opened ahead stays usable: to get a slot
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -87,12 +89,12 @@ def exchange(
     connection is kept for the next exchange if the block understands the reply, that is, if it
     ends normally or raises ``Refused``.
 
-    Raises ``NotSent`` when it is proven that no byte of the request was written, and
-    ``OutcomeUnknown`` when at least a part was, and no complete response came back within the
-    bounds.
+    Raises ``NotSent`` when it is proven that no byte of the request was written (``NotReady`` if
+    the deadline had passed already), and ``OutcomeUnknown`` when at least a part was, and no
+    complete response came back within the bounds.
     """
     if time.monotonic() >= bounds.deadline:
-        raise NotSent("no time left")
+        raise NotReady("no time left")
     state = _Exchange(bounds, before_write)
     answer = _round_trip(session, method, url, body, state)
     understood = False
@@ -172,26 +174,28 @@ class ProvingAdapter(HTTPAdapter):
         raw.headers.discard("Location")  # requests would read a redirect's body without a bound
         return self.build_response(request, raw)
 
-    def connect_ahead(self, url: str, verify: Any, bounds: Bounds) -> None:
-        """Open a connection for the next exchange. Raises what connecting raises."""
-        idle, connection = self._take(url, verify)
-        try:
-            connection.open(bounds)
-        except BaseException:
-            connection.close()
-            raise
-        connection.mark_idle()
-        idle.append(connection)
+    def connect_ahead(self, url: str, verify: Any, bounds: Bounds, count: int) -> int:
+        """Open connections, in parallel, until `count` are idle; return how many are."""
+        taken = [self._take(url, verify, _AHEAD_SECONDS) for _ in range(count)]
+        with ThreadPoolExecutor(max_workers=count) as pool:
+            opened = list(pool.map(lambda one: _open(one[1], bounds), taken))
+        for (idle, connection), is_open in zip(taken, opened, strict=True):
+            if is_open:
+                idle.append(connection)
+        return sum(opened)
 
-    def _take(self, url: str, verify: Any) -> tuple[list[Any], Any]:
-        """Return the idle connections of a URL's origin, and one to use, perhaps not open yet."""
+    def _take(self, url: str, verify: Any, seconds: float = 0.0) -> tuple[list[Any], Any]:
+        """Return the idle connections of a URL's origin, and one to use within `seconds`.
+
+        It is perhaps not open yet.
+        """
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         origin = (parts.scheme, parts.hostname or "", port)
         idle = self._idle.setdefault(origin, [])
         while idle:
             connection = idle.pop()
-            if connection.is_fresh:
+            if connection.is_fresh(seconds):
                 return idle, connection
             connection.close()
         return idle, new_connection(*origin, verify)
@@ -204,15 +208,29 @@ class ProvingAdapter(HTTPAdapter):
                 idle.pop().close()
 
 
-def connect_ahead(session: requests.Session, url: str, bounds: Bounds) -> None:
-    """Read certificates and connect, before an exchange is due.
+def _open(connection: Any, bounds: Bounds) -> bool:
+    """Open a connection unless it is open; return whether it is."""
+    if connection.sock is not None:
+        return True
+    try:
+        connection.open(bounds)
+    except Exception:  # noqa: BLE001 - the exchange tries again and reports why
+        connection.close()
+        return False
+    connection.mark_idle()
+    return True
 
-    If connecting fails, the exchange tries again and reports why.
+
+def connect_ahead(session: requests.Session, url: str, bounds: Bounds, count: int) -> int:
+    """Read certificates and open `count` connections before exchanges are due.
+
+    Return how many are open. If connecting fails, the exchange tries again and reports why.
     """
     adapter = session.get_adapter(url)
     if isinstance(adapter, ProvingAdapter):
         with suppress(OSError, UnicodeError):
-            adapter.connect_ahead(url, session.verify, bounds)
+            return adapter.connect_ahead(url, session.verify, bounds, count)
+    return 0
 
 
 _UNSENT = (  # the first that fits

@@ -1,11 +1,11 @@
 """Check a caller's fields and bring them into the form that is sent."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from skycore.catalogue.actions import Action, Parameter
-from skycore.client.errors import FieldError, InvalidRequest
+from skycore.client.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
 from skycore.client.values import BadValueError, RequestRules, check_value
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,63}")
@@ -151,6 +151,19 @@ def field_names(action: Action) -> set[str]:
     return names | ({_MULTIPART} if _takes_multipart(action) else set())
 
 
+class _Errors(list[FieldError]):
+    """Errors of a request; as many as a caller is shown end its check."""
+
+    def append(self, error: FieldError) -> None:
+        super().append(error)
+        if len(self) >= MAX_FIELD_ERRORS:
+            raise InvalidRequest(self)
+
+    def extend(self, errors: Iterable[FieldError]) -> None:
+        for error in errors:
+            self.append(error)
+
+
 def _takes_multipart(action: Action) -> bool:
     return any(parameter.kind == "sms_text" for parameter in action.parameters)
 
@@ -168,9 +181,9 @@ def prepare(
     SMS and is left out of the result. ``default_region`` is the ISO country in which a number
     without ``+`` might have been meant. Prepared fields are sent as they are; they are not to be
     prepared again, because a bare number reads differently from one that had its ``+``.
-    Raises ``InvalidRequest`` with one error for each bad field, 20 at most.
+    Raises ``InvalidRequest`` with one error for each bad field, 20 at most: it reads no further.
     """
-    errors: list[FieldError] = []
+    errors = _Errors()
     multipart = fields.get(_MULTIPART, False)
     if _takes_multipart(action) and not isinstance(multipart, bool):
         errors.append(FieldError(_MULTIPART, "must be true or false"))

@@ -17,6 +17,8 @@ from skycore.phone_numbers import (
     visible_text,
 )
 
+MAX_LENGTH = 1_000  # characters of a value whose kind is short: a number, a time, degrees
+
 
 class BadValueError(Exception):
     """A value that its parameter does not take; the message is for the caller."""
@@ -41,13 +43,15 @@ def check_value(value: Any, parameter: Parameter, rules: RequestRules) -> Any:
 def _value(value: Any, parameter: Parameter, _: RequestRules) -> str:
     if not isinstance(value, str):
         raise BadValueError("must be text")
+    _check_length(value, parameter.max_length or MAX_LENGTH)  # before anything reads all of it
     if flaw := find_invalid_character(value):
         raise BadValueError(flaw)
-    if parameter.max_length is not None and len(value) > parameter.max_length:
-        raise BadValueError(
-            f"must be at most {parameter.max_length} characters; it has {len(value)} characters"
-        )
     return value
+
+
+def _check_length(value: str, most: int, invisible: int = 0) -> None:
+    if len(value) > most + invisible:
+        raise BadValueError(f"must be at most {most} characters; it has {len(value)} characters")
 
 
 def _text(value: Any, parameter: Parameter, rules: RequestRules) -> str:
@@ -106,6 +110,7 @@ def _number(value: Any, parameter: Parameter, rules: RequestRules) -> str:
 
 def _url(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     if isinstance(value, str):
+        _check_length(value, parameter.max_length or MAX_LENGTH, invisible=MAX_LENGTH)
         value = visible_text(value).strip(" ")
     text = _line(value, parameter, rules)
     try:
@@ -234,13 +239,15 @@ def find_invalid_character(text: str) -> str | None:
 
 # Characters without a glyph that Unicode does not list as format characters or spaces.
 _NO_GLYPH = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\U0001d159"
+    "\U000e0000-\U000e0fff]"
 )
-_NO_GLYPHS = ("Cc", "Cf", "Zl", "Zp", "Zs")
+# Controls, formats and spaces; and marks, which need a character to stand on.
+_NO_GLYPHS = ("Cc", "Cf", "Me", "Mn", "Mc", "Zl", "Zp", "Zs")
 
 
 def has_visible_character(text: str) -> bool:
-    """Return whether a reader sees more than spaces, controls and invisible characters."""
+    """Return whether a reader sees more than spaces, controls, lone marks and the invisible."""
     return any(
         unicodedata.category(character) not in _NO_GLYPHS for character in _NO_GLYPH.sub("", text)
     )

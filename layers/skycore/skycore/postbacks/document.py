@@ -1,11 +1,14 @@
-"""What XML and JSON bodies share: nodes, the bounds of reading, and character encodings."""
+"""What XML and JSON bodies share: nodes, the bounds of reading, encodings and escapes."""
 
 import codecs
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
+from html import unescape
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from skycore.catalogue.fields import fields_by_element, plain_name
 
@@ -202,6 +205,61 @@ def as_utf8(data: bytes) -> bytes:
 
 
 _AROUND = b" \t\r\n\v\f\0"
+
+_ESCAPED = re.compile(
+    rb"&(?:amp;)*(?:lt|quot|#0*(?:60|34|123|91)|#x0*(?:3c|22|7b|5b));", re.IGNORECASE
+)
+_PERCENT = re.compile(
+    rb"%(?:25)*(?:3c|7b|5b|22|26|ef|ff|fe|0d|0a|20)|[\w.-]{1,64}%(?:25)*3d", re.IGNORECASE
+)
+# Base64 of what begins with `<`, `{`, `[`, a byte order mark or gzip's mark.
+_BASE64 = re.compile(rb"(?:P[A-P]|e[w-z]|W[w-z]|77u/|H4sI)[A-Za-z0-9+/ \r\n]{10,}={0,2}")
+
+
+def decode_layer(body: bytes) -> bytes | None:
+    """Return the content of a body that is all base64, HTML escapes or percent encoding, else None.
+
+    Raises UnreadableError.
+    """
+    if _BASE64.fullmatch(body):
+        return _base64_decoded(body)
+    if _ESCAPED.match(body):
+        return _html_unescaped(body)
+    if _PERCENT.match(body):
+        return _percent_decoded(body)
+    return None
+
+
+def _base64_decoded(body: bytes) -> bytes:
+    """Return the content. A form may have made spaces of `+`, of which the last is lost."""
+    text = b"".join(body.replace(b" ", b"+").split())
+    if b" " in body and len(text) % 4 == 3:
+        text += b"+"
+    try:
+        return b64decode(text + b"==")
+    except ValueError:
+        raise UnreadableError("base64 that cannot be read") from None
+
+
+def _html_unescaped(body: bytes) -> bytes:
+    try:
+        return unescape(body.decode()).encode()
+    except ValueError:  # a reference to a number of thousands of digits
+        raise UnreadableError("HTML escapes that cannot be read") from None
+
+
+def _percent_decoded(value: bytes) -> bytes:
+    return unquote_to_bytes(value.replace(b"+", b" "))
+
+
+def form_fields(body: bytes) -> list[tuple[bytes, bytes]]:
+    """Return names and values of an urlencoded form. Raises UnreadableError."""
+    pairs = body.split(b"&", MAX_FORM_FIELDS)
+    if len(pairs) > MAX_FORM_FIELDS:
+        raise UnreadableError(f"a form of more than {MAX_FORM_FIELDS} fields")
+    fields = (pair.partition(b"=") for pair in pairs)
+    return [(_percent_decoded(name), _percent_decoded(value)) for name, _, value in fields]
+
 
 # Prose may hold `&` and `<`; a name or a URL may hold `&`. In all other fields, which hold codes,
 # numbers, ids and times, they are damage.

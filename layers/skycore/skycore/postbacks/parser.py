@@ -2,11 +2,8 @@
 
 import re
 import zlib
-from base64 import b64decode
 from collections.abc import Iterable
 from datetime import datetime
-from html import unescape
-from urllib.parse import unquote_to_bytes
 
 from skycore.catalogue.fields import fields_by_element, plain_name
 from skycore.catalogue.statuses import find_postback_code
@@ -19,6 +16,8 @@ from skycore.postbacks.document import (
     Node,
     UnreadableError,
     as_utf8,
+    decode_layer,
+    form_fields,
 )
 from skycore.postbacks.event import Event, event_from_fields, unparsed_event
 from skycore.postbacks.identity import INBOUND_KINDS
@@ -200,16 +199,8 @@ def _has_form_of_2011(found: list[Node]) -> bool:
 
 # --- What is around the document --------------------------------------------------------------
 
-_ESCAPED = re.compile(
-    rb"&(?:amp;)*(?:lt|quot|#0*(?:60|34|123|91)|#x0*(?:3c|22|7b|5b));", re.IGNORECASE
-)
-_PERCENT = re.compile(
-    rb"%(?:25)*(?:3c|7b|5b|22|26|ef|ff|fe|0d|0a|20)|[\w.-]{1,64}%(?:25)*3d", re.IGNORECASE
-)
 _FORM = re.compile(rb"[A-Za-z0-9_.%\[\]-]{1,64}=")
 _RAW_FIELD = re.compile(rb"(?:^|&)[\w.-]{1,64}=\s*(?=[<{\[])")
-# Base64 of what begins with `<`, `{`, `[`, a byte order mark or gzip's mark.
-_BASE64 = re.compile(rb"(?:P[A-P]|e[w-z]|W[w-z]|77u/|H4sI)[A-Za-z0-9+/ \r\n]{10,}={0,2}")
 _PART_NAME = re.compile(rb"""\bname\s*=\s*(?:"([^"]*)"|([^\s;"]+))""", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _CONTENT_STARTS = (b"<", b"{", b"[", b"&", b"%", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\0")
@@ -242,58 +233,24 @@ def _unwrapped(body: bytes) -> bytes:
     """Return the body without its outermost layer."""
     if not body:
         raise UnreadableError("empty")
-    if _BASE64.fullmatch(body):
-        return _base64_decoded(body)
-    if _ESCAPED.match(body):
-        return _html_unescaped(body)
-    if _PERCENT.match(body):
-        return _percent_decoded(body)
+    decoded = decode_layer(body)
+    if decoded is not None:
+        return decoded
     raw = _RAW_FIELD.search(body)
     if raw:
         _refuse_fields(pair.partition(b"=")[0] for pair in body[: raw.end()].split(b"&"))
         return body[raw.end() :]
     if _FORM.match(body):
-        return _document_field(_form_fields(body))
+        return _document_field(form_fields(body))
     if body.startswith(b'"'):
         return _json_string(body)
     raise UnreadableError("neither XML nor JSON nor a form")
-
-
-def _base64_decoded(body: bytes) -> bytes:
-    """Return the content. A form may have made spaces of `+`, of which the last is lost."""
-    text = b"".join(body.replace(b" ", b"+").split())
-    if b" " in body and len(text) % 4 == 3:
-        text += b"+"
-    try:
-        return b64decode(text + b"==")
-    except ValueError:
-        raise UnreadableError("base64 that cannot be read") from None
-
-
-def _html_unescaped(body: bytes) -> bytes:
-    try:
-        return unescape(body.decode()).encode()
-    except ValueError:  # a reference to a number of thousands of digits
-        raise UnreadableError("HTML escapes that cannot be read") from None
-
-
-def _percent_decoded(value: bytes) -> bytes:
-    return unquote_to_bytes(value.replace(b"+", b" "))
 
 
 def _json_string(body: bytes) -> bytes:
     """Return XML or JSON that was given as one JSON string."""
     nodes = read_json(f"[{body.decode()}]")
     return nodes[0].text.encode() if nodes else b""
-
-
-def _form_fields(body: bytes) -> list[tuple[bytes, bytes]]:
-    """Return names and values of an urlencoded form."""
-    pairs = body.split(b"&", MAX_FORM_FIELDS)
-    if len(pairs) > MAX_FORM_FIELDS:
-        raise UnreadableError(f"a form of more than {MAX_FORM_FIELDS} fields")
-    fields = (pair.partition(b"=") for pair in pairs)
-    return [(_percent_decoded(name), _percent_decoded(value)) for name, _, value in fields]
 
 
 def _parts(body: bytes) -> list[tuple[bytes, bytes]]:

@@ -61,6 +61,27 @@ def read_markup(source: str) -> list[Node]:
     raise UnreadableError(f"XML is not well-formed: {reason}")
 
 
+_SECTION = re.compile(r"<!--|<!\[CDATA\[")
+
+
+def without_comments(text: str) -> str:
+    """Return the text without its closed comments; CDATA sections stay as they are."""
+    parts, place = [], 0
+    for section in _SECTION.finditer(text):
+        if section.start() < place:
+            continue
+        closing = "-->" if section[0] == "<!--" else "]]>"
+        end = text.find(closing, section.end())
+        if end < 0:
+            break
+        if closing == "-->":
+            parts.append(text[place : section.start()])
+        else:
+            parts.append(text[place : end + len(closing)])
+        place = end + len(closing)
+    return "".join([*parts, text[place:]])
+
+
 def _without_junk_before(source: str) -> str:
     """Return the source from its first document on; a warning in HTML may precede it."""
     document = _DOCUMENT.search(source)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Of the function's 28 seconds. The rest is for the last call of each, at its slowest, and for the
 # retry queue, which takes what could not be published in time.
-APPLY_BUDGET_SECONDS = 10.0  # moving statuses and noting opt-outs, one event after the other
+APPLY_BUDGET_SECONDS = 10.0  # moving statuses and recording opt-outs, one event after the other
 PUBLISH_BUDGET_SECONDS = 5.0
 RETRY_QUEUE_BUDGET_SECONDS = 6.0
 
@@ -222,7 +222,7 @@ def _row(
 
 
 def _bytes(image: Mapping[str, Any]) -> dict[str, Any]:
-    """A stream image with its binary values as bytes; Lambda brings them as base64."""
+    """Return a stream image with its binary values as bytes; Lambda passes them as base64."""
     return {
         name: {"B": base64.b64decode(field["B"])} if "B" in field else field
         for name, field in image.items()

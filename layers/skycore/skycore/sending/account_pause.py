@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from skycore.problems import Problem
     from skycore.table.messages import MessageRow
 
-TRIES = 10  # of a write that others are quicker than
+TRIES = 10  # of a write, while other processes change the item first
 KNOWN_FOR_S = 5.0  # that a process trusts what it read, to end a pause by a synchronous success
 ACCOUNT_CODES = frozenset({"E102", "E104", "E105", "E112", "E713"})
 ACTION_CODES = frozenset({"E103", "E107", "E109"})
@@ -56,6 +56,8 @@ def cause_of(error: SkycoreError) -> str | None:
             return f"HTTP {status}"
         case Refused(code=code) if code.upper() in ACCOUNT_CODES | ACTION_CODES:
             return code.upper()
+        case Refused(problem=kind) if kind.code == "outcome_unknown":
+            return UNKNOWN_OUTCOMES
     return None
 
 
@@ -161,7 +163,7 @@ class AccountPause:
         return self._seen.of(ACCOUNT).paused or self._seen.of(action).paused
 
     def _change(self, scope: str, rule: Callable[[Pause], Pause]) -> bool:
-        """Write what `rule` makes of a scope's pause; False if others were always quicker."""
+        """Write what `rule` makes of a scope's pause; False if others always wrote first."""
         for number in range(TRIES):
             before = self._seen.of(scope)
             after = rule(before)

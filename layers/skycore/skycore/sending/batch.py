@@ -41,9 +41,7 @@ if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
 
 MAX_MESSAGES = 1000  # in one call
-MAX_ECHO_BYTES = (
-    800_000  # of errors and dry runs; the rest of an answer is within 5 of Lambda's 6 MB
-)
+MAX_ECHO_BYTES = 800_000  # of errors and dry runs; the rest of an answer is under 5 MB of 6
 FIELDS = {"messages", "template", "recipients", "all_or_nothing"}
 
 
@@ -81,7 +79,7 @@ def enqueue_batch(
     """
     check_idempotency_key(key)
     all_or_nothing = body.get("all_or_nothing", False)
-    entries = [_Entry(message) for message in _bodies(body, all_or_nothing)]
+    entries = [_Entry(message) for message in _bodies(body, all_or_nothing, policy)]
     with before_the_call():
         for number, entry in enumerate(entries):
             entry_key = None if key is None else f"{key}\n{number}"
@@ -89,6 +87,7 @@ def enqueue_batch(
         if key is not None:
             _find_existing(entries)
         _check_new(entries, policy)
+    _bound_echoes(entries)
     if all_or_nothing:
         _raise_refusal(entries)
     _write(entries, queue_url)
@@ -104,27 +103,31 @@ def enqueue_batch(
     return SendResult(202, _answer(entries), replayed)
 
 
-def _bodies(body: Mapping[str, Any], all_or_nothing: object) -> list[Any]:
-    """Return the messages, each with the template's fields. Raises Problem invalid_request."""
+def _bodies(body: Mapping[str, Any], all_or_nothing: object, policy: SendPolicy) -> list[Any]:
+    """Return the messages, each with the template's fields.
+
+    Raises Problem invalid_request, or unknown_action for a template.
+    """
     errors = [FieldError(name, "is not a field of a batch") for name in sorted(set(body) - FIELDS)]
     if not isinstance(all_or_nothing, bool):
         errors.append(FieldError("all_or_nothing", "must be true or false"))
     name = "recipients" if "template" in body else "messages"
-    entries, template = body.get(name), body.get("template", {})
+    entries: Any = body.get(name)
+    template: Any = body.get("template", {})
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_MESSAGES:
         errors.append(FieldError(name, f"must be a list of 1 to {MAX_MESSAGES}"))
     if not isinstance(template, dict):
         detail = "must be an object: a message without what differs by recipient"
         errors.append(FieldError("template", detail))
-    elif isinstance(entries, list):
-        own_actions = any(isinstance(entry, dict) and "action" in entry for entry in entries)
-        errors += check_template(template, own_actions=own_actions)
     has_template = "template" in body
     if has_template == ("messages" in body) or ("recipients" in body and not has_template):
         errors.append(
             FieldError("messages", "must be given alone, or template and recipients instead")
         )
-    if errors or not isinstance(entries, list):
+    if not errors and has_template:
+        own = {name for entry in entries if isinstance(entry, dict) for name in entry}
+        errors = check_template(template, own, policy)
+    if errors:
         raise validation_problem(errors)
     return [{**template, **entry} if isinstance(entry, dict) else entry for entry in entries]
 
@@ -183,14 +186,20 @@ def _new(entries: Sequence[_Entry]) -> list[tuple[_Entry, Draft, MessageRow]]:
 
 
 def _raise_refusal(entries: Sequence[_Entry]) -> None:
-    """Raise the problem of the whole call if an entry was refused."""
+    """Raise the problem of the whole call if an entry was refused.
+
+    A failure of ours comes first, the one that must not be repeated before others; then what is
+    over soon, such as in_progress, because a repeat of the call may then succeed.
+    """
+    problems = [entry.problem for entry in entries if entry.problem]
+    first = min(problems, key=_rank, default=None)
+    if first is not None and _rank(first) < _REFUSAL:
+        raise first
     errors = []
     for number, entry in enumerate(entries):
         problem = entry.problem
         if problem is None:
             continue
-        if problem.status >= 500:
-            raise problem
         named: Any = problem.members.get("errors")
         for error in named or [{"field": "", "detail": problem.detail}]:
             field = f"messages[{number}].{error['field']}".rstrip(".")
@@ -199,17 +208,28 @@ def _raise_refusal(entries: Sequence[_Entry]) -> None:
         raise validation_problem(errors)
 
 
+_REFUSAL = 3
+
+
+def _rank(problem: Problem) -> int:
+    """Return the place of a problem among those that all_or_nothing answers with, from 0."""
+    if problem.status >= 500:
+        return int(problem.retryable)
+    return 2 if problem.retryable else _REFUSAL
+
+
 def _write(entries: Sequence[_Entry], queue_url: str) -> None:
-    """Write the new rows, and find those that another call has written meanwhile."""
-    new = {row.message_id: entry for entry, _, row in _new(entries)}
-    rows = [row for _, _, row in _new(entries)]
+    """Write the new rows, and find those that another call wrote first."""
+    new = _new(entries)
+    by_id = {row.message_id: entry for entry, _, row in new}
+    rows = [row for _, _, row in new]
     table_failed = False
     for part in batches.chunk_rows(rows, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
         released: Mapping[str, idempotency.Release] = {}
         if not table_failed:
             try:
                 for message_id, stored in messages.create_many(part).items():
-                    new[message_id].existing = stored
+                    by_id[message_id].existing = stored
                 continue
             except Exception as error:  # noqa: BLE001 - what is written goes on
                 log_exception("rows of a batch not written", error, rows=len(part))
@@ -217,7 +237,7 @@ def _write(entries: Sequence[_Entry], queue_url: str) -> None:
                 released = idempotency.release(part, repair_queue=queue_url)
         for row in part:
             problem = Problem("not_ready", "the table did not take the message; nothing was sent")
-            new[row.message_id].refuse(unsent_problem(row, released, problem))
+            by_id[row.message_id].refuse(unsent_problem(row, released, problem))
 
 
 def _settle(entry: _Entry, draft: Draft, row: MessageRow, queue_url: str) -> None:
@@ -265,20 +285,28 @@ def _release(entries: Sequence[_Entry], queue_url: str) -> dict[str, idempotency
     )
 
 
-def _answer(entries: Sequence[_Entry]) -> dict[str, Any]:
-    """Return the body of the answer. What it echoes of the request is bounded."""
-    first: dict[str, int] = {}
+def _bound_echoes(entries: Sequence[_Entry]) -> None:
+    """Bound what the answer echoes of the request: drop errors, refuse dry runs."""
     echoed = 0
+    for entry in entries:
+        result = entry.result or {}
+        echo = result.get("errors") or result.get("fields")
+        if not echo:
+            continue
+        if echoed <= MAX_ECHO_BYTES:
+            echoed += len(json.dumps(json.dumps(echo)))  # text within Lambda's JSON
+        if echoed > MAX_ECHO_BYTES and "errors" in result:
+            del result["errors"]
+        elif echoed > MAX_ECHO_BYTES:
+            entry.refuse(Problem("too_large", "the dry runs of this batch have too long an answer"))
+
+
+def _answer(entries: Sequence[_Entry]) -> dict[str, Any]:
+    """Return the body of the answer."""
+    first: dict[str, int] = {}
     results = []
     for number, entry in enumerate(entries):
         result = entry.result or {}
-        echo = result.get("errors") or result.get("fields")
-        echoed += len(json.dumps(json.dumps(echo))) if echo else 0  # text within Lambda's JSON
-        if echoed > MAX_ECHO_BYTES and "errors" in result:
-            result = {name: value for name, value in result.items() if name != "errors"}
-        elif echoed > MAX_ECHO_BYTES and "fields" in result:
-            entry.refuse(Problem("too_large", "the dry runs of this batch have too long an answer"))
-            result = entry.result or {}
         if entry.draft and entry.draft.to:
             earlier = first.setdefault(entry.draft.to, number)
             if earlier != number:

@@ -30,6 +30,7 @@ from skycore.sending.validation import PolicySettings
 from skycore.settings import load
 from skycore.table import opt_outs
 from skycore.table.limits import Limits
+from skycore.table.pauses import UNKNOWN_OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,8 @@ def call_skycore(
     Problem: skycore_unreachable, skycore_rejected, rate_limited, skycore_account, not_ready or
     outcome_unknown. With a `message_id`, the problem names it.
     """
-    turn = Turn(slot)
+    check_time_left(deadline)
+    turn = Turn(slot, deadline)
     try:
         return skycore.call(
             action,
@@ -76,7 +78,7 @@ def call_skycore(
             before_write=turn.take,
         )
     except (CredentialsMissing, NotReady) as error:
-        problem, reason = _own_problem(error, message_id), error.reason
+        problem, reason = _problem_before_call(error, message_id), error.reason
         turn.began = None  # Skycore was not called
     except NotSent as error:
         detail = "no connection to Skycore was made"
@@ -89,7 +91,7 @@ def call_skycore(
         )
         problem.cause, reason = cause_of(error), f"HTTP {error.status}"
     except Refused as error:
-        problem = _refusal(error, message_id)
+        problem = _problem_of_refusal(error, message_id)
         problem.cause, reason = cause_of(error), error.code or "undocumented code"
     except OutcomeUnknown as error:
         # The reason is a fixed phrase or an HTTP status: it quotes nothing of the call.
@@ -107,20 +109,21 @@ def call_skycore(
     raise problem
 
 
-def get_ready(skycore: SkycoreClient, deadline: float) -> None:
-    """Prepare for a call, as far as that takes no slot: credentials, and a connection.
+def get_ready(skycore: SkycoreClient, deadline: float, count: int = 1) -> int:
+    """Prepare for `count` calls, as far as that takes no slot: credentials, and connections.
 
-    Raises Problem skycore_account or not_ready.
+    Return how many calls may take a slot: those that have a connection. If there is none, one call
+    may, which tries again and reports why. Raises Problem skycore_account or not_ready.
     """
     try:
-        skycore.ready(deadline=deadline)
+        return skycore.ready(deadline=deadline, count=count) or 1
     except (CredentialsMissing, NotReady) as error:
-        problem = _own_problem(error, None)
+        problem = _problem_before_call(error, None)
         _log(None, problem, error.reason, None)
         raise problem from None
 
 
-def _own_problem(error: CredentialsMissing | NotReady, message_id: str | None) -> Problem:
+def _problem_before_call(error: CredentialsMissing | NotReady, message_id: str | None) -> Problem:
     if isinstance(error, NotReady):
         return Problem("not_ready", NOT_READY, message_id=message_id)
     detail = f"{error.reason}; run python -m ops --stack NAME set-key"
@@ -129,7 +132,7 @@ def _own_problem(error: CredentialsMissing | NotReady, message_id: str | None) -
     return problem
 
 
-def _refusal(error: Refused, message_id: str | None) -> Problem:
+def _problem_of_refusal(error: Refused, message_id: str | None) -> Problem:
     """Return the problem of an error code in Skycore's reply."""
     error_code = find_error(error.code)
     detail = error_code.meaning if error_code else "Skycore refused the request"
@@ -217,6 +220,9 @@ def skycore_client(url: str, secret_name: str) -> SkycoreClient:
             values = secret.values(not_older_than=0) if refresh else secret.values()
             stored = Credentials.parse(next(values, ""))
         except CredentialsMissing:
+            if not secret.is_text:
+                reason = "the secret with the API key is binary and not text"
+                raise CredentialsMissing(reason) from None
             raise
         except Exception as error:
             log_exception("Skycore key not read", error)  # the client raises without the cause
@@ -228,13 +234,13 @@ def skycore_client(url: str, secret_name: str) -> SkycoreClient:
 
 
 def check_time_left(deadline: float) -> None:
-    """Raise Problem skycore_unreachable if too little time is left before `deadline` for a call.
+    """Raise Problem not_ready if too little time is left before `deadline` for a call.
 
     After a slow table, the function would end before Skycore answers. Sending nothing is better
-    than an unknown outcome.
+    than an unknown outcome. The problem has no cause, because Skycore was not called.
     """
     if time.monotonic() > deadline - MIN_CALL_SECONDS:
-        raise Problem("skycore_unreachable", "no time was left for the call; nothing was sent")
+        raise Problem("not_ready", "no time was left for the call; nothing was sent")
 
 
 def deliver(
@@ -272,7 +278,7 @@ def deliver(
         if recipient.get("error_code") == BLOCKED_CODE and recipient.get("to"):
             _record_blocked(str(recipient["to"]), draft.sender)
     recording: dict[str, Any] = {"days": context.days, "repair_queue": context.repair_queue}
-    all_refused = _all_refused(reply, row.message_id)
+    all_refused = _problem_if_all_refused(reply, row.message_id)
     if all_refused is not None:
         outcomes.record_outcome(row, all_refused, **recording)
         outcomes.record_recipients(row, reply, **recording, deadline=deadline)
@@ -304,15 +310,17 @@ def _record_blocked(number: str, sender: str | None) -> None:
         log_exception("opt-out not noted", error, number=mask_number(number))
 
 
-def _all_refused(reply: Reply, message_id: str) -> Problem | None:
-    """Return the problem of a reply that lists recipients, none of them as accepted."""
+def _problem_if_all_refused(reply: Reply, message_id: str) -> Problem | None:
+    """Return the problem of a reply that lists recipients, none of them as accepted, else None."""
     recipients = reply.recipients
     results = {recipient["outcome"] for recipient in recipients}
     if not recipients or "accepted" in results:
         return None
     if "unknown" in results:
         detail = "Skycore's answer does not say of every recipient that it was refused"
-        return Problem("outcome_unknown", detail, message_id=message_id)
+        problem = Problem("outcome_unknown", detail, message_id=message_id)
+        problem.cause = UNKNOWN_OUTCOMES
+        return problem
     codes = (recipient.get("error_code") for recipient in recipients)
     code = next(filter(None, codes), None)
     detail = "Skycore refused every recipient"

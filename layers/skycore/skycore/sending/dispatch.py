@@ -61,7 +61,7 @@ def dispatch(
     for queue_id, body in bodies.items():
         try:
             check_time_left(deadline)
-            row = _ready(json.loads(body), context, queues, deadline)
+            row = _row_to_send(json.loads(body), context, queues, deadline)
         except Exception as error:  # noqa: BLE001 - one bad message must not hold up the others
             log_exception("queued message not read", error)
             failed.append(queue_id)
@@ -78,7 +78,7 @@ def dispatch(
     return failed
 
 
-def _ready(
+def _row_to_send(
     body: Mapping[str, Any], context: SendContext, queues: Queues, deadline: float
 ) -> MessageRow | None:
     """Return the row of a message that is to be sent now; None if there is nothing to send."""
@@ -87,7 +87,7 @@ def _ready(
         outcomes.apply_outcome(outcome, context.days)
         body = {"message_id": outcome.message_id}  # it may wait again, or be dead-lettered
     if "probe" in body:
-        _probe(context, deadline)
+        _probe_by_read(context, deadline)
         return None
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
@@ -164,17 +164,17 @@ def _postpone(row: MessageRow, problem: Problem, context: SendContext, queues: Q
 def _acquire(
     count: int, context: SendContext, deadline: float
 ) -> tuple[Problem | None, Sequence[int], timedelta]:
-    """Return up to `count` slots, and how long to wait for more.
+    """Return up to `count` slots, one for each open connection, and how long to wait for more.
 
     If no call could be made now, return the problem instead: then no slot is taken.
     """
     if not count:
         return None, (), timedelta()
+    connect = partial(get_ready, context.skycore, deadline, count)
     try:
-        get_ready(context.skycore, deadline)
+        result = context.rate_limiter.acquire_batch(connect(), connect)
     except Problem as problem:
         return problem, (), timedelta()
-    result = context.rate_limiter.acquire_batch(count)
     if isinstance(result, Wait):
         return None, (), timedelta(seconds=result.retry_after_s)
     return None, result, timedelta(seconds=1)
@@ -229,7 +229,7 @@ def _send_queued(
         context.pause.report(action, None, row)
 
 
-def _probe(context: SendContext, deadline: float) -> None:
+def _probe_by_read(context: SendContext, deadline: float) -> None:
     """Ask Skycore for something that sends nothing, to see whether it answers again."""
     action = find_action(PROBE_ACTION)
     if action is None or not context.pause.claim_probe():

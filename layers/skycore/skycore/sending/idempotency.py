@@ -17,7 +17,7 @@ from skycore.client.report import text_digest
 from skycore.logs import log_exception
 from skycore.problems import Problem, validation_problem
 from skycore.sending.outcomes import REASONS, Outcome, queue_outcomes, release_key
-from skycore.table import messages, models, queue_transitions
+from skycore.table import messages, models, parking, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,7 +94,10 @@ def new_attempt() -> str:
 
 
 def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int) -> MessageRow:
-    """Return the row of a queued message, with all that dispatch needs to send it."""
+    """Return the row of a queued message, with all that dispatch needs to send it.
+
+    Raises Problem too_large, and PynamoDB's errors if the row is one that `sweep` has to find.
+    """
     request = messages.pack(
         {
             "action": draft.action.name,
@@ -105,7 +108,7 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
     )
     now = timestamps.now()
     deadline = draft.expires_at or (draft.send_at or now) + MAX_QUEUED
-    return new_message(
+    row = new_message(
         draft,
         "queued",
         message_id=message_id,
@@ -116,6 +119,9 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
         send_at=draft.send_at,
         request=request,
     )
+    if models.is_parked(row.state):
+        parking.begin_progress()
+    return row
 
 
 def reused_problem(existing: MessageRow) -> Problem:
@@ -162,7 +168,10 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
         return SendResult(202, body, replayed=True)
     if existing.answer is not None:
         answer = messages.unpack(existing.answer)
-        return SendResult(answer["status"], answer["body"], replayed=True)
+        body = answer["body"]
+        if "retryable" in body:
+            body["retryable"] = False  # under this key, it would only be replayed again
+        return SendResult(answer["status"], body, replayed=True)
     if status == "unknown":
         detail = REASONS["unknown"]
         problem = Problem("outcome_unknown", detail, message_id=existing.message_id)
@@ -251,8 +260,7 @@ def unsent_problem(row: MessageRow, released: Mapping[str, Release], problem: Pr
     """
     match released.get(row.message_id):
         case "lost":
-            detail = "the table gave no answer; the message may be sent within two hours"
-            return Problem("gateway_failure", detail, message_id=row.message_id)
+            return _maybe_sent_problem(row)
         case "taken":
             return Problem("in_progress", "another request with this key queues it", retry_after=1)
     return problem
@@ -269,8 +277,13 @@ def unqueued_problem(row: MessageRow, released: Mapping[str, Release]) -> Proble
             detail = "the queue did not take the message; nothing will be sent"
             return Problem("not_queued", detail)
         case "recorded" | "lost":
-            return unsent_problem(row, {row.message_id: "lost"}, Problem("not_queued", ""))
+            return _maybe_sent_problem(row)
     return None
+
+
+def _maybe_sent_problem(row: MessageRow) -> Problem:
+    detail = "the table gave no answer; the message may be sent all the same"
+    return Problem("gateway_failure", detail, message_id=row.message_id)
 
 
 def _confirmation(

@@ -278,7 +278,7 @@ def queue_outcomes(outcomes: Sequence[Outcome], repair_queue: str) -> set[str]:
     unqueued = set(range(len(outcomes)))
     try:
         unqueued = queues.send_many(repair_queue, bodies, delay=5)
-    except Exception as error:  # noqa: BLE001 - the caller must hear what Skycore said
+    except Exception as error:  # noqa: BLE001 - the caller must get Skycore's answer
         log_exception("outcomes not queued", error)
     lost = {outcomes[number].message_id for number in unqueued}
     for message_id in lost:  # only a receipt or a person can repair it now

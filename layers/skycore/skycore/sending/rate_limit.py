@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 from skycore import metrics
 from skycore.logs import log
 from skycore.problems import Problem
+from skycore.sending.idempotency import NOT_READY, before_the_call
 from skycore.table.limiter import Limiter
 from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits, Wait, usable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skycore.table.limits import WindowName
 
 TRIES = 3  # of a single call whose slot passed while its process was held up
 PATIENCE_MS = 4_000  # that dispatch waits for slots; the rest of its time is for calls
 ASK_AGAIN_MS = 200
+MIN_REPLY_SECONDS = 5.0  # before the deadline, within which no request is written
 HTTP_429_IS_LIKE = "E106"  # calls too close together: it has no code, and may name a time as well
 
 
@@ -47,20 +51,31 @@ class Slot:
 
 @dataclass(slots=True)
 class Turn:
-    """The slot of a call, confirmed immediately before each of its requests is written."""
+    """The slot of a call, confirmed immediately before each of its requests is written.
+
+    `deadline` (monotonic seconds) is that of the reply.
+    """
 
     slot: Slot
+    deadline: float = float("inf")
     began: float | None = field(default_factory=time.monotonic)
     used: bool = False
 
     def take(self) -> None:
-        """Wait for the slot. Raises Problem rate_limited if none is left."""
-        if self.slot.at_ms is not None:
-            wait_until(self.slot.at_ms)
-        if self.used or not self.slot.is_usable():  # it passed while connecting
-            self.slot.reacquire()
-            if not self.slot.is_usable():
-                raise rate_limited("second", 1)
+        """Wait for the slot.
+
+        Raises Problem rate_limited if none is left, and not_ready if the limiter fails or too
+        little time is left for a reply: this request is not written then.
+        """
+        with before_the_call():
+            if self.slot.at_ms is not None:
+                wait_until(self.slot.at_ms)
+            if self.used or not self.slot.is_usable():  # it passed while connecting
+                self.slot.reacquire()
+                if not self.slot.is_usable():
+                    raise rate_limited("second", 1)
+        if time.monotonic() > self.deadline - MIN_REPLY_SECONDS:
+            raise Problem("not_ready", NOT_READY)
         self.used = True
         self.began = time.monotonic()
 
@@ -91,10 +106,13 @@ class RateLimiter:
         """Return the slot of a call that may be made at `at_ms`."""
         return Slot(self, at_ms if self.limits.any else None, single)
 
-    def acquire_batch(self, count: int) -> tuple[int, ...] | Wait:
+    def acquire_batch(
+        self, count: int, count_again: Callable[[], int] | None = None
+    ) -> tuple[int, ...] | Wait:
         """Take up to `count` slots for queued messages; return them, or when to ask again.
 
-        Waits up to PATIENCE_MS for the first slot.
+        Waits up to PATIENCE_MS for the first slot. After each wait `count_again` says how many to
+        take, because connections do not stay open for long.
         """
         until = now_ms() + PATIENCE_MS
         while True:
@@ -107,6 +125,7 @@ class RateLimiter:
                 metrics.count("LimiterFull", by=result.window)
                 return result
             wait_until(ask_at)
+            count = count if count_again is None else count_again()
 
     def _take(self, count: int, *, bulk: bool, longest_wait_ms: int) -> Granted | Wait:
         """Return the limiter's answer, and record its metrics."""
@@ -138,7 +157,7 @@ class RateLimiter:
         except Exception as error:  # noqa: BLE001 - see above
             log.warning("limiter not updated", extra={"error": type(error).__name__})
             return problem
-        # The pause for an HTTP 429 may be shorter than its Retry-After, which callers are told.
+        # The pause for an HTTP 429 may be shorter than its Retry-After, which callers get.
         problem.retry_after = max(wait.retry_after_s, 0 if code else named or 0)
         problem.members["window"] = wait.window
         return problem

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 BACKOFF = (15, 60, 240, 900)  # seconds after each failed call; then the dead-letter queue
 _NO_TRY = frozenset({"rate_limited", "not_ready"})  # problems that are not the message's
 MAX_TRIES = len(BACKOFF) + 1
-LAST = timedelta(seconds=60)  # for which a message that failed lets others go first
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def _let_others_go_first(
     )
     if requeued:
         paused = context.pause.is_paused(row.action)
-        wait(row, now + (parking.PAUSED_FOR if paused else LAST), queues)
+        wait(row, now + (parking.PAUSED_FOR if paused else parking.LAST), queues)
 
 
 def _retry_or_dead_letter(

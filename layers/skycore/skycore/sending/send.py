@@ -13,13 +13,7 @@ from skycore.logs import bind_message
 from skycore.metrics import count_rejections
 from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
-from skycore.sending.delivery import (
-    FINAL_PROBLEMS,
-    call_skycore,
-    check_time_left,
-    deliver,
-    get_ready,
-)
+from skycore.sending.delivery import FINAL_PROBLEMS, call_skycore, deliver, get_ready
 from skycore.sending.idempotency import (
     SendResult,
     before_the_call,
@@ -91,12 +85,13 @@ def send(
             confirmed_at = check_opt_out(draft)
             get_ready(context.skycore, deadline)
             slot = context.rate_limiter.acquire()
-            check_time_left(deadline)
         accepted = deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
             _release(row, confirmed_at, context.repair_queue)
+        elif key is not None:
+            problem.retryable = False  # the key only replays it: a later try needs a new key
         context.pause.report(draft.action, problem)
         raise
     context.pause.report(draft.action, None)
@@ -123,7 +118,8 @@ def enqueue(
     draft = parse_message(body, policy)
     if draft.dry_run:
         return dry_run(draft, policy, queued=True)
-    row = queued_row(draft, body, idempotency.message_id(caller, key), policy.days)
+    with before_the_call():
+        row = queued_row(draft, body, idempotency.message_id(caller, key), policy.days)
     bind_message(message_id=row.message_id)
     refusal, confirmed_at = _refusal(draft, policy), None
     try:

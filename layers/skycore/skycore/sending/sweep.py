@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SHARDS_AT_ONCE = 4  # of a minute, so that the processor works while the network waits
 RELEASED_DELAY = 5  # seconds, so that the row is marked before dispatch has the message
-LAST_DELAY = 60  # seconds, that a message which failed lets others go first
+SEARCH_SECONDS = 5  # for a probe among the parked messages; what is due soon comes by itself
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 FIRST_LOOK_BACK = timedelta(days=15)  # without stored progress: no message waits for longer
@@ -99,7 +99,8 @@ def _expire(now: datetime, deadline: float) -> int:
     oldest = hour = stored or this_hour - FIRST_LOOK_BACK
     expired, finished = 0, True
     while hour <= this_hour and time.monotonic() < deadline:
-        rows = messages.in_state(models.waiting_partition(hour), now)
+        partitions = models.waiting_partitions(hour)
+        rows = chain.from_iterable(messages.in_state(one, now) for one in partitions)
         first = next(rows, None)
         if first is not None:
             expired += _each(chain((first,), rows), lambda row: _mark(row, "expired"), deadline)
@@ -114,7 +115,7 @@ def _expire(now: datetime, deadline: float) -> int:
 
 
 def _guarded(work: Callable[[], int]) -> int:
-    """What `work` did; 0 if it failed, which must not keep other work from being done."""
+    """Return what `work` did; 0 if it failed, so that the other work is still done."""
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - see above
@@ -123,45 +124,82 @@ def _guarded(work: Callable[[], int]) -> int:
 
 
 def _send_probes(paused: Pauses, now: datetime, queue_url: str) -> int:
-    """Queue a probe of each pause that is due for one: a message that waits, or a read."""
-    sent = 0
+    """Queue the probes of each pause that are due: a message that waits, or a read."""
+    sent, at = 0, int(now.timestamp())
     for scope, pause in paused.by_scope.items():
-        if not pause.probe_is_due(int(now.timestamp())):
-            continue
-        if pause.cause == UNKNOWN_OUTCOMES:
+        if pause.cause == UNKNOWN_OUTCOMES and pause.probe_is_due(at):
             queues.send(queue_url, json.dumps({"probe": scope}))
             sent += 1
-        elif (row := _next_probe(paused, scope)) is not None:
+        if pause.send_probe_is_due(at) and (row := _next_probe(paused, scope)) is not None:
             queues.send(queue_url, queue_transitions.queue_body(row))
             sent += 1
     return sent
 
 
 def _next_probe(paused: Pauses, scope: str) -> MessageRow | None:
-    """The first message listed that still waits, and waits for this scope alone."""
-    gone: set[str] = set()
-    found = None
-    for message_id in paused.of(scope).candidates:
-        row = messages.get(message_id)
-        if row is None or status_of(row, timestamps.now()) != "queued":
-            gone.add(message_id)
-        elif not any(paused.of(other).paused for other in {ACCOUNT, row.action} - {scope}):
-            found = row
-            break
-    if gone:
-        pauses.write(paused, scope, pauses.unlist(paused.of(scope), frozenset(gone)))
+    """Return a message that still waits, and waits for this scope alone; None without one.
+
+    Those that have not failed go first: the listed ones, then any parked one, which is listed.
+    """
+    pause = paused.of(scope)
+    listed = {id_: messages.get(id_) for id_ in pause.candidates}
+    waiting = {id_: row for id_, row in listed.items() if row is not None and _waits(row)}
+    usable = [row for row in waiting.values() if _waits_for(row, scope, paused)]
+    found = next((row for row in usable if row.message_id in pause.next), None)
+    if found is None:
+        parked = _parked_probe(paused, scope)
+        unfailed = parked is not None and parked.failed_for is None
+        found = parked if unfailed or not usable else usable[0]
+    after = pauses.unlist(pause, frozenset(listed.keys() - waiting.keys()))
+    if found is not None:
+        after = pauses.list_next(after, found.message_id)
+    if after != pause:
+        pauses.write(paused, scope, after)
     return found
+
+
+def _parked_probe(paused: Pauses, scope: str) -> MessageRow | None:
+    """Return the first message parked for a pause of `scope`, if possible one that has not failed.
+
+    A search that takes too long ends; the minutes at which it begins move on.
+    """
+    now, until = timestamps.now(), time.monotonic() + SEARCH_SECONDS
+    minutes = (now + n * MINUTE for n in range(parking.PAUSED_FOR // MINUTE + 2))
+    failed = None
+    for partition in chain.from_iterable(map(models.parked_partitions, minutes)):
+        for rows in chain(parking.parked(partition), [[]]):
+            for row in rows:
+                early = row.not_before is not None and timestamps.from_text(row.not_before) > now
+                if early or not _waits(row) or not _waits_for(row, scope, paused):
+                    continue
+                if row.failed_for is None:
+                    return row
+                failed = failed or row
+            if time.monotonic() > until:
+                return failed
+    return failed
+
+
+def _waits(row: MessageRow) -> bool:
+    return status_of(row, timestamps.now()) == "queued"
+
+
+def _waits_for(row: MessageRow, scope: str, paused: Pauses) -> bool:
+    """Return whether a message waits for the pause of `scope`, and for no other."""
+    scopes = {ACCOUNT, row.action}
+    return scope in scopes and not any(paused.of(other).paused for other in scopes - {scope})
 
 
 def _release_due(paused: Pauses, now: datetime, queue_url: str, deadline: float) -> int:
     """Queue the parked messages whose minute has come.
 
-    After a pause also those that were to be looked at again later, if nothing else keeps them.
+    After a pause, also those that would be looked at again later, unless it is too early for them.
     """
     released = 0
     this_minute = now.replace(second=0, microsecond=0)
     stored = parking.oldest("parked")
-    oldest = minute = stored or this_minute
+    # Nothing is parked yet if nothing is stored, unless that happens now.
+    oldest = minute = stored or this_minute - parking.SETTLED_AFTER
     finished = True
     until = max([now, *(_end_of_parking(one.ended_at, now) for one in paused.by_scope.values())])
     with ThreadPoolExecutor(max_workers=SHARDS_AT_ONCE) as pool:
@@ -186,7 +224,7 @@ def _end_of_parking(ended_at: int, now: datetime) -> datetime:
 def _release(
     partition: str, *, minute: datetime, now: datetime, url: str, deadline: float
 ) -> tuple[int, bool]:
-    """Queue the messages of a partition: how many, and whether all that are due are queued."""
+    """Queue a partition's due messages; return how many, and whether that was all of them."""
     released, complete = 0, True
     try:
         for rows in parking.parked(partition):
@@ -195,7 +233,7 @@ def _release(
             due = [row for row in rows if minute <= now or not _too_early(row, now)]
             for delay, some in (
                 (RELEASED_DELAY, [row for row in due if row.failed_for is None]),
-                (LAST_DELAY, [row for row in due if row.failed_for is not None]),
+                (parking.LAST.seconds, [row for row in due if row.failed_for is not None]),
             ):
                 bodies = [queue_transitions.queue_body(row) for row in some]
                 lost = queues.send_many(url, bodies, delay=delay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from skycore.sending.quiet_hours import QuietHours
 from skycore.table import opt_outs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 MAX_TEMPLATE_FIELDS = 100  # of a batch; no action has half as many
 OWN_FIELDS = (
@@ -26,6 +27,7 @@ OWN_FIELDS = (
 )
 MAX_AHEAD = timedelta(days=35)  # of send_at
 MAX_REFERENCE_LENGTH = 255  # characters of client_reference
+_GROUP_PATH = re.compile(r"[.\[]")  # what follows the name of a field with fields of its own
 RECIPIENT_KINDS = {"msisdn", "email"}  # of parameters that name who gets a message
 
 
@@ -151,22 +153,41 @@ def parse_message(body: Mapping[str, Any], policy: SendPolicy) -> Draft:
     )
 
 
-def check_template(template: Mapping[str, Any], *, own_actions: bool) -> list[FieldError]:
-    """Return the fields that no message of a batch can have, once for all its recipients.
+def check_template(
+    template: Mapping[str, Any], own: Collection[str], policy: SendPolicy
+) -> list[FieldError]:
+    """Return the faults of a batch's template, once for all its recipients.
 
-    With `own_actions`, recipients choose their action, so that only the number of fields counts.
+    `own` names the fields that recipients give: a fault counts only in a field that none of them
+    replaces. If they choose their action, only the number of fields counts. Raises Problem
+    unknown_action.
     """
     if len(template) > MAX_TEMPLATE_FIELDS:
         return [FieldError("template", f"must have at most {MAX_TEMPLATE_FIELDS} fields")]
     name = template.get("action", "sendSMS")
     action = find_action(name) if isinstance(name, str) else None
-    if action is None or own_actions:
+    if "action" in own:
         return []
-    known = {*OWN_FIELDS, *field_names(action)}
+    if action is not None:
+        known = {*OWN_FIELDS, *field_names(action)}
+        unknown = [f"template.{name}" for name in template if name not in known]
+        if unknown:
+            return [FieldError(name, f"is not a field of {action.name}") for name in unknown]
+    # A recipient that allows several parts may have a text that the template alone may not.
+    allowed = {"allow_multipart": True} if "allow_multipart" in own else {}
+    try:
+        parse_message({**template, **allowed}, policy)
+    except Problem as problem:
+        if problem.code != "invalid_request":
+            raise
+        errors: Any = problem.members["errors"]
+    else:
+        return []
+    inherited = set(template) - set(own)
     return [
-        FieldError(f"template.{name}", f"is not a field of {action.name}")
-        for name in template
-        if name not in known
+        FieldError(f"template.{error['field']}", error["detail"])
+        for error in errors
+        if _GROUP_PATH.split(error["field"])[0] in inherited
     ]
 
 

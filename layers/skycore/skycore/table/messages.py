@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pynamodb.expressions.update import Action
 
 RELEASED = "released"  # the status of a tombstone; no caller sees it
-MAX_CREATES = 3  # tries to write a row whose id becomes free meanwhile
+MAX_CREATES = 3  # tries to write a row whose id is released between a try and the read after it
 
 
 class MessageRow(StoredRow, discriminator="message"):

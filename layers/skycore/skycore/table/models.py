@@ -37,6 +37,7 @@ UNDISPATCHED_AFTER = timedelta(hours=1)  # a message that dispatch has not seen 
 DAY_SHARDS = 8  # of the index by day: 8 x 1,000 write units a second, twice 10 million sends a day
 STATE_SHARDS = 8  # of a state in the index by state, for as many writes as the index by day
 PARKED_SHARDS = 16  # of a due minute: 16 x 500 writes a second, as many as the index by day takes
+WAITING_SHARDS = 4  # of an hour in which queued messages end: 4 x 500 writes a second, as `unseen`
 TRACKING_SHARDS = 8  # of the events of a tracking id that many recipients share
 BY_DEADLINE = "state#queued#"
 
@@ -303,7 +304,7 @@ def queued_partition(row_key: str, time: datetime, deadline: datetime) -> str:
     that.
     """
     if deadline - time <= UNDISPATCHED_AFTER:
-        return waiting_partition(deadline)
+        return waiting_partition(row_key, deadline)
     return f"state#unseen#{_shard(row_key, UNDISPATCHED_SHARDS)}"
 
 
@@ -312,8 +313,17 @@ def undispatched_partitions() -> Iterator[str]:
     return _shards("state#unseen", UNDISPATCHED_SHARDS)
 
 
-def waiting_partition(deadline: datetime) -> str:
-    """Return the partition of queued messages whose deadline is in the same hour."""
+def waiting_partition(row_key: str, deadline: datetime) -> str:
+    """Return where the index by state lists a queued message, by the hour of its deadline."""
+    return f"{_waiting(deadline)}#{_shard(row_key, WAITING_SHARDS)}"
+
+
+def waiting_partitions(deadline: datetime) -> list[str]:
+    """Return all partitions of an hour, and the single one that earlier releases wrote."""
+    return [_waiting(deadline), *_shards(_waiting(deadline), WAITING_SHARDS)]
+
+
+def _waiting(deadline: datetime) -> str:
     return f"{BY_DEADLINE}{deadline.astimezone(UTC):%Y-%m-%dT%H}"
 
 

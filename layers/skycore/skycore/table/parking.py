@@ -8,17 +8,18 @@ so a message is found however long `sweep` was down.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from itertools import batched
 from typing import TYPE_CHECKING
 
 from pynamodb.attributes import UnicodeAttribute
-from pynamodb.exceptions import DoesNotExist, TransactWriteError
+from pynamodb.exceptions import DoesNotExist, TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
 
 from skycore import timestamps
 from skycore.table import batches, messages, models
 from skycore.table.messages import MessageRow
-from skycore.table.models import Row, StoredRow, connection, error_code
+from skycore.table.models import Row, StoredRow, condition_failed, connection, error_code
 from skycore.table.queue_transitions import list_by_deadline
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
     from pynamodb.expressions.update import Action
 
-PAUSED_FOR = timedelta(
-    minutes=30
-)  # after which a message that waits for a pause is looked at again
+# After which a message that waits for a pause is looked at again.
+PAUSED_FOR = timedelta(minutes=30)
+LAST = timedelta(seconds=60)  # for which a message that failed lets others go first
 SETTLED_AFTER = timedelta(minutes=3)  # a due minute gets no more rows, and the index shows them all
 
 
@@ -40,6 +41,7 @@ def park(row: MessageRow, due: datetime, *, not_before: datetime | None = None) 
     whether it is parked: False if the message is no longer queued.
     """
     now = timestamps.now()
+    begin_progress()
     if row.deadline is not None:
         due = min(due, timestamps.from_text(row.deadline))
     state = models.parked_partition(row.pk, max(due, now))
@@ -62,9 +64,9 @@ def parked(partition: str) -> Iterator[list[MessageRow]]:
 
 
 def mark_released(rows: Sequence[MessageRow]) -> None:
-    """Note that the send queue has these parked messages, at most a hundred.
+    """Record that the send queue has these parked messages, at most a hundred.
 
-    Those that something else has moved meanwhile stay as they are.
+    Messages that have moved since they were read stay as they are.
     """
     try:
         with TransactWrite(connection=connection()) as transaction:
@@ -99,6 +101,22 @@ def oldest(name: str) -> datetime | None:
     except DoesNotExist:
         return None
     return timestamps.from_text(text) if text else None
+
+
+@cache
+def begin_progress() -> None:
+    """Store that minutes from now on are not finished, unless `sweep` stored how far it is.
+
+    Without it, `sweep` would begin at its own first run. Each process calls this once, before it
+    parks or schedules a message. Raises PynamoDB's errors.
+    """
+    begin = ProgressRow.parked.set(timestamps.to_key(timestamps.now() - SETTLED_AFTER))
+    unset = ProgressRow.parked.does_not_exist()
+    try:
+        ProgressRow(KEY, KEY).update([begin, ProgressRow.kind.set(ProgressRow)], unset)
+    except UpdateError as error:
+        if not condition_failed(error):
+            raise
 
 
 def save_oldest(name: str, moment: datetime) -> None:

@@ -20,13 +20,14 @@ from skycore.table.models import StoredRow, condition_failed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ACCOUNT = "account"  # the scope that is no action's name
+ACCOUNT = "account"  # the scope of all actions
 UNKNOWN_OUTCOMES = "unknown_outcomes"  # the cause of a pause after too many of them
 MAX_UNKNOWN = 5  # consecutive unknown outcomes that pause the account
 CALL_SECONDS = 30  # after which a call that went alone has ended, whatever became of it
 PROBE_SECONDS = 60  # between probes in the first hour, which an outage rarely outlasts
 FREQUENT_PROBES = 60  # then the time between them doubles
 MAX_PROBE_SECONDS = 900
+MAX_READS = 3  # probes that read without success; after them a send may be the probe as well
 EARLY_SECONDS = 15  # that a probe may come early: sweep runs every minute, but not to the second
 REPEATED_SECONDS = 3600  # after a recovery, in which the same failure needs more than one witness
 WITNESSES = 3
@@ -48,6 +49,8 @@ class Pause:
     since: int = 0  # when the pause began
     turn: int = 0  # when the next call may be made, of those that go one at a time
     probes: int = 0  # of this pause
+    reads: int = 0  # of these probes, those that sent nothing
+    send_turn: int = 0  # when a send may be the probe of a pause after unknown outcomes
     unknowns: int = 0  # consecutive unknown outcomes
     failures: int = 0  # consecutive calls that failed because of the account
     recovered_at: int = 0  # the last success that followed failures
@@ -75,9 +78,20 @@ class Pause:
         """Whether a pause lets one call through now."""
         return self.paused and self.turn - EARLY_SECONDS <= now
 
+    def send_probe_is_due(self, now: int) -> bool:
+        """Whether a pause lets one send through now.
+
+        After unknown outcomes probes read. If reads have no success either, every 15 minutes one
+        send shows whether only reads fail.
+        """
+        if self.cause != UNKNOWN_OUTCOMES:
+            return self.probe_is_due(now)
+        due = self.send_turn - EARLY_SECONDS <= now
+        return self.paused and self.reads >= MAX_READS and due
+
 
 def failed(pause: Pause, cause: str, now: int, message_id: str | None = None) -> Pause:
-    """Note a call that sent nothing, because of `cause`, which concerns all messages.
+    """Record a call that sent nothing, because of `cause`, which concerns all messages.
 
     One such call pauses them. Soon after a recovery from the same cause it takes several, because
     that cause turned out to be single messages. The message that failed goes last.
@@ -92,7 +106,7 @@ def failed(pause: Pause, cause: str, now: int, message_id: str | None = None) ->
 
 
 def failed_alone(pause: Pause, cause: str) -> Pause:
-    """Note a call that failed while others succeeded: it pauses nobody else.
+    """Record a call that failed while others succeeded: it pauses nobody else.
 
     The next success shows whether others still succeed.
     """
@@ -109,7 +123,7 @@ def is_own_failure(pause: Pause, cause: str, failed_for: str | None, failed_at: 
 
 
 def unknown(pause: Pause, now: int) -> Pause:
-    """Note an unknown outcome of a send: from now on calls go one at a time.
+    """Record an unknown outcome of a send: from now on calls go one at a time.
 
     The last of several pauses the account. So does one during a pause, whose probes then send
     nothing.
@@ -117,13 +131,14 @@ def unknown(pause: Pause, now: int) -> Pause:
     if pause.paused:
         if pause.cause == UNKNOWN_OUTCOMES:
             return pause
-        return replace(pause, cause=UNKNOWN_OUTCOMES, unknowns=pause.unknowns + 1)
+        pause = replace(pause, cause=UNKNOWN_OUTCOMES, unknowns=pause.unknowns + 1)
+        return replace(pause, reads=0, send_turn=now + MAX_PROBE_SECONDS)
     pause = replace(pause, unknowns=pause.unknowns + 1, turn=now)
     return _begin(pause, UNKNOWN_OUTCOMES, now) if pause.unknowns >= MAX_UNKNOWN else pause
 
 
 def succeeded(pause: Pause, now: int, *, is_send: bool) -> Pause:
-    """Note a call that Skycore answered as it should: it ends any pause.
+    """Record a call that Skycore answered as it should: it ends any pause.
 
     After unknown outcomes of sends, only a send proves that sends work. A success of another
     action ends the pause, but calls go one at a time, and one more unknown outcome pauses again.
@@ -145,14 +160,17 @@ def resumed(pause: Pause, now: int, operator: str) -> Pause:
 def claim(pause: Pause, now: int, *, is_send: bool) -> Pause | None:
     """Claim the next call; None if it is not time for one.
 
-    Returns `pause` itself where calls need not be claimed. The probe of a pause after unknown
-    outcomes is no send, because that would make one more message unknown.
+    Returns `pause` itself where calls need not be claimed. After unknown outcomes few probes send,
+    because each may make one more message unknown; reads go on beside them.
     """
+    if pause.paused and is_send and pause.cause == UNKNOWN_OUTCOMES:
+        due = pause.send_probe_is_due(now)
+        return replace(pause, send_turn=now + MAX_PROBE_SECONDS) if due else None
     if pause.paused:
-        if not pause.probe_is_due(now) or (is_send and pause.cause == UNKNOWN_OUTCOMES):
+        if not pause.probe_is_due(now):
             return None
-        probes = pause.probes + 1
-        return replace(pause, probes=probes, turn=now + _seconds_to_probe(probes))
+        probes, reads = pause.probes + 1, pause.reads + (not is_send)
+        return replace(pause, probes=probes, reads=reads, turn=now + _seconds_to_probe(probes))
     if pause.one_at_a_time:
         return replace(pause, turn=now + CALL_SECONDS) if pause.turn <= now else None
     return pause
@@ -179,12 +197,11 @@ def _list_last(pause: Pause, message_id: str) -> Pause:
 
 
 def _begin(pause: Pause, cause: str, now: int) -> Pause:
-    # A pause that comes again before any send succeeded continues in the slow part of its probes.
+    # A pause that begins again before any send succeeded goes on with the slow probes.
     probes = max(pause.probes, FREQUENT_PROBES) + 1 if pause.probes else 0
     turn = now + _seconds_to_probe(probes)
-    return replace(
-        pause, paused=True, cause=cause, since=now, turn=turn, probes=probes, next=(), last=()
-    )
+    pause = replace(pause, paused=True, cause=cause, since=now, turn=turn, probes=probes)
+    return replace(pause, reads=0, send_turn=now + MAX_PROBE_SECONDS, next=(), last=())
 
 
 def _ended(pause: Pause, now: int) -> Pause:
@@ -242,7 +259,7 @@ def read(*, consistent: bool) -> Pauses:
 def write(seen: Pauses, scope: str, pause: Pause) -> Pauses | None:
     """Write a scope's pause in place of what was `seen`; return what the item says now.
 
-    Returns None if another was quicker. Raises PynamoDB's errors.
+    Returns None if another process wrote first. Raises PynamoDB's errors.
     """
     written = Pauses({**seen.by_scope, scope: pause}, seen.version + 1)
     text = json.dumps({scope: _to_json(one) for scope, one in written.by_scope.items()})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 RELEASED_RANK = 99  # above every status, so that no outcome or receipt moves a tombstone
 TOMBSTONE_DAYS = 1  # a repeat of a write is seconds late at most
-MAX_CLAIMS = 3  # tries to claim a message that is taken over meanwhile
+MAX_CLAIMS = 3  # tries to claim a message that repeats of its request take over
 
 
 def queue_body(row: MessageRow) -> str:
@@ -235,4 +235,5 @@ def _not_late(time: datetime) -> Condition:
 def list_by_deadline(row: MessageRow) -> Action:
     if row.deadline is None:
         return MessageRow.state.remove()
-    return MessageRow.state.set(models.waiting_partition(timestamps.from_text(row.deadline)))
+    deadline = timestamps.from_text(row.deadline)
+    return MessageRow.state.set(models.waiting_partition(row.pk, deadline))

@@ -17,9 +17,9 @@ MOST_IN_BATCH, MOST_IN_PAGE, USUAL_IN_PAGE = 1000, 100, 50
 SENT = ("Location", "Idempotency-Replayed")  # headers
 _SEND = (
     "invalid_json", "unknown_action", "in_progress", "too_large", "invalid_request",
-    "recipient_opted_out", "country_not_allowed", "quiet_hours", "idempotency_key_reused", "skycore_rejected",
-    "rate_limited", "skycore_account", "skycore_unreachable", "not_ready", "gateway_failure",
-    "outcome_unknown",
+    "recipient_opted_out", "country_not_allowed", "quiet_hours", "idempotency_key_reused",
+    "skycore_rejected", "rate_limited", "skycore_account", "skycore_unreachable", "not_ready",
+    "gateway_failure", "outcome_unknown",
 )  # fmt: skip
 _ACT = (
     "invalid_json", "too_large", "invalid_request", "skycore_rejected", "rate_limited",

@@ -21,6 +21,8 @@ from tests.unit.sending.conftest import outside, table
 
 if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
+    from tests.unit.sending.conftest import Outside
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 __all__ = ["outside", "table"]
 ROLE = "arn:aws:sts::111122223333:assumed-role/Ops"
@@ -38,7 +40,12 @@ class Stack:
 
 
 def unknown(status: str = "unknown", **values: Any) -> MessageRow:
-    known = {"action": "sendSMS", "to": "17743199144", "sender": "60856", "fingerprint": "f"}
+    known: dict[str, Any] = {
+        "action": "sendSMS",
+        "to": "17743199144",
+        "sender": "60856",
+        "fingerprint": "f",
+    }
     answer = messages.pack({"status": 504, "body": {"code": "outcome_unknown"}})
     known = {"attempt": "a", "answer": answer, "request": b"x", **known, **values}
     row = messages.new_row("m1", status, time=NOW, days=90, **known)
@@ -58,7 +65,9 @@ def stored() -> MessageRow:
 
 
 @pytest.mark.parametrize(("sent", "status"), [(True, "accepted"), (False, "rejected")])
-def test_it_moves_the_message_and_publishes_who_and_why(table, outside, sent, status):
+def test_it_moves_the_message_and_publishes_who_and_why(
+    table: FakeDynamoDB, outside: Outside, sent: bool, status: str
+) -> None:
     unknown()
     start = len(table.stream)
     assert run(sent=sent)["status"] == stored().status == status
@@ -73,7 +82,7 @@ def test_it_moves_the_message_and_publishes_who_and_why(table, outside, sent, st
     assert stored().resolved_by == ANN
 
 
-def test_the_key_replays_that_it_was_sent(table):
+def test_the_key_replays_that_it_was_sent(table: FakeDynamoDB) -> None:
     unknown()
     run(sent=True)
     result = replay_result(stored(), "f")
@@ -81,7 +90,7 @@ def test_the_key_replays_that_it_was_sent(table):
     assert (result.body["status"], result.body["resolved_by"]) == ("accepted", ROLE)
 
 
-def test_the_key_replays_that_it_was_not_sent(table):
+def test_the_key_replays_that_it_was_not_sent(table: FakeDynamoDB) -> None:
     unknown()
     run(sent=False)
     result: SendResult = replay_result(stored(), "f")
@@ -92,7 +101,7 @@ def test_the_key_replays_that_it_was_not_sent(table):
 
 
 @pytest.mark.parametrize("sent", [True, False])
-def test_a_late_outcome_of_the_call_changes_nothing_more(table, sent):
+def test_a_late_outcome_of_the_call_changes_nothing_more(table: FakeDynamoDB, sent: bool) -> None:
     """Not even one that proves the opposite: the key must never be freed, or sent again."""
     row = unknown()
     late = outcomes.Outcome.of(row, status="accepted", tracking_id="T1", answer=b"")
@@ -105,28 +114,30 @@ def test_a_late_outcome_of_the_call_changes_nothing_more(table, sent):
     assert stored().attribute_values == before
 
 
-def test_a_receipt_still_moves_a_message_that_was_sent(table):
+def test_a_receipt_still_moves_a_message_that_was_sent(table: FakeDynamoDB) -> None:
     unknown()
     run(sent=True)
     assert messages.transition("m1", "delivered", time=NOW, own=False)
 
 
 @pytest.mark.parametrize("status", ["accepted", "queued", "rejected", "cancelled"])
-def test_only_an_unknown_message_can_be_resolved(table, status):
+def test_only_an_unknown_message_can_be_resolved(table: FakeDynamoDB, status: str) -> None:
     unknown(status)
     with pytest.raises(Refused, match=f"is {status}"):
         run(sent=True)
     assert stored().status == status
 
 
-def test_a_call_that_may_still_go_on_is_not_resolved(table):
+def test_a_call_that_may_still_go_on_is_not_resolved(table: FakeDynamoDB) -> None:
     unknown("sending")
     with pytest.raises(Refused, match="again"):
         run(sent=False)
     assert stored().status == "sending"
 
 
-def test_a_message_that_moves_meanwhile_is_not_resolved(table, monkeypatch):
+def test_a_message_that_moves_meanwhile_is_not_resolved(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = unknown()
     messages.transition("m1", "delivered", time=NOW, own=False)
     monkeypatch.setattr(messages, "get", lambda _: row)
@@ -135,7 +146,7 @@ def test_a_message_that_moves_meanwhile_is_not_resolved(table, monkeypatch):
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "a\nb", "x" * 501], ids=repr)
-def test_it_needs_a_reason_that_can_be_shown(table, reason):
+def test_it_needs_a_reason_that_can_be_shown(table: FakeDynamoDB, reason: str) -> None:
     unknown()
     with pytest.raises(UsageError):
         run(sent=True, reason=reason)

@@ -13,6 +13,7 @@ from skycore.table import messages, queue_transitions, references
 
 if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
 
@@ -39,7 +40,7 @@ def listed(reference: str = "order 4711/ä", **query: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 100])
-def test_pages_hold_every_message_once_newest_first(table, limit):
+def test_pages_hold_every_message_once_newest_first(table: FakeDynamoDB, limit: int) -> None:
     messages.create_many([new(n) for n in range(7)])
     messages.create(new(7, "order 4712"))
     messages.create(new(8, None))
@@ -48,14 +49,14 @@ def test_pages_hold_every_message_once_newest_first(table, limit):
     assert all(len(page) <= limit for page in pages)
 
 
-def test_since_and_until_bound_the_list(table):
+def test_since_and_until_bound_the_list(table: FakeDynamoDB) -> None:
     messages.create_many([new(n) for n in range(6)])
     since, until = ((NOW + timedelta(seconds=n)).isoformat() for n in (1, 1))
     assert listed(since=since) == [["m5", "m4", "m3", "m2"]]
     assert listed(until=until) == [["m3", "m2", "m1", "m0"]]
 
 
-def test_a_message_that_was_written_again_under_its_key_is_listed_once(table):
+def test_a_message_that_was_written_again_under_its_key_is_listed_once(table: FakeDynamoDB) -> None:
     messages.create(new(1))
     assert queue_transitions.release("m1", "a0")  # nothing was sent: 429
     assert listed() == [[]]
@@ -63,19 +64,25 @@ def test_a_message_that_was_written_again_under_its_key_is_listed_once(table):
     assert listed() == [["m1"]]
 
 
-def test_a_pointer_without_its_message_is_skipped(table):
+def test_a_pointer_without_its_message_is_skipped(table: FakeDynamoDB) -> None:
     references.put([new(1)])  # the table failed before the message was written
     messages.create(new(2))
     assert listed() == [["m2"]]
 
 
-def test_a_message_without_reference_writes_no_pointer(table, monkeypatch):
-    monkeypatch.setattr(references.batches, "put_all", pytest.fail)
+def test_a_message_without_reference_writes_no_pointer(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skycore.table.references.batches.put_all", pytest.fail)
     messages.create(new(1, None))
 
 
-def test_no_row_is_written_whose_pointer_was_not(table, monkeypatch):
-    monkeypatch.setattr(references.batches, "put_all", lambda rows: {(rows[0].pk, rows[0].sk)})
+def test_no_row_is_written_whose_pointer_was_not(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "skycore.table.references.batches.put_all", lambda rows: {(rows[0].pk, rows[0].sk)}
+    )
     with pytest.raises(TimeoutError):
         messages.create(new(1))
     with pytest.raises(TimeoutError):
@@ -84,12 +91,12 @@ def test_no_row_is_written_whose_pointer_was_not(table, monkeypatch):
 
 
 @pytest.mark.parametrize("reference", ["", "nobody", "x" * 5000, "#", "\udc80"], ids=len)
-def test_an_unknown_reference_finds_nothing(table, reference):
+def test_an_unknown_reference_finds_nothing(table: FakeDynamoDB, reference: str) -> None:
     messages.create(new(1))
     assert listed(reference) == [[]]
 
 
-def test_a_cursor_belongs_to_its_reference(table):
+def test_a_cursor_belongs_to_its_reference(table: FakeDynamoDB) -> None:
     messages.create_many([new(n, reference) for n in range(4) for reference in ("a",)])
     page = list_messages({"client_reference": ["a"], "limit": ["1"]}, region="US", days=90)
     with pytest.raises(Problem, match="invalid_request"):

@@ -417,7 +417,9 @@ def test_any_order_and_any_repetition_end_the_same(
     assert events_kept <= set(outside.ids())
 
 
-def test_events_carry_the_status_that_their_batch_left_the_message_in(table, outside):
+def test_events_carry_the_status_that_their_batch_left_the_message_in(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
     sender = Sender()
     sender.finish()
     start = len(table.stream)
@@ -430,7 +432,9 @@ def test_events_carry_the_status_that_their_batch_left_the_message_in(table, out
     assert [one["message_status"] for one in data] == ["delivered", "delivered"]
 
 
-def test_a_late_receipt_carries_the_status_that_it_did_not_change(table, outside):
+def test_a_late_receipt_carries_the_status_that_it_did_not_change(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
     Sender().finish()
     messages.transition("m1", "delivered", time=NOW, own=False)
     start = len(table.stream)
@@ -439,7 +443,9 @@ def test_a_late_receipt_carries_the_status_that_it_did_not_change(table, outside
     assert outside.published[0]["data"]["message_status"] == "delivered"
 
 
-def test_an_accepted_event_that_comes_late_carries_the_present_status(table, outside):
+def test_an_accepted_event_that_comes_late_carries_the_present_status(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
     Sender().finish()
     seen = len(table.stream)
     messages.transition("m1", "delivered", time=NOW, own=False)
@@ -448,7 +454,9 @@ def test_an_accepted_event_that_comes_late_carries_the_present_status(table, out
     assert [event["data"]["message_status"] for event in accepted] == ["delivered"]
 
 
-def test_without_statuses_the_stream_delivers_again(table, outside, monkeypatch):
+def test_without_statuses_the_stream_delivers_again(
+    table: FakeDynamoDB, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Sender().finish()
     monkeypatch.setattr(messages, "statuses", lambda _: 1 / 0)
     assert tell(table) == []

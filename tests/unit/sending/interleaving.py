@@ -27,7 +27,7 @@ from skycore.client.errors import NotSent, OutcomeUnknown, Refused
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.queries.messages import cancel
-from skycore.sending import account_pause, retry
+from skycore.sending import account_pause
 from skycore.sending import dispatch as dispatching
 from skycore.sending import sweep as sweeping
 from skycore.sending.batch import enqueue_batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -16,6 +17,9 @@ from skycore.problems import Problem
 from skycore.sending import quiet_hours
 from skycore.sending.quiet_hours import MIN_FREE, QuietHours
 from tests.unit.sending.waiting_world import World, row
+
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 NIGHT = QuietHours(21 * 60, 8 * 60, "US")
 BOSTON, LONDON, TOLL_FREE, UNKNOWN = "17743199144", "447911123456", "18002221234", "999"
@@ -48,11 +52,11 @@ def utc(text: str) -> datetime:
         (TOLL_FREE, "2026-11-23T12:59", "2026-11-23T22:00"),  # all of +1: 8:00 in Guam
     ],
 )
-def test_it_waits_until_the_morning_of_the_recipient(number, time, free):
+def test_it_waits_until_the_morning_of_the_recipient(number: str, time: str, free: str) -> None:
     assert NIGHT.next_free(number, utc(time)) == utc(free)
 
 
-def test_zones_that_leave_too_little_of_the_day_do_not_count():
+def test_zones_that_leave_too_little_of_the_day_do_not_count() -> None:
     """Guam and Puerto Rico share +1: it is between 8 and 20 in both for 90 minutes a day."""
     night = QuietHours(20 * 60, 8 * 60, "US")
     zones = [ZoneInfo(name) for name in time_zones_of(TOLL_FREE)]
@@ -62,7 +66,7 @@ def test_zones_that_leave_too_little_of_the_day_do_not_count():
     assert counted == set(time_zones_of_region("US"))
 
 
-def test_a_region_that_leaves_no_time_never_stops_its_messages_for_ever():
+def test_a_region_that_leaves_no_time_never_stops_its_messages_for_ever() -> None:
     long = QuietHours(12 * 60, 11 * 60, "US")  # one free hour a day, in no two zones at once
     assert [zone.key for zone in long._zones(UNKNOWN, utc("2026-11-23T12:00"))] == [
         "America/New_York"
@@ -79,8 +83,8 @@ def test_a_region_that_leaves_no_time_never_stops_its_messages_for_ever():
     length=st.integers(1, 1439),
 )
 def test_the_next_free_moment_is_the_first_that_no_clock_calls_quiet(
-    change, before, zones, start, length
-):
+    change: datetime, before: int, zones: set[str], start: int, length: int
+) -> None:
     """Compared with a search minute by minute, around the changes of the clock."""
     hours = QuietHours(start, (start + length) % 1440, "US")
     time = change + timedelta(days=1) - timedelta(minutes=before)
@@ -98,7 +102,7 @@ def test_the_next_free_moment_is_the_first_that_no_clock_calls_quiet(
     assert free - time <= timedelta(days=2)
 
 
-def test_every_time_zone_of_a_number_is_known():
+def test_every_time_zone_of_a_number_is_known() -> None:
     """One that is not would fail each message to that number."""
     known = available_timezones()
     names = {name for zones in TIMEZONE_DATA.values() for name in zones}
@@ -106,7 +110,7 @@ def test_every_time_zone_of_a_number_is_known():
     assert len(names) > 250
 
 
-def test_a_number_of_no_known_kind_has_the_zones_of_its_prefix():
+def test_a_number_of_no_known_kind_has_the_zones_of_its_prefix() -> None:
     assert time_zones_of("17745550199") == ("America/New_York",)
     assert time_zones_of(UNKNOWN) == ()
     assert time_zones_of_region("XX") == ("UTC",)
@@ -114,7 +118,7 @@ def test_a_number_of_no_known_kind_has_the_zones_of_its_prefix():
 
 
 @pytest.mark.parametrize("text", ["21:00", "21:00-21:00", "25:00-08:00", "21-8", "a-b", "-"])
-def test_a_parameter_that_states_no_hours_is_an_error(text):
+def test_a_parameter_that_states_no_hours_is_an_error(text: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever it says, no function starts
         QuietHours.of(text, "US")
     assert QuietHours.of("", "US") is None
@@ -122,7 +126,7 @@ def test_a_parameter_that_states_no_hours_is_an_error(text):
 
 
 @pytest.fixture
-def world(table, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch) -> World:
     """It is 4:00 in Boston, and 9:00 in London."""
     made = World(monkeypatch)
     made.quiet("21:00-08:00")
@@ -136,7 +140,7 @@ def wake(world: World) -> None:
     world.run(minutes=4)
 
 
-def test_a_queued_message_waits_as_queued_until_the_morning(world):
+def test_a_queued_message_waits_as_queued_until_the_morning(world: World) -> None:
     boston, london = world.enqueue(), world.enqueue(to=f"+{LONDON}")
     world.run(seconds=5)
     assert (row(boston).status, row(london).status) == ("queued", "accepted")
@@ -145,7 +149,7 @@ def test_a_queued_message_waits_as_queued_until_the_morning(world):
     assert utc("2026-11-23T13:00") <= world.accepted_at()[1] <= utc("2026-11-23T13:02:30")
 
 
-def test_a_scheduled_message_waits_for_the_morning_too(world):
+def test_a_scheduled_message_waits_for_the_morning_too(world: World) -> None:
     id_ = world.enqueue(send_at="2026-11-23T05:00:00-05:00")
     world.run(seconds=30)
     wake(world)
@@ -169,18 +173,20 @@ def test_a_scheduled_message_waits_for_the_morning_too(world):
     ],
     ids=lambda fields: str(next(iter(fields))),
 )
-def test_what_does_not_keep_quiet_hours_goes_at_once(world, fields):
+def test_what_does_not_keep_quiet_hours_goes_at_once(world: World, fields: dict[str, Any]) -> None:
     world.enqueue(**fields)
     world.run(seconds=5)
     assert len(world.accepted_at()) == 1
 
 
-def test_a_synchronous_send_goes_at_once(world):
+def test_a_synchronous_send_goes_at_once(world: World) -> None:
     assert world.send().status == 201
 
 
 @pytest.mark.parametrize("hours", [{}, {"send_at": "2026-11-23T10:00:00Z"}])
-def test_a_message_that_expires_before_the_morning_is_refused(world, hours):
+def test_a_message_that_expires_before_the_morning_is_refused(
+    world: World, hours: dict[str, Any]
+) -> None:
     with pytest.raises(Problem, match="quiet_hours"):
         world.enqueue(expires_at="2026-11-23T13:00:00Z", **hours)
     world.enqueue(expires_at="2026-11-23T13:00:01Z", **hours)
@@ -189,6 +195,6 @@ def test_a_message_that_expires_before_the_morning_is_refused(world, hours):
 
 
 @pytest.mark.parametrize("value", ["Ignore", "off", True, {}, 0, ""])
-def test_another_value_of_quiet_hours_is_refused(world, value):
+def test_another_value_of_quiet_hours_is_refused(world: World, value: Any) -> None:
     with pytest.raises(Problem, match="invalid_request"):
         world.enqueue(quiet_hours=value)

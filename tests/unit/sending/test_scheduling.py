@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,12 +21,15 @@ from tests.unit.sending.waiting_world import START, World, row, status
 from tests.unit.table.fake_dynamodb import error
 from tests.unit.table.tables import new_table
 
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
+
 SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
 LATEST = timedelta(minutes=2)
 
 
 @pytest.fixture
-def world(table, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
@@ -54,7 +57,7 @@ def jump(world: World, **wait: float) -> None:
 
 
 @pytest.mark.parametrize("wait", [1, 30, 59, 61, 600, 899, 900, 901, 960, 7200, 7211.5])
-def test_it_is_sent_in_time_and_never_early(world, wait):
+def test_it_is_sent_in_time_and_never_early(world: World, wait: float) -> None:
     due = world.now + timedelta(seconds=wait)
     id_ = world.enqueue(send_at=timestamps.to_text(due))
     assert shown(id_) == "scheduled"
@@ -66,7 +69,7 @@ def test_it_is_sent_in_time_and_never_early(world, wait):
     assert len(world.calls) == 1
 
 
-def test_thirty_five_days_ahead_it_waits_in_the_table_alone(world):
+def test_thirty_five_days_ahead_it_waits_in_the_table_alone(world: World) -> None:
     id_ = world.enqueue(send_at=at(world, days=35))
     assert models.is_parked(row(id_).state)
     jump(world, days=34, hours=23, minutes=59)
@@ -77,7 +80,9 @@ def test_thirty_five_days_ahead_it_waits_in_the_table_alone(world):
 
 @settings(max_examples=8, deadline=None)
 @given(waits=st.lists(st.floats(1, 1_200), min_size=1, max_size=6), pause=st.floats(0, 1_000))
-def test_whatever_the_times_each_is_sent_once_and_never_early(waits, pause):
+def test_whatever_the_times_each_is_sent_once_and_never_early(
+    waits: list[float], pause: float
+) -> None:
     """`sweep` and `dispatch` may be down for a part of it: an update, or an outage of AWS."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Connection, "client", new_table())
@@ -98,7 +103,7 @@ def test_whatever_the_times_each_is_sent_once_and_never_early(waits, pause):
             assert begun - max(wanted, up) <= LATEST
 
 
-def test_the_timeline_says_when_it_was_scheduled_and_when_queued(world):
+def test_the_timeline_says_when_it_was_scheduled_and_when_queued(world: World) -> None:
     due = world.now + timedelta(hours=1)
     id_ = world.enqueue(send_at=timestamps.to_text(due))
     first = get_message(id_)
@@ -112,7 +117,7 @@ def test_the_timeline_says_when_it_was_scheduled_and_when_queued(world):
 
 
 @pytest.mark.parametrize("minutes", [5, 60])
-def test_it_can_be_cancelled(world, minutes):
+def test_it_can_be_cancelled(world: World, minutes: int) -> None:
     id_ = world.enqueue(send_at=at(world, minutes=minutes))
     assert cancel(id_)["status"] == "cancelled"
     jump(world, minutes=minutes + 3)
@@ -122,7 +127,7 @@ def test_it_can_be_cancelled(world, minutes):
         cancel(id_)
 
 
-def test_an_opt_out_that_came_meanwhile_counts(world):
+def test_an_opt_out_that_came_meanwhile_counts(world: World) -> None:
     id_ = world.enqueue(send_at=at(world, hours=1))
     opt_outs.record_opt_out("17743199144", "60856", world.now, "N211")
     jump(world, hours=1, minutes=2)
@@ -130,7 +135,7 @@ def test_an_opt_out_that_came_meanwhile_counts(world):
     assert "opted out" in str(row(id_).detail)
 
 
-def test_it_expires_if_it_cannot_be_sent_in_time(world):
+def test_it_expires_if_it_cannot_be_sent_in_time(world: World) -> None:
     id_ = world.enqueue(send_at=at(world, hours=1), expires_at=at(world, hours=1, minutes=10))
     world.sweep_is_down = world.dispatch_is_down = True
     world.run(hours=1, minutes=11)
@@ -139,7 +144,7 @@ def test_it_expires_if_it_cannot_be_sent_in_time(world):
     assert (shown(id_), world.calls) == ("expired", [])
 
 
-def test_it_may_wait_for_14_days_after_it_was_due(world):
+def test_it_may_wait_for_14_days_after_it_was_due(world: World) -> None:
     """The row must outlive that, and so must its key."""
     id_ = world.enqueue(send_at=at(world, days=30))
     deadline = timestamps.from_text(str(row(id_).deadline))
@@ -157,21 +162,24 @@ def test_it_may_wait_for_14_days_after_it_was_due(world):
         ({"send_at": {"hours": 2}, "expires_at": {"hours": 1}}, "expires_at"),
     ],
 )
-def test_a_time_that_cannot_be_met_is_refused(world, fields, field):
+def test_a_time_that_cannot_be_met_is_refused(
+    world: World, fields: dict[str, Any], field: str
+) -> None:
     times = {name: at(world, **wait) for name, wait in fields.items()}
     with pytest.raises(Problem, match="invalid_request") as refused:
         world.enqueue(**times)
-    assert [error["field"] for error in refused.value.members["errors"]] == [field]
+    errors: Any = refused.value.members["errors"]
+    assert [error["field"] for error in errors] == [field]
 
 
 @pytest.mark.parametrize("text", ["tomorrow", "2026-11-23T10:00:00", 5, True, "9999-99-99", ""])
-def test_a_send_at_that_is_no_time_is_refused(world, text):
+def test_a_send_at_that_is_no_time_is_refused(world: World, text: Any) -> None:
     with pytest.raises(Problem, match="invalid_request"):
         world.enqueue(send_at=text)
 
 
 @pytest.mark.parametrize("minutes", [5, 60])
-def test_the_same_key_gets_the_same_answer_and_sends_once(world, minutes):
+def test_the_same_key_gets_the_same_answer_and_sends_once(world: World, minutes: int) -> None:
     body = {**SMS, "send_at": at(world, minutes=minutes)}
     first = world.queue(body, "order-1")
     again = world.queue(body, "order-1")
@@ -185,7 +193,7 @@ def test_the_same_key_gets_the_same_answer_and_sends_once(world, minutes):
         world.queue({**body, "send_at": at(world, hours=3)}, "order-1")
 
 
-def test_a_key_of_a_parked_message_puts_nothing_into_the_queue(world):
+def test_a_key_of_a_parked_message_puts_nothing_into_the_queue(world: World) -> None:
     """Ten thousand repeats must not fill the queue with copies of what waits for a month."""
     body = {**SMS, "send_at": at(world, days=30)}
     for _ in range(3):
@@ -194,7 +202,9 @@ def test_a_key_of_a_parked_message_puts_nothing_into_the_queue(world):
     assert world.receives == 0
 
 
-def test_a_call_that_ended_before_the_queue_had_it_loses_no_message(world, monkeypatch):
+def test_a_call_that_ended_before_the_queue_had_it_loses_no_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The row alone schedules a message that is due later than a copy in the queue can wait."""
     with monkeypatch.context() as patch:
         patch.setattr(world, "send_message_batch", lambda **_: pytest.fail("used the queue"))
@@ -202,7 +212,7 @@ def test_a_call_that_ended_before_the_queue_had_it_loses_no_message(world, monke
     assert models.is_parked(row(id_).state)
 
 
-def test_a_batch_counts_scheduled_messages_apart(world):
+def test_a_batch_counts_scheduled_messages_apart(world: World) -> None:
     later = {**SMS, "send_at": at(world, hours=1)}
     soon = {**SMS, "send_at": at(world, minutes=3)}
     body = {"messages": [later, SMS, soon, {**SMS, "send_at": at(world, days=40)}]}
@@ -219,7 +229,7 @@ def test_a_batch_counts_scheduled_messages_apart(world):
     assert len(world.accepted_at()) == 3
 
 
-def test_a_dry_run_checks_the_times_and_schedules_nothing(world):
+def test_a_dry_run_checks_the_times_and_schedules_nothing(world: World) -> None:
     body = {**SMS, "dry_run": True, "send_at": at(world, days=36)}
     with pytest.raises(Problem, match="invalid_request"):
         world.queue(body)
@@ -237,7 +247,7 @@ def schedule_a_hundred(world: World, due: str, key: str | None = None) -> dict[s
         return enqueue_batch(body, key=key, **known).body
 
 
-def test_a_batch_of_one_minute_is_scheduled_whole_and_each_is_sent_once(world):
+def test_a_batch_of_one_minute_is_scheduled_whole_and_each_is_sent_once(world: World) -> None:
     result = schedule_a_hundred(world, at(world, minutes=30))
     assert result["summary"] == {"queued": 0, "scheduled": 100, "refused": 0}
     due = world.now + timedelta(minutes=30)
@@ -252,8 +262,8 @@ def test_a_batch_of_one_minute_is_scheduled_whole_and_each_is_sent_once(world):
 
 @pytest.mark.parametrize("lands", [False, True], ids=["fails", "answer is lost"])
 def test_a_transaction_that_fails_neither_loses_nor_sends_what_it_refuses(
-    world, table, monkeypatch, lands
-):
+    world: World, table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, lands: bool
+) -> None:
     """The ninth of ten transactions fails: 80 are scheduled, 20 are refused as not_ready.
 
     None of the 20 is lost or queued at once: a repeat under the same key schedules them.
@@ -284,7 +294,7 @@ def test_a_transaction_that_fails_neither_loses_nor_sends_what_it_refuses(
 
 
 @pytest.mark.parametrize("as_batch", [False, True])
-def test_a_message_scheduled_before_sweep_ever_ran_is_found(world, as_batch):
+def test_a_message_scheduled_before_sweep_ever_ran_is_found(world: World, as_batch: bool) -> None:
     """A first run of `sweep` after the due minute must look back to when it was scheduled."""
     due = at(world, minutes=20)
     if as_batch:
@@ -298,7 +308,7 @@ def test_a_message_scheduled_before_sweep_ever_ran_is_found(world, as_batch):
     assert len(world.accepted_at()) == 1
 
 
-def test_a_row_of_a_scheduled_message_reads_as_queued_to_the_previous_release(world):
+def test_a_row_of_a_scheduled_message_reads_as_queued_to_the_previous_release(world: World) -> None:
     """A rollback must not lose it, nor send it early: `queued`, parked, and a `not_before`."""
     id_ = world.enqueue(send_at=at(world, hours=1))
     stored = row(id_)

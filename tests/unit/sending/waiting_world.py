@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.aws import clients
 from skycore.client.reply import Reply
-from skycore.sending.delivery import SendContext
-from skycore.sending.dispatch import Queues, dispatch
+from skycore.sending.delivery import Queues, SendContext
+from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import call_action, enqueue, send
 from skycore.sending.sweep import sweep

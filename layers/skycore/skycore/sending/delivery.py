@@ -177,6 +177,14 @@ class SendContext:
     quiet_hours: QuietHours | None = None  # of queued messages
 
 
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """URLs of the send queue and of its dead-letter queue."""
+
+    send: str
+    dead: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class SendSettings(PolicySettings):
     """The environment of every function that calls Skycore."""

@@ -30,7 +30,7 @@ from skycore.sending.delivery import (
 )
 from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
-from skycore.sending.retry import Queues, dead_letter, not_sent, wait
+from skycore.sending.retry import dead_letter, not_sent, wait
 from skycore.sending.validation import Draft, check_opt_out
 from skycore.table import messages, parking, queue_transitions
 from skycore.table.limits import Wait
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from skycore.sending.delivery import SendContext
+    from skycore.sending.delivery import Queues, SendContext
     from skycore.table.messages import MessageRow
 
 NOT_EARLY = timedelta(seconds=2)  # by which a delayed copy may arrive before its time

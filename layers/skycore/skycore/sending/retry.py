@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,20 +25,12 @@ if TYPE_CHECKING:
 
     from skycore.catalogue.actions import Action
     from skycore.problems import Problem
-    from skycore.sending.delivery import SendContext
+    from skycore.sending.delivery import Queues, SendContext
     from skycore.table.messages import MessageRow
 
 BACKOFF = (15, 60, 240, 900)  # seconds after each failed call; then the dead-letter queue
 _NO_TRY = frozenset({"rate_limited", "not_ready"})  # problems that are not the message's
 MAX_TRIES = len(BACKOFF) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Queues:
-    """URLs of the send queue and of its dead-letter queue."""
-
-    send: str
-    dead: str
 
 
 def wait(row: MessageRow, until: datetime, queues: Queues) -> None:

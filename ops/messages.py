@@ -17,7 +17,7 @@ from skycore.phone_numbers import NumberError, parse_msisdn
 from skycore.problems import Problem
 from skycore.queries.messages import by_reference, get_event, get_message
 from skycore.serializers import event_envelope, tracking_rows_of
-from skycore.table import events, messages, pagination
+from skycore.table import events, messages, models, pagination
 from skycore.table.models import Row
 from skycore.table.pagination import TimeRange
 
@@ -49,11 +49,13 @@ Messages, newest first, by status and time, by number or by client_reference. It
 short on a busy stack.
 
 --since and --until are of when a message was made, not of its last change: one that failed just
-now may be from yesterday. A direct send that was refused because nothing could be sent (429, 502,
-503, recipient_opted_out) left no message; the log of send has it.
+now may be from yesterday. Scheduled messages show their send_at. A direct send that was refused
+because nothing could be sent (429, 502, 503, recipient_opted_out) left no message; the log of send
+has it.
 
   python -m ops messages --status failed --since 2h
   python -m ops messages --status unknown --status rejected --since 2026-11-22T08:00Z
+  python -m ops messages --status scheduled --since 35d
   python -m ops messages --to '+1 774-319-9144' --since 7d
   python -m ops messages --reference order-4711 --since 30d
 """
@@ -100,9 +102,14 @@ def _why(message_id: str) -> dict[str, Any]:
         details |= {
             "failed_tries": int(row.tries),
             "not_before": row.not_before,
+            "waits_until": _text(models.parked_until(row.state)),
             "send_by": row.deadline,
         }
     return {name: value for name, value in details.items() if value is not None}
+
+
+def _text(time: datetime | None) -> str | None:
+    return timestamps.to_text(time) if time else None
 
 
 def _event(stack: Stack, args: Namespace) -> Result:
@@ -131,7 +138,9 @@ def many(stack: Stack, args: Namespace) -> Result:
             found.append(redact.message(view, show=args.show))
         if len(found) == args.limit:
             break
-    columns = ("created_at", "message_id", "status", "skycore_code", "action", "to", "from")
+    columns = ["created_at", "message_id", "status", "skycore_code", "action", "to", "from"]
+    if any("send_at" in view for view in found):
+        columns.insert(3, "send_at")
     rows = [[view.get(column) for column in columns] for view in found]
     ending = f"{len(found)} messages since {since:%Y-%m-%d %H:%M}Z"
     return Result({"messages": found}, [*([table(columns, rows)] if rows else []), ending])

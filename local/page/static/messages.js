@@ -95,6 +95,7 @@ function update(item, row) {
     chip(row.status, tone(row.status)),
     el("strong", {}, number(row.to) || row.email || row.action || "message"),
     el("span", { class: "about" }, row.client_reference ?? ""),
+    row.status === "scheduled" ? el("span", { class: "about" }, `until ${row.send_at}`) : "",
     el("time", { datetime: row.created_at }, time(row.created_at)),
   );
   item.refill();

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,7 +23,6 @@ from skycore.timestamps import to_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
     from pynamodb.exceptions import PynamoDBException
 
@@ -280,6 +279,13 @@ def parked_partitions(due: datetime) -> list[str]:
 def is_parked(state: str | None) -> bool:
     """Return whether a message in this partition of the index by state is parked."""
     return (state or "").startswith("state#parked#")
+
+
+def parked_until(state: str | None) -> datetime | None:
+    """Return the minute in which a parked message is due; None if the message is not parked."""
+    if state is None or not is_parked(state):
+        return None
+    return datetime.fromisoformat(state.split("#")[2]).replace(tzinfo=UTC)
 
 
 def _parked(due: datetime) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 A_DAY = timedelta(days=1)
 PAGE = 100  # messages of a reference that one call reads
+COLUMNS = ("created_at", "message_id", "status", "skycore_code", "action", "to", "from", "caller")
 MATCH = ("time", "event", "tracking_id")
 ONE = """\
 ID is a message's id, a tracking id of Skycore's, or an event's id. It shows the status and why, the
@@ -58,6 +59,7 @@ has it.
   python -m ops messages --status scheduled --since 35d
   python -m ops messages --to '+1 774-319-9144' --since 7d
   python -m ops messages --reference order-4711 --since 30d
+  python -m ops messages --caller arn:aws:sts::111122223333:assumed-role/shop --since 1h
 """
 
 
@@ -93,6 +95,7 @@ def _why(message_id: str) -> dict[str, Any]:
         return {}
     code = find_error(row.code) if row.code else None
     details: dict[str, Any] = {
+        "cancelled_by": row.cancelled_by and row.cancelled_by.as_dict(),
         "why": redact.words(row.detail),
         "resolved_by": row.resolved_by,
         "reason": redact.words(row.reason),
@@ -134,16 +137,23 @@ def many(stack: Stack, args: Namespace) -> Result:
     found: list[dict[str, Any]] = []
     for row in _rows(stack, args, span):
         view = serializers.message(row, timestamps.now())
+        if args.caller and args.caller not in {row.caller, _role_name(row.caller)}:
+            continue
         if not args.status or view["status"] in args.status:
             found.append(redact.message(view, show=args.show))
         if len(found) == args.limit:
             break
-    columns = ["created_at", "message_id", "status", "skycore_code", "action", "to", "from"]
+    columns = list(COLUMNS)
     if any("send_at" in view for view in found):
         columns.insert(3, "send_at")
     rows = [[view.get(column) for column in columns] for view in found]
     ending = f"{len(found)} messages since {since:%Y-%m-%d %H:%M}Z"
-    return Result({"messages": found}, [*([table(columns, rows)] if rows else []), ending])
+    return Result({"messages": found}, [*([table(COLUMNS, rows)] if rows else []), ending])
+
+
+def _role_name(caller: str | None) -> str | None:
+    """Return what a caller's ARN ends with: the name of the role or user."""
+    return caller.rpartition("/")[2] if caller else None
 
 
 def _rows(stack: Stack, args: Namespace, span: TimeRange) -> Iterator[messages.MessageRow]:
@@ -206,6 +216,7 @@ def arguments_of_many(parser: ArgumentParser) -> None:
     where.add_argument(
         "--reference", metavar="REFERENCE", help="only messages with this client_reference"
     )
+    parser.add_argument("--caller", help="only messages of this role or user: its ARN, or its name")
     parser.add_argument("--since", type=moment, help="made since: a time, or 2h, 30m, 7d ago (1d)")
     parser.add_argument("--until", type=moment, help="made until: the same (default: now)")
     parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")

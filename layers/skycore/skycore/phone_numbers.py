@@ -8,8 +8,7 @@ write one number in several ways; `canonical_number` gives the one form in which
 import os
 import re
 import unicodedata
-from functools import cache, lru_cache
-from importlib.resources import files
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumber, ValidationResult
@@ -126,35 +125,20 @@ def parse_sender_mask(value: str) -> str:
     return value
 
 
+# Blocks that phonenumbers finds in the patterns of two countries, of which it names the larger.
+_OWN_BLOCKS = {"447924": "IM"}  # Isle of Man
+
+
 def region_of(digits: str) -> str | None:
     """Return the ISO country of a number in digits, country code first; None if it is unknown.
 
     Countries that share a calling code are distinguished: a Jamaican number is not from the US.
     """
+    for block, region in _OWN_BLOCKS.items():
+        if digits.startswith(block):
+            return region
     number = _reading(f"+{digits}", None)
     return None if number is None else phonenumbers.region_code_for_number(number)
-
-
-@lru_cache(maxsize=4_096)  # a message's number is asked for when it is queued and when it is sent
-def time_zones_of(digits: str) -> tuple[str, ...]:
-    """Return the time zones that a number may belong to; none if nothing is known about it."""
-    from phonenumbers import timezone  # noqa: PLC0415 - large tables that only quiet hours need
-
-    number = _reading(f"+{digits}", None)
-    if number is None:
-        return ()
-    zones: tuple[str, ...] = timezone.time_zones_for_number(number)
-    if zones == (timezone.UNKNOWN_TIMEZONE,):  # a number of no known kind still has a prefix
-        zones = timezone.time_zones_for_geographical_number(number)
-    return () if zones == (timezone.UNKNOWN_TIMEZONE,) else zones
-
-
-@cache
-def time_zones_of_region(region: str) -> tuple[str, ...]:
-    """Return the time zones of an ISO country, the most important first; UTC if it has none."""
-    table = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8")
-    rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
-    return tuple(row[2] for row in rows if row[0] == region) or ("UTC",)
 
 
 def default_region() -> str:

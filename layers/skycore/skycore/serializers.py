@@ -59,6 +59,10 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
     }
     if row.send_at:
         view["send_at"] = _time_text(row.send_at)
+    if row.caller:
+        view["caller"] = row.caller
+    if row.cancelled_by and "caller" in row.cancelled_by:
+        view["cancelled_by"] = row.cancelled_by["caller"]
     if row.code:
         view["skycore_code"] = row.code
     if row.detail:

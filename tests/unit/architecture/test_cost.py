@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench import cost, scale
+from bench import cost, flood, scale
+from tests.sample_events import ROOT
 
 KNOWN = cost.Measured(
     dict.fromkeys(
@@ -54,3 +55,13 @@ def test_the_report_names_every_quota_and_function() -> None:
     report = scale.report(KNOWN)
     assert all(f"`{one}`" in report for one in ("ack", "store", "publish", "dispatch"))
     assert "limiter's item" in report
+
+
+def test_the_security_page_says_what_a_flood_costs_and_displaces() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    assert "\n".join(flood.lines(flood.default_rate())) in page
+
+
+def test_a_flood_costs_more_where_more_is_taken() -> None:
+    assert flood.dollars(2000, 2, 300) == pytest.approx(4 * flood.dollars(500, 2, 300))
+    assert flood.dollars(500, 80, 300) > flood.dollars(500, 2, 300)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ops import messages as shown
 from skycore import timestamps
+from skycore.sending.policy import SendPolicy
 from skycore.sending.send import enqueue
-from skycore.sending.validation import SendPolicy
 from skycore.table import messages, parking
 from tests.unit.sending.conftest import outside, table
 

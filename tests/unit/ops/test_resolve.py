@@ -85,7 +85,7 @@ def test_it_moves_the_message_and_publishes_who_and_why(
 def test_the_key_replays_that_it_was_sent(table: FakeDynamoDB) -> None:
     unknown()
     run(sent=True)
-    result = replay_result(stored(), "f")
+    result = replay_result(stored(), stored())
     assert (result.status, result.replayed) == (201, True)
     assert (result.body["status"], result.body["resolved_by"]) == ("accepted", ROLE)
 
@@ -93,11 +93,13 @@ def test_the_key_replays_that_it_was_sent(table: FakeDynamoDB) -> None:
 def test_the_key_replays_that_it_was_not_sent(table: FakeDynamoDB) -> None:
     unknown()
     run(sent=False)
-    result: SendResult = replay_result(stored(), "f")
+    result: SendResult = replay_result(stored(), stored())
     assert (result.status, result.body["code"]) == (422, "skycore_rejected")
     assert REASON in result.body["detail"]
+    another = stored()
+    another.fingerprint = "another"
     with pytest.raises(Problem, match="idempotency_key_reused"):
-        replay_result(stored(), "another")
+        replay_result(stored(), another)
 
 
 @pytest.mark.parametrize("sent", [True, False])

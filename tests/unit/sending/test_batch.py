@@ -15,7 +15,7 @@ from skycore.client.validation import prepare
 from skycore.problems import MAX_ERRORS, Problem
 from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.validation import SendPolicy
+from skycore.sending.policy import SendPolicy
 from skycore.table import batches, messages, models, opt_outs, queue_transitions
 from tests.unit.sending.conftest import overlap
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
@@ -169,7 +169,7 @@ def test_a_message_that_fits_into_no_row_is_refused_alone(
 
 def test_a_row_past_its_expiry_does_not_count(table: FakeDynamoDB) -> None:
     entry = batch._Entry(sms(1))
-    batch._prepare(entry, "m1", RULES)
+    batch._prepare(entry, "m1", RULES, "someone")
     row = entry.row
     assert row is not None
     row.expires = int(timestamps.now().timestamp()) + 60

@@ -16,10 +16,10 @@ from skycore.queries.messages import cancel, get_message
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.dispatch import dispatch
 from skycore.sending.idempotency import MAX_QUEUED
+from skycore.sending.policy import SendPolicy
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.retry import BACKOFF, MAX_TRIES
 from skycore.sending.send import enqueue
-from skycore.sending.validation import SendPolicy
 from skycore.table import messages, models, queue_transitions
 from skycore.table.limits import Wait
 from tests.unit.sending.test_sending import (
@@ -128,7 +128,7 @@ def test_five_failed_calls_end_it_and_say_why(
     assert (told["status"], told["detail"]) == ("rejected", row.detail)
     assert told["skycore_code"] == "E111"
     with pytest.raises(Problem, match="not_cancellable"):
-        cancel(message_id)
+        cancel(message_id, {})
 
 
 def test_while_it_waits_for_another_try_it_says_why(

@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from skycore import phone_numbers
-from skycore.phone_numbers import time_zones_of, time_zones_of_region
 from skycore.problems import Problem
-from skycore.sending import quiet_hours
-from skycore.sending.quiet_hours import MIN_FREE, QuietHours
+from skycore.sending import policy
+from skycore.sending.policy import (
+    MIN_FREE,
+    QuietHours,
+    time_zones_of,
+    time_zones_of_region,
+)
 from tests.unit.sending.waiting_world import World, row
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ def test_zones_that_leave_too_little_of_the_day_do_not_count() -> None:
     night = QuietHours(20 * 60, 8 * 60, "US")
     zones = [ZoneInfo(name) for name in time_zones_of(TOLL_FREE)]
     at = utc("2026-11-23T12:00")
-    assert 0 < quiet_hours._free_minutes(night, quiet_hours._offsets(zones, at)) < MIN_FREE
+    assert 0 < policy._free_minutes(night, policy._offsets(zones, at)) < MIN_FREE
     counted = {zone.key for zone in night._zones(TOLL_FREE, at)}
     assert counted == set(time_zones_of_region("US"))
 
@@ -89,7 +92,7 @@ def test_the_next_free_moment_is_the_first_that_no_clock_calls_quiet(
     hours = QuietHours(start, (start + length) % 1440, "US")
     time = change + timedelta(days=1) - timedelta(minutes=before)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quiet_hours, "time_zones_of", lambda _: tuple(zones))
+        patch.setattr(policy, "time_zones_of", lambda _: tuple(zones))
         counted = hours._zones("1", time)
         free = hours.next_free("1", time)
 
@@ -114,7 +117,7 @@ def test_a_number_of_no_known_kind_has_the_zones_of_its_prefix() -> None:
     assert time_zones_of("17745550199") == ("America/New_York",)
     assert time_zones_of(UNKNOWN) == ()
     assert time_zones_of_region("XX") == ("UTC",)
-    assert phone_numbers.time_zones_of_region("GB") == ("Europe/London",)
+    assert time_zones_of_region("GB") == ("Europe/London",)
 
 
 @pytest.mark.parametrize("text", ["21:00", "21:00-21:00", "25:00-08:00", "21-8", "a-b", "-"])

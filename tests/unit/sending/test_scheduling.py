@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
 LATEST = timedelta(minutes=2)
+WHO = {"caller": "arn", "session": None, "address": None}
 
 
 @pytest.fixture
@@ -119,12 +120,12 @@ def test_the_timeline_says_when_it_was_scheduled_and_when_queued(world: World) -
 @pytest.mark.parametrize("minutes", [5, 60])
 def test_it_can_be_cancelled(world: World, minutes: int) -> None:
     id_ = world.enqueue(send_at=at(world, minutes=minutes))
-    assert cancel(id_)["status"] == "cancelled"
+    assert cancel(id_, WHO)["status"] == "cancelled"
     jump(world, minutes=minutes + 3)
     assert (shown(id_), world.calls) == ("cancelled", [])
     assert [s["status"] for s in get_message(id_)["timeline"]] == ["scheduled", "cancelled"]
     with pytest.raises(Problem, match="not_cancellable"):
-        cancel(id_)
+        cancel(id_, WHO)
 
 
 def test_an_opt_out_that_came_meanwhile_counts(world: World) -> None:

@@ -16,10 +16,10 @@ from skycore.problems import Problem
 from skycore.queries.messages import cancel
 from skycore.sending.delivery import Queues, SendContext
 from skycore.sending.dispatch import dispatch
+from skycore.sending.policy import SendPolicy
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import enqueue, send
 from skycore.sending.sweep import sweep
-from skycore.sending.validation import SendPolicy
 from skycore.table import messages, opt_outs
 from skycore.table import queue_transitions as queued_rows
 from skycore.table.limits import Limits
@@ -419,13 +419,13 @@ class TestQueued:
 
         with monkeypatch.context() as patched:
             patched.setattr(table, "_UpdateItem", twice)
-            assert cancel(message_id)["status"] == "cancelled"
+            assert cancel(message_id, {})["status"] == "cancelled"
         with pytest.raises(Problem, match="not_cancellable"):
-            cancel(message_id)
+            cancel(message_id, {})
 
     def test_what_reads_as_expired_is_not_cancelled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         message_id = queued(expires_at=(timestamps.now() + timedelta(seconds=5)).isoformat())
         later = timestamps.now() + timedelta(seconds=6)
         monkeypatch.setattr(timestamps, "now", lambda: later)
         with pytest.raises(Problem, match="not_cancellable"):
-            cancel(message_id)
+            cancel(message_id, {})

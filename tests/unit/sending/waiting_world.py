@@ -15,10 +15,10 @@ from skycore.aws import clients
 from skycore.client.reply import Reply
 from skycore.sending.delivery import Queues, SendContext
 from skycore.sending.dispatch import dispatch
+from skycore.sending.policy import SendPolicy
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import call_action, enqueue, send
 from skycore.sending.sweep import sweep
-from skycore.sending.validation import SendPolicy
 from skycore.table import messages, models, parking, pauses
 from skycore.table.limits import Limits
 
@@ -113,7 +113,9 @@ class World:
 
     def act(self, action: str) -> dict[str, Any]:
         deadline = time.monotonic() + 25
-        return call_action(action, {}, context=self.context, policy=RULES, deadline=deadline)
+        return call_action(
+            action, {}, identity={}, context=self.context, policy=RULES, deadline=deadline
+        )
 
     def put(self, body: dict[str, Any]) -> None:
         self._put("send", json.dumps(body), 0)

@@ -30,7 +30,7 @@ def data_names() -> tuple[str, ...]:
         }.get(field.name, [])
     return (
         *names,
-        *("opt_out", "error", "raw", "from_report", "resolved_by", "reason"),
+        *("media", "opt_out", "error", "raw", "from_report", "resolved_by", "reason"),
         *("truncated", "extra"),
     )
 

@@ -68,6 +68,16 @@ class Event:
         return self.event == UNPARSED
 
     @property
+    def has_media(self) -> bool:
+        """Whether it is an inbound MMS with files."""
+        return self.event == "mms_received" and bool(self.data.get("files"))
+
+    @property
+    def media_event_id(self) -> str:
+        """The id of the event that reports the kept files of an inbound MMS."""
+        return event_id(self.tracking_id, digest_of("media_kept", self.id))
+
+    @property
     def status_step(self) -> Step | None:
         """What it means for its message's status, None when nothing."""
         return status_step(self.data.get("code"), self.data.get("status"), self._extra)
@@ -117,10 +127,8 @@ def build_event(
 ) -> dict[str, Any]:
     """The event as subscribers get it, a CloudEvents 1.0 envelope with every element present.
 
-    `source`: URN of the stack. `message_id`, `message_status` and `client_reference`: of the
-    message that it belongs to; without one, the reference that Skycore sent back. `raw`: the
-    request body, used for unparsed events only. `from_report`: the event comes from Skycore's
-    report, not a postback.
+    `message_id` to `client_reference`: of the message that it belongs to; without one, the
+    reference that Skycore sent back. `raw`: of an unparsed event. `from_report`: not a postback.
     """
     data = {**event.data, "message_id": message_id, "message_status": message_status}
     if client_reference is not None:
@@ -161,7 +169,6 @@ def build_step_event(
     """Return the event of one of our own steps, in the same form as a postback's.
 
     `code`: Skycore's error code, if it gave one. `status_details`: what more there is to say.
-    `resolved_by` and `reason`: of a person who decided what became of an unknown message.
     """
     name = f"message_{step}"
     moment = to_text(time)
@@ -178,8 +185,7 @@ def build_step_event(
         "client_reference": client_reference,
         "to": to,
         "from": sender,
-        "timestamp": moment,
-        "received_at": moment,
+        **dict.fromkeys(("timestamp", "received_at"), moment),
         "resolved_by": resolved_by,
         "reason": reason,
     }

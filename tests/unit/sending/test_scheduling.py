@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynamodb.connection.base import Connection
 
-from skycore import timestamps
+from skycore import keyed_hash, timestamps
 from skycore.problems import Problem
 from skycore.queries.messages import cancel, get_message
 from skycore.sending.batch import enqueue_batch
@@ -228,6 +229,29 @@ def test_a_batch_counts_scheduled_messages_apart(world: World) -> None:
     ]
     world.run(minutes=5)
     assert len(world.accepted_at()) == 3
+
+
+def test_a_scheduled_message_carries_its_caller(world: World) -> None:
+    id_ = world.enqueue(send_at=at(world, hours=1))
+    assert get_message(id_)["caller"] == "arn"
+
+
+def test_it_counts_towards_the_ceiling_of_the_day_on_which_it_is_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HASH_SECRET", "hash-secret")
+    monkeypatch.setattr(keyed_hash, "_key", lambda _name: b"a secret of this test")
+    world.context = replace(world.context, daily_ceiling=1)
+    first, second = (world.enqueue(send_at=at(world, days=1, minutes=n)) for n in (1, 2))
+    today = world.enqueue()
+    world.run(seconds=5)
+    assert shown(today) == "accepted"  # the scheduled ones do not count yet
+    jump(world, days=1, minutes=5)
+    assert (shown(first), shown(second)) == ("accepted", "queued")
+    midnight = world.now.replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    jump(world, seconds=(midnight - world.now).total_seconds() + 60)
+    assert shown(second) == "accepted"
+    assert world.accepted_at()[2] >= midnight
 
 
 def test_a_dry_run_checks_the_times_and_schedules_nothing(world: World) -> None:

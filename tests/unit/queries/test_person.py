@@ -391,6 +391,7 @@ def test_a_scheduled_message_is_shown_and_erased_with_its_person(
     erase_person(person, BUCKET, OPERATOR)
     row = messages.get(id_)
     assert row is not None
-    assert (row.status, row.request, row.state, row.to) == ("cancelled", None, None, None)
+    left = {name for name in ("request", "state", "to") if getattr(row, name) is not None}
+    assert (row.status, left) == ("cancelled", set())
     assert NUMBER not in str(table.items)
     assert find_person(NUMBER, BUCKET).counts()["messages"] == 0

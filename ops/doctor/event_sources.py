@@ -22,6 +22,7 @@ SCHEDULED = "SweepFunction"
 LEAST = {  # the parameters that take the least of the quota
     "StoreMaximumConcurrency": 2,
     "DispatchMaximumConcurrency": 2,
+    "PublishParallelization": 1,
     "SendReservedConcurrency": 0,
     "AckReservedConcurrency": 0,
 }

@@ -34,7 +34,7 @@ WHOLE = {
     "SendReservedConcurrency": (0, 99_999),
     "AckReservedConcurrency": (0, 99_999),
     "StoreMaximumConcurrency": (2, 1000),
-    "DispatchMaximumConcurrency": (2, 1000),
+    "PublishParallelization": (1, 10),
     "SilenceHours": (0, 168),  # CloudWatch evaluates seven days at most
 }
 GOOD = {

@@ -11,12 +11,14 @@ import heapq
 import random
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from bench import cost, scale
+from bench.table import markdown
 from skycore import timestamps
 from skycore.sending import dispatch, rate_limit
 from skycore.sending.rate_limit import RateLimiter
@@ -43,16 +45,6 @@ class Drained:
     runs: int = 0
     wasted: int = 0
     busy_seconds: float = 0.0  # of all runs together
-
-    @property
-    def per_second(self) -> float:
-        """Messages a second."""
-        return self.messages / self.seconds
-
-    @property
-    def wasted_part(self) -> float:
-        """Wasted runs, of all."""
-        return self.wasted / self.runs
 
 
 @dataclass(slots=True)
@@ -94,6 +86,9 @@ def drain(
     def send_copy(_url: str, body: str, *, delay: int) -> None:
         queue.put(world.now + 1000 * delay, int(body))
 
+    def park(row: Any, until: datetime) -> None:
+        queue.put(until.timestamp() * 1000, row.message_id)
+
     def work() -> None:
         limiter = RateLimiter(
             limits, Limiter(lambda: int(world.now), lambda wait: world.sleep_ms(1000 * wait))
@@ -109,7 +104,7 @@ def drain(
             slots = () if isinstance(result, Wait) else result
             seconds = result.retry_after_s if isinstance(result, Wait) else 1
             for message in received[len(slots) :]:
-                until = timestamps.now() + dispatch.timedelta(seconds=seconds)
+                until = timestamps.now() + timedelta(seconds=seconds)
                 dispatch._wait(SimpleNamespace(message_id=message), until, QUEUES)  # type: ignore[arg-type]  # noqa: SLF001
             if slots:
                 last = max(world.now, *map(float, slots))
@@ -127,7 +122,7 @@ def drain(
             (timestamps, "now", lambda: datetime.fromtimestamp(world.now / 1000, UTC)),
             (queue_transitions, "mark_dispatched", lambda _: None),
             (queue_transitions, "queue_body", lambda row: str(row.message_id)),
-            (parking, "park", lambda row, until: queue.put(until.timestamp() * 1000, row.message_id)),
+            (parking, "park", park),
             (dispatch.sqs, "send", send_copy),
         ):
             patched.enter_context(mock.patch.object(target, name, replacement))
@@ -146,3 +141,55 @@ def _starts() -> Iterator[float]:
     while True:
         after += 1000 / POLLERS_A_SECOND
         yield after
+
+
+NO_LIMITS = "no limits"
+TEN_A_SECOND = "10 a second"
+SCENARIOS = {  # limits, messages of the backlog
+    NO_LIMITS: (Limits(), 20_000),
+    TEN_A_SECOND: (Limits(10), 1_200),
+    "50 a second": (Limits(50), 3_000),
+    "10 a second and 300 a minute": (Limits(10, 300), 900),
+}
+
+
+def measured(cpu_of_a_send: float) -> list[dict[str, Any]]:
+    """Return what became of each backlog, with as many environments as the template starts."""
+    found = []
+    for name, (limits, messages) in SCENARIOS.items():
+        parameters = {
+            "MaxCallsPerSecond": str(limits.per_second),
+            "MaxCallsPerMinute": str(limits.per_minute),
+        }
+        pollers = scale.pollers("DispatchFunctionQueue", **parameters)
+        before_ms, call_ms = scale.waits_of_dispatch_ms()
+        one = drain(
+            messages,
+            pollers,
+            limits,
+            before_ms=before_ms,
+            call_ms=call_ms,
+            batch_cpu_ms=1000 * cost.seconds(cpu_of_a_send * BATCH, {}),
+        )
+        found.append({"name": name, "pollers": pollers, **asdict(one)})
+    return found
+
+
+def table(drains: list[dict[str, Any]]) -> str:
+    """Return what became of each backlog, as a table."""
+    head = ("limits", "environments", "messages/s", "messages a run", "runs that sent nothing")
+    head += ("function seconds a message",)
+    return markdown(
+        head,
+        (
+            (
+                row["name"],
+                row["pollers"],
+                f"{row['messages'] / row['seconds']:.1f}",
+                f"{row['messages'] / row['runs']:.1f}",
+                f"{row['wasted'] / row['runs']:.0%}",
+                f"{row['busy_seconds'] / row['messages']:.2f}",
+            )
+            for row in drains
+        ),
+    )

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.many_rows import NUMBER, SENDER, UNKNOWN, ManyRows, tracking_id
+from bench.table import markdown
 from ops import export
 from skycore.client.report import Report, ReportRow, read_report
 from skycore.queries.messages import get_event, get_message, list_messages, list_unparsed
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from skycore.queries.messages import Query
 
 LISTED = (1_000, 10_000, 100_000, 1_000_000)  # rows of the table
-WHOLE = (1_000, 10_000, 100_000)  # rows of a table that is read as a whole; that takes a minute
+WHOLE = (100, 1_000, 10_000)  # rows of a table that is read as a whole; more takes minutes
 (REPORTED,) = read_report(
     b'<RESPONSE><SENDING_LIST><TEXT id="1" from="60856" to="17740000000">'
     b'<INQUE time="2026-11-22T10:41:15Z"/><ACK gw="10" net="0"><DLR gw="20" net="0"></TEXT>'
@@ -40,25 +41,26 @@ class Growth:
     """
 
     operation: str
-    reads: dict[int, str]
+    reads: dict[str, str]
     extrapolated: bool = False
 
     @property
     def law(self) -> str:
         """How it grows: flat or linear, or not at all as it should."""
-        # Below a page's length a listing reads less.
-        same = len(set(list(self.reads.values())[1:])) == 1
+        same = len(set(self.reads.values())) == 1
         return ("linear" if self.extrapolated else "flat") if same else "GROWS"
 
 
-def measured() -> list[Growth]:
+def measured() -> list[dict[str, Any]]:
     """Return the growth of every operation."""
     listed = {size: _listings(size) for size in LISTED}
-    found = [Growth(name, {size: listed[size][name] for size in LISTED}) for name in listed[1_000]]
+    found = [
+        Growth(name, {str(size): listed[size][name] for size in LISTED}) for name in listed[1_000]
+    ]
     for name, run in (("export", _export), ("reconcile", _reconcile)):
-        reads = {size: run(size) for size in WHOLE}
+        reads = {str(size): run(size) for size in WHOLE}
         found.append(Growth(f"`ops {name}`, for each row", reads, extrapolated=True))
-    return found
+    return [asdict(one) for one in found]
 
 
 def _listings(size: int) -> dict[str, str]:
@@ -122,6 +124,17 @@ def _reported(some: ManyRows, row: int) -> ReportRow:
     time = f"{some.moment(row):%Y-%m-%dT%H:%M:%SZ}"
     steps = tuple(replace(step, time=time) for step in REPORTED.steps)
     return replace(REPORTED, to=some.number(row), time=time, steps=steps)
+
+
+def table(growth: list[dict[str, Any]]) -> str:
+    """Return the table of docs/cost.md."""
+    listed = []
+    for one in (Growth(**row) for row in growth):
+        sizes = [int(size) for size in one.reads]
+        up_to = f"{min(sizes):,} to {max(sizes):,}"
+        up_to += ", extrapolated to 1,000,000" if one.extrapolated else ""
+        listed.append((one.operation, list(one.reads.values())[-1], one.law, up_to))
+    return markdown(("operation", "reads", "growth", "rows of the table"), listed)
 
 
 def _text(read: Counter[str], size: int = 1) -> str:

@@ -1,9 +1,9 @@
 """A table with as many rows as are asked for, none of which exists until it is read.
 
 Row i of n is a message of one number and one sender (or of its own number), and a receipt of its
-own, in even steps over the last twenty days, so an index's partition is a range of numbers and a query a calculation. All
-receipts are on the list of unparsed ones too. It counts what DynamoDB would read: index entries
-that a query returns, and rows.
+own, in even steps over the last twenty days, so an index's partition is a range of numbers and a
+query a calculation. All receipts are on the list of unparsed ones too. It counts what DynamoDB
+would read: index entries that a query returns, and rows.
 Nothing is sorted or held, so it shows what the routes ask for, not how fast DynamoDB is.
 """
 
@@ -65,7 +65,11 @@ class ManyRows:
     def scan(self) -> Iterator[list[Item]]:
         """Yield all rows, a page of a scan at a time."""
         for page in batched(range(self.rows), PAGE_ROWS, strict=False):
-            yield [item for row in page for item in (self._message(row, f"{row:08}"), self._receipt(row))]
+            yield [
+                item
+                for row in page
+                for item in (self._message(row, f"{row:08}"), self._receipt(row))
+            ]
 
     def number(self, row: int) -> str:
         """The number that a row's message went to."""

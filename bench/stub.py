@@ -103,6 +103,8 @@ class _Connection(asyncio.Protocol):
             self._item = json.loads(sent)["Item"]
         elif operation == "BatchGetItem" and b'{"S":"message"}' in sent.replace(b" ", b""):
             answer = {"Responses": {TABLE: _pointers(json.loads(sent))}}
+        elif operation == "SendMessageBatch":
+            answer = {"Successful": [{"Id": one["Id"]} for one in json.loads(sent)["Entries"]]}
         elif operation == "UpdateItem" and b'"ALL_NEW"' in sent:
             answer = {"Attributes": self._item}
         return "application/x-amz-json-1.0", json.dumps(answer).encode()

@@ -150,7 +150,7 @@ def account(
     for name in ("sqs", "sns", "secretsmanager"):
         monkeypatch.setattr(clients, name, Client)
     monkeypatch.setattr(api, "exchange", exchange)
-    monkeypatch.setattr(api, "connect_ahead", lambda *_: None)
+    monkeypatch.setattr(api, "connect_ahead", lambda *asked: asked[-1])
     cached = [settings._load, app(VERBS[0]).secret]
     cached += [delivery.send_context, delivery.skycore_client]
     for one in cached:

@@ -26,7 +26,6 @@ _SUCCESS = "success"
 _FAILURE = "failure"
 _GROUPS = ("subscribers", "sendings")  # one for each recipient
 _ACCEPTED, _REJECTED, _UNKNOWN = "accepted", "rejected", "unknown"
-_OUTCOME_UNKNOWN = "outcome_unknown"
 _DIGITS = re.compile("[0-9]{1,18}")
 _NO_ERROR = re.compile("0*")  # an error code of zero means no error
 _NO_ERROR_UNLESS_FAILURE = re.compile("e0+|none|null|nil|n/?a|no ?error|-", re.IGNORECASE)
@@ -83,18 +82,16 @@ def read_reply(
     if not (200 <= http_status < 300 or 400 <= http_status < 500):
         raise unknown
     root: Node | None = None
-    reason = ""
+    unreadable = ""
     try:
         root = read_reply_xml(body)
     except UnreadableError as error:
-        reason = str(error)
-    if reason:
-        raise OutcomeUnknown(reason) if http_status < 300 else unknown
+        unreadable = str(error)
     if root is None:
-        if http_status in HTTP_PROBLEMS:
+        if http_status in HTTP_PROBLEMS and not unreadable:
             raise HttpRefused(http_status, retry_after)
         nothing = "no reply in the body" if body.strip() else "empty reply"
-        raise OutcomeUnknown(nothing) if http_status < 300 else unknown
+        raise OutcomeUnknown(unreadable or nothing) if http_status < 300 else unknown
     fields = _children(root)
     _lift_single_sending(fields)
     if to is not None and _names_another(root, fields, to):
@@ -108,9 +105,8 @@ def read_reply(
 def _names_another(root: Node, fields: dict[str, Any], to: str) -> bool:
     """Return whether the reply names exactly one number, and not the recipient's."""
     written = fields.get("to")
-    if not isinstance(written, str) or sum(_local(child) == "TO" for child in root.children) > 1:
-        return False
-    if sum(character.isdigit() for character in written) > _MAX_DIGITS:
+    several = sum(_local(child) == "TO" for child in root.children) > 1
+    if several or not isinstance(written, str) or sum(map(str.isdigit, written)) > _MAX_DIGITS:
         return False
     return not names_recipient(to, written)
 
@@ -133,7 +129,7 @@ def _with_outcome(group: dict[str, Any]) -> dict[str, Any]:
         result["problem"] = problem_for(code, effect="send").code
     if group.get("tracking_id"):
         result["outcome"] = _UNKNOWN if failed else _ACCEPTED
-    elif failed and result["problem"] != _OUTCOME_UNKNOWN:
+    elif failed and result["problem"] != "outcome_unknown":
         result["outcome"] = _REJECTED
     return result
 
@@ -186,10 +182,7 @@ def _shows_success(part: dict[str, Any]) -> bool:
 
 
 def _readable_id(fields: dict[str, Any]) -> bool:
-    """Return whether there is a tracking id.
-
-    A control character in it is U+FFFD, as in the postbacks that repeat the id.
-    """
+    """Return whether a tracking id has more than control characters, which are U+FFFD here."""
     tracking_id = fields.get("tracking_id")
     return isinstance(tracking_id, str) and tracking_id.strip("\ufffd") != ""
 
@@ -213,9 +206,8 @@ def _children(parent: Node) -> dict[str, Any]:
         elif name not in fields:
             fields[name] = value
         elif shape == "unknown":
-            if not isinstance(fields[name], list):
-                fields[name] = [fields[name]]
-            fields[name].append(value)
+            before = fields[name]
+            fields[name] = [*(before if isinstance(before, list) else [before]), value]
     return fields
 
 
@@ -260,7 +252,6 @@ def _local(element: Node) -> str:
 _PREFIX = r"(?:[A-Za-z_][\w.-]{0,40}:)?"
 _OPENING = re.compile(rf"<{_PREFIX}RESPONSE(?=[\s/>]|$)", re.IGNORECASE)
 _CLOSING = re.compile(rf"</{_PREFIX}RESPONSE\s*+>", re.IGNORECASE)
-_OPENING_BYTES = re.compile(_OPENING.pattern.encode(), re.IGNORECASE)
 _FORM = re.compile(rb"[\w.-]{1,64}=")
 _DECLARED = re.compile(r"<!(?:ENTITY|DOCTYPE(?!\s+html\b))", re.IGNORECASE)
 _MARKUP = re.compile("<EMAILHTML>", re.IGNORECASE)
@@ -294,10 +285,7 @@ def read_reply_xml(body: bytes) -> Node | None:
 
 
 def _is_cut_off(text: str) -> bool:
-    """Return whether a text without a RESPONSE ends in the beginning of one, or of its declaration.
-
-    An error page of a server may be any other XML.
-    """
+    """Return whether a text without a RESPONSE ends where one, or its declaration, begins."""
     begun = text[text.rfind("<") :].lower() if "<" in text else "-"
     return "<response".startswith(begun) or (begun.startswith("<?xml") and ">" not in begun)
 
@@ -316,7 +304,9 @@ def _unwrapped(body: bytes) -> bytes:
             inner = decode_layer(body)
             if inner is None and body.startswith(b'"'):
                 inner = str(json.loads(body)).encode("utf-8", "replace")
-            elif inner is None and _FORM.match(body) and not _OPENING_BYTES.search(body):
+            elif (
+                inner is None and _FORM.match(body) and not _OPENING.search(body.decode("latin-1"))
+            ):
                 inner = b"\n".join(value for _, value in form_fields(body))
         except (UnreadableError, ValueError, RecursionError):
             break

@@ -123,7 +123,7 @@ def main() -> int:
         ("Growth", growth.table(run.growth)),
     ):
         print(f"\n{title}:\n\n{table}")
-    print(f"\nMeasured in {time.monotonic() - start:.0f} s. CPU of fresh processes, medians.")
+    print(f"\nMeasured in {time.monotonic() - start:.0f} s.")
     return 0 if all(row.met for row in rows.rows(run)) else 1
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -63,75 +62,98 @@ class _Queue:
         return found
 
 
-def drain(
-    messages: int,
-    pollers: int,
-    limits: Limits,
-    *,
-    before_ms: float,
-    call_ms: float,
-    batch_cpu_ms: float = 0.0,
-) -> Drained:
-    """Send a backlog of messages with so many pollers.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run of `dispatch` takes, in milliseconds: reads, a call, ten messages' processor."""
 
-    A run reads its messages for `before_ms`, and each call takes `call_ms` from its slot on;
-    `batch_cpu_ms` is the processor's time of a run in which ten messages were sent.
-    """
-    world, queue, found = World(), _Queue(), Drained(messages)
-    random.seed(1)  # of the extra delays
-    left = Counter(messages=messages)
-    for number in range(messages):
-        queue.put(START, number)
+    before_ms: float
+    call_ms: float
+    cpu_ms: float
 
-    def send_copy(_url: str, body: str, *, delay: int) -> None:
-        queue.put(world.now + 1000 * delay, int(body))
 
-    def park(row: Any, until: datetime) -> None:
-        queue.put(until.timestamp() * 1000, row.message_id)
+class _Backlog:
+    """A backlog of messages, and the pollers that send it."""
 
-    def work() -> None:
-        limiter = RateLimiter(
-            limits, Limiter(lambda: int(world.now), lambda wait: world.sleep_ms(1000 * wait))
-        )
-        while left["messages"]:
-            received = queue.receive(world.now)
-            if not received:
-                world.sleep_ms(EMPTY_POLL_MS)
-                continue
-            start = world.now
-            world.sleep_ms(before_ms)
-            result = limiter.acquire_batch(len(received))
-            slots = () if isinstance(result, Wait) else result
-            seconds = result.retry_after_s if isinstance(result, Wait) else 1
-            for message in received[len(slots) :]:
-                until = timestamps.now() + timedelta(seconds=seconds)
-                dispatch._wait(SimpleNamespace(message_id=message), until, QUEUES)  # type: ignore[arg-type]  # noqa: SLF001
-            if slots:
-                last = max(world.now, *map(float, slots))
-                world.sleep_ms(last - world.now + call_ms + batch_cpu_ms * len(slots) / BATCH)
-                left["messages"] -= len(slots)
-                found.seconds = (world.now - START) / 1000
-            found.runs += 1
-            found.wasted += not slots
-            found.busy_seconds += (world.now - start) / 1000
+    def __init__(self, messages: int, limits: Limits, run: Run) -> None:
+        self.world, self.limits, self.run = World(), limits, run
+        self.table, self.found = DistantTable(self.world), Drained(messages)
+        self.queue, self.left = _Queue(), messages
+        for number in range(messages):
+            self.queue.put(START, number)
 
-    with ExitStack() as patched, DistantTable(world).connected():
+    def limiter(self) -> Limiter:
+        """Return the limiter of another environment."""
+        return Limiter(lambda: int(self.world.now), self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.world.sleep_ms(1000 * seconds)
+
+    def poll(self) -> None:
+        """Receive batches until every message was sent."""
+        limiter = RateLimiter(self.limits, self.limiter())
+        while self.left:
+            if received := self.queue.receive(self.world.now):
+                start = self.world.now
+                sent = self._run(limiter, received)
+                self.left -= sent
+                self.found.runs += 1
+                self.found.wasted += not sent
+                self.found.busy_seconds += (self.world.now - start) / 1000
+            else:
+                self.world.sleep_ms(EMPTY_POLL_MS)
+
+    def _run(self, limiter: RateLimiter, received: list[int]) -> int:
+        """Send what gets a slot, and let the rest wait; return how many were sent."""
+        self.world.sleep_ms(self.run.before_ms)
+        result = limiter.acquire_batch(len(received))
+        slots = () if isinstance(result, Wait) else result
+        seconds = result.retry_after_s if isinstance(result, Wait) else 1
+        until = timestamps.now() + timedelta(seconds=seconds)
+        for message in received[len(slots) :]:
+            row: Any = SimpleNamespace(message_id=message)
+            dispatch._wait(row, until, QUEUES)  # noqa: SLF001 - the rule by which messages wait
+        if slots:
+            ahead = max(0.0, max(slots) - self.world.now)
+            cpu_ms = self.run.cpu_ms * len(slots) / BATCH
+            self.world.sleep_ms(ahead + self.run.call_ms + cpu_ms)
+            self.found.seconds = (self.world.now - START) / 1000
+        return len(slots)
+
+    def patches(self) -> Iterator[Any]:
+        """Yield what puts the product's code into this world."""
+
+        def send(_url: str, body: str, *, delay: int) -> None:
+            self.queue.put(self.world.now + 1000 * delay, int(body))
+
+        def park(row: Any, until: datetime) -> None:
+            self.queue.put(until.timestamp() * 1000, row.message_id)
+
         for target, name, replacement in (
-            (rate_limit, "now_ms", lambda: int(world.now)),
-            (rate_limit, "wait_until", lambda slot: world.sleep_ms(slot - world.now)),
-            (timestamps, "now", lambda: datetime.fromtimestamp(world.now / 1000, UTC)),
+            (rate_limit, "now_ms", lambda: int(self.world.now)),
+            (rate_limit, "wait_until", lambda slot: self.world.sleep_ms(slot - self.world.now)),
+            (timestamps, "now", lambda: datetime.fromtimestamp(self.world.now / 1000, UTC)),
             (queue_transitions, "mark_dispatched", lambda _: None),
             (queue_transitions, "queue_body", lambda row: str(row.message_id)),
             (parking, "park", park),
-            (dispatch.sqs, "send", send_copy),
+            (dispatch.sqs, "send", send),
         ):
-            patched.enter_context(mock.patch.object(target, name, replacement))
-        world.spawn(lambda: Limiter(lambda: int(world.now)).take(limits))  # the item is there
+            yield mock.patch.object(target, name, replacement)
+
+
+def drain(messages: int, pollers: int, limits: Limits, run: Run) -> Drained:
+    """Send a backlog of messages with so many pollers."""
+    random.seed(1)  # of the extra delays
+    backlog = _Backlog(messages, limits, run)
+    world = backlog.world
+    with ExitStack() as entered, backlog.table.connected():
+        for patch in backlog.patches():
+            entered.enter_context(patch)
+        world.spawn(lambda: backlog.limiter().take(limits))  # the limiter's item is there
         world.run()
-        for number, after in zip(range(pollers), _starts(), strict=False):
-            world.spawn(work, after + number * 0.1)
+        for number, after_ms in zip(range(pollers), _starts(), strict=False):
+            world.spawn(backlog.poll, after_ms + number * 0.1)
         world.run()
-    return found
+    return backlog.found
 
 
 def _starts() -> Iterator[float]:
@@ -162,15 +184,8 @@ def measured(cpu_of_a_send: float) -> list[dict[str, Any]]:
             "MaxCallsPerMinute": str(limits.per_minute),
         }
         pollers = scale.pollers("DispatchFunctionQueue", **parameters)
-        before_ms, call_ms = scale.waits_of_dispatch_ms()
-        one = drain(
-            messages,
-            pollers,
-            limits,
-            before_ms=before_ms,
-            call_ms=call_ms,
-            batch_cpu_ms=1000 * cost.seconds(cpu_of_a_send * BATCH, {}),
-        )
+        cpu_ms = 1000 * cost.seconds(cpu_of_a_send * BATCH, {})
+        one = drain(messages, pollers, limits, Run(*scale.waits_of_dispatch_ms(), cpu_ms))
         found.append({"name": name, "pollers": pollers, **asdict(one)})
     return found
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skycore.queries.messages import Query
 
 LISTED = (1_000, 10_000, 100_000, 1_000_000)  # rows of the table
-WHOLE = (100, 1_000, 10_000)  # rows of a table that is read as a whole; more takes minutes
+WHOLE = (100, 1_000, 4_000)  # rows of a table that is read as a whole; more takes minutes
 (REPORTED,) = read_report(
     b'<RESPONSE><SENDING_LIST><TEXT id="1" from="60856" to="17740000000">'
     b'<INQUE time="2026-11-22T10:41:15Z"/><ACK gw="10" net="0"><DLR gw="20" net="0"></TEXT>'

@@ -61,7 +61,7 @@ def test_the_pollers_executions_are_within_what_aws_takes(template: Template) ->
 @pytest.mark.parametrize("limit", ["MaxCallsPerSecond", "MaxCallsPerMinute", "MaxCallsPerDay"])
 def test_any_limit_keeps_environments_from_waiting_for_slots(limit: str) -> None:
     assert pollers("DispatchFunctionQueue", **{limit: "10"}) == 5
-    assert pollers("DispatchFunctionQueue") == 30
+    assert pollers("DispatchFunctionQueue") == 40
 
 
 def test_no_postback_waits_for_a_batch_to_fill(template: Template) -> None:

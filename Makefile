@@ -7,7 +7,7 @@ EMULATOR_PORT ?= 4566
 SIMULATOR_PORT ?= 8085
 export EMULATOR_PORT SIMULATOR_PORT SKYCORE_URL PARAMETERS
 BIN := .venv/bin
-export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator:$(CURDIR)/clients/python/src
 
 .PHONY: help
 help: ## List the commands, those that you need first at the top
@@ -51,7 +51,7 @@ template-checks: setup .venv-checkov/.ready ## Check template.yaml with sam vali
 	@$(BIN)/cfn-lint --config-file .cfnlintrc.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
 
-IN_PROCESS := simulator/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
+IN_PROCESS := simulator/tests clients/python/tests tests/unit tests/contract tests/template tests/chaos/test_fault_table.py tests/chaos/test_long_waits.py tests/chaos/test_storm_in_process.py
 test-in-process: setup ## Run the tests without a stack, on every core
 	@$(BIN)/pytest -m "not long" -rs -n auto --dist worksteal $(IN_PROCESS)
 
@@ -61,7 +61,7 @@ test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
 test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
 	@$(BIN)/pytest -m "not long" tests/build
 
-test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready ## Run the tests that take hours; PART=tests/chaos runs only those (CONTRIBUTING.md lists the parts)
+test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready .venv-generators/.ready ## Run the tests that take hours; PART=tests/chaos runs only those (CONTRIBUTING.md lists the parts)
 	@$(BIN)/pytest -m long --ignore tests/browser $(or $(PART),tests simulator/tests)
 
 .PHONY: test-services
@@ -127,12 +127,23 @@ sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their li
 	@$(MAKE) --no-print-directory -C layers/dependencies build-DependenciesLayer \
 	  PYTHON="$(CURDIR)/$(BIN)/python" ARTIFACTS_DIR="$(CURDIR)/.local/sbom"
 
+.PHONY: audit
+AUDITED := layers/dependencies/requirements.txt $(wildcard requirements/*.txt)
+audit: setup $(if $(DATABASE),,.venv-audit/.ready) ## Look for known vulnerabilities of all packages: by pip-audit, which asks PyPI, or offline with DATABASE=copy of PyPA's advisory database
+ifdef DATABASE
+	@$(BIN)/python -m local.advisories $(DATABASE)
+else
+	@status=0; for lock in $(AUDITED); do echo "$$lock"; \
+	  .venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || status=1; \
+	done; exit $$status
+endif
+
 # Every platform's packages, with the hash of each of their files: pip refuses any other file.
 # No line names a registry, so that each clone uses its own. Versions stay, but for UPGRADE=1.
 LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
 .PHONY: lock clean
 lock: ## Lock what requirements/*.in name, with hashes; UPGRADE=1 takes new versions (needs uv: pip install uv)
-	@for name in dev schemathesis browser checkov emulator awscli; do \
+	@for name in dev schemathesis browser checkov emulator awscli generators audit; do \
 	  $(LOCK) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 	@$(LOCK) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
@@ -147,7 +158,7 @@ ops: setup ## Run the operator's tool, as make ops ARGUMENTS="dlq list" (STACK=n
 	@$(OPS) $(if $(ARGUMENTS),$(ARGUMENTS),--help)
 
 # Each command by its name too, as make status, or make message ARGUMENTS=ID.
-OPERATIONS := status doctor tail messages message unparsed dlq suppress resume send-test export restore set-key postback-url rotate-token
+OPERATIONS := status doctor tail messages message unparsed changes dlq suppress person resume send-test export restore set-key postback-url rotate-token
 .PHONY: $(OPERATIONS)
 $(OPERATIONS): setup
 	@$(OPS) $@ $(ARGUMENTS)

@@ -104,7 +104,7 @@ class ManyRows:
         body = RECEIPT.format(self.number(row), tracking_id(row)).encode()
         (event,) = read_postback(body, self.moment(row))
         key = models.event_key(event.id)
-        item = events._row(event, body, 90, key=key, alone=True).serialize()  # noqa: SLF001 - as put
+        item = events.row_of(event, body, 90, key=key, alone=True).serialize()
         pk, sk = item["pk"]["S"], item["sk"]["S"]
         self._receipts[pk, sk] = self._receipts[pk, models.MESSAGE] = row
         return item

@@ -11,6 +11,7 @@ from typing import Any
 from local import emulator, simulator_process, stack
 from local.paths import STACK_FILE, LocalError
 from local.screen import Screen
+from ops.terminal import show_exception
 
 
 def up(screen: Screen, skycore_url: str, parameters: str) -> dict[str, Any]:
@@ -72,6 +73,7 @@ def main() -> int:
     arguments = parser.parse_args()
     screen = Screen()
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.excepthook = show_exception
     parameters = os.environ.get("PARAMETERS", "")
     try:
         if arguments.command == "up":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import urllib.request
@@ -9,10 +10,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from local import stack as stack_module
 from local.client import Client
-from local.paths import LOGS, LocalError
+from local.paths import LOGS, LocalError, open_private
+from ops.terminal import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +48,7 @@ EXPECTED = (
     "skycore.mms_delivered",
     "skycore.sms_received",
     "skycore.mms_received",
+    "skycore.media_kept",
 )
 
 
@@ -57,7 +61,7 @@ def run(screen: Screen, stack: dict[str, Any]) -> None:
         mms = _sent(client, MMS)
     with screen.step("the handset replies: an SMS and an MMS"):
         _inbound(stack, text="Thank you!")
-        _inbound(stack, text="Look", files=["https://example.com/inbox/cat.jpg"])
+        _inbound(stack, text="Look", files=["cat.png"])
     with screen.step("events from the subscriber's queue"):
         events = _events(client)
     with screen.step("GET /messages/{message_id}: both delivered"):
@@ -69,8 +73,7 @@ def run(screen: Screen, stack: dict[str, Any]) -> None:
 
 def keep_logs() -> None:
     """Writes the functions' logs next to the others, before the emulator that holds them stops."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / "functions.log").open("w") as output:
+    with io.TextIOWrapper(open_private(LOGS / "functions.log"), "utf-8") as output:
         try:
             logs = stack_module.client("logs")
             for group in logs.describe_log_groups()["logGroups"]:
@@ -143,19 +146,20 @@ def _until(happened: Callable[[], bool]) -> bool:
 
 
 def _saw(expected: str, what: object, text: str) -> str:
-    return f"expected {expected}; saw {what}: {text}\nThe logs are in {LOGS}"
+    return f"expected {expected}; saw {what}: {clean(text)}\nThe logs are in {LOGS}"
 
 
 def _timeline(message: dict[str, Any]) -> Table:
     title = f"{message['action']} to {message['to']}: {message['status']}"
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(clean(title)), title_justify="left", title_style="bold")
     for column in ("after", "step", "code", "status"):
         table.add_column(column, no_wrap=column != "status")
     first = _seconds(message["created_at"])
     for step in message["timeline"]:
         # Skycore's times may be whole seconds and earlier than ours; arrival is on our clock.
         after = _seconds(step.get("received_at") or step["time"]) - first
-        table.add_row(f"{after:.2f} s", step["event"], step.get("code"), step.get("status"))
+        told = [step.get(name) or "" for name in ("event", "code", "status")]
+        table.add_row(f"{after:.2f} s", *(Text(clean(text)) for text in told))
     return table
 
 
@@ -166,7 +170,8 @@ def _event_table(events: Sequence[dict[str, Any]]) -> Table:
         table.add_column(column, overflow="fold")
     for event in events:
         data = event["data"]
-        table.add_row(event["type"], event["subject"], data["code"], data["client_reference"])
+        told = (event["type"], event["subject"], data["code"], data["client_reference"])
+        table.add_row(*(Text(clean(text or "")) for text in told))
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import urllib.error
 import urllib.request
@@ -15,21 +16,33 @@ from local.paths import (
     EMULATOR_URL,
     HOST,
     REGION,
+    ROOT,
     STATE,
     claim_port,
+    open_private,
 )
 
 NAME = "emulator"
 TEMPORARY = STATE / "emulator-tmp"
+SECRET_FILE = STATE / "emulator.secret"
+# -P keeps the modules of local/ out of the emulator's way.
+COMMAND = [str(EMULATOR_PYTHON), "-P", str(ROOT / "local" / "emulator_guard.py")]
 
-# The emulator's built-in key is root and its signature is not checked: it only makes the users.
-ROOT_ENVIRONMENT = {
-    "AWS_ENDPOINT_URL": EMULATOR_URL,
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_REGION": REGION,
-}
+
+def root_environment() -> dict[str, str]:
+    """Return the environment of the emulator's root, which sets the stack up and makes its users.
+
+    The emulator does not check this key's signature. The guard takes it only with the session
+    token, which is the secret of this run.
+    """
+    return {
+        "AWS_ENDPOINT_URL": EMULATOR_URL,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_SESSION_TOKEN": SECRET_FILE.read_text(),
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+    }
 
 
 def start() -> None:
@@ -41,7 +54,9 @@ def start() -> None:
         return
     claim_port(EMULATOR_PORT, "EMULATOR_PORT")
     _forget_functions()
-    TEMPORARY.mkdir(parents=True)
+    TEMPORARY.mkdir(mode=0o700, parents=True)
+    with open_private(SECRET_FILE) as file:
+        file.write(secrets.token_hex(32).encode())
     # A clean environment: the emulator's own leaks into the functions that it runs.
     environment = {
         "PATH": f"{EMULATOR_PYTHON.parent}:/usr/local/bin:/usr/bin:/bin",
@@ -55,9 +70,7 @@ def start() -> None:
     if os.environ.get("CLOUDTRAIL_RECORDING") == "1":
         # For the test that compares roles with calls: who called what, for a whole test run.
         environment |= {"CLOUDTRAIL_RECORDING": "1", "CLOUDTRAIL_MAX_EVENTS": "1000000"}
-    processes.start(
-        NAME, EMULATOR_PORT, [str(EMULATOR_PYTHON), "-m", "ministack"], environment, _ready
-    )
+    processes.start(NAME, EMULATOR_PORT, [*COMMAND, str(SECRET_FILE)], environment, _ready)
 
 
 def is_running() -> bool:
@@ -68,6 +81,7 @@ def is_running() -> bool:
 def stop() -> bool:
     """Stops the emulator and deletes the copies of the layers that its workers left."""
     stopped = processes.stop(NAME)
+    SECRET_FILE.unlink(missing_ok=True)
     _forget_functions()
     return stopped
 

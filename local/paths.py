@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / os.environ.get("LOCAL_DIR", ".local")  # the tests keep theirs apart
@@ -22,6 +26,13 @@ EMULATOR_URL = f"http://{HOST}:{EMULATOR_PORT}"
 
 class LocalError(Exception):
     """Something that the user can put right; its text says what and how."""
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open a file anew for writing that no other user of this machine can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # an older file would keep its rights
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def port_is_taken(port: int) -> bool:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from local.paths import LOGS, STATE, LocalError
+from local.paths import LOGS, STATE, LocalError, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,9 +32,8 @@ def start(
     Its output goes to .local/logs/<name>.log. Raises LocalError with the log's end if the
     program stops or is not ready within 30 seconds.
     """
-    LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name}.log"
-    with log.open("wb") as output:
+    with open_private(log) as output:
         process = subprocess.Popen(
             command,
             env=dict(environment),
@@ -42,6 +41,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o077,  # what it writes is for this user alone
         )
     _pid_file(name).write_text(f"{process.pid} {port} {_born(process.pid)}")
     deadline = time.monotonic() + 30

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from ops.terminal import clean_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,7 +42,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One plain line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(clean_lines(text), markup=False, soft_wrap=True)
 
     def show(self, thing: RenderableType) -> None:
         """A table or another rich thing."""
@@ -49,4 +51,4 @@ class Screen:
     def fail(self, text: str) -> None:
         """Why the command failed."""
         self.console.print("failed:", style="red", end=" ")
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(clean_lines(text), markup=False, soft_wrap=True)

@@ -25,6 +25,7 @@ from local.paths import (
     STACK_NAME,
     STATE,
     LocalError,
+    open_private,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ OUTPUTS = {
     "event_queue_url": "EventQueueUrl",
     "event_topic_arn": "EventTopicArn",
     "table_name": "TableName",
+    "media_bucket": "MediaBucketName",
     "postback_queue_url": "PostbackQueueUrl",
     "postback_dlq_url": "PostbackDeadLetterQueueUrl",
     "send_queue_url": "SendQueueUrl",
@@ -92,24 +94,30 @@ def _defaults(template: Path) -> dict[str, str]:
     return {name: str(parameter["Default"]) for name, parameter in parameters.items()}
 
 
-def client(service: Any, access_key_id: str = "test", secret_access_key: str = "test") -> Any:
-    """A client of the emulator's `service`; without a key as root, which is for set-up alone."""
-    session = boto3.Session(access_key_id, secret_access_key, region_name=REGION)
-    return session.client(service, endpoint_url=EMULATOR_URL)
+def client(service: str) -> Any:
+    """Return a client of the emulator's `service` as root, which is for set-up alone."""
+    root = emulator.root_environment()
+    session = boto3.Session(
+        root["AWS_ACCESS_KEY_ID"],
+        root["AWS_SECRET_ACCESS_KEY"],
+        root["AWS_SESSION_TOKEN"],
+        region_name=REGION,
+    )
+    made: Any = session.client(service, endpoint_url=EMULATOR_URL)  # type: ignore[call-overload]
+    return made
 
 
 def _sam(step: str, arguments: list[str]) -> None:
-    LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"sam-{step}.log"
     bin_folder = Path(sys.executable).parent
     environment = {
         **os.environ,
-        **emulator.ROOT_ENVIRONMENT,
+        **emulator.root_environment(),
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
         "__SAM_CLI_APP_DIR": str(STATE / "sam"),
     }
-    with log.open("wb") as output:
+    with open_private(log) as output:
         done = subprocess.run(
             [f"{bin_folder}/sam", *arguments],
             cwd=ROOT,
@@ -148,9 +156,8 @@ def _write_stack_file() -> dict[str, Any]:
             row["ParameterKey"]: row["ParameterValue"] for row in described["Parameters"]
         },
     }
-    STACK_FILE.unlink(missing_ok=True)
-    with open(os.open(STACK_FILE, os.O_WRONLY | os.O_CREAT, 0o600), "w") as output:  # noqa: PTH123
-        output.write(json.dumps(stack, indent=2) + "\n")
+    with open_private(STACK_FILE) as output:
+        output.write(f"{json.dumps(stack, indent=2)}\n".encode())
     return stack
 
 

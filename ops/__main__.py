@@ -32,12 +32,15 @@ from ops.output import (
     progress,
 )
 from ops.stack import resolve_stack
+from ops.terminal import clean_lines, show_exception
 from skycore.logs import log
+from skycore.table.changes import record_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ops.command import Command
+    from ops.stack import Stack
 
 ABOUT = """\
 Inspect and operate a deployed stack of Skycore on AWS.
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
     args = _parser().parse_args(arguments)
     try:
-        result: Result | None = args.run(resolve_stack(args), args)
+        result = _run(resolve_stack(args), args)
     except Refused as refusal:
         return _failed(str(refusal), args, refusal.code)
     except UsageError as refusal:
@@ -82,15 +85,41 @@ def main(arguments: Sequence[str]) -> int:
     return DONE if result.ok else PROBLEMS
 
 
+def _run(stack: Stack, args: argparse.Namespace) -> Result | None:
+    """Run the command, and record who did it if it was confirmed, also if it failed midway."""
+    try:
+        result: Result | None = args.run(stack, args)
+        return result
+    finally:
+        if getattr(args, "confirmed", False):
+            subject = getattr(args, "subject", "")  # never a number
+            change = f"ops {args.command} {subject}".rstrip()
+            try:
+                record_change(change, stack.identity, days=stack.days)
+            except (ClientError, BotoCoreError, PynamoDBException) as error:
+                progress(f"Who did this could not be recorded: {_plainly(error)}")
+
+
 def run_and_exit(*before: str) -> NoReturn:
     """Run with the arguments `before` and those of the command line, and exit."""
     # The domain's log lines are no part of an answer: warnings, and on stderr.
     log.setLevel("WARNING")
     for handler in log.handlers:
-        handler.setStream(sys.stderr)  # type: ignore[attr-defined]
+        handler.setStream(_CleanStderr())  # type: ignore[attr-defined]
+    sys.excepthook = show_exception
     for ending in (signal.SIGINT, signal.SIGTERM):  # what a command set up, it takes down
         signal.signal(ending, _interrupt)
     sys.exit(main([*before, *sys.argv[1:]]))
+
+
+class _CleanStderr:
+    """A stream that shows log lines, which may quote ids of others."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(clean_lines(text))
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _interrupt(*_: Any) -> None:
@@ -132,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, commands: Iterable[Command]) -> None:
+def _add(parser: argparse.ArgumentParser, commands: Iterable[Command], within: str = "") -> None:
     below = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for command in commands:
         one = below.add_parser(
@@ -142,11 +171,11 @@ def _add(parser: argparse.ArgumentParser, commands: Iterable[Command]) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if command.parts:
-            _add(one, command.parts)
+            _add(one, command.parts, f"{command.name} ")
             continue
         command.arguments(one)
         _common(one, first=False)
-        one.set_defaults(run=command.run)
+        one.set_defaults(run=command.run, command=within + command.name)
 
 
 def _common(parser: argparse.ArgumentParser, *, first: bool) -> None:

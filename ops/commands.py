@@ -1,10 +1,12 @@
 """The one table of commands, in the order of --help."""
 
 from ops import (
+    changes,
     dlq,
     export,
     key,
     messages,
+    person,
     reconcile,
     replay,
     restore,
@@ -26,11 +28,13 @@ COMMANDS: tuple[Command, ...] = (
     tail.COMMAND,
     *messages.COMMANDS,
     unparsed.COMMAND,
+    changes.COMMAND,
     # doing
     dlq.COMMAND,
     replay.COMMAND,
     reconcile.COMMAND,
     suppress.COMMAND,
+    person.COMMAND,
     resume.COMMAND,
     send_test.COMMAND,
     export.COMMAND,

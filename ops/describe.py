@@ -99,5 +99,6 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Description]] = {
     "send": _send,
     "event": _event,
     "publish-retry": _name,
+    "media": _name,
     "publish": _place,
 }

@@ -40,6 +40,7 @@ the cause first, or they come back. Try one with --limit 1.
                  queued (sent, cancelled, expired), nothing is sent
   event          under its id, so that the subscriber can drop what it knows
   publish-retry  published from the table, under its id
+  media          files that are not kept yet are copied, if they are still at Skycore
   publish        holds no events, only when they were written: dlq show publish, then replay --since
 
   python -m ops dlq redrive send --limit 1
@@ -52,6 +53,7 @@ published again. Name them with --id, or pass --all.
   python -m ops dlq discard publish --all
   python -m ops dlq discard postback --id 6f6c7a54-0dd0-4f5c-9b7e-0c7c1d9c6a11
 """
+NAME_ROWS = {"publish-retry", "media"}  # queues whose messages name rows of the table
 
 
 def list_all(stack: Stack, _: Namespace) -> Result:
@@ -104,7 +106,7 @@ def redrive(stack: Stack, args: Namespace) -> Result:
         for part in _asked_for(letters, args):
             if moved:  # it takes more than one round
                 progress(f"{moved} put back")
-            if queue.name == "publish-retry":  # the rows must stay for as long as they are named
+            if queue.name in NAME_ROWS:  # which must stay for as long as they are named
                 republish.keep_named_rows(_names(part))
             moved += letters.move(part, to)
             named -= {message["MessageId"] for message in part}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,9 @@ Reads the whole table and writes a folder with one JSON object a line:
 They hold full numbers and texts. It reads only; on AWS the table bills the reading. What comes in
 meanwhile may be missing: for a last export stop the senders and the postbacks first.
 
+The files of inbound MMS are in the bucket, the stack's output MediaBucketName: docs/leaving.md says
+how to copy them.
+
   python -m ops export --to skycore-export
 """
 FILES = ("messages", "events", "opt_outs")
@@ -48,7 +52,7 @@ def run(stack: Stack, args: Namespace) -> Result:
     now = timestamps.now()
     with ExitStack() as open_files:
         files = {
-            name: open_files.enter_context((folder / f"{name}.jsonl").open("w")) for name in FILES
+            name: open_files.enter_context(_private(folder / f"{name}.jsonl")) for name in FILES
         }
         for page in _pages(stack):
             _write(files["messages"], "messages", _messages(page, now), written)
@@ -58,6 +62,11 @@ def run(stack: Stack, args: Namespace) -> Result:
     data = {"folder": str(folder), **{name: written[name] for name in FILES}}
     counts = ", ".join(f"{written[name]} {name.replace('_', '-')}" for name in FILES)
     return Result(data, [f"{counts} in {folder}"])
+
+
+def _private(file: Path) -> IO[str]:
+    """Open a new file that its owner alone may read."""
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
 
 
 def _pages(stack: Stack) -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -93,6 +102,8 @@ def _events(page: Sequence[Mapping[str, Any]], source: str) -> Iterator[dict[str
 
 def _opt_outs(page: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for item in _of_kind(page, "opt_out"):
+        if not item["pk"]["S"].startswith("number#"):
+            continue  # of an erased number: its hash is of no use without this stack's secret
         moments = {
             name: timestamps.to_text(timestamps.from_text(item[name]["S"]))
             for name in ("stopped_at", "started_at")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 A_DAY = timedelta(days=1)
+COLUMNS = ("created_at", "message_id", "status", "skycore_code", "action", "to", "from", "caller")
 MATCH = ("time", "event", "tracking_id")
 ONE = """\
 ID is a message's id, a tracking id of Skycore's, or an event's id. It shows the status and why, the
@@ -52,6 +53,7 @@ now may be from yesterday. A direct send that was refused because nothing could 
   python -m ops messages --status failed --since 2h
   python -m ops messages --status unknown --status rejected --since 2026-11-22T08:00Z
   python -m ops messages --to '+1 774-319-9144' --since 7d
+  python -m ops messages --caller arn:aws:sts::111122223333:assumed-role/shop --since 1h
 """
 
 
@@ -86,6 +88,7 @@ def _why(message_id: str) -> dict[str, Any]:
         return {}
     code = find_error(row.code) if row.code else None
     details: dict[str, Any] = {
+        "cancelled_by": row.cancelled_by and row.cancelled_by.as_dict(),
         "why": redact.words(row.detail),
         "skycore_code_means": code.meaning if code else None,
     }
@@ -120,14 +123,20 @@ def many(stack: Stack, args: Namespace) -> Result:
     found: list[dict[str, Any]] = []
     for row in _rows(stack, args, span):
         view = serializers.message(row, timestamps.now())
+        if args.caller and args.caller not in {row.caller, _role_name(row.caller)}:
+            continue
         if not args.status or view["status"] in args.status:
             found.append(redact.message(view, show=args.show))
         if len(found) == args.limit:
             break
-    columns = ("created_at", "message_id", "status", "skycore_code", "action", "to", "from")
-    rows = [[view.get(column) for column in columns] for view in found]
+    rows = [[view.get(column) for column in COLUMNS] for view in found]
     ending = f"{len(found)} messages since {since:%Y-%m-%d %H:%M}Z"
-    return Result({"messages": found}, [*([table(columns, rows)] if rows else []), ending])
+    return Result({"messages": found}, [*([table(COLUMNS, rows)] if rows else []), ending])
+
+
+def _role_name(caller: str | None) -> str | None:
+    """Return what a caller's ARN ends with: the name of the role or user."""
+    return caller.rpartition("/")[2] if caller else None
 
 
 def _rows(stack: Stack, args: Namespace, span: TimeRange) -> Iterator[messages.MessageRow]:
@@ -174,6 +183,7 @@ def arguments_of_many(parser: ArgumentParser) -> None:
         "--status", action="append", choices=sorted(RANKS), help="only this status; repeatable"
     )
     parser.add_argument("--to", metavar="NUMBER", help="only messages to this number")
+    parser.add_argument("--caller", help="only messages of this role or user: its ARN, or its name")
     parser.add_argument("--since", type=moment, help="made since: a time, or 2h, 30m, 7d ago (1d)")
     parser.add_argument("--until", type=moment, help="made until: the same (default: now)")
     parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")

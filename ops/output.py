@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ops.terminal import clean
 from skycore import timestamps
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -42,28 +43,28 @@ class UsageError(Exception):
 class Result:
     """What a command found or did: `data` for --json, `shown` for people.
 
-    Where `ok` is false, the exit code is 1.
+    A text of `shown` is one line. Where `ok` is false, the exit code is 1.
     """
 
-    data: Any
+    data: Mapping[str, Any]
     shown: Sequence[RenderableType]
     ok: bool = True
 
 
 def progress(text: str) -> None:
     """Write a line about progress to stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(clean(text), file=sys.stderr, flush=True)
 
 
 def print_result(result: Result, *, as_json: bool) -> None:
-    """Write a result to stdout."""
+    """Write a result to stdout: as one line of JSON in ASCII, or for people."""
     if as_json:
         print(json.dumps(result.data, default=_in_json), flush=True)
         return
     console = _console()
     for part in result.shown:
         # Foreign text is not markup, and a long line is the terminal's to wrap.
-        console.print(Text(part) if isinstance(part, str) else part, soft_wrap=True)
+        console.print(_text(part) if isinstance(part, str | Text) else part, soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -72,23 +73,36 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+        made.add_row(*(_text(cell if isinstance(cell, Text) else _cell(cell)) for cell in row))
     return made
 
 
 def confirm(stack: Stack, args: argparse.Namespace, question: str) -> None:
     """Ask before changing a stack that --stack names. Raises Refused if the answer is not yes.
 
-    The local stack, and any stack with --yes, is changed without a question.
+    The local stack, and any stack with --yes, is changed without a question. `main` then records
+    who changed the stack, by `args.confirmed`.
     """
+    _ask(stack, args, question)
+    args.confirmed = True
+
+
+def _ask(stack: Stack, args: argparse.Namespace, question: str) -> None:
     if args.yes or not stack.ask:
         return
     if not sys.stdin.isatty():
         why = "Cannot ask for confirmation without a terminal; pass --yes. Nothing was changed."
         raise Refused(f"{question} {why}")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{clean(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     if input().strip().lower() not in {"y", "yes"}:
         raise Refused("Nothing was changed.")
+
+
+def _text(part: str | Text) -> Text:
+    """Return a text that is safe to show, with its styles."""
+    text = Text(part) if isinstance(part, str) else part.copy()
+    text.plain = clean(text.plain)
+    return text
 
 
 def _console() -> Console:

@@ -50,6 +50,12 @@ QUEUES = {
             "names of events that could not be published for four hours",
         ),
         Queue(
+            "media",
+            "MediaQueue",
+            "MediaDeadLetterQueue",
+            "names of inbound MMS on which fetch failed ten times",
+        ),
+        Queue(
             "publish",
             None,
             "PublishDeadLetterQueue",

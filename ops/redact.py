@@ -70,7 +70,7 @@ def message(view: Mapping[str, Any], *, show: bool) -> dict[str, Any]:
         "from": mask_number(view.get("from")),
         "client_reference": words(view.get("client_reference")),
     }
-    for name in ("parent", "possible_match"):
+    for name in ("parent", "possible_match", "caller", "cancelled_by"):
         if name in view:
             shown[name] = view[name]
     if "timeline" in view:

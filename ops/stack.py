@@ -14,6 +14,7 @@ from botocore.config import Config
 
 from ops import ROOT
 from ops.output import Refused, UsageError
+from skycore.http import split_arn
 from skycore.table import models
 from skycore.table.limits import Limits
 
@@ -105,6 +106,15 @@ class Stack:
         endpoint = self.client("cloudformation").meta.endpoint_url
         same = endpoint.rstrip("/") == str(known["endpoint_url"]).rstrip("/")
         return known if same else None
+
+    def use_hash_secret(self) -> None:
+        """Let the domain hash as the stack's functions do. Raises Refused for an older release."""
+        os.environ["HASH_SECRET"] = self.id_of("HashSecret")
+
+    @cached_property
+    def identity(self) -> dict[str, str | None]:
+        """Who uses the tool: `caller`, and the name of the `session`."""
+        return split_arn(str(self.client("sts").get_caller_identity()["Arn"]))
 
     @property
     def api_url(self) -> str:

@@ -10,12 +10,14 @@ from ops.output import Result, UsageError, confirm, progress, table
 from skycore.logs import mask_number
 from skycore.phone_numbers import NumberError, parse_msisdn, parse_sender
 from skycore.table import opt_outs
+from skycore.table.opt_outs import ERASED
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
 
     from ops.stack import Stack
+    from skycore.table.opt_outs import OptOut
 
 REASON = "operator"
 ADD = """\
@@ -61,6 +63,7 @@ def _change(
     note_it: Callable[[str, str | None, datetime], None],
 ) -> Result:
     number, sender = _number(stack, args.number), _sender(stack, args.sender)
+    stack.use_hash_secret()  # opt-outs of erased numbers count too
     whom = f"{mask_number(number)} from {_name(sender)}"
     confirm(stack, args, f"{question} {whom}?")
     note_it(number, sender, datetime.now(UTC))
@@ -86,13 +89,14 @@ def list_all(stack: Stack, args: Namespace) -> Result:
     if args.all:
         progress("reading the whole table")
     number = _number(stack, args.number) if args.number else None
+    stack.use_hash_secret()
     wishes = list(opt_outs.list_opt_outs(number))
-    stopped = opt_outs.opted_out((wish.number, wish.sender) for wish in wishes)
+    stopped = opt_outs.opted_out((wish.number, wish.sender) for wish in wishes if wish.number)
     found: list[dict[str, Any]] = [
         {
             "number": wish.number if args.show else mask_number(wish.number),
             "sender": wish.sender if args.show else mask_number(wish.sender),
-            "suppressed": (wish.number, wish.sender) in stopped,
+            "suppressed": (wish.number, wish.sender) in stopped or _holds_erased(wish),
             "stopped_at": wish.stopped_at,
             "started_at": wish.started_at,
             "reason": wish.reason,
@@ -104,6 +108,12 @@ def list_all(stack: Stack, args: Namespace) -> Result:
     shown = [table(("sender", *columns), rows)] if rows else []
     ending = f"{len(stopped)} opt-outs hold, of {len(found)}"
     return Result({"opt_outs": found}, [*shown, ending])
+
+
+def _holds_erased(wish: OptOut) -> bool:
+    """Return whether an opt-out that is stored as a hash held when its number was erased."""
+    stopped_at, started_at = wish.stopped_at or "", wish.started_at or ""
+    return wish.number == ERASED and bool(stopped_at) and stopped_at >= started_at
 
 
 def _name(sender: str | None) -> str:

@@ -53,7 +53,7 @@ def run(stack: Stack, args: Namespace) -> Result:
         data.append(told)
     columns = ("received_at", "event_id", "bytes", "error")
     shown = [table(columns, [[told[column] for column in columns] for told in data])]
-    bodies = [f"\n{one.event.id}\n{one.raw!r}" for one in rows] if args.show else []
+    bodies = [line for one in rows for line in ("", one.event.id, repr(one.raw)) if args.show]
     count = f"the newest {len(data)}" if more else str(len(data))
     ending = f"{count} unparsed postbacks since {since:%Y-%m-%d %H:%M}Z"
     return Result({"events": data, "more": more}, [*(shown if data else []), *bodies, ending])

@@ -20,7 +20,7 @@ def record(number: int) -> dict[str, Any]:
     body = receipt(number)
     (event,) = read_postback(body, arrived)
     key = models.event_key(event.id)
-    image = events._row(event, body, 90, key=key, alone=True).serialize()  # noqa: SLF001 - as stored
+    image = events.row_of(event, body, 90, key=key, alone=True).serialize()
     image["blob"] = {"B": base64.b64encode(image["blob"]["B"]).decode()}
     return {
         "eventName": "INSERT",

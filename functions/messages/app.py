@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skycore.handler import Answer, lambda_handler
-from skycore.http import RestApi, json_response
+from skycore.http import RestApi, identity_of, json_response
 from skycore.queries import messages
 from skycore.queries.messages import list_messages, list_unparsed
 from skycore.settings import load
@@ -23,6 +23,7 @@ class Settings:
     stack_name: str
     default_region: str
     event_retention_days: int
+    media_bucket: str = ""  # the previous release's environment does not have it
 
 
 @lambda_handler
@@ -37,7 +38,7 @@ def get_message(message_id: str) -> Response[str]:
 
 @api.delete("/messages/<message_id>")
 def cancel_message(message_id: str) -> Response[str]:
-    return json_response(messages.cancel(message_id))
+    return json_response(messages.cancel(message_id, identity_of(api.current_event)))
 
 
 @api.get("/messages")
@@ -55,6 +56,8 @@ def get_unparsed() -> Response[str]:
 
 @api.get("/postbacks/<item>")
 def get_event(item: str) -> Response[str]:
+    settings = load(Settings)
+    source = f"urn:skycore:{settings.stack_name}"
     return json_response(
-        messages.get_event(item, source=f"urn:skycore:{load(Settings).stack_name}")
+        messages.get_event(item, source=source, media_bucket=settings.media_bucket)
     )

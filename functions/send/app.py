@@ -6,7 +6,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from skycore.handler import Answer, lambda_handler
-from skycore.http import RestApi, caller_of, json_response, path_below, prefers_async, read_json
+from skycore.http import (
+    RestApi,
+    caller_of,
+    identity_of,
+    json_response,
+    path_below,
+    prefers_async,
+    read_json,
+)
 from skycore.sending.delivery import SendSettings as Settings
 from skycore.sending.delivery import send_context
 from skycore.sending.send import call_action, enqueue, send
@@ -50,7 +58,13 @@ def post_message() -> Response[str]:
 @api.post("/actions/<action>")
 def post_action(action: str) -> Response[str]:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    body, policy = read_json(api.current_event), load(Settings).policy()
-    return json_response(
-        call_action(action, body, context=send_context(), policy=policy, deadline=deadline)
+    event, policy = api.current_event, load(Settings).policy()
+    reply = call_action(
+        action,
+        read_json(event),
+        identity=identity_of(event),
+        context=send_context(),
+        policy=policy,
+        deadline=deadline,
     )
+    return json_response(reply)

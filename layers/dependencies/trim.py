@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SERVICES = ("dynamodb", "secretsmanager", "sns", "sqs")
+SERVICES = ("dynamodb", "s3", "secretsmanager", "sns", "sqs")
 MODELS = ("service-2", "endpoint-rule-set-1")  # what a client is made from
 WORDS = ("documentation", "documentationUrl")  # for people; botocore makes docstrings of them
 PLACES = ("geodata", "carrierdata", "tzdata")
@@ -47,7 +47,10 @@ def _one_version(service: Path) -> None:
         name = path.name.removesuffix(".gz").removesuffix(".json")
         if name in MODELS:
             text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            _write(newest / f"{name}.json", _without_words(json.loads(text)))
+            described = _without_words(json.loads(text))
+            for parameter in described.get("clientContextParams", {}).values():
+                parameter["documentation"] = ""  # botocore reads it, of S3 at every call
+            _write(newest / f"{name}.json", described)
         if name not in MODELS or path.suffix == ".gz":
             path.unlink()
 

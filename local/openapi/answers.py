@@ -27,6 +27,8 @@ _GATEWAY_TITLES = {
     "forbidden": "Not signed, not allowed, or no such route",
 }
 _TEXT: Schema = {"type": "string"}
+# Without additionalProperties some generators make it a type that no key fits.
+ANY_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _TIME: Schema = {"type": "string", "format": "date-time", "description": "UTC, RFC 3339."}
 _STATUS: Schema = {"enum": list(RANKS), "description": "Moves in one direction only."}
@@ -34,9 +36,9 @@ _REPLY_SHAPES: dict[str, Schema] = {
     "text": _TEXT,
     "int": {"type": ["integer", "string"]},
     "list": {"type": "array", "items": _TEXT},
-    "map": {"type": "object"},
-    "group": {"type": "array", "items": {"type": "object"}},
-    "groups": {"type": "array", "items": {"type": "object"}},
+    "map": ANY_OBJECT,
+    "group": {"type": "array", "items": ANY_OBJECT},
+    "groups": {"type": "array", "items": ANY_OBJECT},
     "markup": {"type": "string", "description": "HTML."},
 }
 RETRY_AFTER: Schema = {
@@ -66,6 +68,24 @@ _MESSAGE: dict[str, Schema] = {
     "client_reference": _TEXT_OR_NULL,
     "created_at": _TIME,
 }
+_BY_WHOM: dict[str, Schema] = {
+    "caller": {**_TEXT, "description": "The role or user that sent it."},
+    "cancelled_by": {
+        "description": "The role or user that cancelled it; DELETE also has session and address.",
+        "anyOf": [
+            _TEXT,
+            {
+                "type": "object",
+                "properties": {
+                    "caller": _TEXT,
+                    "session": _TEXT_OR_NULL,
+                    "address": _TEXT_OR_NULL,
+                },
+                "required": ["caller"],
+            },
+        ],
+    },
+}
 _RECIPIENTS: dict[str, Schema] = {
     "recipients": {
         "type": "array",
@@ -89,10 +109,10 @@ _POSSIBLE_MATCH: Schema = {
         "required": ["tracking_id", "event", "time", "event_id"],
     },
 }
+_IN_EVERY_ANSWER = ("action", "to", "from", "client_reference")
 _DRY_RUN: dict[str, Schema] = {
-    "dry_run": {"const": True},
-    **{name: _MESSAGE[name] for name in ("action", "to", "from", "client_reference")},
-    "fields": {"type": "object", "description": "What Skycore would be sent."},
+    "dry_run": {"type": "boolean", "description": "true; in the answer to a dry run only."},
+    "fields": {**ANY_OBJECT, "description": "What Skycore would be sent; of a dry run."},
 }
 _STEP: dict[str, Schema] = {
     "time": _TIME,
@@ -114,9 +134,23 @@ _EVENT: dict[str, Schema] = {
     "time": _TIME,
     "datacontenttype": {"const": "application/json"},
     "dataschema": _TEXT,
-    "data": {"type": "object"},
+    "data": ANY_OBJECT,
 }
 _RAW: Schema = {**_TEXT, "contentEncoding": "base64", "description": "The postback's bytes."}
+_MEDIA: Schema = {
+    "type": ["array", "null"],
+    "description": "The files of an inbound MMS; null until they are kept.",
+    "items": {
+        "type": "object",
+        "properties": {
+            **dict.fromkeys(("url", "key", "type", "sha256"), _TEXT),
+            "bytes": {"type": "integer", "minimum": 0},
+            "error": {**_TEXT, "description": "Why the file was not kept."},
+            "link": {**_TEXT, "description": "Downloads the file, for 15 minutes."},
+        },
+        "required": ["url"],
+    },
+}
 _SUMMARY = ("queued", "scheduled", "refused")
 _CURSOR: Schema = {**_TEXT_OR_NULL, "description": "For the next page; null after the last."}
 
@@ -127,17 +161,15 @@ def schemas() -> dict[str, Schema]:
         **_TEXT,
         "description": "Why it was rejected, expired or is unknown, or its last call failed.",
     }
-    message = _object(_MESSAGE, list(_MESSAGE), skycore_code=_TEXT, detail=why, parent=_TEXT)
+    message = _object(
+        _MESSAGE, list(_MESSAGE), skycore_code=_TEXT, detail=why, parent=_TEXT, **_BY_WHOM
+    )
     step = _object(_STEP, ["time", "event", "status"])
     unparsed = {"event_id": _TEXT, "received_at": _TIME, "error": _TEXT_OR_NULL, "raw": _RAW}
     return {
         "MessageStatus": _STATUS,
         "Message": message,
-        "AcceptedMessage": {
-            **_object(_MESSAGE, list(_MESSAGE), **_RECIPIENTS),
-            "description": "A message, with the other elements of Skycore's reply.",
-        },
-        "DryRun": _object(_DRY_RUN, list(_DRY_RUN)),
+        "SentMessage": _sent_message(),
         "MessageWithTimeline": {
             "allOf": [
                 _ref("Message"),
@@ -168,11 +200,12 @@ def schemas() -> dict[str, Schema]:
         ),
         "BatchEntry": _batch_entry(),
         "Event": _object(
-            {**_EVENT, "raw": _RAW}, ["specversion", "id", "source", "type", "time", "data", "raw"]
+            {**_EVENT, "raw": _RAW, "media": _MEDIA},
+            ["specversion", "id", "source", "type", "time", "data", "raw", "media"],
         ),
         "UnparsedPage": _page("events", _object(unparsed, ["event_id", "received_at", "raw"])),
         "ActionReply": {
-            "type": "object",
+            **ANY_OBJECT,
             "description": "The elements of Skycore's reply, in snake_case.",
         },
         "Problem": _problem(),
@@ -208,22 +241,31 @@ def _response(status: int, codes: list[str], *, replayed: bool) -> Schema:
     if replayed and status in {422, 504}:
         headers["Idempotency-Replayed"] = {"$ref": "#/components/headers/Idempotency-Replayed"}
         headers["Location"] = {"$ref": "#/components/headers/Location"}
-    schema = {
-        "allOf": [
-            _ref("Problem"),
-            {"properties": {"status": {"const": status}, "code": {"enum": codes}}},
-        ]
-    }
-    lines = [f"`{code}`: {_title(code)}" for code in codes]
+    sentences = [f"`{code}`: {_title(code)}." for code in codes]
     return {
-        "description": "; ".join(lines),
+        "description": " ".join(sentences),
         **({"headers": headers} if headers else {}),
-        "content": {"application/problem+json": {"schema": schema}},
+        "content": {"application/problem+json": {"schema": _ref("Problem")}},
+        "x-problem-codes": codes,
     }
 
 
 def _title(code: str) -> str:
     return TITLES[code][1] if code in TITLES else _GATEWAY_TITLES[code]
+
+
+def _sent_message() -> Schema:
+    """The one answer to a send, whatever its status: generators take a single type for all 2xx."""
+    dry = list(_DRY_RUN)
+    return {
+        **_object({**_MESSAGE, **_RECIPIENTS, **_DRY_RUN}, list(_IN_EVERY_ANSWER)),
+        "description": "The message, with the other elements of Skycore's reply. A dry run has "
+        "`dry_run` and `fields`, and no message_id, status, tracking_id or created_at.",
+        "additionalProperties": True,
+        "if": {"required": ["dry_run"]},
+        "then": {"required": dry},
+        "else": {"required": list(_MESSAGE)},
+    }
 
 
 def _batch_entry() -> Schema:
@@ -239,7 +281,7 @@ def _batch_entry() -> Schema:
         "description": "The first entry with the same recipient, which gets each message.",
     }
     http_status: Schema = {"type": "integer", "description": "The problem's, as of a single send."}
-    fields = {**of_problem, **_DRY_RUN, **_MESSAGE, "parent": _TEXT, "status": status}
+    fields = {**of_problem, **_DRY_RUN, **_MESSAGE, **_BY_WHOM, "parent": _TEXT, "status": status}
     return _object(fields, [], http_status=http_status, same_recipient_as=earlier)
 
 

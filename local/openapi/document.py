@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Any
 
@@ -41,7 +42,12 @@ def document() -> Part:
     paths = routes.paths(sends, others)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Skycore on AWS", "version": _version(), "description": _ABOUT},
+        "info": {
+            "title": "Skycore on AWS",
+            "version": _version(),
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "servers": [_server()],
         "security": [{"sigv4": []}],
         "paths": paths,
@@ -53,7 +59,12 @@ def document() -> Part:
                 "Idempotency-Replayed": answers.REPLAYED,
             },
             "responses": _shared_responses(paths),
-            "schemas": {**answers.schemas(), "SendRequest": _send_request(sends), **components},
+            "schemas": {
+                **answers.schemas(),
+                "SendRequest": _send_request(sends),
+                **routes.batch_requests(),
+                **components,
+            },
         },
         "x-skycore-errors": _skycore_errors(),
     }
@@ -73,9 +84,8 @@ def _shared_responses(paths: dict[str, Part]) -> dict[str, Part]:
         responses = operation.get("responses", {}) if isinstance(operation, dict) else {}
         for status, response in responses.items():
             if int(status) >= 400:
-                same = [name for name in shared if shared[name] == response]
                 names = (f"Problem{status}{suffix}" for suffix in ("", *"bcdefgh"))
-                name = same[0] if same else next(n for n in names if n not in shared)
+                name = next(n for n in names if shared.get(n, response) == response)
                 shared[name] = response
                 responses[status] = {"$ref": f"#/components/responses/{name}"}
     return dict(sorted(shared.items()))
@@ -90,8 +100,12 @@ class _Dumper(yaml.SafeDumper):
         return True  # a reader wants the thing, not an anchor
 
 
+# Plain scalars that YAML 1.2 reads as numbers and YAML 1.1, which PyYAML writes, does not.
+_LIKE_A_NUMBER = re.compile(r"[-+]?(0o?[0-7]+|0x[0-9a-fA-F]+|[0-9.]+([eE][-+]?[0-9]+)?)")
+
+
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    style = "|" if "\n" in text else "'" if _LIKE_A_NUMBER.fullmatch(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -39,7 +39,8 @@ _KINDS: dict[str, Schema] = {
 }
 _MERGE_NAME = "^[a-z][a-z0-9_]{0,63}$"
 
-# The fields of a message that Skycore never sees.
+# The fields of a message that Skycore never sees. No field has a `default`: generated clients would
+# send it, or make it mandatory.
 OUR_FIELDS: dict[str, Schema] = {
     "client_reference": {
         "type": ["string", "null"],
@@ -56,12 +57,10 @@ OUR_FIELDS: dict[str, Schema] = {
     },
     "dry_run": {
         "type": "boolean",
-        "default": False,
         "description": "true: everything is checked and nothing is sent; the answer is 200.",
     },
     "opt_out_confirmation": {
         "type": "boolean",
-        "default": False,
         "description": "true: the one message that may still follow a STOP, to confirm it.",
     },
 }
@@ -71,8 +70,8 @@ def send_request(action: Action, components: dict[str, Schema]) -> Schema:
     """The body of POST /messages for one action; shared groups go to `components`."""
     schema = _request(action, components)
     usual = action.name == "sendSMS"
-    default = {"default": action.name} if usual else {}
-    named = {"enum": [action.name], **default, "description": "Any letter case is taken."}
+    without = " sendSMS is the default." if usual else ""
+    named = {"enum": [action.name], "description": f"Any letter case is taken.{without}"}
     schema["properties"] = {
         "action": named,
         **schema["properties"],
@@ -89,8 +88,7 @@ def action_request(action: Action, components: dict[str, Schema]) -> Schema:
     ways = ["post", "get"] if action.effect == "read" and action.get_form else ["post"]
     schema["properties"]["transport"] = {
         "enum": ways,
-        "default": "post",
-        "description": "How Skycore is asked. A URL ends up in logs, so only reading may use get.",
+        "description": "post by default. A URL ends up in logs, so only reading may use get.",
     }
     return schema
 
@@ -111,7 +109,6 @@ def _request(action: Action, components: dict[str, Schema]) -> Schema:
     if any(parameter.kind == "sms_text" for parameter in action.parameters):
         properties["allow_multipart"] = {
             "type": "boolean",
-            "default": False,
             "description": "true: a text of more than one SMS is sent in several parts.",
         }
     must = [p for p in action.parameters if p.required == "always"]
@@ -123,7 +120,7 @@ def _request(action: Action, components: dict[str, Schema]) -> Schema:
         **({"deprecated": True} if action.deprecated else {}),
         "properties": properties,
         **({"required": plain} if plain else {}),
-        **(rules[0] if len(rules) == 1 else {"allOf": rules} if rules else {}),
+        **_only_if(rules),
         "additionalProperties": False,
     }
 
@@ -144,6 +141,17 @@ def _rules(action: Action, must: list[Parameter]) -> list[Schema]:
                 {"anyOf": [{"required": [parameter.name]}, *(_present(p) for p in others if p)]}
             )
     return rules
+
+
+def _only_if(rules: list[Schema]) -> Schema:
+    """Return schema members that hold all the rules.
+
+    Code generators would make a type of its own of each `oneOf` beside `properties`, and lose the
+    fields. They ignore `if`, which validators read.
+    """
+    if not rules:
+        return {}
+    return {"if": rules[0] if len(rules) == 1 else {"allOf": rules}, "else": {"not": {}}}
 
 
 def _present(parameter: Parameter) -> Schema:
@@ -199,7 +207,7 @@ def _group(action: Action, parameter: Parameter) -> Schema:
     }
     if parameter.kind == "slides":
         content = [child.name for child in parameter.children if child.kind != "integer"]
-        schema["anyOf"] = [{"required": [name]} for name in content]
+        schema |= _only_if([{"anyOf": [{"required": [name]} for name in content]}])
     return schema
 
 

@@ -17,9 +17,9 @@ MOST_IN_BATCH, MOST_IN_PAGE, USUAL_IN_PAGE = 1000, 100, 50
 SENT = ("Location", "Idempotency-Replayed")  # headers
 _SEND = (
     "invalid_json", "unknown_action", "in_progress", "too_large", "invalid_request",
-    "recipient_opted_out", "country_not_allowed", "idempotency_key_reused", "skycore_rejected",
-    "rate_limited", "skycore_account", "skycore_unreachable", "not_ready", "gateway_failure",
-    "outcome_unknown",
+    "recipient_opted_out", "country_not_allowed", "ceiling_reached", "idempotency_key_reused",
+    "skycore_rejected", "rate_limited", "skycore_account", "skycore_unreachable", "not_ready",
+    "gateway_failure", "outcome_unknown",
 )  # fmt: skip
 _ACT = (
     "invalid_json", "too_large", "invalid_request", "skycore_rejected", "rate_limited",
@@ -46,9 +46,9 @@ def request_name(action: Action) -> str:
 
 
 def _post_message(sends: list[Action]) -> Part:
-    tried = _answer("A dry run: nothing was sent.", "DryRun")
-    accepted = _answer("Accepted by Skycore.", "AcceptedMessage", SENT)
-    queued = _answer("Queued (Prefer: respond-async).", "Message", SENT)
+    tried = _answer("A dry run: nothing was sent.", "SentMessage")
+    accepted = _answer("Accepted by Skycore.", "SentMessage", SENT)
+    queued = _answer("Queued (Prefer: respond-async).", "SentMessage", SENT)
     shown = {action.name: {"value": requests.send_example(action)} for action in sends}
     prefer = _parameter(
         "Prefer", "header", {"type": "string", "examples": ["respond-async"]},
@@ -70,31 +70,6 @@ def _post_message(sends: list[Action]) -> Part:
 
 
 def _post_batch() -> Part:
-    bad: Part = {"description": "Whatever else is here is told in its place; the others go."}
-    items = {"anyOf": [{"$ref": "#/components/schemas/SendRequest"}, bad]}
-    listed = {"type": "array", "minItems": 1, "maxItems": MOST_IN_BATCH}
-    schema = {
-        "type": "object",
-        "properties": {
-            "messages": {**listed, "items": items},
-            "template": {"type": "object", "description": "What all recipients have in common."},
-            "recipients": {
-                **listed,
-                "items": {"anyOf": [{"type": "object"}, bad]},
-                "description": "What differs for each: it is laid over the template.",
-            },
-            "all_or_nothing": {
-                "type": "boolean",
-                "default": False,
-                "description": "true: what refuses one entry refuses the whole call.",
-            },
-        },
-        "oneOf": [
-            {"required": ["messages"], "properties": {"template": False, "recipients": False}},
-            {"required": ["template", "recipients"], "properties": {"messages": False}},
-        ],
-        "additionalProperties": False,
-    }
     sms = {"to": "+1 774-319-9144", "from": "60856", "text": "Hello"}
     shared = {"template": {"from": "60856", "text": "Hello"}, "recipients": [{"to": sms["to"]}]}
     example = {
@@ -102,15 +77,48 @@ def _post_batch() -> Part:
         "template": {"value": shared},
     }
     codes = ("invalid_json", "too_large", "invalid_request", "not_ready", "gateway_failure")
-    content = {"application/json": {"schema": schema, "examples": example}}
     return {
         "operationId": "sendBatch",
         "summary": "Queue up to 1000 messages",
         "parameters": [_idempotency_key()],
-        "requestBody": {"required": True, "content": content},
+        "requestBody": _body("BatchRequest", example),
         "responses": {
             "202": _answer("One result for each entry.", "BatchResult", ("Idempotency-Replayed",)),
             **answers.problems(codes),
+        },
+    }
+
+
+def batch_requests() -> dict[str, Part]:
+    """Return the schemas of a batch's two forms, by name."""
+    listed = {"type": "array", "minItems": 1, "maxItems": MOST_IN_BATCH}
+    whole: Part = {
+        "type": "boolean",
+        "description": "true: what refuses one entry refuses the whole call.",
+    }
+    entry = {"$ref": "#/components/schemas/SendRequest"}
+    told = "An entry that is not valid has its problem as its result; the others are queued."
+    differences = "What differs for each: it is laid over the template."
+    forms = {
+        "BatchOfMessages": {"messages": {**listed, "items": entry, "description": told}},
+        "BatchFromTemplate": {
+            "template": {
+                **answers.ANY_OBJECT,
+                "description": "What all recipients have in common.",
+            },
+            "recipients": {**listed, "items": answers.ANY_OBJECT, "description": differences},
+        },
+    }
+    return {
+        "BatchRequest": {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in forms]},
+        **{
+            name: {
+                "type": "object",
+                "properties": {**fields, "all_or_nothing": whole},
+                "required": list(fields),
+                "additionalProperties": False,
+            }
+            for name, fields in forms.items()
         },
     }
 
@@ -174,7 +182,7 @@ def _postbacks() -> Part:
         "parameters": [_parameter("item", "path", {"type": "string", "minLength": 1}, words)],
         "get": {
             "operationId": "getEvent",
-            "summary": "One event with its raw postback",
+            "summary": "One event with its raw postback and links to kept media",
             "responses": {
                 "200": _answer("The event.", "Event"),
                 **answers.problems(("event_not_found", "gateway_failure")),
@@ -216,7 +224,7 @@ def _act_by_any_name() -> Part:
         "parameters": [_parameter("action", "path", {"type": "string", "minLength": 1}, words)],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"type": "object"}}},
+            "content": {"application/json": {"schema": answers.ANY_OBJECT}},
         },
         "responses": {
             "200": _answer("Skycore's reply.", "ActionReply"),

@@ -77,7 +77,7 @@ def _field(name: str, schema: dict[str, Any], required: bool) -> dict[str, Any]:
         "kind": {"integer": "number", "boolean": "yes", "string": "text"}.get(kind, kind),
     }
     if "enum" in schema:
-        field |= {"kind": "choice", "choices": schema["enum"], "example": schema.get("default")}
+        field |= {"kind": "choice", "choices": schema["enum"], "example": schema["enum"][0]}
     elif kind == "array":
         field |= {"kind": "groups", "fields": _fields(_resolved(schema["items"]))}
     elif kind == "object" and schema.get("properties"):

@@ -26,10 +26,13 @@ def stage_settings(deployment: Deployment) -> Iterator[Finding]:
         route = _route(f"{row['ResourcePath']}/{row['HttpMethod']}")
         found = actual.get(route, {})
         for name, (key, path) in _METHOD_SETTINGS.items():
-            if name in row and found.get(key) != row[name]:
-                detail = f"{name} of {route} is {found.get(key)}, not {row[name]}"
+            wanted = row.get(name)
+            if isinstance(wanted, dict):
+                wanted = int(deployment.parameters[wanted["Ref"]])
+            if wanted is not None and not _is_same(found.get(key), wanted):
+                detail = f"{name} of {route} is {found.get(key)}, not {wanted}"
                 resource, verb = row["ResourcePath"], row["HttpMethod"]
-                yield Finding(detail, _patch(deployment, f"{resource}/{verb}/{path}", row[name]))
+                yield Finding(detail, _patch(deployment, f"{resource}/{verb}/{path}", wanted))
     for route, row in actual.items():
         if row.get("dataTraceEnabled") or row.get("loggingLevel", "OFF") != "OFF":
             detail = f"the stage logs executions of {route}: the postback token gets into the log"
@@ -156,7 +159,7 @@ def gateway_responses(deployment: Deployment) -> Iterator[Finding]:
 
 
 def web_acl(deployment: Deployment) -> Iterator[Finding]:
-    """The web ACL of WebAclArn protects the stage."""
+    """The web ACL of the parameters protects the stage, and records no path with the token."""
     expected = deployment.parameters.get("WebAclArn", "")
     actual = deployment.stage.get("webAclArn", "")
     if expected and actual != expected:
@@ -166,6 +169,36 @@ def web_acl(deployment: Deployment) -> Iterator[Finding]:
         words = ("--web-acl-arn", expected, "--resource-arn", arn)
         fix = deployment.aws("wafv2", "associate-web-acl", *words)
         yield Finding(f"the stage's web ACL is {actual or 'none'}, not {expected}", fix)
+    if deployment.parameters.get("PostbackRateLimit", "0") != "0" and not actual:
+        detail = "the stage has no web ACL, although PostbackRateLimit is set"
+        again = deployment.sam_deploy(PostbackRateLimit=0), deployment.sam_deploy()
+        yield Finding(detail, f"{again[0]}, then with the old value: {again[1]}")
+    if actual:
+        yield from _recorded_paths(deployment, actual)
+
+
+def _recorded_paths(deployment: Deployment, acl: str) -> Iterator[Finding]:
+    """Find where a web ACL keeps the path of requests, which holds the postback token."""
+    waf = deployment.client("wafv2")
+    name, id_ = acl.split("/")[-2:]
+    found = waf.get_web_acl(Name=name, Scope="REGIONAL", Id=id_)["WebACL"]
+    # WAF samples for the default action, and for each rule.
+    sampling = [
+        row["Name"]
+        for row in (found, *found.get("Rules", ()))
+        if row["VisibilityConfig"]["SampledRequestsEnabled"]
+    ]
+    if sampling:
+        detail = f"web ACL {name} samples requests ({', '.join(sampling)}): they show the token"
+        fix = f"turn sampled requests off for the web ACL {name} and all of its rules"
+        yield Finding(detail, fix)
+    try:
+        logging = waf.get_logging_configuration(ResourceArn=acl)["LoggingConfiguration"]
+    except waf.exceptions.WAFNonexistentItemException:  # it has no logs
+        return
+    if not any("UriPath" in field for field in logging.get("RedactedFields", ())):
+        detail = f"the logs of web ACL {name} hold the path, and with it the postback token"
+        yield Finding(detail, "redact the URI path in the web ACL's logging configuration")
 
 
 def domain(deployment: Deployment) -> Iterator[Finding]:
@@ -219,6 +252,11 @@ def _route(key: str) -> str:
     return f"{verb} {path.replace('~1', '/').strip('/')}"
 
 
+def _is_same(found: object, wanted: object) -> bool:
+    """Compare a setting with the template's: AWS returns 1000 as 1000.0, the emulator as text."""
+    return str(found).removesuffix(".0") == str(wanted)
+
+
 def _patch(deployment: Deployment, path: str, value: object) -> str:
     operation = json.dumps([{"op": "replace", "path": path, "value": str(value)}])
     words = ("--rest-api-id", deployment.stack.id_of("Api"), "--stage-name", "v1")
@@ -233,6 +271,6 @@ CHECKS = (
     Check("routes", "every route but the postback route needs a signature", routes),
     Check("resource-policy", "the API's policy opens the postback route only", resource_policy),
     Check("gateway-responses", "the gateway's own answers are problem details", gateway_responses),
-    Check("web-acl", "the web ACL of WebAclArn, if any, protects the API", web_acl),
+    Check("web-acl", "a chosen web ACL protects the API and records no token", web_acl),
     Check("domain", "the domain and the default endpoint are as the parameters say", domain),
 )

@@ -1,10 +1,13 @@
-"""Checks of what is kept: the table and the secrets."""
+"""Checks of what is kept: the table, the bucket and the secrets."""
 
 from __future__ import annotations
 
 import json
 import string
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
 
 from ops.doctor.check import Check, Finding
 from ops.doctor.deployment import template
@@ -83,6 +86,40 @@ def indexes(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(f"the table's stream is not {view}: events are not published", fix)
 
 
+@contextmanager
+def _suppress_code(code: str) -> Iterator[None]:
+    """Pass over the error by which S3 says that a bucket has no such setting."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
+
+
+def media_bucket(deployment: Deployment) -> Iterator[Finding]:
+    """No file of an inbound MMS is public, and each expires with its event."""
+    client, bucket = deployment.client("s3"), deployment.stack.id_of("MediaBucket")
+    blocked = {}
+    with _suppress_code("NoSuchPublicAccessBlockConfiguration"):
+        answer = client.get_public_access_block(Bucket=bucket)
+        blocked = answer["PublicAccessBlockConfiguration"]
+    wanted = template()["Resources"]["MediaBucket"]["Properties"]["PublicAccessBlockConfiguration"]
+    if blocked != wanted:
+        value = ",".join(f"{name}=true" for name in wanted)
+        words = ("--bucket", bucket, "--public-access-block-configuration", value)
+        fix = deployment.aws("s3api", "put-public-access-block", *words)
+        yield Finding("the bucket of inbound MMS may be made public", fix)
+    rules = []
+    with _suppress_code("NoSuchLifecycleConfiguration"):
+        rules = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    expected = int(deployment.parameters["EventRetentionDays"])
+    days = [row["Expiration"].get("Days") for row in rules if "Expiration" in row]
+    if days != [expected]:
+        fix = "restore the lifecycle of MediaBucket from template.yaml"
+        kept = f"{days[0]} days" if days else "ever"
+        yield Finding(f"files of inbound MMS are kept for {kept}, not {expected} days", fix)
+
+
 def api_key(deployment: Deployment) -> Iterator[Finding]:
     """A Skycore API key is set and can be one. Its value is never shown."""
     fix = f"python -m ops --stack {deployment.name} set-key"
@@ -123,6 +160,11 @@ CHECKS = (
     Check("time-to-live", "rows of the table expire", time_to_live),
     Check("recovery", "recovery and deletion protection are as the parameters say", recovery),
     Check("table", "the table's indexes are active and its stream is on", indexes),
+    Check(
+        "media-bucket",
+        "files of inbound MMS are private, and expire with their events",
+        media_bucket,
+    ),
     Check("api-key", "a Skycore API key is set and well-formed", api_key),
     Check("postback-token", "the postback token is well-formed", postback_token),
 )

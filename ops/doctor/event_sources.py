@@ -19,6 +19,7 @@ LITTLE_ROOM = 5  # executions; fewer, and a burst of postbacks or slow sends is 
 QUOTA = "L-B99A9384"  # Lambda's concurrent executions, in Service Quotas
 MORE = 1000  # executions; the quota that the template's defaults assume
 SCHEDULED = "SweepFunction"
+OF_MEDIA = "FetchFunctionMedia"  # runs only with KeepMedia
 LEAST = {  # the parameters that take the least of the quota
     "StoreMaximumConcurrency": 2,
     "DispatchMaximumConcurrency": 2,
@@ -31,7 +32,8 @@ LEAST = {  # the parameters that take the least of the quota
 def enabled(deployment: Deployment) -> Iterator[Finding]:
     """Each event source runs, and a failed message does not fail its batch."""
     for name, found in deployment.event_sources.items():
-        if found["State"] not in SETTLED:
+        is_off = name == OF_MEDIA and deployment.parameters["KeepMedia"] == "off"
+        if found["State"] not in SETTLED and not is_off:
             detail = f"event source {name} is {found['State']}: nothing is read from it"
             yield Finding(detail, _update(deployment, name, "--enabled"))
         if REPORTS not in found.get("FunctionResponseTypes", []):
@@ -134,7 +136,7 @@ def _unreserved(deployment: Deployment, reserved: dict[str, int]) -> dict[str, i
         if deployment.function_of(found["FunctionArn"]) in reserved:
             continue
         if ":sqs:" in found["EventSourceArn"]:
-            most[name] = _maximum(found)
+            most[name] = _maximum(found) if found["State"] in SETTLED else 0
         else:  # for each shard; a new table's stream may briefly have up to four
             most[name] = int(found.get("ParallelizationFactor", 1))
     if SCHEDULED in deployment.functions and SCHEDULED not in reserved:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ops.doctor.deployment import Deployment
 
 # The functions that send to the queue that triggers them, and end by their own rules.
-MAY_LOOP = {"DispatchFunction", "StoreFunction"}
+MAY_LOOP = {"DispatchFunction", "FetchFunction", "StoreFunction"}
 
 
 def state(deployment: Deployment) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def settings(deployment: Deployment) -> Iterator[Finding]:
 
 
 def recursion(deployment: Deployment) -> Iterator[Finding]:
-    """Lambda lets dispatch and store put messages back, and would stop any other loop."""
+    """Lambda lets dispatch, fetch and store put messages back, and would stop any other loop."""
     client = deployment.client("lambda")
     for name, found in deployment.functions.items():
         function = found["FunctionName"]

@@ -50,7 +50,7 @@ def receive_mms(
 ) -> Message:
     """Receive an MMS: N401 with the URLs of its files.
 
-    A URL in `files` stays as it is; the simulator serves a file for a bare name.
+    A URL in `files` stays as it is; the simulator serves a file for a bare name, where its API is.
     """
     number = f"MMS_MO_{random_text(8)}"
     names = [name for name in files if "://" not in name] + (["text.txt"] if text else [])
@@ -59,7 +59,7 @@ def receive_mms(
         served = ("text/plain; charset=utf-8", text.encode()) if plain else ("image/png", PIXEL)
         simulator.state.media[f"{number}/{name}"] = served
     addresses = [name for name in files if "://" in name]
-    addresses += [f"{simulator.base_url}media/{number}/{name}" for name in names]
+    addresses += [f"{simulator.api_url}media/{number}/{name}" for name in names]
     simulator.state.inbox[number] = names or ["file"]
     message = _record(simulator, "mms", number, sender=sender, to=to, text=text)
     message.files, message.subject = addresses, subject

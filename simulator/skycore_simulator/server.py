@@ -174,8 +174,10 @@ class Server:
 
     def _write_log(self, line: str) -> None:
         if self._log is not None:
+            # An action of a client's must not begin a line, or control a terminal.
+            safe = line.encode("unicode_escape").decode("ascii")
             with self._log.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+                file.write(safe + "\n")
 
     async def report(self, request: web.Request) -> web.Response:
         """Return a report file."""

@@ -13,8 +13,9 @@ from tests.build.layers import LAYERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Make every client, on the built layers alone: a service whose description was trimmed raises
-# UnknownServiceError here, as it would in production.
+# Make every client, and a link of S3, which reads most of its description, on the built layers
+# alone: a service whose description was trimmed raises UnknownServiceError here, or KeyError for a
+# part of it, as it would in production.
 CLIENTS = """
 import inspect, json
 from pynamodb.connection.base import Connection
@@ -25,6 +26,7 @@ for name, function in inspect.getmembers(clients, callable):
     own = getattr(function, "__module__", None) == clients.__name__
     if own and not name.startswith("_") and not inspect.signature(function).parameters:
         made.append(function())
+clients.s3().generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"})
 print(json.dumps([[c.meta.service_model.service_name, c.meta.endpoint_url] for c in made]))
 """
 # Without the packages of the virtual environment.
@@ -35,7 +37,13 @@ def test_the_layer_describes_what_is_called_and_nothing_else(build: Path) -> Non
     path = os.pathsep.join(str(build / layer / "python") for layer in LAYERS)
     done = subprocess.run(
         [PYTHON, "-S", "-P", "-c", CLIENTS],
-        env={**os.environ, "PYTHONPATH": path, "AWS_DEFAULT_REGION": "eu-west-1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": path,
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        },
         capture_output=True,
         text=True,
         check=False,

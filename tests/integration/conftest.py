@@ -32,6 +32,7 @@ UNQUEUED = ("Ack", "Send", "Enqueue", "Messages", "Sweep")  # functions that no 
 NO_WORK = {
     "Store": {"Records": []},
     "Publish": {"Records": []},
+    "Fetch": {"Records": []},
     "Dispatch": {"Records": []},
     "Ack": "ack/postback_xml",
     "Send": "send/sms",
@@ -81,6 +82,7 @@ class Stack:
         self.description = description
         self.client = Client(description, timeout=PATIENCE_SECONDS)
         self.events: dict[str, dict[str, Any]] = {}  # that came so far, by id
+        self.example_keys: set[str] = set()  # access keys of the examples' functions
         self._admin: dict[str, Any] = {}
         self._resources: dict[str, str] = {}
 
@@ -164,6 +166,13 @@ class Stack:
         config = Config(read_timeout=PATIENCE_SECONDS, retries={"total_max_attempts": 1})
         url = self.description["endpoint_url"]
         return session.client(service, endpoint_url=url, config=config)
+
+    def admin_environment(self) -> dict[str, str]:
+        """Return what makes a program the administrator."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.description["admin_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": self.description["admin_secret_access_key"],
+        }
 
     def resource(self, logical_id: str) -> str:
         """Return a resource's physical id."""

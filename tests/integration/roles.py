@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tests.integration.calls import Call
 
+UNNAMED = "the emulator's records of S3 name no object; test_media.py sees that it is called"
 POLLER = "the event source uses the role; the emulator polls by itself"
 LOGGER = "the Lambda service writes the logs with the role; the emulator by itself"
 # Function, action, a part of the resource's name, and why no run calls it.
@@ -34,6 +35,13 @@ EXCEPTIONS = (
     ("publish", "sqs:SendMessage", "PublishDeadLetterQueue", POLLER),
     ("publish", "sqs:SendMessage", "PublishRetryQueue", "only while SNS refuses"),
     ("publish", "dynamodb:GetItem", "", "only for a message's step that SNS refused before"),
+    ("fetch", "sqs:ReceiveMessage", "MediaQueue", POLLER),
+    ("fetch", "sqs:DeleteMessage", "MediaQueue", POLLER),
+    ("fetch", "sqs:GetQueueAttributes", "MediaQueue", POLLER),
+    ("fetch", "s3:PutObject", "", UNNAMED),
+    ("messages", "s3:GetObject", "", UNNAMED),
+    ("fetch", "s3:ListBucket", "", "only after an erasure during a download"),
+    ("fetch", "s3:DeleteObject", "", "only after an erasure during a download"),
     ("dispatch", "sqs:ReceiveMessage", "SendQueue", POLLER),
     ("dispatch", "sqs:DeleteMessage", "SendQueue", POLLER),
     ("dispatch", "sqs:GetQueueAttributes", "SendQueue", POLLER),

@@ -58,6 +58,7 @@ def test_messages_events_and_opt_outs_are_written(
     assert opt_out["sender"] == sms["from"]
     assert opt_out["stopped_at"]
     assert (folder.stat().st_mode & 0o777) == 0o700
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
 
     again = export(folder)
     assert again.returncode == 1

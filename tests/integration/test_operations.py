@@ -425,10 +425,10 @@ def test_a_usage_error_is_explained_and_is_exit_code_2(ops: Any) -> None:
     assert "invalid choice" in ops.run("dlq", "show", "nothing", code=2).stderr
 
 
-def test_a_stack_that_is_not_there_is_told(ops: Any) -> None:
+def test_a_stack_that_is_not_there_is_told(ops: Any, stack: Stack) -> None:
     ops.name = "nobody-s"  # whose rights nobody has
     assert "AWS refused DescribeStacks: AccessDenied" in ops.run("status", code=1).stderr
-    ops.environment = {**ops.environment, "AWS_ACCESS_KEY_ID": "test"}  # the emulator's root
+    ops.environment = {**ops.environment, **stack.admin_environment()}
     assert "there is no stack nobody-s" in ops.run("status", code=1).stderr
 
 

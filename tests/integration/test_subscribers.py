@@ -1,19 +1,14 @@
-"""Queues of other services: filters, the example, an outage of the topic, and replay."""
+"""Queues of other services: filters, an outage of the topic, and replay."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import subprocess
-import sys
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from skycore.postbacks.event import unparsed_event
 from skycore.table import events, models
@@ -23,9 +18,6 @@ from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HIDDEN = "3"  # seconds between tries, of which there are five: long enough for a call to end
-EXAMPLE = ROOT / "examples" / "subscriber"
 
 
 def inbound(text: str, to: str = "60856") -> bytes:
@@ -99,65 +91,6 @@ def test_the_documented_queue_gets_what_its_filter_lets_through(stack: Stack) ->
         "skycore.mms_received",
     }
     formation.delete_stack(StackName=name)
-
-
-def sam(stack: Stack, *arguments: str) -> None:
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "AWS_ENDPOINT_URL": stack.description["endpoint_url"],
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": stack.description["region"],
-        "SAM_CLI_TELEMETRY": "0",
-    }
-    done = subprocess.run(
-        [Path(sys.executable).with_name("sam"), *arguments],
-        cwd=EXAMPLE,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.long  # tests/template/test_subscribers.py checks its template
-def test_the_example_reads_its_queue(stack: Stack) -> None:
-    built = ROOT / LOCAL_DIR / "subscriber"
-    topic = stack.description["event_topic_arn"]
-    sam(stack, "build", "--cached", f"--cache-dir={built}/cache", f"--build-dir={built}/build")
-    sam(
-        stack,
-        *("deploy", "--template-file", f"{built}/build/template.yaml", "--resolve-s3"),
-        *("--stack-name", "subscriber", "--capabilities", "CAPABILITY_IAM"),
-        *("--no-confirm-changeset", "--parameter-overrides", f"EventTopicArn={topic}"),
-    )
-    formation = stack.admin("cloudformation")
-    (described,) = formation.describe_stacks(StackName="subscriber")["Stacks"]
-    outputs = {row["OutputKey"]: row["OutputValue"] for row in described["Outputs"]}
-    mark = uuid.uuid4().hex
-    stack.postback(inbound(mark))
-    event = stack.event(lambda event: event["data"]["text"] == mark)
-    logs = stack.admin("logs")
-
-    def handled() -> bool:
-        try:
-            rows = logs.filter_log_events(logGroupName=f"/aws/lambda/{outputs['FunctionName']}")
-        except logs.exceptions.ResourceNotFoundException:  # until it has run
-            return False
-        return any(event["id"] in row["message"] for row in rows["events"])
-
-    assert until(handled)
-    # What breaks the schema fails alone, and comes again until it is set aside.
-    sqs = stack.admin("sqs")
-    sqs.set_queue_attributes(QueueUrl=outputs["QueueUrl"], Attributes={"VisibilityTimeout": HIDDEN})
-    sqs.send_message(QueueUrl=outputs["QueueUrl"], MessageBody=json.dumps({**event, "type": "x"}))
-    dead = Queue(stack, outputs["DeadLetterQueueUrl"])
-    assert until(lambda: bool(dead.read()))
-    assert [one["type"] for one in dead.seen.values()] == ["x"]
-    formation.delete_stack(StackName="subscriber")
 
 
 @contextmanager

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local.paths import EMULATOR_PYTHON, HOST, REGION
+from local.paths import REGION
+from tests.emulator import Emulator, running
 from tests.integration.conftest import ROOT
 from tests.long.test_recovery import AWS, PATIENCE, commands
 from tests.patience import until
-from tests.services.process import free_port, serving
 from tests.template.conftest import Template
 
 if TYPE_CHECKING:
@@ -46,13 +46,14 @@ BROKEN = {
 class Account:
     """An empty account on the emulator, and an operator with the AWS CLI."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url, self.folder = url, folder
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        self.url, self.folder = emulator.url, folder
+        self.root = ("test", "test", emulator.secret)
 
     def client(self, service: Any) -> Any:
         """Return a client of an AWS service."""
-        keys: Any = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION, **keys)
+        session = boto3.Session(*self.root, region_name=REGION)
+        return session.client(service, endpoint_url=self.url)
 
     def deploy(self, resources: dict[str, Any], **parameters: str) -> str:
         """Create the stack `skycore`; return the status that it ends in."""
@@ -84,8 +85,9 @@ class Account:
                 **os.environ,
                 "PATH": f"{ROOT / '.venv-awscli' / 'bin'}:{os.environ['PATH']}",
                 "AWS_ENDPOINT_URL": self.url,
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_ACCESS_KEY_ID": self.root[0],
+                "AWS_SECRET_ACCESS_KEY": self.root[1],
+                "AWS_SESSION_TOKEN": self.root[2],
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_REGION": REGION,
             },
@@ -111,17 +113,8 @@ class Account:
 def account(tmp_path: Path) -> Iterator[Account]:
     if not (ROOT / ".venv-awscli" / ".ready").exists():
         pytest.skip("the AWS CLI is not set up: make .venv-awscli/.ready")
-    port = free_port()
-    environment = {
-        "PATH": f"{EMULATOR_PYTHON.parent}:/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "TMPDIR": str(tmp_path),
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(port),
-    }
-    command = [str(EMULATOR_PYTHON), "-m", "ministack"]
-    with serving("the emulator", port, command, environment, tmp_path) as url:
-        yield Account(url, tmp_path)
+    with running(tmp_path / "emulator") as emulator:
+        yield Account(emulator, tmp_path)
 
 
 def test_a_first_deployment_that_fails_leaves_nothing_and_can_be_repeated(account: Account) -> None:

@@ -217,7 +217,7 @@ def _with_other_names(shell: Shell, left: Left) -> Left:
 
 def _bring_back(shell: Shell, left: Left) -> Stack:
     """docs/recovery.md: the rows, the postbacks that waited, and the key, in a new stack."""
-    find, deploy, rows, postbacks, dead_letters, set_key, show = commands(
+    find, deploy, rows, hashes, postbacks, dead_letters, set_key, show = commands(
         "docs/recovery.md", "Bring a deleted stack back"
     )
     table = left.one("AWS::DynamoDB::Table", "Table")
@@ -237,6 +237,9 @@ def _bring_back(shell: Shell, left: Left) -> Stack:
     assert stack.description["table_name"] != table
     assert stack.get(f"/messages/{left.message_id}").status_code == 404
     shell.run(rows, stack, OLD_TABLE=table)
+    old, new = left.one("AWS::SecretsManager::Secret", "HashSecret"), stack.resource("HashSecret")
+    shell.run(hashes, stack, OLD_HASH_SECRET_ARN=old, NEW_HASH_SECRET_ARN=new)
+    _start_senders_again(stack)
     shell.run(postbacks, stack, OLD_POSTBACK_QUEUE_URL=queue)
     shell.run(dead_letters, stack, OLD_POSTBACK_DEAD_LETTER_QUEUE_URL=dead)
     _use_a_wrong_key(stack)
@@ -282,6 +285,14 @@ def _restore_lost_rows(shell: Shell, stack: Stack) -> None:
     assert lost in shell.run(look, stack)
     assert stack.post("/messages", BODY, **key).headers["Idempotency-Replayed"] == "true"
     assert "skycore-restored" not in stack.admin("dynamodb").list_tables()["TableNames"]
+
+
+def _start_senders_again(stack: Stack) -> None:
+    """They keep a secret for five minutes; an update stops their processes."""
+    functions = stack.admin("lambda")
+    for verb in ("Send", "Enqueue", "Dispatch"):
+        name = stack.resource(f"{verb}Function")
+        functions.update_function_configuration(FunctionName=name, Description="started again")
 
 
 def _use_a_wrong_key(stack: Stack) -> None:

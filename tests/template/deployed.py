@@ -25,15 +25,18 @@ LONGEST_NAME = {
     "AWS::DynamoDB::Table": 255,
     "AWS::SNS::Topic": 256,
     "AWS::IAM::Role": 64,
+    "AWS::S3::Bucket": 63,
 }
 ARNS = {
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
     "AWS::SNS::Topic": "sns:{region}:{account}:{name}",
+    "AWS::S3::Bucket": "s3:::{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}",
     "AWS::KMS::Key": "kms:{region}:{account}:key/{name}",
+    "AWS::WAFv2::WebACL": "wafv2:{region}:{account}:regional/webacl/{name}/id",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
 }
 
@@ -108,6 +111,8 @@ class Deployed:
         if kind == "AWS::Logs::LogGroup":
             group: str = self.properties(name)["LogGroupName"]
             return group
+        if kind == "AWS::S3::Bucket":  # in lower case
+            return f"{f'{self.name}-{name}'.lower()[:50]}-{unique[:12].lower()}"
         start = f"{self.name}-{name}"
         return f"{start[: LONGEST_NAME.get(kind, 255) - 13]}-{unique[:12]}"
 

@@ -25,6 +25,7 @@ SERVICE_METRICS = {
     ("AWS/Lambda", "Invocations"): _FUNCTION,
     ("AWS/Lambda", "Duration"): _FUNCTION,  # milliseconds
     ("AWS/Lambda", "IteratorAge"): _FUNCTION,  # milliseconds
+    ("AWS/ApiGateway", "4XXError"): _API,
     ("AWS/ApiGateway", "5XXError"): _API,
     ("AWS/ApiGateway", "Count"): _API,
     ("AWS/DynamoDB", "ConsumedReadCapacityUnits"): _TABLE,

@@ -12,8 +12,7 @@ from tests.template.conftest import Template
 from tests.template.deployed import Deployed, transformed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import ModuleType
+    from collections.abc import Iterator
 
 ROUTES = {
     ("post", "/messages"): "SendFunction",
@@ -106,7 +105,10 @@ def test_the_resource_policy_concerns_postbacks_alone(template: Template) -> Non
 
 
 # What a line of the access log may hold. The path of a postback holds the token.
-LOGGED = {"requestId", "httpMethod", "resourcePath", "status", "responseLatency"}
+LOGGED = {
+    *("requestId", "httpMethod", "resourcePath", "status", "responseLatency"),
+    *("identity.userArn", "identity.sourceIp"),  # who called, and from where
+}
 
 
 def test_no_access_log_holds_the_path_with_the_token(template: Template) -> None:
@@ -134,34 +136,31 @@ THROTTLED = {
 }
 
 
+def method_settings(stack: Any) -> Any:
+    (stage,) = stack.of_type("AWS::ApiGateway::Stage")
+    return stack.properties(stage)["MethodSettings"]
+
+
 def test_every_route_has_a_rate_and_those_that_matter_their_own(template: Template) -> None:
     rows = template.resources["Api"]["Properties"]["MethodSettings"]
     assert {(row["HttpMethod"], row["ResourcePath"]) for row in rows} == set(THROTTLED)
-    for row in rows:
-        assert 0 < row["ThrottlingBurstLimit"] <= 5_000, row  # of an account, at first
-        assert 0 < row["ThrottlingRateLimit"] <= 10_000, row
+    for row in method_settings(Deployed("skycore")):
+        assert 0 < int(row["ThrottlingBurstLimit"]) <= 5_000, row  # of an account, at first
+        assert 0 < int(row["ThrottlingRateLimit"]) <= 10_000, row
+
+
+def test_the_rate_of_the_postback_route_is_chosen_by_parameters() -> None:
+    stack = Deployed("skycore", PostbackRequestsPerSecond="70", PostbackBurst="40")
+    (row,) = [
+        row for row in method_settings(stack) if row["ResourcePath"] == "/~1postbacks~1{item}"
+    ]
+    assert (row["ThrottlingRateLimit"], row["ThrottlingBurstLimit"]) == ("70", "40")
 
 
 def test_a_route_with_its_own_rate_exists(template: Template) -> None:
     routes = {(method.upper(), path) for method, path in ROUTES}
     for method, place in set(THROTTLED) - {("*", "/*")}:
         assert (method, "/" + place.removeprefix("/~1").replace("~1", "/")) in routes
-
-
-def test_a_postback_that_is_too_long_costs_no_work(
-    monkeypatch: pytest.MonkeyPatch, app: Callable[[str], ModuleType]
-) -> None:
-    def work(*_arguments: object, **_named: object) -> None:
-        raise AssertionError("the secret or the queue was asked")
-
-    from skycore.problems import Problem
-    from skycore.receiving import ack
-
-    monkeypatch.setattr(ack, "_is_valid_token", work)
-    monkeypatch.setattr(ack, "send_postback", work)
-    with pytest.raises(Problem) as raised:
-        ack.acknowledge(b"x" * (ack.MAX_BYTES + 1), "token", secret=None, queue_url="")  # type: ignore[arg-type]
-    assert raised.value.code == "too_large"
 
 
 def gateway_responses(template: Template) -> Any:

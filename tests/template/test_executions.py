@@ -51,6 +51,8 @@ def executions(stack: Deployed, shards: int = 1) -> dict[str, tuple[str, int] | 
 
 
 def _of(source: dict[str, Any], shards: int = 1) -> int:
+    if source.get("Enabled", True) is False:
+        return 0
     if "StartingPosition" in source:  # a stream
         return shards * int(source.get("ParallelizationFactor", 1))
     return int(source["ScalingConfig"]["MaximumConcurrency"])

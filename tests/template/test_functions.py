@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.template.conftest import Template
 
-VERBS = ["ack", "store", "publish", "send", "enqueue", "dispatch", "messages", "sweep"]
+VERBS = ["ack", "store", "publish", "fetch", "send", "enqueue", "dispatch", "messages", "sweep"]
 
 
 def properties(template: Template, verb: str) -> Any:
@@ -60,12 +60,23 @@ def test_only_senders_read_the_api_key(template: Template) -> None:
         verb
         for verb in VERBS
         for statement in template.statements(f"{verb.title()}Role")
-        if statement.get("Resource") == {"Fn::GetAtt": ["ApiKey", "Id"]}
+        if "ApiKey" in json.dumps(statement.get("Resource"))
     ]
     assert readers == ["send", "dispatch"]
 
 
-@pytest.mark.parametrize("verb", ["store", "publish", "dispatch"])
+def test_only_what_checks_or_sends_messages_reads_the_secret_of_the_hashes(
+    template: Template,
+) -> None:
+    readers = [
+        verb
+        for verb in VERBS
+        if "HashSecret" in json.dumps(template.statements(f"{verb.title()}Role"))
+    ]
+    assert readers == ["send", "enqueue", "dispatch"]
+
+
+@pytest.mark.parametrize("verb", ["store", "publish", "fetch", "dispatch"])
 def test_partial_failures_are_reported(template: Template, verb: str) -> None:
     for source in properties(template, verb)["Events"].values():
         assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

@@ -35,6 +35,7 @@ ELSEWHERE = {
 }
 KINDS = {row["Type"] for row in transformed()["Resources"].values()}
 ALL = {
+    "PostbackRateLimit": "2000",
     "AccessLogs": "on",
     "CreateKmsKey": "on",
     "DomainName": "sms.example.com",

@@ -16,6 +16,7 @@ LISTS = {
     "AllowedCountryCodes": "1,44",
     "AllowedCountries": "US,GB",
     "StopWords": "BAJA,SALIR",
+    "MediaHosts": ".skycore.com,cdn.example.com",
     "PostbackAllowedCidrs": "203.0.113.0/24,198.51.100.0/24",
     "SubscriberAccountIds": "111111111111,222222222222",
     "VpcSubnetIds": "subnet-0123456789abcdef0,subnet-0123abcd",
@@ -33,6 +34,8 @@ WHOLE = {
     "EventRetentionDays": (2, 3650),
     "SendReservedConcurrency": (0, 99_999),
     "AckReservedConcurrency": (0, 99_999),
+    "PostbackRequestsPerSecond": (1, 99_999),
+    "PostbackBurst": (1, 9_999),
     "StoreMaximumConcurrency": (2, 1000),
     "PublishParallelization": (1, 10),
     "SilenceHours": (0, 168),  # CloudWatch evaluates seven days at most
@@ -64,6 +67,8 @@ GOOD = {
     "a web ACL": {
         "WebAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/acl/0a1b2c3d-0000"
     },
+    "a rate of postbacks by address": {"PostbackRateLimit": "10"},
+    "the highest such rate": {"PostbackRateLimit": "999999999"},
     "reserved": {"SendReservedConcurrency": "30", "AckReservedConcurrency": "50"},
     "the oldest that a queue keeps": {"SendQueueAgeSeconds": "1209600"},
     "no silence alarm": {"SilenceHours": "0"},
@@ -75,6 +80,14 @@ BAD = {
         "DomainNeedsCertificate",
     ),
     "a certificate without a domain": ({"CertificateArn": CERTIFICATE}, "CertificateNeedsDomain"),
+    "two web ACLs": (
+        {
+            "PostbackRateLimit": "2000",
+            "WebAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/acl/0a1b2c3d-0000",
+        },
+        "OneWebAcl",
+    ),
+    "a rate below WAF's least": ({"PostbackRateLimit": "9"}, "PostbackRateLimit"),
     "no endpoint at all": ({"DisableDefaultEndpoint": "on"}, "DisabledEndpointNeedsDomain"),
     "subnets without groups": (
         {"VpcSubnetIds": LISTS["VpcSubnetIds"]},

@@ -13,6 +13,7 @@ from tests.template.test_policies import listed
 LOOPS = {
     "DispatchFunction": ("Allow", "a message that waits goes back; expires_at or 14 days end it"),
     "StoreFunction": ("Allow", "bodies that a batch has no time for go back, behind smaller ones"),
+    "FetchFunction": ("Allow", "a file that failed is tried again by a new job"),
     "PublishFunction": (None, "it sends there only from the stream, so there are two rounds"),
 }
 

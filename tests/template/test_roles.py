@@ -22,10 +22,11 @@ THROUGH_KEY = {
     "ack": {"secretsmanager", "sqs"},
     "store": {"sqs"},
     "publish": {"sns", "sqs"},
+    "fetch": {"s3", "sqs"},
     "send": {"secretsmanager", "sqs"},
-    "enqueue": {"sqs"},
+    "enqueue": {"secretsmanager", "sqs"},  # the key of the fingerprints
     "dispatch": {"secretsmanager", "sqs"},
-    "messages": set(),
+    "messages": {"s3"},
     "sweep": {"sqs"},
 }
 
@@ -82,7 +83,7 @@ def test_network_interfaces_are_for_the_lambda_service_and_not_for_our_code(
         for condition, statement in statements(template, verb)
         if condition == "InVpc"
     ]
-    assert len(in_vpc) == 2  # send and dispatch call Skycore
+    assert len(in_vpc) == 3  # send, dispatch and fetch call Skycore
     for statement in in_vpc:
         # The key is there when the function's own code calls, with its credentials.
         assert statement["Condition"] == {"Null": {"lambda:SourceFunctionArn": "true"}}
@@ -112,7 +113,7 @@ def test_what_goes_through_the_key_is_what_the_role_does(template: Template, ver
         for action in listed(statement["Action"])
         if condition is None
     }
-    assert called & {"sqs", "sns", "secretsmanager"} == THROUGH_KEY[verb]
+    assert called & {"s3", "sqs", "sns", "secretsmanager"} == THROUGH_KEY[verb]
 
 
 def test_what_strangers_post_can_reach_no_message_no_opt_out_and_no_limit(

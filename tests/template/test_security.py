@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.template.conftest import ROOT, Template
+from tests.template.deployed import Deployed
 
 OWN_KEY = {"Fn::If": ["WithKey", {"Fn::GetAtt": ["DataKey", "Arn"]}, {"Ref": "AWS::NoValue"}]}
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
@@ -212,6 +213,45 @@ def test_a_web_acl_stands_before_the_stage_if_there_is_one(template: Template) -
     assert text.endswith("::/restapis/${Api}/stages/${Stage}")
     assert names == {"Stage": {"Ref": "Api.Stage"}}
     assert template.body["Parameters"]["WebAclArn"]["Default"] == ""
+
+
+def rate_limited() -> Any:
+    return Deployed("skycore", PostbackRateLimit="2000")
+
+
+def test_there_is_no_web_acl_of_the_stacks_own_by_default() -> None:
+    kinds = {row["Type"] for row in Deployed("skycore").resources.values()}
+    assert not [kind for kind in kinds if kind.startswith("AWS::WAFv2::")]
+
+
+def test_the_stacks_own_web_acl_blocks_an_address_that_posts_too_much() -> None:
+    stack = rate_limited()
+    acl = stack.properties("PostbackWebAcl")
+    assert (acl["Scope"], acl["DefaultAction"]) == ("REGIONAL", {"Allow": {}})
+    (rule,) = acl["Rules"]
+    assert rule["Action"] == {"Block": {}}
+    limit = rule["Statement"]["RateBasedStatement"]
+    assert limit["AggregateKeyType"] == "IP"
+    assert (limit["Limit"], limit["EvaluationWindowSec"]) == ("2000", 300)
+    match = limit["ScopeDownStatement"]["ByteMatchStatement"]
+    assert (match["FieldToMatch"], match["SearchString"]) == ({"UriPath": {}}, "/postbacks/")
+    assert [row["Type"] for row in match["TextTransformations"]] == ["URL_DECODE"]
+    association = stack.properties("PostbackWebAclAssociation")
+    assert association["WebACLArn"] == stack.arn("PostbackWebAcl")
+    (stage,) = stack.of_type("AWS::ApiGateway::Stage")
+    assert association["ResourceArn"].endswith(f"/stages/{stack.ref_name(stage)}")
+
+
+def test_the_stacks_own_web_acl_keeps_no_path_because_it_holds_the_token() -> None:
+    stack = rate_limited()
+    acl = stack.properties("PostbackWebAcl")
+    for row in (acl, *acl["Rules"]):
+        assert row["VisibilityConfig"]["SampledRequestsEnabled"] is False
+    logging = stack.properties("PostbackWebAclLogging")
+    assert logging["RedactedFields"] == [{"UriPath": {}}]
+    (group,) = logging["LogDestinationConfigs"]
+    assert f"{group}:*" == stack.arn("PostbackWebAclLogs")
+    assert "log-group:aws-waf-logs-" in group
 
 
 @pytest.mark.parametrize(

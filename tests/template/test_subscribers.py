@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +15,10 @@ import yaml
 from skycore.postbacks.cloudevent import message_attributes
 from tests.contract.test_postback_corpus import BODIES, expected
 from tests.template.conftest import ROOT, Template, _Loader
+from tests.template.test_words import NUMBER
 
 EVENTS_PAGE = (ROOT / "docs" / "events.md").read_text()
-EXAMPLE = ROOT / "examples" / "subscriber" / "template.yaml"
+EXAMPLES = ROOT / "examples"
 
 
 def test_only_named_accounts_may_subscribe_and_only_queues(template: Template) -> None:
@@ -48,10 +52,15 @@ def documented_resources() -> Any:
     return yaml.load(section.split("```yaml\n", 1)[1].split("```", 1)[0], _Loader)
 
 
+def example(name: Any) -> Any:
+    return yaml.load((EXAMPLES / name / "template.yaml").read_text(), _Loader)["Resources"]
+
+
+NAMES = ["subscriber", "order-service", "eventbridge"]
+
+
 @pytest.mark.parametrize(
-    "resources",
-    [documented_resources(), yaml.load(EXAMPLE.read_text(), _Loader)["Resources"]],
-    ids=["docs", "example"],
+    "resources", [documented_resources(), *map(example, NAMES)], ids=["docs", *NAMES]
 )
 def test_a_documented_queue_is_whole(resources: Any) -> None:
     kinds = {
@@ -78,11 +87,74 @@ def test_the_attributes_that_are_documented_are_those_that_events_have() -> None
     assert named == had
 
 
-def test_the_examples_schema_is_the_one_that_is_shipped() -> None:
-    name = "postback-event-v1.json"
-    copy = (EXAMPLE.parent / "src" / name).read_text()
-    assert copy == (ROOT / "events" / "schema" / name).read_text()
-    json.loads(copy)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_of_an_example_carries_its_reason(name: str) -> None:
+    text = (EXAMPLES / name / "template.yaml").read_text()
+    assert [line for line in text.splitlines() if NUMBER.match(line)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_event_that_fails_reaches_an_examples_dead_letter_queue(name: str) -> None:
+    queue = example(name)["Queue"]["Properties"]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {
+        "Fn::GetAtt": ["DeadLetterQueue", "Arn"]
+    }
+    for function in example(name).values():
+        if "Events" in function["Properties"]:
+            assert queue["VisibilityTimeout"] == 6 * function["Properties"]["Timeout"]
+            (source,) = function["Properties"]["Events"].values()
+            assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("name", ["subscriber", "order-service"])
+def test_an_example_takes_the_client_from_this_repository(name: str) -> None:
+    client = example(name)["Client"]["Properties"]["ContentUri"]
+    assert (EXAMPLES / name / client / "skycore_client" / "__init__.py").exists()
+
+
+def test_the_order_service_may_call_two_routes_and_no_more() -> None:
+    allowed = {
+        name: [
+            row["Resource"]["Fn::Sub"].rpartition("}/v1/")[2]
+            for row in example("order-service")[name]["Properties"]["Policies"][0]["Statement"]
+            if row["Action"] == "execute-api:Invoke"
+        ]
+        for name in ("Notify", "OnEvents")
+    }
+    assert allowed == {"Notify": ["POST/messages"], "OnEvents": ["GET/messages/*"]}
+
+
+def test_the_pipe_puts_whole_events_on_the_bus_under_their_type() -> None:
+    resources = example("eventbridge")
+    assert not [row for row in resources.values() if "Function" in row["Type"]]
+    pipe = resources["Pipe"]["Properties"]
+    assert pipe["Source"] == {"Fn::GetAtt": ["Queue", "Arn"]}
+    target = pipe["TargetParameters"]
+    assert target["InputTemplate"] == "<$.body>"
+    assert target["EventBridgeEventBusParameters"] == {
+        "Source": "skycore", "DetailType": "$.body.type", "Time": "$.body.time",
+    }  # fmt: skip
+    role = resources["PipeRole"]["Properties"]
+    assert pipe["RoleArn"] == {"Fn::GetAtt": ["PipeRole", "Arn"]}
+    read, put = role["Policies"][0]["PolicyDocument"]["Statement"]
+    assert read["Resource"] == pipe["Source"]
+    assert set(read["Action"]) == {
+        "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
+    }  # fmt: skip
+    assert (put["Action"], put["Resource"]) == ("events:PutEvents", pipe["Target"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cfn_lint_accepts_an_example(name: str) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("cfn-lint"), EXAMPLES / name / "template.yaml"],
+        cwd=EXAMPLES,  # without the rules of the stack's own template
+        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_readers_of_the_stacks_own_queue_are_told_how_to_get_the_key(template: Template) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from skycore.aws import clients
 from skycore.client.client import SkycoreClient
-from skycore.receiving import publish
+from skycore.receiving import fetch, publish
 from skycore.receiving.store import READ_BUDGET_SECONDS
 from skycore.serializers import IN_FLIGHT
 from skycore.table.models import Row
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from tests.template.conftest import Template
 
-VERBS = ["Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
+VERBS = ["Ack", "Store", "Publish", "Fetch", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
 QUEUE_CONSUMERS = {
     "Store": "PostbackQueue",
     "Publish": "PublishRetryQueue",
+    "Fetch": "MediaQueue",
     "Dispatch": "SendQueue",
 }
 GATEWAY_SECONDS = 29
@@ -36,16 +37,24 @@ def timeout(template: Template, verb: str) -> int:
     return seconds
 
 
-def test_all_eight_functions_are_there(template: Template) -> None:
+def test_all_nine_functions_are_there(template: Template) -> None:
     assert sorted(template.functions) == sorted(f"{verb}Function" for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "Fetch"])
 def test_a_function_ends_before_the_gateway_or_the_next_minute(
-    template: Template, verb: str
+    template: Template, verb: Any
 ) -> None:
     bound = SWEEP_PERIOD_SECONDS if verb == "Sweep" else GATEWAY_SECONDS
     assert timeout(template, verb) < bound
+
+
+def test_the_last_file_of_a_run_is_kept_before_the_function_ends(template: Template) -> None:
+    put = clients.ATTEMPTS * 2 * clients.S3_SECONDS
+    table = Row.Meta.connect_timeout_seconds + Row.Meta.read_timeout_seconds
+    send = clients.ATTEMPTS * (clients.CONNECT_SECONDS + clients.READ_SECONDS)
+    longest = fetch.START_SECONDS + fetch.FILE_SECONDS + put + 3 * table + send
+    assert longest < timeout(template, "Fetch")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -98,6 +107,7 @@ def test_publish_has_time_to_keep_what_it_could_not_tell(template: Template) -> 
     whole = (
         publish.APPLY_BUDGET_SECONDS
         + publish.PUBLISH_BUDGET_SECONDS
+        + publish.MEDIA_BUDGET_SECONDS
         + publish.RETRY_QUEUE_BUDGET_SECONDS
     )
     assert whole + last_call < timeout(template, "Publish")

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.template.conftest import Template
 
-VERBS = ["Ack", "Store", "Publish", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
+VERBS = ["Ack", "Store", "Publish", "Fetch", "Send", "Enqueue", "Dispatch", "Messages", "Sweep"]
 
 
 def test_functions_are_traced_on_request(template: Template) -> None:

@@ -68,10 +68,22 @@ def caller_of(event: Mapping[str, Any]) -> str:
 
     Execution environments of one service assume its role under different session names.
     """
+    return str(identity_of(event)["caller"])
+
+
+def identity_of(event: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return who calls: `caller` as `caller_of`, the name of its `session`, and its `address`."""
     identity = event["requestContext"].get("identity") or {}
-    arn: str = identity.get("userArn") or ""
+    return {**split_arn(identity.get("userArn") or ""), "address": identity.get("sourceIp")}
+
+
+def split_arn(arn: str) -> dict[str, str | None]:
+    """Return the role or user of an ARN as `caller`, and the session's name; None for a user."""
     account, _, rest = arn.partition(":assumed-role/")
-    return f"{account}:assumed-role/{rest.split('/')[0]}" if rest else arn
+    if not rest:
+        return {"caller": arn, "session": None}
+    role, _, session = rest.partition("/")
+    return {"caller": f"{account}:assumed-role/{role}", "session": session or None}
 
 
 def prefers_async(headers: Mapping[str, str]) -> bool:

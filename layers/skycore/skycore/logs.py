@@ -85,9 +85,11 @@ def invocation_ids() -> Mapping[str, str]:
     return _invocation
 
 
-def bind_message(*, message_id: str | None = None, tracking_id: str | None = None) -> None:
-    """Add these ids to this thread's lines until the next call."""
-    _message.set({"message_id": message_id, "tracking_id": tracking_id})
+def bind_message(
+    *, message_id: str | None = None, tracking_id: str | None = None, caller: str | None = None
+) -> None:
+    """Add a message's ids and caller to this thread's lines until the next call."""
+    _message.set({"message_id": message_id, "tracking_id": tracking_id, "caller": caller})
 
 
 def redact_secret(*secrets: str | None) -> None:

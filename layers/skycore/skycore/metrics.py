@@ -43,6 +43,7 @@ METRICS = {
     "Expired": Metric("Count", "queued messages whose expires_at passed before their turn"),
     "SetAside": Metric("Count", "queued messages whose last try failed"),
     "AccountErrors": Metric("Count", "calls that Skycore refused because of the account"),
+    "CeilingReached": Metric("Count", "messages that MaxPerRecipientPerDay refused or delayed"),
     "Paused": Metric("None", "1 while queued messages are paused, 0 while they are not"),
     "SkycoreSeconds": Metric(
         "Seconds", "how long a call of Skycore took from its slot on, or how long connecting failed"
@@ -66,7 +67,10 @@ METRICS = {
     # 1 for an accepted message, 0 for a receipt: the minimum of an hour is 1 if messages were
     # accepted and no receipt came, 0 if one came, and missing if there was neither.
     "Silence": Metric("None", "1 for an accepted message, 0 for a receipt; see its minimum"),
+    "MediaKept": Metric("Count", "files of inbound MMS that were copied into the bucket"),
+    "MediaFailed": Metric("Count", "files of inbound MMS that could not be copied"),
     "WrongTokens": Metric("Count", "posts to the postback URL with a wrong token"),
+    "TooLargePostbacks": Metric("Count", "postbacks over 256 KiB, which were refused"),
 }
 
 type _Observation = tuple[str, float, str | None]  # metric, value, value of its own dimension
@@ -137,6 +141,7 @@ REJECTION_CLASSES = {
     "recipient_opted_out": "opted_out",  # nobody
     "skycore_rejected": "message",  # the author of the message, or its number
     "skycore_account": "account",  # the owner of the Skycore account
+    "ceiling_reached": "limits",  # whoever sends so much to one number
     "rate_limited": "limits",  # nobody, as long as it is short
     "skycore_unreachable": "unreachable",  # Skycore, or the network
     "not_ready": "unreachable",  # a service of this stack: its table, limiter or secret

@@ -125,11 +125,18 @@ def parse_sender_mask(value: str) -> str:
     return value
 
 
+# Blocks that phonenumbers finds in the patterns of two countries, of which it names the larger.
+_OWN_BLOCKS = {"447924": "IM"}  # Isle of Man
+
+
 def region_of(digits: str) -> str | None:
     """Return the ISO country of a number in digits, country code first; None if it is unknown.
 
     Countries that share a calling code are distinguished: a Jamaican number is not from the US.
     """
+    for block, region in _OWN_BLOCKS.items():
+        if digits.startswith(block):
+            return region
     number = _reading(f"+{digits}", None)
     return None if number is None else phonenumbers.region_code_for_number(number)
 

@@ -23,6 +23,7 @@ TITLES: dict[str, tuple[int, str, bool]] = {
     "invalid_request": (422, "The request cannot be sent as it is", False),
     "recipient_opted_out": (422, "The recipient has opted out", False),
     "country_not_allowed": (422, "This country is not allowed", False),
+    "ceiling_reached": (422, "The recipient has had its messages of this day", True),
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another request", False),
     "skycore_rejected": (422, "Skycore refused the request", False),
     "rate_limited": (429, "Over a limit of calls", True),

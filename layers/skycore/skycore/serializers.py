@@ -52,6 +52,10 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
         "client_reference": row.client_reference,
         "created_at": _time_text(row.created_at),
     }
+    if row.caller:
+        view["caller"] = row.caller
+    if row.cancelled_by and "caller" in row.cancelled_by:
+        view["cancelled_by"] = row.cancelled_by["caller"]
     if row.code:
         view["skycore_code"] = row.code
     if row.detail:

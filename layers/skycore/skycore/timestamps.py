@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+A_DAY = timedelta(days=1)
 MAX_AHEAD = timedelta(minutes=2)  # of a foreign clock before ours
 MAX_BEHIND = timedelta(minutes=35)  # Skycore's last retry comes after some 25 minutes
 EARLIEST = datetime(2010, 1, 1, tzinfo=UTC)  # before Skycore's first postback

@@ -160,7 +160,7 @@ class Page:
     async def picture(self, request: web.Request) -> web.Response:
         """Keep a picture for a reply and return its URL."""
         path = pictures.keep(self._simulator.state.media, await request.read())
-        return web.json_response({"url": f"{self._simulator.base_url}media/{path}"})
+        return web.json_response({"url": f"{self._simulator.api_url}media/{path}"})
 
 
 def _render(extension: PageExtension | None) -> str:

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 # Without start-up files, zsh is as on a new Mac: no INTERACTIVE_COMMENTS, so # begins a word.
 SHELLS = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
-STAND_INS = ("aws", "curl", "git", "make", "pip", "python", "sam", "skycore-simulator", "uv")
+STAND_INS = [
+    "aws",
+    "curl",
+    "git",
+    "make",
+    "npm",
+    "npx",
+    "pip",
+    "python",
+    "sam",
+    "skycore-simulator",
+    "uv",
+]
 PATIENCE = 15.0  # seconds for what takes a tenth of one
 COMPLAINTS = re.compile(
     r".*(?:command not found|parse error|syntax error|no matches found|event not found"
@@ -60,8 +72,8 @@ def folder_with_stand_ins(folder: Path) -> dict[str, str]:
     programs = folder / "bin"
     for path in (programs, folder / ".venv" / "bin", folder / ".local", folder / "examples"):
         path.mkdir(parents=True)
-    (folder / "examples" / "subscriber").mkdir()
-    (folder / "simulator").mkdir()
+    for name in ("examples/subscriber", "examples/order-service", "simulator", "clients/python"):
+        (folder / name).mkdir(parents=True)
     for path in (*(programs / name for name in STAND_INS), folder / ".venv" / "bin" / "python"):
         path.write_text(STAND_IN)
         path.chmod(0o755)

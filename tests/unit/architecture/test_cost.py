@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from bench import cost, docs, drain, latency, rows, scale
+from bench import cost, docs, drain, flood, latency, rows, scale
 from bench.growth import Growth
 from bench.measured import Measured
 from skycore.table.limits import Limits
+from tests.sample_events import ROOT
 
 ITEMS = ("ack", "store", "publish", "send", "enqueue", "send_message", "save", "post")
 KNOWN = Measured("2026-11-29", dict.fromkeys(ITEMS, 0.001), {"ack": 100.0})
@@ -58,6 +59,16 @@ def test_the_report_names_every_quota_and_function() -> None:
     report = scale.report(KNOWN)
     assert all(f"`{one}`" in report for one in ("ack", "store", "publish", "dispatch"))
     assert "limiter's item" in report
+
+
+def test_the_security_page_says_what_a_flood_costs_and_displaces() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    assert "\n".join(flood.lines(flood.default_rate())) in page
+
+
+def test_a_flood_costs_more_where_more_is_taken() -> None:
+    assert flood.dollars(2000, 2, 300) == pytest.approx(4 * flood.dollars(500, 2, 300))
+    assert flood.dollars(500, 80, 300) > flood.dollars(500, 2, 300)
 
 
 @pytest.mark.parametrize("page", docs.TABLES)

@@ -16,8 +16,8 @@ from tests.unit.architecture.pasting import SHELLS, folder_with_stand_ins, paste
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
     page
-    for folder in (ROOT, ROOT / "docs", ROOT / "simulator", ROOT / "examples" / "subscriber")
-    for page in sorted(folder.glob("*.md"))
+    for folder in (".", "docs", "simulator", "clients/python", "examples/order-service")
+    for page in sorted((ROOT / folder).glob("*.md"))
 ]
 PASTEABLE = {"sh", "bash", "zsh", "shell", "console"}
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

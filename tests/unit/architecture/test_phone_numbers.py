@@ -358,6 +358,7 @@ def test_any_text_is_a_number_or_none(text: Any) -> None:
         ("16135550123", "CA"),
         ("447797712345", "JE"),
         ("447624123456", "IM"),
+        ("447924123456", "IM"),
         ("447400123456", "GB"),
         ("77001234567", "KZ"),
         ("79123456789", "RU"),
@@ -369,6 +370,27 @@ def test_countries_that_share_a_calling_code_are_told_apart(
     digits: str, country: str | None
 ) -> None:
     assert region_of(digits) == country
+
+
+# Where all mobile numbers are of one plan, phonenumbers names the country that it belongs to.
+ONE_PLAN = {
+    "AX": "FI",
+    "BL": "GP",
+    "CC": "AU",
+    "CX": "AU",
+    "EH": "MA",
+    "MF": "GP",
+    "SJ": "NO",
+    "VA": "IT",
+}
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_mobile_number_is_of_its_country_and_not_of_a_larger_neighbour(region: str) -> None:
+    mobile = phonenumbers.PhoneNumberType.MOBILE
+    if example := phonenumbers.example_number_for_type(region, mobile):
+        digits = f"{example.country_code}{phonenumbers.national_significant_number(example)}"
+        assert region_of(digits) == ONE_PLAN.get(region, region)
 
 
 @pytest.mark.parametrize(

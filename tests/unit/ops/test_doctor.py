@@ -88,6 +88,53 @@ def test_the_recursion_settings_of_the_template_are_ok(stack: FakeStack) -> None
     assert found.result == "ok"
 
 
+# --- The bucket of kept media --------------------------------------------------------------------
+
+PRIVATE = dict.fromkeys(
+    ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+)
+
+
+def media_bucket(stack: FakeStack, blocked: dict[str, bool], days: int | None) -> Outcome:
+    stack.resources["MediaBucket"] = ("AWS::S3::Bucket", "skycore-mediabucket-1")
+    if blocked:
+        answer = {"PublicAccessBlockConfiguration": blocked}
+        stack.answers("s3", "get_public_access_block", answer)
+    else:
+        stack.refuses("s3", "get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
+    if days:
+        rule = {"Status": "Enabled", "Expiration": {"Days": days}}
+        stack.answers("s3", "get_bucket_lifecycle_configuration", {"Rules": [rule]})
+    else:
+        stack.refuses("s3", "get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration")
+    return checked("media-bucket", stack)
+
+
+def test_a_bucket_as_the_template_has_it_is_ok(stack: FakeStack) -> None:
+    assert media_bucket(stack, PRIVATE, 90).result == "ok"
+
+
+@pytest.mark.parametrize("blocked", [{}, {**PRIVATE, "BlockPublicPolicy": False}])
+def test_a_bucket_that_may_be_made_public_is_a_problem(stack: FakeStack, blocked: Any) -> None:
+    found = only(media_bucket(stack, blocked, 90))
+    assert "may be made public" in found.detail
+    assert "BlockPublicPolicy=true" in found.fix
+
+
+@pytest.mark.parametrize(("days", "words"), [(None, "kept for ever"), (30, "kept for 30 days")])
+def test_files_that_do_not_expire_with_their_events_are_a_problem(
+    stack: FakeStack, days: int | None, words: str
+) -> None:
+    assert words in only(media_bucket(stack, PRIVATE, days)).detail
+
+
+@pytest.mark.parametrize(("keep", "result"), [("on", "problem"), ("off", "ok")])
+def test_the_event_source_of_media_is_off_only_with_keep_media_off(keep: str, result: str) -> None:
+    stack = FakeStack(KeepMedia=keep)
+    stack.has_event_source("FetchFunctionMedia", "FetchFunction", "MediaQueue", State="Disabled")
+    assert checked("event-sources", stack).result == result
+
+
 # --- Concurrency ---------------------------------------------------------------------------------
 
 
@@ -142,6 +189,9 @@ def test_concurrency_that_fits_is_ok(stack: FakeStack) -> None:
     assert found.result == "ok"
 
 
+SMALL = 2  # executions of store in the profile for small accounts, which keeps no media
+
+
 def whole_stack(stack: FakeStack, quota: int, store: int, reserved: dict[str, int]) -> Outcome:
     """Everything that docs/limits.md#concurrency adds up, in an account with this quota."""
     stack.answers("lambda", "get_account_settings", limits_of(quota))
@@ -150,9 +200,11 @@ def whole_stack(stack: FakeStack, quota: int, store: int, reserved: dict[str, in
     for name in names:
         answer = {"ReservedConcurrentExecutions": reserved[name]} if name in reserved else {}
         stack.answers("lambda", "get_function_concurrency", answer)
-    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", 2)):
-        scaling = {"ScalingConfig": {"MaximumConcurrency": most}}
-        stack.has_event_source(f"{name}Queue", f"{name}Function", "", **scaling)
+    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", 2), ("Fetch", 2)):
+        more: dict[str, Any] = {"ScalingConfig": {"MaximumConcurrency": most}}
+        if name == "Fetch" and store == SMALL:
+            more["State"] = "Disabled"
+        stack.has_event_source(f"{name}Queue", f"{name}Function", "", **more)
     stream = arn("dynamodb", "table/skycore-Table-1/stream/1")
     stack.has_event_source("TableStream", "PublishFunction", "", EventSourceArn=stream)
     return checked("concurrency-quota", stack)
@@ -295,6 +347,24 @@ def test_a_failed_update_of_a_function_is_found(stack: FakeStack) -> None:
     assert "no subnet" in only(checked("functions", stack)).detail
 
 
+@pytest.mark.parametrize(("rate", "result"), [(70.0, "ok"), (1000.0, "problem")])
+def test_the_stage_has_the_rate_that_the_parameters_choose(rate: float, result: str) -> None:
+    stack = FakeStack(PostbackRequestsPerSecond="70", PostbackBurst="40")
+    settings = {
+        "*/*": {"throttlingRateLimit": 1000.0, "throttlingBurstLimit": 500},
+        "postbacks/{item}/POST": {
+            "throttlingRateLimit": rate,
+            "throttlingBurstLimit": 40,
+            "metricsEnabled": True,
+        },
+        "messages/batch/POST": {"throttlingRateLimit": 50.0, "throttlingBurstLimit": 50},
+    }
+    stack.answers("apigateway", "get_stage", {"methodSettings": settings})
+    found = checked("stage", stack)
+    assert found.result == result
+    assert result == "ok" or "is 1000.0, not 70" in only(found).detail
+
+
 def test_a_missing_web_acl_is_found() -> None:
     acl = arn("wafv2", "regional/webacl/mine/1")
     stack = FakeStack(WebAclArn=acl)
@@ -302,6 +372,65 @@ def test_a_missing_web_acl_is_found() -> None:
     found = only(checked("web-acl", stack))
     assert "web ACL is none" in found.detail
     assert found.fix.startswith(f"aws wafv2 associate-web-acl --web-acl-arn {acl}")
+
+
+def web_acl(*, samples: bool = False, rule_samples: bool = False) -> dict[str, Any]:
+    def visibility(on: bool) -> dict[str, Any]:
+        return {"SampledRequestsEnabled": on, "CloudWatchMetricsEnabled": True, "MetricName": "m"}
+
+    rule = {
+        "Name": "by-address",
+        "Priority": 0,
+        "Statement": {"RateBasedStatement": {"Limit": 100, "AggregateKeyType": "IP"}},
+        "VisibilityConfig": visibility(rule_samples),
+    }
+    return {
+        "WebACL": {
+            "Name": "mine",
+            "Id": "1",
+            "ARN": arn("wafv2", "regional/webacl/mine/1"),
+            "DefaultAction": {"Allow": {}},
+            "Rules": [rule],
+            "VisibilityConfig": visibility(samples),
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("acl", "redacted", "words"),
+    [
+        (web_acl(), [{"UriPath": {}}], None),
+        (web_acl(), None, None),  # no logs at all
+        (web_acl(), [], "the logs of web ACL mine hold the path"),
+        (web_acl(), [{"QueryString": {}}], "the logs of web ACL mine hold the path"),
+        (web_acl(samples=True), None, "web ACL mine samples requests (mine)"),
+        (web_acl(rule_samples=True), None, "web ACL mine samples requests (by-address)"),
+    ],
+)
+@pytest.mark.parametrize("parameter", ["WebAclArn", "PostbackRateLimit"])
+def test_a_web_acl_that_records_the_path_with_the_token_is_found(
+    acl: Any, redacted: Any, words: str | None, parameter: str
+) -> None:
+    own = acl["WebACL"]["ARN"]
+    stack = FakeStack(**{parameter: own if parameter == "WebAclArn" else "2000"})
+    stack.answers("apigateway", "get_stage", {"methodSettings": {}, "webAclArn": own})
+    stack.answers("wafv2", "get_web_acl", acl)
+    if redacted is None:
+        stack.refuses("wafv2", "get_logging_configuration", "WAFNonexistentItemException")
+    else:
+        logs = {"ResourceArn": own, "LogDestinationConfigs": ["x" * 20], "RedactedFields": redacted}
+        stack.answers("wafv2", "get_logging_configuration", {"LoggingConfiguration": logs})
+    found = checked("web-acl", stack)
+    if words is None:
+        assert found.result == "ok"
+    else:
+        assert words in only(found).detail
+
+
+def test_a_rate_limit_without_its_web_acl_is_found() -> None:
+    stack = FakeStack(PostbackRateLimit="2000")
+    stack.answers("apigateway", "get_stage", {"methodSettings": {}})
+    assert "no web ACL" in only(checked("web-acl", stack)).detail
 
 
 def domain(status: str, policy_: str, *, disabled: bool) -> Outcome:
@@ -552,6 +681,7 @@ class DeniedStack(FakeStack):
             "AckErrorsAlarm": ("AWS::CloudWatch::Alarm", "a"),
             "ApiKey": ("AWS::SecretsManager::Secret", "k"),
             "PostbackToken": ("AWS::SecretsManager::Secret", "t"),
+            "MediaBucket": ("AWS::S3::Bucket", "b"),
         }
         self.resources |= kinds
 

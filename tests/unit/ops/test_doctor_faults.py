@@ -51,6 +51,16 @@ def no_recovery(stack: FakeStack, _: Server) -> None:
     stack.answers("dynamodb", "describe_table", {"Table": {}})
 
 
+def public_bucket(stack: FakeStack, _: Server) -> None:
+    stack.resources["MediaBucket"] = ("AWS::S3::Bucket", "skycore-mediabucket-1")
+    missing = {
+        "get_public_access_block": "NoSuchPublicAccessBlockConfiguration",
+        "get_bucket_lifecycle_configuration": "NoSuchLifecycleConfiguration",
+    }
+    for operation, code in missing.items():
+        stack.refuses("s3", operation, code)
+
+
 def table(**changes: Any) -> Fault:
     def fault(stack: FakeStack, _: Server) -> None:
         properties = template()["Resources"]["Table"]["Properties"]
@@ -273,6 +283,8 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("clock", "this machine's clock is", clock_of_another_year),
     ("time-to-live", "is DISABLED", no_time_to_live),
     ("recovery", "point-in-time recovery is None", no_recovery),
+    ("media-bucket", "the bucket of inbound MMS may be made public", public_bucket),
+    ("media-bucket", "are kept for ever, not 90 days", public_bucket),
     ("table", "index by_day of the table is not active", table(GlobalSecondaryIndexes=[])),
     (
         "table",

@@ -79,7 +79,7 @@ class Stack:
     def restore(self, table: str = COPY) -> dict[str, dict[str, int]]:
         """Run `restore table`; return its counts."""
         asked = Namespace(table=table, yes=True)
-        counts: dict[str, dict[str, int]] = restore_table(self, asked).data  # type: ignore[arg-type]
+        counts: dict[str, dict[str, int]] = restore_table(self, asked).data  # type: ignore[arg-type,assignment]
         return counts
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["table"]
 
 NUMBER, SENDER = "17743199144", "60856"
-STACK: Any = Namespace(parameters={"DefaultRegion": "US"})
+STACK: Any = Namespace(parameters={"DefaultRegion": "US"}, use_hash_secret=lambda: None)
 
 
 @pytest.fixture(autouse=True)

@@ -114,7 +114,7 @@ def test_ids_that_are_none_are_not_found(table: FakeDynamoDB, text: str) -> None
     with pytest.raises(Problem, match="message_not_found"):
         get_message(text)
     with pytest.raises(Problem, match="message_not_found"):
-        cancel(text)
+        cancel(text, {})
     with pytest.raises(Problem, match="event_not_found"):
         get_event(text, source="urn:skycore:test")
     assert list_messages({"tracking_id": [text]}, region="US", days=90)["messages"] == []

@@ -340,7 +340,7 @@ class World:
             for _, _, message_id in list(self.answers[name]):
                 if message_id and self.random.random() < 0.1:
                     with suppress(Crash, Exception):
-                        cancel(message_id)
+                        cancel(message_id, {})
                     self._note(name, "cancel asked", {"message_id": message_id})
 
     def run(self) -> None:

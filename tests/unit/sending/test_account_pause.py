@@ -283,7 +283,7 @@ def test_waiting_messages_expire_are_cancelled_and_say_why(world: World) -> None
     soon = (world.now + timedelta(minutes=5)).isoformat()
     late, cancelled = world.enqueue(expires_at=soon), world.enqueue()
     world.run(minutes=3)
-    assert cancel(cancelled)["status"] == "cancelled"
+    assert cancel(cancelled, {})["status"] == "cancelled"
     world.run(minutes=4)
     assert (status(late), row(late).outbox) == ("expired", "expired")
     first = next(iter(account().candidates))
@@ -360,7 +360,7 @@ class TestProbes:
         ids = [world.enqueue() for _ in range(20)]
         world.run(minutes=2)
         for id_ in account().candidates:
-            cancel(id_)
+            cancel(id_, {})
         world.run(minutes=4)
         self.check_recovery(world, ids)
 
@@ -383,7 +383,7 @@ class TestProbes:
         due = world.now + timedelta(minutes=25)
         parking.park(row(later), due, not_before=due)
         world.run(seconds=5)
-        cancel(first)
+        cancel(first, {})
         world.run(minutes=10)
         assert (len(world.calls), account().candidates) == (1, ())
 

@@ -169,7 +169,7 @@ def test_a_message_that_fits_into_no_row_is_refused_alone(
 
 def test_a_row_past_its_expiry_does_not_count(table: FakeDynamoDB) -> None:
     entry = batch._Entry(sms(1))
-    batch._prepare(entry, "m1", RULES)
+    batch._prepare(entry, "m1", RULES, "someone")
     row = entry.row
     assert row is not None
     row.expires = int(timestamps.now().timestamp()) + 60

@@ -202,7 +202,7 @@ class TestSending:
 
         def act() -> None:
             late = time.monotonic() + 25
-            call_action("getMmsIds", {}, context=limited, policy=RULES, deadline=late)
+            call_action("getMmsIds", {}, identity={}, context=limited, policy=RULES, deadline=late)
 
         with monkeypatch.context() as patched:
             patched.setattr(skycore, "call", call)

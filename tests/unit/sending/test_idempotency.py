@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skycore import keyed_hash
+from skycore.problems import Problem
 from skycore.sending.idempotency import fingerprint, is_valid_key, message_id
+from skycore.sending.send import enqueue
+from skycore.sending.validation import SendPolicy
+from tests.unit.sending.conftest import Outside, outside
+from tests.unit.table.conftest import table
+
+if TYPE_CHECKING:
+    from tests.unit.table.fake_dynamodb import FakeDynamoDB
+
+__all__ = ["outside", "table"]
 
 
 def test_a_key_belongs_to_its_caller() -> None:
@@ -64,3 +75,37 @@ def test_a_fingerprint_does_not_depend_on_spacing_or_order(body: Any) -> None:
 def test_another_value_is_another_fingerprint() -> None:
     assert fingerprint({"text": "a"}) != fingerprint({"text": "b"})
     assert fingerprint({"to": "1"}) != fingerprint({"to": 1})
+
+
+def test_a_short_text_cannot_be_guessed_from_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = {"text": "Your code is 493817"}
+    unkeyed = fingerprint(body)
+    monkeypatch.setenv("HASH_SECRET", "hash-secret")
+    monkeypatch.setattr(keyed_hash, "_key", lambda _name: b"one secret")
+    keyed = fingerprint(body)
+    monkeypatch.setattr(keyed_hash, "_key", lambda _name: b"another secret")
+    assert len({unkeyed, keyed, fingerprint(body)}) == 3
+    assert unkeyed not in keyed
+
+
+def test_a_row_of_the_previous_release_still_holds_its_key(
+    table: FakeDynamoDB, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fingerprint is an unkeyed digest."""
+    body = {"to": "+17743199144", "from": "60856", "text": "Hello"}
+    known: dict[str, Any] = {
+        "caller": "arn",
+        "key": "order-1",
+        "queue_url": "send",
+        "policy": SendPolicy(region="US", countries=(), days=90),
+    }
+    first = enqueue(body, **known)
+    monkeypatch.setenv("HASH_SECRET", "hash-secret")
+    monkeypatch.setattr(keyed_hash, "_key", lambda _name: b"one secret")
+    again = enqueue(body, **known)
+    assert again.replayed
+    assert again.body["message_id"] == first.body["message_id"]
+    with pytest.raises(Problem, match="idempotency_key_reused"):
+        enqueue({**body, "text": "Other"}, **known)

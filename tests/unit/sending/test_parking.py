@@ -179,7 +179,7 @@ def test_one_bad_shard_does_not_hold_up_the_others(world: World, table: FakeDyna
 def test_a_message_that_moved_while_it_was_released_stays_as_it_is(world: World) -> None:
     ids = [parked_until(world, hours=1)[0] for _ in range(5)]
     rows = [row(id_) for id_ in ids]
-    cancel(ids[2])
+    cancel(ids[2], {})
     parking.mark_released(rows)
     assert [is_parked(id_) for id_ in ids] == [False] * 5
     assert [str(row(id_).state or "")[:13] for id_ in ids].count("state#queued#") == 4
@@ -189,7 +189,7 @@ def test_a_message_that_moved_while_it_was_released_stays_as_it_is(world: World)
 def test_a_cancelled_message_is_not_parked_and_a_parked_one_can_be_cancelled(world: World) -> None:
     id_, _ = parked_until(world, hours=1)
     before = row(id_)
-    assert cancel(id_)["status"] == "cancelled"
+    assert cancel(id_, {})["status"] == "cancelled"
     assert not parking.park(before, world.now + timedelta(hours=2))
     world.run(minutes=63)
     assert (status(id_), world.calls) == ("cancelled", [])

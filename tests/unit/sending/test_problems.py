@@ -51,7 +51,7 @@ pytestmark = pytest.mark.usefixtures("table", "outside")
 # Whether the same request may be repeated by a machine, as the contract has it.
 RETRYABLE = {
     *("in_progress", "rate_limited", "skycore_unreachable", "not_ready"),
-    *("not_queued", "not_stored"),
+    *("not_queued", "not_stored", "ceiling_reached"),
 }
 
 
@@ -109,7 +109,7 @@ def test_an_http_429_without_a_reply_pauses_every_call(
 
 def act(line: SendContext) -> Any:
     deadline = time.monotonic() + 25
-    return call_action("getMmsIds", {}, context=line, policy=RULES, deadline=deadline)
+    return call_action("getMmsIds", {}, identity={}, context=line, policy=RULES, deadline=deadline)
 
 
 @pytest.mark.parametrize("http_status", HTTP_PROBLEMS)
@@ -161,7 +161,9 @@ def test_what_is_not_ready_takes_no_slot(
     expected = "not_ready" if isinstance(error, NotReady) else "skycore_account"
     assert caught.value.code == expected
     with pytest.raises(Problem, match=expected):
-        call_action("getMmsIds", {}, context=line, policy=RULES, deadline=time.monotonic() + 25)
+        call_action(
+            "getMmsIds", {}, identity={}, context=line, policy=RULES, deadline=time.monotonic() + 25
+        )
 
 
 def test_an_action_whose_limiter_is_out_is_not_ready(
@@ -169,7 +171,9 @@ def test_an_action_whose_limiter_is_out_is_not_ready(
 ) -> None:
     monkeypatch.setattr(RateLimiter, "acquire", out)
     with pytest.raises(Problem, match="not_ready"):
-        call_action("getMmsIds", {}, context=line, policy=RULES, deadline=time.monotonic() + 25)
+        call_action(
+            "getMmsIds", {}, identity={}, context=line, policy=RULES, deadline=time.monotonic() + 25
+        )
 
 
 def test_a_message_that_the_table_did_not_take_is_not_ready_to_be_queued(

@@ -127,7 +127,7 @@ def test_five_failed_calls_end_it_and_say_why(
     assert (told["status"], told["detail"]) == ("rejected", row.detail)
     assert told["skycore_code"] == "E111"
     with pytest.raises(Problem, match="not_cancellable"):
-        cancel(message_id)
+        cancel(message_id, {})
 
 
 def test_while_it_waits_for_another_try_it_says_why(

@@ -32,6 +32,7 @@ SETTINGS = {
     "POSTBACK_QUEUE_URL": "postbacks",
     "TOKEN_SECRET": "token",
     "API_KEY_SECRET": "key",
+    "HASH_SECRET": "hash",
     "SEND_QUEUE_URL": "send",
     "SKYCORE_URL": "https://skycore.example/",
     "EVENT_TOPIC_ARN": "topic",

@@ -419,13 +419,13 @@ class TestQueued:
 
         with monkeypatch.context() as patched:
             patched.setattr(table, "_UpdateItem", twice)
-            assert cancel(message_id)["status"] == "cancelled"
+            assert cancel(message_id, {})["status"] == "cancelled"
         with pytest.raises(Problem, match="not_cancellable"):
-            cancel(message_id)
+            cancel(message_id, {})
 
     def test_what_reads_as_expired_is_not_cancelled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         message_id = queued(expires_at=(timestamps.now() + timedelta(seconds=5)).isoformat())
         later = timestamps.now() + timedelta(seconds=6)
         monkeypatch.setattr(timestamps, "now", lambda: later)
         with pytest.raises(Problem, match="not_cancellable"):
-            cancel(message_id)
+            cancel(message_id, {})

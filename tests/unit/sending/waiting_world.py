@@ -103,7 +103,9 @@ class World:
 
     def act(self, action: str) -> dict[str, Any]:
         deadline = time.monotonic() + 25
-        return call_action(action, {}, context=self.context, policy=RULES, deadline=deadline)
+        return call_action(
+            action, {}, identity={}, context=self.context, policy=RULES, deadline=deadline
+        )
 
     def put(self, body: dict[str, Any]) -> None:
         self._put("send", json.dumps(body), 0)

@@ -83,6 +83,8 @@ def updated(request: Mapping[str, Any], item: Item) -> tuple[Item, set[Path]]:
         changed.append(place)
         if verb == "SET":
             after = _put(after, place, value(context))
+        if verb in {"ADD", "DELETE"}:
+            after = _put(after, place, _changed_set(verb, context.find(path), value(context)))
     removed = [
         context.path(path)
         for verb, path, _ in _update(request["UpdateExpression"])
@@ -91,6 +93,15 @@ def updated(request: Mapping[str, Any], item: Item) -> tuple[Item, set[Path]]:
     for place in sorted(removed, key=str, reverse=True):  # of a list, the last first
         after = _put(after, place, None)
     return after, set(changed)
+
+
+def _changed_set(verb: str, held: Any, values: Any) -> Any:
+    """Return a set of texts with or without the values; None if nothing is left of it."""
+    if {"SS"} != {*values, *(held or {})}:
+        raise InvalidError("only sets of texts can be changed so")
+    before, changed = set((held or {"SS": []})["SS"]), set(values["SS"])
+    after = before | changed if verb == "ADD" else before - changed
+    return {"SS": sorted(after)} if after else None
 
 
 def only(item: Item, paths: set[Path]) -> Item:
@@ -287,7 +298,7 @@ def _update(expression: str) -> list[tuple[str, Path, Any]]:
     parser = _Parser(expression)
     verb, found = "", list[tuple[str, Path, Any]]()
     while parser.peek():
-        if parser.peek() in {"SET", "REMOVE"}:
+        if parser.peek() in {"SET", "REMOVE", "ADD", "DELETE"}:
             verb = parser.next()
         elif found:
             parser.next(",")
@@ -295,5 +306,7 @@ def _update(expression: str) -> list[tuple[str, Path, Any]]:
         if verb == "SET":
             parser.next("=")
             value = parser.sum()
+        elif verb in {"ADD", "DELETE"}:
+            value = parser.operand()
         found.append((verb, path, value))
     return found

@@ -49,6 +49,8 @@ def size_of(item: Item) -> int:
             return 1
         if kind == "N":
             return len(held) // 2 + 2
+        if kind == "SS":
+            return sum(len(text.encode()) for text in held)
         return len(held) if kind == "B" else len(held.encode())
 
     return sum(len(name) + value(field) for name, field in item.items())
@@ -140,16 +142,20 @@ class FakeDynamoDB(Hooked):
 
     def _BatchWriteItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         ((table, requests),) = request["RequestItems"].items()
-        items = [entry["PutRequest"]["Item"] for entry in requests]
-        self._batch_limits("BatchWriteItem", [_key(item) for item in items], 25)
+        items = [entry["PutRequest"]["Item"] for entry in requests if "PutRequest" in entry]
+        gone = [entry["DeleteRequest"]["Key"] for entry in requests if "DeleteRequest" in entry]
+        self._batch_limits("BatchWriteItem", [_key(item) for item in (*items, *gone)], 25)
         for item in items:
             self._limits(item, "BatchWriteItem")
         if sum(size_of(item) for item in items) > 16_000_000:
             raise error("ValidationException", "BatchWriteItem")
         later = self.unprocessed("BatchWriteItem", requests)
-        for item in items[: len(items) - later]:
-            self._write(item, "BatchWriteItem")
-        return {"UnprocessedItems": {table: requests[len(items) - later :]} if later else {}}
+        for entry in requests[: len(requests) - later]:
+            if "PutRequest" in entry:
+                self._write(entry["PutRequest"]["Item"], "BatchWriteItem")
+            elif old := self.items.pop(_key(entry["DeleteRequest"]["Key"]), None):
+                self._record("REMOVE", old, None)
+        return {"UnprocessedItems": {table: requests[len(requests) - later :]} if later else {}}
 
     def _TransactWriteItems(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         writes = [write for entry in request["TransactItems"] for write in entry.values()]

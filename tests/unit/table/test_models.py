@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from skycore import timestamps
-from skycore.table import events, messages, models, opt_outs, parking, pauses, tokens
+from skycore.table import (
+    changes,
+    events,
+    messages,
+    models,
+    opt_outs,
+    parking,
+    pauses,
+    queue_transitions,
+    tokens,
+)
 
 if TYPE_CHECKING:
     from tests.unit.table.fake_dynamodb import FakeDynamoDB
@@ -24,6 +34,8 @@ KINDS = {
     tokens.TokenRow: "token",
     pauses.PausesRow: "pauses",
     parking.ProgressRow: "progress",
+    queue_transitions.CeilingRow: "ceiling",
+    changes.ChangeRow: "change",
 }
 
 

@@ -1,1 +1,1 @@
-"""Secrets, queues and the topic: AWS clients, made when first needed."""
+"""Secrets, queues, the topic and the bucket: AWS clients, made when first needed."""

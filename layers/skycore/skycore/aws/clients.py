@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
@@ -22,6 +23,25 @@ CONFIG = Config(
     read_timeout=READ_SECONDS,
     retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
 )
+
+# A file of 10 MB is written within the time to connect, which urllib3 counts writing by: two tries
+# take at most 16 s. Links need version 4 (regions and KMS keys refuse older ones) and the region's
+# own host, which boto3 signs for only if the addressing style is set.
+S3_SECONDS = 4.0
+S3_CONFIG = CONFIG.merge(
+    Config(
+        connect_timeout=S3_SECONDS,
+        read_timeout=S3_SECONDS,
+        signature_version="s3v4",
+        s3={"addressing_style": "virtual"},
+    )
+)
+
+
+@cache
+def s3() -> S3Client:
+    """Return the client of Amazon S3."""
+    return boto3.client("s3", config=S3_CONFIG)
 
 
 @cache

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from http import HTTPStatus
@@ -28,19 +29,25 @@ class TooLargeError(Exception):
     """A reply with more bytes than its bounds allow."""
 
 
+class AddressRefusedError(Exception):
+    """A host whose name leads to an address that the caller does not allow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The bounds of one exchange.
 
     ``connect_seconds`` covers name resolution, all addresses of the host, and TLS;
     ``read_seconds`` the whole reply. ``deadline`` is a ``time.monotonic()`` value after which
-    nothing is written or read. ``max_bytes`` bounds the reply's body.
+    nothing is written or read. ``max_bytes`` bounds the reply's body. ``is_allowed`` says whether
+    an address of the host may be connected to; without it, any may.
     """
 
     connect_seconds: float
     read_seconds: float
     deadline: float
     max_bytes: int
+    is_allowed: Callable[[str], bool] | None = None
 
 
 def new_connection(scheme: str, host: str, port: int, verify: bool | str) -> Any:
@@ -79,11 +86,13 @@ class _BoundConnection:
     written = False  # whether a byte of the present request was written
     surplus = False  # whether bytes came after the end of the reply
     idle_since = (0.0, 0.0)
+    is_allowed: Callable[[str], bool] | None = None
 
     def open(self: Any, bounds: Bounds) -> None:
         """Prepare for one request within these bounds; connect unless the connection is open."""
         self.written, self.deadline = False, bounds.deadline
         self.connect_until = min(time.monotonic() + bounds.connect_seconds, bounds.deadline)
+        self.is_allowed = bounds.is_allowed
         self.response_class = partial(_Response, self, bounds)
         if self.sock is None:
             self.connect()
@@ -113,7 +122,11 @@ class _BoundConnection:
         return all(now - since <= most for now, since in idle) and self.is_quiet
 
     def _new_conn(self: Any) -> socket.socket:
-        return _connect(self._dns_host, self.port, self.socket_options, self.connect_until)
+        host, until = self._dns_host.strip("[]"), self.connect_until
+        addresses = _resolve(host, self.port, until)
+        if self.is_allowed and not all(self.is_allowed(str(row[4][0])) for row in addresses):
+            raise AddressRefusedError
+        return _connect(addresses, self.socket_options, until)
 
     def write(self: Any, method: str, path: str, body: Any, headers: Any) -> bool:
         """Write the request; return whether the server stopped reading before its end."""
@@ -205,10 +218,12 @@ class _BoundReader(io.RawIOBase):
         super().close()
 
 
-def _connect(host: str, port: int, options: Any, until: float) -> socket.socket:
-    """Connect to one of the host's addresses, which share the time."""
+def _connect(addresses: list[Any], options: Any, until: float) -> socket.socket:
+    """Connect to one of a host's addresses, which share the time.
+
+    It resolves no name: what was checked is what it connects to.
+    """
     failure: OSError = OSError("no address")
-    addresses = _resolve(host.strip("[]"), port, until)
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)
         try:

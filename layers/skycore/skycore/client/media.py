@@ -26,7 +26,8 @@ _INNER = (
     *("test", "example", "invalid", "alt"),
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.ip_network("::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out (RFC 4291)
+_DOCUMENTATION = ipaddress.ip_network("3fff::/20")  # RFC 9637
 
 type _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -107,17 +108,26 @@ def _public_name(host: str) -> str:
     return ascii_name
 
 
+def is_public_address(text: str) -> bool:
+    """Return whether an IP address as text, with a zone perhaps, can be reached publicly."""
+    try:
+        return _is_public(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
 def _is_public(address: _Address) -> bool:
     """Return whether an address, and an IPv4 address inside it, are reachable from the internet."""
-    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
-        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _GLOBAL_UNICAST or address in _DOCUMENTATION:
+            return False
     return all(one.is_global and not one.is_multicast for one in (address, *_embedded(address)))
 
 
 def _embedded(address: _Address) -> list[ipaddress.IPv4Address]:
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or address in _COMPATIBLE:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    found = [address.sixtofour, *(address.teredo or ())]
     return [one for one in found if one is not None]

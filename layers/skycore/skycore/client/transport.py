@@ -22,7 +22,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import TimeoutError as ReadTimeoutError
 
-from skycore.client.connections import Bounds, TooLargeError, new_connection
+from skycore.client.connections import (
+    AddressRefusedError,
+    Bounds,
+    TooLargeError,
+    new_connection,
+)
 from skycore.client.errors import NotReady, NotSent, OutcomeUnknown, Refused
 
 _READ_BYTES = 64 * 1024
@@ -38,6 +43,7 @@ class Answer:
     status: int
     body: bytes
     retry_after: str | None = None
+    content_type: str | None = None
 
 
 @dataclass(slots=True)
@@ -123,7 +129,13 @@ def _round_trip(
             stream=True,
         ) as response:
             content = _read(response, state.bounds.max_bytes)
-            return Answer(response.status_code, content, response.headers.get("Retry-After"))
+            headers = response.headers
+            return Answer(
+                response.status_code,
+                content,
+                headers.get("Retry-After"),
+                headers.get("Content-Type"),
+            )
     except Exception as error:  # noqa: BLE001 - whatever it is: was anything written before it?
         failure = state.stopped_by or _classify(error, state)
     state.finish(reuse=state.stopped_by is not None)
@@ -233,10 +245,15 @@ def connect_ahead(session: requests.Session, url: str, bounds: Bounds, count: in
     return 0
 
 
+ADDRESS_REFUSED = "address not allowed"
+TOO_LARGE = "reply too large"
+TOO_SLOW = "no whole reply in time"
+CONNECT_TIMEOUT = "connect timeout"
 _UNSENT = (  # the first that fits
+    (AddressRefusedError, ADDRESS_REFUSED),
     (socket.gaierror, "name not resolved"),
     (UnicodeError, "name not resolved"),
-    (TimeoutError, "connect timeout"),
+    (TimeoutError, CONNECT_TIMEOUT),
     (ssl.SSLError, "TLS handshake failed"),
     (Exception, "no connection"),
 )
@@ -247,7 +264,7 @@ def _classify(error: Exception, state: _Exchange) -> NotSent | OutcomeUnknown:
     if state.connection is None or not state.connection.written:
         return NotSent(next(reason for kind, reason in _UNSENT if isinstance(error, kind)))
     if isinstance(error, TooLargeError):
-        return OutcomeUnknown("reply too large")
+        return OutcomeUnknown(TOO_LARGE)
     if isinstance(error, TimeoutError | ReadTimeoutError):
-        return OutcomeUnknown("no whole reply in time")
+        return OutcomeUnknown(TOO_SLOW)
     return OutcomeUnknown("connection lost before the whole reply")

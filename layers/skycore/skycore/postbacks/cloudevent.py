@@ -28,7 +28,7 @@ def data_names() -> tuple[str, ...]:
             "tracking_id": ["message_id"],
             "timestamp": ["received_at"],
         }.get(field.name, [])
-    return (*names, "opt_out", "error", "raw", "from_report", "truncated", "extra")
+    return (*names, "media", "opt_out", "error", "raw", "from_report", "truncated", "extra")
 
 
 def envelope(

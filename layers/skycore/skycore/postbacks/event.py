@@ -68,6 +68,16 @@ class Event:
         return self.event == UNPARSED
 
     @property
+    def has_media(self) -> bool:
+        """Whether it is an inbound MMS with files."""
+        return self.event == "mms_received" and bool(self.data.get("files"))
+
+    @property
+    def media_event_id(self) -> str:
+        """The id of the event that reports the kept files of an inbound MMS."""
+        return event_id(self.tracking_id, digest_of("media_kept", self.id))
+
+    @property
     def status_step(self) -> Step | None:
         """What it means for its message's status, None when nothing."""
         return status_step(self.data.get("code"), self.data.get("status"), self._extra)

@@ -14,7 +14,10 @@ import unicodedata
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 type OptOut = Literal["stop", "start", "possible"]
 
@@ -96,6 +99,19 @@ def _looks_like_stop(words: list[str]) -> bool:
     """Whether the text is a stop word, written with letters that look like its own."""
     seen = "".join(words).translate(_LOOKALIKES)
     return any(opt_out_words().get(whole) in {"stop", "possible"} for whole in (seen, _once(seen)))
+
+
+def opt_out_of_media(texts: Iterable[str], said_before: OptOut | None) -> OptOut | None:
+    """Return what an inbound MMS says once the texts among its files are known.
+
+    `said_before` is what its postback said. One text that is a stop word is a stop, whatever the
+    subject and the other texts are.
+    """
+    said = [opt_out_of(text) for text in texts if text.strip()]
+    for meaning in ("stop", "possible"):
+        if meaning in (*said, said_before):
+            return cast("OptOut", meaning)
+    return "start" if said and set(said) == {"start"} else said_before
 
 
 @lru_cache(maxsize=8)

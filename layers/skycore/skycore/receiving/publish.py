@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 APPLY_BUDGET_SECONDS = 10.0  # moving statuses and recording opt-outs, one event after the other
 PUBLISH_BUDGET_SECONDS = 5.0
 RETRY_QUEUE_BUDGET_SECONDS = 6.0
+MEDIA_BUDGET_SECONDS = 2.0  # queueing inbound MMS for fetch, which are few
 
 type Record = Mapping[str, Any]  # of a DynamoDB stream event
 type EventReference = dict[str, str]  # {"event_id"}, or {"message_id", "step"}
@@ -50,14 +51,20 @@ class _Change:
 
 
 def publish(
-    records: Sequence[Record], *, source: str, topic_arn: str, retry_queue_url: str
+    records: Sequence[Record],
+    *,
+    source: str,
+    topic_arn: str,
+    retry_queue_url: str,
+    media_queue_url: str = "",
 ) -> list[str]:
     """Publish the events of stream records; queue those that could not be published for retry.
 
-    Returns the sequence numbers of records that must be delivered again. Safe to repeat: a status
-    moves by rank in a conditional write, and an event's id stays.
+    Inbound MMS go to the media queue too, if there is one. Returns the sequence numbers of records
+    that must be delivered again. Safe to repeat: a status moves by rank in a conditional write, and
+    an event's id stays.
     """
-    unpublished = _publish(list(_in_stream(records)), source, topic_arn)
+    unpublished = _publish(list(_in_stream(records)), source, topic_arn, media_queue_url)
     if not unpublished:
         return []
     log.error("events go to the retry queue", extra={"events": len(unpublished)})
@@ -71,7 +78,11 @@ def publish(
 
 
 def publish_retries(
-    references: Sequence[tuple[str, str]], *, source: str, topic_arn: str
+    references: Sequence[tuple[str, str]],
+    *,
+    source: str,
+    topic_arn: str,
+    media_queue_url: str = "",
 ) -> list[str]:
     """Publish the events that messages of the retry queue refer to, as (queue id, body) pairs.
 
@@ -99,11 +110,14 @@ def publish_retries(
             changes.append(_Change(reference, queue_id, _row(reference, item)))
         else:
             log.error("row to publish is gone", extra={"wanted": reference})
-    return failed + [change.source_id for change in _publish(changes, source, topic_arn)]
+    unpublished = _publish(changes, source, topic_arn, media_queue_url)
+    return failed + [change.source_id for change in unpublished]
 
 
-def _publish(changes: Sequence[_Change], source: str, topic_arn: str) -> list[_Change]:
-    """Publish changes; return those that were not read, not reached in time, or refused by SNS."""
+def _publish(
+    changes: Sequence[_Change], source: str, topic_arn: str, media_queue_url: str
+) -> list[_Change]:
+    """Publish changes; return those that were not read, not reached in time, or refused."""
     deadline = time.monotonic() + APPLY_BUDGET_SECONDS
     stored = [change.row for change in changes if isinstance(change.row, StoredEvent)]
     try:
@@ -134,7 +148,29 @@ def _publish(changes: Sequence[_Change], source: str, topic_arn: str) -> list[_C
     if topic_messages:
         refused = queues.publish_many(topic_arn, topic_messages, seconds=PUBLISH_BUDGET_SECONDS)
     log.info("events published", extra={"events": len(topic_messages) - len(refused)})
+    if media_queue_url:
+        refused |= _queue_media(ready, media_queue_url)
     return unpublished + [ready[index] for index in sorted(refused)]
+
+
+def _queue_media(changes: Sequence[_Change], media_queue_url: str) -> set[int]:
+    """Queue the inbound MMS among the changes for fetch; return the indexes of those not queued."""
+    wanted = {
+        index: json.dumps({"event_id": change.row.event.id})
+        for index, change in enumerate(changes)
+        if isinstance(change.row, StoredEvent) and change.row.event.has_media
+    }
+    if not wanted:
+        return set()
+    try:
+        refused = queues.send_many(
+            media_queue_url, list(wanted.values()), seconds=MEDIA_BUDGET_SECONDS
+        )
+    except Exception as error:  # noqa: BLE001 - the events are published again
+        log_exception("media queue out of reach", error)
+        return set(wanted)
+    places = list(wanted)
+    return {places[index] for index in refused}
 
 
 def _apply_and_build(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skycore import metrics, serializers, timestamps
 from skycore.aws import queues
 from skycore.client.errors import FieldError
-from skycore.logs import log_exception
+from skycore.logs import log, log_exception
 from skycore.metrics import count_rejection
 from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
@@ -78,13 +78,13 @@ def enqueue_batch(
     key no message is queued twice, and those that an earlier call did not queue are; the result is
     `replayed` if there was none. Raises Problem for the call itself.
     """
-    check_idempotency_key(key)
+    check_idempotency_key(key, required=policy.require_key)
     all_or_nothing = body.get("all_or_nothing", False)
     entries = [_Entry(message) for message in _bodies(body, all_or_nothing, policy)]
     with before_the_call():
         for number, entry in enumerate(entries):
             entry_key = None if key is None else f"{key}\n{number}"
-            _prepare(entry, idempotency.message_id(caller, entry_key), policy)
+            _prepare(entry, idempotency.message_id(caller, entry_key), policy, caller)
         if key is not None:
             _find_existing(entries)
         _check_new(entries, policy)
@@ -100,6 +100,8 @@ def enqueue_batch(
         _raise_refusal(entries)
     _queue(entries, queue_url)
     ours = [entry for entry in entries if entry.row or entry.existing]
+    counts = Counter((entry.result or {}).get("status") for entry in entries)
+    log.info("batch queued", extra={"caller": caller, "queued": counts["queued"]})
     replayed = bool(ours) and all(entry.existing for entry in ours)
     return SendResult(202, _answer(entries), replayed)
 
@@ -133,7 +135,7 @@ def _bodies(body: Mapping[str, Any], all_or_nothing: object, policy: SendPolicy)
     return [{**template, **entry} if isinstance(entry, dict) else entry for entry in entries]
 
 
-def _prepare(entry: _Entry, message_id: str, policy: SendPolicy) -> None:
+def _prepare(entry: _Entry, message_id: str, policy: SendPolicy, caller: str) -> None:
     """Set the entry's row, or its result if it is not to be queued."""
     if not isinstance(entry.body, dict):
         entry.refuse(Problem("invalid_request", "a message is a JSON object"))
@@ -143,7 +145,7 @@ def _prepare(entry: _Entry, message_id: str, policy: SendPolicy) -> None:
         if entry.draft.dry_run:
             entry.result = dry_run(entry.draft, policy).body
         else:
-            entry.row = queued_row(entry.draft, entry.body, message_id, policy.days)
+            entry.row = queued_row(entry.draft, entry.body, message_id, policy.days, caller=caller)
     except Problem as problem:
         entry.refuse(problem)
 
@@ -154,7 +156,7 @@ def _find_existing(entries: Sequence[_Entry]) -> None:
     for entry in entries:
         if entry.row is not None:
             entry.existing = existing.get(entry.row.message_id)
-            if entry.existing and entry.existing.fingerprint != entry.row.fingerprint:
+            if entry.existing and not idempotency.is_same_request(entry.existing, entry.row):
                 entry.refuse(idempotency.reused_problem(entry.existing))
 
 

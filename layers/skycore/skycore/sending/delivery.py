@@ -20,11 +20,12 @@ from skycore.client.errors import (
     Refused,
 )
 from skycore.client.request import Credentials
+from skycore.keyed_hash import read_secret
 from skycore.logs import log, log_exception, mask_number, redact_secret
 from skycore.problems import Problem
 from skycore.sending import outcomes
 from skycore.sending.account_pause import AccountPause, cause_of
-from skycore.sending.idempotency import NOT_READY
+from skycore.sending.idempotency import NOT_READY, before_the_call
 from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.validation import PolicySettings
 from skycore.settings import load
@@ -114,6 +115,8 @@ def get_ready(skycore: SkycoreClient, deadline: float, count: int = 1) -> int:
     Return how many calls may take a slot: those that have a connection. If there is none, one call
     may, which tries again and reports why. Raises Problem skycore_account or not_ready.
     """
+    with before_the_call():
+        read_secret()  # of the hashes under which opt-outs may be
     try:
         return skycore.ready(deadline=deadline, count=count) or 1
     except (CredentialsMissing, NotReady) as error:
@@ -165,7 +168,8 @@ def _log(action: str | None, problem: Problem, reason: str, message_id: str | No
 class SendContext:
     """What a send needs: the client, the rate limiter, and the queue for outcomes to repair.
 
-    `days` is how long rows are kept.
+    `days` is how long rows are kept, `daily_ceiling` how many messages a number may get in a UTC
+    day (0: any number).
     """
 
     skycore: SkycoreClient
@@ -173,6 +177,7 @@ class SendContext:
     repair_queue: str
     days: int
     pause: AccountPause = field(default_factory=AccountPause)
+    daily_ceiling: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +192,7 @@ class SendSettings(PolicySettings):
     max_calls_per_minute: int
     max_calls_per_day: int
     priority_share: int
+    max_per_recipient_per_day: int = 0  # not in the environment of the previous release
 
 
 @cache
@@ -204,6 +210,7 @@ def send_context() -> SendContext:
         rate_limiter=RateLimiter(limits),
         repair_queue=settings.send_queue_url,
         days=settings.event_retention_days,
+        daily_ceiling=settings.max_per_recipient_per_day,
     )
 
 

@@ -1,9 +1,8 @@
 """Send queued messages to Skycore, each at most once however often the queue names it.
 
 The messages of a batch acquire their slots together and are sent in parallel. A message that has to
-wait, for a slot or because the account is paused, is queued again as a delayed copy, or parked in
-the table if that is for long. Then SQS deletes the original, so that waiting never counts as a
-failed delivery.
+wait is queued again as a delayed copy, or parked in the table if that is for long. Then SQS deletes
+the original, so that waiting never counts as a failed delivery.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from skycore.sending.delivery import (
 )
 from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
-from skycore.sending.validation import Draft, check_opt_out
+from skycore.sending.validation import Draft, check_opt_out, count_for_recipient
 from skycore.table import messages, parking, pauses, queue_transitions
 from skycore.table.limits import Wait
 
@@ -106,12 +105,10 @@ def _row_to_send(
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
         if not body.get("set_aside"):
-            # dispatch ended before the dead-letter queue had it, or this is the second copy.
-            _dead_letter(row.message_id, queues)
+            _dead_letter(row.message_id, queues)  # dispatch had ended before that, or it did it
             return None
         if not queue_transitions.requeue_dead_letter(row, timestamps.now()):
-            # Another copy requeued it, or the answer to the write was lost.
-            row = messages.get(row.message_id)
+            row = messages.get(row.message_id)  # another copy requeued it, or the answer was lost
     if row is None or row.request is None or row.status != "queued":
         log.info("nothing to send", extra={"message_id": body["message_id"]})
         return None
@@ -144,7 +141,7 @@ def _send_all(
                 work = partial(_send_queued, row, slot_of[id_], context, queues, deadline)
             elif not_ready is not None and admitted[id_] == "send":
                 work = partial(_postpone, row, not_ready, context, queues)
-            futures.append(pool.submit(_guarded, queue_id, id_, work))
+            futures.append(pool.submit(_guarded, queue_id, row, work))
     return [failed for future in futures if (failed := future.result()) is not None]
 
 
@@ -175,13 +172,13 @@ def _acquire(
     return None, result, timedelta(seconds=1)
 
 
-def _guarded(queue_id: str, message_id: str, work: Callable[[], None]) -> str | None:
+def _guarded(queue_id: str, row: MessageRow, work: Callable[[], None]) -> str | None:
     """Do the work for a queued message; return its queue id if that failed, else None."""
-    bind_message(message_id=message_id)
+    bind_message(message_id=row.message_id, caller=row.caller)
     try:
         work()
     except Exception as error:  # noqa: BLE001 - SQS delivers it again
-        log_exception("queued message not sent", error, message_id=message_id)
+        log_exception("queued message not sent", error, message_id=row.message_id)
         return queue_id
     return None
 
@@ -223,6 +220,9 @@ def _send_queued(
         return
     if confirmed_at is not None:
         queue_transitions.mark_confirmation(row.message_id)
+    if (next_day := count_for_recipient(row, context.daily_ceiling)) is not None:
+        _wait(row, next_day, queues)
+        return
     check_time_left(deadline)
     if not _claim(row, context):
         return  # another copy claimed it, or it has expired and sweep marks it

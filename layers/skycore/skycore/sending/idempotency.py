@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from skycore import serializers, timestamps
 from skycore.client.errors import FieldError
 from skycore.client.report import text_digest
+from skycore.keyed_hash import keyed_fingerprint
 from skycore.logs import log_exception
 from skycore.problems import Problem, validation_problem
 from skycore.sending.outcomes import REASONS, Outcome, queue_outcomes, release_key
@@ -46,9 +47,20 @@ def message_id(caller: str, key: str | None) -> str:
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:
-    """Return a digest of a request's body, whatever the order and spacing of its JSON."""
+    """Return a keyed hash of a request's body, whatever the order and spacing of its JSON.
+
+    Raises Problem not_ready if the secret cannot be read.
+    """
     text = json.dumps(request, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    with before_the_call():
+        return keyed_fingerprint(digest)
+
+
+def is_same_request(existing: MessageRow, row: MessageRow) -> bool:
+    """Return whether both rows are of the same request."""
+    with before_the_call():
+        return keyed_fingerprint(existing.fingerprint) == row.fingerprint
 
 
 def new_message(
@@ -58,6 +70,7 @@ def new_message(
     message_id: str,
     body: Mapping[str, Any],
     days: int,
+    caller: str | None = None,
     deadline: datetime | None = None,
     request: bytes | None = None,
 ) -> MessageRow:
@@ -79,6 +92,7 @@ def new_message(
         to=draft.to,
         sender=draft.sender,
         client_reference=draft.client_reference,
+        caller=caller,
         fingerprint=fingerprint(body),
         content=text_digest(text) if isinstance(text, str) else None,
         request=request,
@@ -90,7 +104,9 @@ def new_attempt() -> str:
     return secrets.token_hex(8)
 
 
-def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int) -> MessageRow:
+def queued_row(
+    draft: Draft, body: Mapping[str, Any], message_id: str, days: int, *, caller: str | None = None
+) -> MessageRow:
     """Return the row of a queued message, with all that dispatch needs to send it."""
     request = messages.pack(
         {
@@ -106,6 +122,7 @@ def queued_row(draft: Draft, body: Mapping[str, Any], message_id: str, days: int
         "queued",
         message_id=message_id,
         body=body,
+        caller=caller,
         # The row must not be gone when the message's turn comes.
         days=days + min(MAX_EXTRA_DAYS, max(0, (deadline - now).days) + 1),
         deadline=deadline,
@@ -128,21 +145,24 @@ class SendResult:
     replayed: bool = False
 
 
-def check_idempotency_key(key: str | None) -> None:
-    """Raise Problem invalid_request if `key` is not a valid Idempotency-Key."""
+def check_idempotency_key(key: str | None, *, required: bool = False) -> None:
+    """Raise Problem invalid_request if `key` is not a valid Idempotency-Key, or is missing."""
+    if key is None and required:
+        detail = "is required: this stack has RequireIdempotencyKey=on"
+        raise validation_problem([FieldError("Idempotency-Key", detail)])
     if key is not None and not is_valid_key(key):
         raise validation_problem(
             [FieldError("Idempotency-Key", "must be 1 to 255 printable ASCII characters")]
         )
 
 
-def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
-    """Return the answer that an earlier call with the same key got.
+def replay_result(existing: MessageRow, row: MessageRow) -> SendResult:
+    """Return the answer that an earlier call, which wrote `existing`, got for the request of `row`.
 
     Raises Problem idempotency_key_reused if the requests differ (their fingerprints do), and
     in_progress while the earlier call sends the message.
     """
-    if existing.fingerprint != fingerprint:
+    if not is_same_request(existing, row):
         raise reused_problem(existing)
     now = timestamps.now()
     status = serializers.status_of(existing, now)
@@ -160,6 +180,10 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
         if "retryable" in body:
             body["retryable"] = False  # under this key, it would only be replayed again
         return SendResult(answer["status"], body, replayed=True)
+    if status == "rejected" and existing.erased_at:
+        detail = "the message was not sent; why was erased with its recipient's data"
+        problem = Problem("skycore_rejected", detail, message_id=existing.message_id)
+        return SendResult(problem.status, problem.body(), replayed=True)
     if status == "unknown":
         detail = REASONS["unknown"]
         problem = Problem("outcome_unknown", detail, message_id=existing.message_id)
@@ -171,7 +195,7 @@ def replay_result(existing: MessageRow, fingerprint: str) -> SendResult:
 
 def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
     """Return whether `existing` is the same request as `row` and is still queued."""
-    same = existing.fingerprint == row.fingerprint
+    same = is_same_request(existing, row)
     return same and serializers.status_of(existing, timestamps.now()) == "queued"
 
 
@@ -204,7 +228,7 @@ def take_over_or_replay(existing: MessageRow, row: MessageRow) -> tuple[SendResu
         if current is None or is_still_queued(current, row):
             raise Problem("in_progress", "this message is being queued right now", retry_after=1)
         existing = current
-    return replay_result(existing, row.fingerprint), False
+    return replay_result(existing, row), False
 
 
 type Release = Literal["released", "taken", "recorded", "lost"]

@@ -9,7 +9,7 @@ from skycore.aws import queues
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.report import report_link
 from skycore.client.validation import prepare
-from skycore.logs import bind_message
+from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejections
 from skycore.problems import Problem, validation_problem
 from skycore.sending import idempotency
@@ -25,19 +25,22 @@ from skycore.sending.idempotency import (
     unsent_problem,
 )
 from skycore.sending.validation import (
+    check_ceiling,
     check_countries,
     check_opt_out,
     check_sendable,
     dry_run,
     get_action,
     parse_message,
+    uncount_for_recipient,
 )
-from skycore.table import messages, queue_transitions
+from skycore.table import changes, messages, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from skycore.catalogue.actions import Action
     from skycore.client.client import SkycoreClient
     from skycore.client.report import Report
     from skycore.sending.delivery import SendContext
@@ -62,13 +65,15 @@ def send(
     a dry run. Raises Problem for any other answer: a final problem stays under the idempotency
     `key`; any other proves that nothing was sent, and frees the key.
     """
-    check_idempotency_key(key)
+    check_idempotency_key(key, required=policy.require_key)
     draft = parse_message(body, policy)
     if draft.dry_run:
         return dry_run(draft, policy)
     message_id = idempotency.message_id(caller, key)
-    bind_message(message_id=message_id)
-    row = new_message(draft, "sending", message_id=message_id, body=body, days=policy.days)
+    bind_message(message_id=message_id, caller=caller)
+    row = new_message(
+        draft, "sending", message_id=message_id, body=body, days=policy.days, caller=caller
+    )
     try:
         with before_the_call():
             existing = messages.create(row)
@@ -82,12 +87,14 @@ def send(
         with before_the_call():
             check_sendable(draft, policy)
             confirmed_at = check_opt_out(draft)
+            check_ceiling(row, context.daily_ceiling)
             get_ready(context.skycore, deadline)
             slot = context.rate_limiter.acquire()
         accepted = deliver(row, draft, context=context, slot=slot, deadline=deadline)
     except Problem as problem:
         if problem.code not in FINAL_PROBLEMS:
             problem.members.pop("message_id", None)  # its row is gone, its key is free
+            uncount_for_recipient(row, context.daily_ceiling)
             _release(row, confirmed_at, context.repair_queue)
         elif key is not None:
             problem.retryable = False  # the key only replays it: a later try needs a new key
@@ -113,12 +120,13 @@ def enqueue(
 
     Raises Problem for every other answer, as `send` does.
     """
-    check_idempotency_key(key)
+    check_idempotency_key(key, required=policy.require_key)
     draft = parse_message(body, policy)
     if draft.dry_run:
         return dry_run(draft, policy)
-    row = queued_row(draft, body, idempotency.message_id(caller, key), policy.days)
-    bind_message(message_id=row.message_id)
+    message_id = idempotency.message_id(caller, key)
+    row = queued_row(draft, body, message_id, policy.days, caller=caller)
+    bind_message(message_id=row.message_id, caller=caller)
     refusal, confirmed_at = _refusal(draft, policy), None
     try:
         with before_the_call():
@@ -139,6 +147,7 @@ def enqueue(
         if unqueued is not None:
             raise unqueued
     metrics.count("Queued")
+    log.info("message queued", extra={"action": row.action})
     return SendResult(202, serializers.message(row, timestamps.now()))
 
 
@@ -164,12 +173,19 @@ def _refusal(draft: Draft, policy: SendPolicy) -> Problem | None:
 
 
 def call_action(
-    name: str, body: Mapping[str, Any], *, context: SendContext, policy: SendPolicy, deadline: float
+    name: str,
+    body: Mapping[str, Any],
+    *,
+    identity: Mapping[str, str | None],
+    context: SendContext,
+    policy: SendPolicy,
+    deadline: float,
 ) -> dict[str, Any]:
     """Call an action that sends nothing; return the fields of Skycore's reply.
 
     `body` holds the action's fields, and may choose the `transport`: `post`, or `get` for an
-    action that only reads, because URLs end up in logs. Raises Problem.
+    action that only reads, because URLs end up in logs. `identity` (`caller`, `session`, `address`)
+    is logged, and recorded with an action that changes the account. Raises Problem.
     """
     action = get_action(name)
     if action.effect == "send":
@@ -188,6 +204,7 @@ def call_action(
     with before_the_call():
         get_ready(context.skycore, deadline)
         slot = context.rate_limiter.acquire()
+    _record_action(action, identity, policy.days)
     try:
         reply = call_skycore(
             context.skycore, action, prepared, slot=slot, deadline=deadline, transport=transport
@@ -199,6 +216,17 @@ def call_action(
     context.rate_limiter.report_result(None)
     context.pause.report(action, None)
     return reply.fields
+
+
+def _record_action(action: Action, identity: Mapping[str, str | None], days: int) -> None:
+    """Log who calls an action; record it if it changes the account. Never raises."""
+    log.info("action called", extra={"action": action.name, **identity})
+    if action.effect == "read":
+        return
+    try:
+        changes.record_change(action.name, identity, days=days)
+    except Exception as error:  # noqa: BLE001 - the log line has it
+        log_exception("change not recorded", error, action=action.name)
 
 
 def fetch_report(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skycore import timestamps
+from skycore import metrics, timestamps
 from skycore.catalogue.actions import Action, find_action
 from skycore.client.errors import FieldError, InvalidRequest
 from skycore.client.validation import field_names, prepare
+from skycore.logs import log, log_exception, mask_number
 from skycore.phone_numbers import region_of
 from skycore.problems import Problem, validation_problem
 from skycore.sending.idempotency import SendResult
-from skycore.table import opt_outs
+from skycore.table import opt_outs, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from skycore.table.messages import MessageRow
 
 MAX_TEMPLATE_FIELDS = 100  # of a batch; no action has half as many
 OWN_FIELDS = ("action", "client_reference", "expires_at", "dry_run", "opt_out_confirmation")
@@ -32,7 +36,8 @@ class SendPolicy:
 
     `region` is DefaultRegion, `countries` the calling codes and `regions` the ISO countries that
     may be sent to (empty: all), `campaigns` whether sends are taken whose numbers only Skycore
-    knows, `days` how long its row is kept.
+    knows, `days` how long its row is kept, `require_key` whether a send without an Idempotency-Key
+    is refused.
     """
 
     region: str
@@ -40,6 +45,7 @@ class SendPolicy:
     days: int
     regions: tuple[str, ...] = ()
     campaigns: bool = True
+    require_key: bool = False
 
     @staticmethod
     def of(
@@ -48,6 +54,8 @@ class SendPolicy:
         days: int,
         allowed_countries: str = "",
         allow_campaign_sends: str = "on",
+        *,
+        require_key: str = "off",
     ) -> SendPolicy:
         """Return the policy of the environment's texts; commas separate the lists' items."""
         codes = (code.strip().removeprefix("+") for code in countries.split(","))
@@ -58,6 +66,7 @@ class SendPolicy:
             days,
             tuple(name for name in regions if name),
             allow_campaign_sends != "off",
+            require_key == "on",
         )
 
 
@@ -70,6 +79,8 @@ class PolicySettings:
     event_retention_days: int
     allowed_countries: str = ""  # not in the environment of the previous release
     allow_campaign_sends: str = "on"
+    require_idempotency_key: str = "off"
+    hash_secret: str = ""  # `keyed_hash` reads it
 
     def policy(self) -> SendPolicy:
         """Return the stack's policy for every message."""
@@ -79,6 +90,7 @@ class PolicySettings:
             self.event_retention_days,
             self.allowed_countries,
             self.allow_campaign_sends,
+            require_key=self.require_idempotency_key,
         )
 
 
@@ -202,9 +214,7 @@ def check_countries(action: Action, fields: Mapping[str, Any], policy: SendPolic
         return
     recipients = [one.name for one in action.parameters if one.kind in RECIPIENT_KINDS]
     if not recipients and not policy.campaigns:
-        detail = (
-            "AllowCampaignSends is off: messages go only to numbers and addresses that they name"
-        )
+        detail = "AllowCampaignSends is off: a message must name its numbers or addresses"
         raise Problem("country_not_allowed", detail)
     numbers = [one.name for one in action.parameters if one.kind == "msisdn"]
     for number in (fields[name] for name in numbers if fields.get(name)):
@@ -235,6 +245,45 @@ def check_opt_out(draft: Draft) -> datetime | None:
     return confirmed_at
 
 
+def count_for_recipient(row: MessageRow, ceiling: int) -> datetime | None:
+    """Count a message that is about to be sent against MaxPerRecipientPerDay (0: no ceiling).
+
+    Return None, or the start of the next UTC day if the number has had its messages. Raises what
+    the table and the secret raise.
+    """
+    now = timestamps.now()
+    if not ceiling or row.to is None:
+        return None
+    if queue_transitions.count_for_recipient(row.message_id, row.to, ceiling, now):
+        return None
+    metrics.count("CeilingReached")
+    log.warning("daily ceiling of a number reached", extra={"to": mask_number(row.to)})
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timestamps.A_DAY
+
+
+def check_ceiling(row: MessageRow, ceiling: int) -> None:
+    """Raise Problem ceiling_reached if the number has had its messages of this UTC day."""
+    next_day = count_for_recipient(row, ceiling)
+    if next_day is not None:
+        detail = f"the number has had the {ceiling} messages that it may get in a UTC day"
+        seconds = math.ceil((next_day - timestamps.now()).total_seconds())
+        raise Problem("ceiling_reached", detail, retry_after=max(1, seconds))
+
+
+def uncount_for_recipient(row: MessageRow, ceiling: int) -> None:
+    """Undo `count_for_recipient` of a direct send that sent nothing.
+
+    Never raises: while the message stays counted, the number may get one less today.
+    """
+    if not ceiling or row.to is None:
+        return
+    try:
+        for day in {timestamps.from_text(row.created_at).date(), timestamps.now().date()}:
+            queue_transitions.uncount_for_recipient(row.message_id, row.to, day)
+    except Exception as error:  # noqa: BLE001 - see above
+        log_exception("message still counted", error)
+
+
 def _check_opt_out_only(draft: Draft) -> None:
     """Raise as `check_opt_out` does, without claiming the confirmation."""
     if draft.to is None or not opt_outs.opted_out([(draft.to, draft.sender)]):
@@ -245,8 +294,7 @@ def _check_opt_out_only(draft: Draft) -> None:
 
 def opted_out_problem() -> Problem:
     """Return the problem of a recipient who opted out of this sender's messages."""
-    detail = "the recipient has opted out of messages from this sender"
-    return Problem("recipient_opted_out", detail)
+    return Problem("recipient_opted_out", "the recipient has opted out of this sender's messages")
 
 
 def dry_run(draft: Draft, policy: SendPolicy) -> SendResult:
@@ -277,12 +325,9 @@ class _OwnFields:
         value = self._fields.pop("client_reference", None)
         if value is None:
             return None
-        if (
-            isinstance(value, str)
-            and 0 < len(value) <= MAX_REFERENCE_LENGTH
-            and value.isprintable()
-        ):
-            return value
+        printable = isinstance(value, str) and value.isprintable()
+        if printable and 0 < len(value) <= MAX_REFERENCE_LENGTH:
+            return str(value)
         detail = f"must be a text of 1 to {MAX_REFERENCE_LENGTH} printable characters"
         self.errors.append(FieldError("client_reference", detail))
         return None

@@ -66,14 +66,38 @@ def put_all(rows: Sequence[Row]) -> set[Key]:
     return failed
 
 
+def delete_all(keys: Iterable[Key]) -> None:
+    """Delete rows without a condition; those that do not exist count as deleted.
+
+    Raises PynamoDB's errors, and TimeoutError if DynamoDB keeps leaving rows unprocessed.
+    """
+    for batch in batched(dict.fromkeys(keys), WRITE_ROWS, strict=False):
+        deletes = [
+            {"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}} for pk, sk in batch
+        ]
+        if _write(deletes):
+            raise TimeoutError("DynamoDB left rows undeleted")
+
+
+def partition(pk: str) -> dict[Key, Item]:
+    """Return all rows of a partition, consistently read. Raises PynamoDB's errors."""
+    return read_all((row.pk, row.sk) for row in Row.query(pk, consistent_read=True))
+
+
+def _write(requests: list[Any]) -> list[Any]:
+    """Make the requests of a BatchWriteItem; return those that were not processed."""
+    for _ in _attempts():
+        answer = connection().dispatch("BatchWriteItem", {"RequestItems": {_table(): requests}})
+        requests = answer.get("UnprocessedItems", {}).get(_table(), [])
+        if not requests:
+            break
+    return requests
+
+
 def _put(items: Sequence[Item]) -> set[Key]:
     requests: list[Any] = [{"PutRequest": {"Item": item}} for item in items]
     try:
-        for _ in _attempts():
-            answer = connection().dispatch("BatchWriteItem", {"RequestItems": {_table(): requests}})
-            requests = answer.get("UnprocessedItems", {}).get(_table(), [])
-            if not requests:
-                break
+        requests = _write(requests)
     except VerboseClientError as error:
         if error.response["Error"]["Code"] != "ValidationException":
             raise

@@ -142,7 +142,7 @@ def put_all(
     rows: list[EventRow] = []
     for raw, events in bodies:
         for event in events:
-            row = _row(event, raw, days, key=_event_key(event, shared), alone=len(events) == 1)
+            row = row_of(event, raw, days, key=_event_key(event, shared), alone=len(events) == 1)
             rows.append(row)
             if row.raw_key and row.raw_key not in raw_rows:
                 raw_rows[row.raw_key] = RawRow(
@@ -235,7 +235,7 @@ def mark_reparsed(event_id: str) -> None:
             raise
 
 
-def _row(event: Event, raw: bytes, days: int, *, key: batches.Key, alone: bool) -> EventRow:
+def row_of(event: Event, raw: bytes, days: int, *, key: batches.Key, alone: bool) -> EventRow:
     """Return an event's row; `raw_key` names the row of its raw body if that has its own."""
     pk, sk = key
     line = _pack(event)

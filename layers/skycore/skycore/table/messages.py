@@ -11,6 +11,7 @@ from pynamodb.attributes import (
     BinaryAttribute,
     BooleanAttribute,
     ListAttribute,
+    MapAttribute,
     NumberAttribute,
     UnicodeAttribute,
 )
@@ -48,10 +49,13 @@ class MessageRow(StoredRow, discriminator="message"):
     sender = UnicodeAttribute(null=True)
     tracking_id = UnicodeAttribute(null=True)
     client_reference = UnicodeAttribute(null=True)
+    caller = UnicodeAttribute(null=True)  # the role that sent it
+    cancelled_by: MapAttribute[str, Any] = MapAttribute(null=True)  # a `Caller`
     code = UnicodeAttribute(null=True)
     detail = UnicodeAttribute(null=True)
     parent = UnicodeAttribute(null=True)
     created_at = UnicodeAttribute()
+    erased_at = UnicodeAttribute(null=True)  # when its recipient's data was erased
     deadline = UnicodeAttribute(null=True)
     fingerprint = UnicodeAttribute()
     tries = NumberAttribute(default=0)

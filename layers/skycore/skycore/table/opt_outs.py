@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, UpdateError
 
+from skycore.keyed_hash import is_available, keyed_hash
 from skycore.phone_numbers import canonical_form, equivalent_forms, received_digits, stored_forms
 from skycore.table import batches
 from skycore.table.models import StoredRow, condition_failed, error_code, sender_partition
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
 
 EVERY_SENDER = "*"
+ERASED = ""  # in place of a number that is stored as a hash
 _NEVER = ""
-_OPT_OUT = "opt_out#"
+_NUMBER, _OPT_OUT = "number#", "opt_out#"
 _MOST = 40  # characters of a number or sender in a key; longer ones do not exist
 
 
@@ -134,7 +136,7 @@ def list_opt_outs(number: str | None) -> Iterator[OptOut]:
     for row in OptOutRow.scan() if number is None else _rows_of(number):
         sender = row.sk.removeprefix(_OPT_OUT)
         yield OptOut(
-            row.pk.removeprefix("number#"),
+            row.pk.removeprefix("number#") if row.pk.startswith(_NUMBER) else number or ERASED,
             None if sender == EVERY_SENDER else sender,
             row.stopped_at,
             row.started_at,
@@ -237,10 +239,9 @@ def _last_word_is_stop(
     rows: Mapping[batches.Key, batches.Item], current: Collection[batches.Key]
 ) -> bool:
     """Whether an opt-out in the rows is lifted by none in its own row nor in `current` ones."""
-    latest = _latest_possible()
     starts = {key: row.get("started_at", {}).get("S", _NEVER) for key, row in rows.items()}
     # The first release believed Skycore's clock: an opt-in of the future is not one.
-    possible = {key: start for key, start in starts.items() if start <= latest}
+    possible = {key: start for key, start in starts.items() if start <= _latest_possible()}
     lifted = max((possible.get(key, _NEVER) for key in current), default=_NEVER)
     stops = {key: row.get("stopped_at", {}).get("S", _NEVER) for key, row in rows.items()}
     # Of two at the same moment, the safe one counts.
@@ -272,12 +273,64 @@ def _note_in(row: OptOutRow, values: dict[str, str], only_if: Condition) -> bool
 
 
 def _rows_of(number: str) -> Iterator[OptOutRow]:
-    for form in stored_forms(number):
-        yield from OptOutRow.query(_partition(form), OptOutRow.sk.startswith(_OPT_OUT))
+    for partition in _partitions(number, stored_forms):
+        yield from OptOutRow.query(partition, OptOutRow.sk.startswith(_OPT_OUT))
+
+
+def erase_number(number: str) -> int:
+    """Move a number's opt-outs under keyed hashes of its forms; return how many rows were moved.
+
+    A hash blocks sends as the plain row did, and a later opt-in lifts it. Without an opt-out that
+    holds, nothing is kept. Safe to repeat. Raises PynamoDB's errors and what the secret raises.
+    """
+    rows, equivalent = list(_rows_of(number)), equivalent_forms(number)
+    holds = bool(opted_out((number, one.sender) for one in list_opt_outs(number)))
+    moved = [row for row in rows if row.pk.startswith(_NUMBER) or not holds]
+    for row in moved:
+        form = row.pk.removeprefix("number#")
+        names, forms = ["stopped_at", "started_at", "confirmed_at"], equivalent
+        if form not in equivalent:  # it may be a stranger's, too, and lifts its own opt-out alone
+            is_stop = (row.stopped_at or _NEVER) >= (row.started_at or _NEVER)
+            names, forms = ["stopped_at"] * is_stop, [*equivalent, *equivalent_forms(form)]
+        for other in forms if holds else ():
+            _merge(OptOutRow(hashed_partition(other), row.sk), row, names)
+        row.delete(_unchanged(row))
+    return len(moved) if holds else 0
+
+
+def _merge(hashed: OptOutRow, plain: OptOutRow, names: Iterable[str]) -> None:
+    for name in names:
+        value, attribute = getattr(plain, name), getattr(OptOutRow, name)
+        if value is not None:
+            later = attribute.does_not_exist() | (attribute < value)
+            _note_in(hashed, {name: value, "reason": plain.reason or "erased"}, later)
+
+
+def _unchanged(row: OptOutRow) -> Condition:
+    """Return the condition that nothing was noted since the row was read."""
+    same: Condition = OptOutRow.pk.exists()
+    for name in ("stopped_at", "started_at"):
+        value, attribute = getattr(row, name), getattr(OptOutRow, name)
+        same &= attribute.does_not_exist() if value is None else attribute == value
+    return same
 
 
 def _partition(number: str) -> str:
     return f"number#{number[:_MOST]}"
+
+
+def _partitions(number: str, forms: Callable[[str], list[str]]) -> list[str]:
+    """Return where rows of a number are: under its forms, and under hashes of the present ones."""
+    hashed = equivalent_forms(number) if is_available() else []
+    return [*map(_partition, forms(number)), *map(hashed_partition, hashed)]
+
+
+def hashed_partition(number: str) -> str:
+    """Return the partition of a number whose plain rows were erased.
+
+    Raises what reading the secret raises.
+    """
+    return f"hashed#{keyed_hash('number', number)}"
 
 
 def _keys(
@@ -287,7 +340,8 @@ def _keys(
     senders = [EVERY_SENDER]
     if sender is not None:
         senders += forms(sender) if received_digits(sender) else [_plain(sender)]
-    return [(_partition(form), _OPT_OUT + name) for form in forms(number) for name in senders]
+    partitions = _partitions(number, forms)
+    return [(partition, _OPT_OUT + name) for partition in partitions for name in senders]
 
 
 def _plain(name: str) -> str:

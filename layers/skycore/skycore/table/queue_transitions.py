@@ -7,31 +7,75 @@ among those that dispatch has not seen, and once dispatch has, by the hour of it
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pynamodb.exceptions import PutError
+from pynamodb.attributes import UnicodeSetAttribute
+from pynamodb.exceptions import PutError, UpdateError
+from pynamodb.expressions.condition import size
 
 from skycore import timestamps
 from skycore.catalogue.statuses import RANKS
+from skycore.keyed_hash import keyed_fingerprint, keyed_hash
+from skycore.phone_numbers import canonical_form
 from skycore.table import messages, models
 from skycore.table.messages import MessageRow
-from skycore.table.models import condition_failed, expiry
+from skycore.table.models import StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
 
 RELEASED_RANK = 99  # above every status, so that no outcome or receipt moves a tombstone
 TOMBSTONE_DAYS = 1  # a repeat of a write is seconds late at most
+CEILING_DAYS = 2  # a day's count is of no use after the day
 MAX_CLAIMS = 3  # tries to claim a message that repeats of its request take over
 
 
 def queue_body(row: MessageRow) -> str:
     """Return the body of a message in the send queue: the message's id alone."""
     return json.dumps({"message_id": row.message_id})
+
+
+class CeilingRow(StoredRow, discriminator="ceiling"):
+    """The messages to a number on a UTC day, under a keyed hash of the number."""
+
+    counted = UnicodeSetAttribute()  # message ids, so that a repeated write counts once
+
+
+def ceiling_partition(number: str) -> str:
+    """Return the partition of a number's days. Raises what reading the secret raises."""
+    return f"ceiling#{keyed_hash('number', canonical_form(number))}"
+
+
+def count_for_recipient(message_id: str, number: str, most: int, time: datetime) -> bool:
+    """Count a message to a number on the day of `time`; return False if `most` are counted.
+
+    A message that is counted already counts once. Raises PynamoDB's errors.
+    """
+    row = CeilingRow(ceiling_partition(number), f"{time:%Y-%m-%d}")
+    room = CeilingRow.counted.does_not_exist() | CeilingRow.counted.contains(message_id)
+    actions: list[Action] = [
+        CeilingRow.counted.add({message_id}),
+        CeilingRow.kind.set(CeilingRow),
+        CeilingRow.expires.set(int((time + timedelta(days=CEILING_DAYS)).timestamp())),
+    ]
+    try:
+        row.update(actions, room | (size(CeilingRow.counted) < most))
+    except UpdateError as error:
+        if not condition_failed(error):
+            raise
+        return False
+    return True
+
+
+def uncount_for_recipient(message_id: str, number: str, day: date) -> None:
+    """Undo `count_for_recipient` of a message that was not sent. Raises PynamoDB's errors."""
+    row = CeilingRow(ceiling_partition(number), day.isoformat())
+    row.update([CeilingRow.counted.delete({message_id})])
 
 
 def claim(row: MessageRow, attempt: str, time: datetime) -> bool:
@@ -145,6 +189,29 @@ def release(message_id: str, attempt: str) -> bool:
     return True
 
 
+ERASED = (
+    *("number", "day", "state", "at", "outbox", "to", "sender", "tracking_id", "client_reference"),
+    *("code", "detail", "parent", "deadline", "not_before", "failed_for", "failed_at"),
+    *("confirmation", "content", "answer", "request"),
+)
+
+
+def erase(row: MessageRow) -> bool:
+    """Leave a tombstone of a message: its id, status, times, caller and keyed fingerprint.
+
+    It holds the Idempotency-Key until the row expires, so that a repeat sends nothing, and nothing
+    changes it any more. Return False if the message is being sent, or moved since it was read.
+    """
+    actions = [getattr(MessageRow, name).remove() for name in ERASED]
+    actions += [
+        MessageRow.rank.set(RELEASED_RANK),
+        MessageRow.fingerprint.set(keyed_fingerprint(row.fingerprint)),
+        MessageRow.erased_at.set(timestamps.to_key(timestamps.now())),
+    ]
+    unchanged = (MessageRow.status == row.status) & (MessageRow.attempt == row.attempt)
+    return messages.update(row.message_id, actions, unchanged) is not None
+
+
 def dead_letter(message_id: str, attempt: str, **attributes: Any) -> bool:
     """Mark a message `rejected` after its last call failed without sending it.
 
@@ -206,14 +273,17 @@ def mark_dispatched(row: MessageRow) -> None:
         messages.update(row.message_id, [list_by_deadline(row)], unchanged)
 
 
-def cancel(message_id: str, time: datetime) -> bool:
+def cancel(message_id: str, time: datetime, identity: Mapping[str, str | None]) -> bool:
     """Cancel a message that is still queued; return False if it left the queue or has expired.
 
-    A repeated write whose first answer was lost recognises its own line in the timeline.
+    `identity` (`caller`, `session`, `address`) is stored as who cancelled it. A repeated write
+    whose first answer was lost recognises its own line in the timeline.
     """
     is_queued = (MessageRow.status == "queued") & _not_late(time)
+    known = {name: value for name, value in identity.items() if value}
+    attributes = {"request": None, "cancelled_by": known}
     if messages.transition_if(
-        message_id, "cancelled", time, is_queued, own=True, attributes={"request": None}
+        message_id, "cancelled", time, is_queued, own=True, attributes=attributes
     ):
         return True
     row = messages.get(message_id)

@@ -17,10 +17,11 @@ from bench.table import markdown
 from ops import export
 from skycore.client.report import Report, ReportRow, read_report
 from skycore.queries.messages import get_event, get_message, list_messages, list_unparsed
+from skycore.queries.person import find_person
 from skycore.receiving.reconcile import reconcile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from skycore.queries.messages import Query
 
@@ -55,10 +56,18 @@ def measured() -> list[dict[str, Any]]:
     """Return the growth of every operation."""
     listed = {size: _listings(size) for size in LISTED}
     found = [
+        Growth("`ops person show`, `erase`: finding one person's rows", _growth(_person, LISTED)),
+        Growth(
+            "the same, for each message of a person who has them all",
+            _growth(_everyone, WHOLE),
+            extrapolated=True,
+        ),
+    ]
+    found += [
         Growth(name, {str(size): listed[size][name] for size in LISTED}) for name in listed[1_000]
     ]
     for name, run in (("export", _export), ("reconcile", _reconcile)):
-        reads = {str(size): run(size) for size in WHOLE}
+        reads = _growth(run, WHOLE)
         found.append(Growth(f"`ops {name}`, for each row", reads, extrapolated=True))
     return [asdict(one) for one in found]
 
@@ -91,6 +100,32 @@ def _listings(size: int) -> dict[str, str]:
 
 def _list(query: Query) -> dict[str, object]:
     return list_messages(query, region="US", days=90)
+
+
+def _growth(run: Callable[[int], str], sizes: Sequence[int]) -> dict[str, str]:
+    return {str(size): run(size) for size in sizes}
+
+
+def _person(size: int) -> str:
+    """Return what is read to find one person's rows in a table of many people's."""
+    some = ManyRows(size, datetime.now(UTC), own_numbers=True, unparsed=False)
+    return _found(some, some.number(size // 2), 1)
+
+
+def _everyone(size: int) -> str:
+    """Return what is read for each message, beside the months in which there is none."""
+    none = ManyRows(0, datetime.now(UTC), own_numbers=True, unparsed=False)
+    _found(none, NUMBER, 0)
+    some = ManyRows(size, datetime.now(UTC), unparsed=False)
+    _found(some, NUMBER, size)
+    return _text(some.read - none.read, size)
+
+
+def _found(some: ManyRows, number: str, messages: int) -> str:
+    with some.connected():
+        person = find_person(number, None)
+    assert (len(person.messages), len(person.events)) == (messages, messages)
+    return _text(some.read)
 
 
 def _export(size: int) -> str:

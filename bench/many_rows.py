@@ -2,8 +2,8 @@
 
 Row i of n is a message of one number and one sender (or of its own number), and a receipt of its
 own, in even steps over the last twenty days, so an index's partition is a range of numbers and a
-query a calculation. All receipts are on the list of unparsed ones too. It counts what DynamoDB
-would read: index entries that a query returns, and rows.
+query a calculation. All receipts are on the list of unparsed ones too, unless it says otherwise. It
+counts what DynamoDB would read: index entries that a query returns, and rows.
 Nothing is sorted or held, so it shows what the routes ask for, not how fast DynamoDB is.
 """
 
@@ -24,7 +24,7 @@ from skycore.postbacks.parser import read_postback
 from skycore.table import events, messages, models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DAYS = 20
 NUMBER, SENDER = "17743199144", "60856"
@@ -47,6 +47,7 @@ class ManyRows:
     rows: int
     until: datetime
     own_numbers: bool = False
+    unparsed: bool = True
     read: Counter[str] = field(default_factory=Counter)
     _receipts: dict[tuple[str, str], int] = field(default_factory=dict)  # rows by keys, once seen
     _request_signer: None = None
@@ -143,10 +144,12 @@ class ManyRows:
     def _Query(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         """Of a tracking id its receipt; of an index a partition, between two places in time."""
         partition, *bounds = (value["S"] for value in _values(request))
-        if partition.startswith("tracking#"):
-            self.read["rows"] += 1
-            item = self._receipt(self._receipts[partition, models.MESSAGE])
-            return {"Items": [item], "Count": 1, "ScannedCount": 1}
+        if "IndexName" not in request:
+            row = self._receipts.get((partition, models.MESSAGE))
+            self.read["rows"] += row is not None
+            return _page([] if row is None else [self._receipt(row)])
+        if not bounds:
+            return self._every(partition)
         low, high = bounds
         kind = low.partition("#")[0]
         if self.own_numbers and partition.startswith("number#"):
@@ -155,11 +158,11 @@ class ManyRows:
             here = row < self.rows and low <= at <= high and partition.endswith(at[8:15])
             found = [self._entry(kind, row)] if here else []
             self.read["index entries"] += len(found)
-            return {"Items": found, "Count": len(found), "ScannedCount": len(found)}
+            return _page(found)
         last = partition.rpartition("#")[2]
         shard = int(last) if not partition.startswith("number#") and last.isdigit() else None
         if partition.startswith("state#") and shard is None:
-            return {"Items": [], "Count": 0, "ScannedCount": 0}  # where earlier releases wrote
+            return _page([])  # where earlier releases wrote
         first, end = (
             self._first_from(_time(low)),
             self._first_from(_time(high) + timedelta.resolution),
@@ -175,7 +178,26 @@ class ManyRows:
         self.read["index entries"] += len(found)
         more = next(wanted, None) is not None
         end_of_page = {"LastEvaluatedKey": found[-1]} if found and more else {}
-        return {"Items": found, "Count": len(found), "ScannedCount": len(found), **end_of_page}
+        return _page(found) | end_of_page
+
+    def _every(self, partition: str) -> dict[str, Any]:
+        """Return all entries of a number and month, or of a state."""
+        kind, number, *rest = partition.split("#")
+        if kind != "number":
+            assert not self.unparsed
+            return _page([])
+        rows: Iterable[int] = range(self.rows) if number == self.number(0) else ()
+        if self.own_numbers:
+            own = number.startswith("1774") and len(number) == len(NUMBER)
+            rows = [int(number[4:])] if own and int(number[4:]) < self.rows else []
+        found = [
+            self._entry(kind, row)
+            for row in rows
+            for kind in ("message", "event")
+            if f"{self.moment(row):%Y-%m}" == rest[0]
+        ]
+        self.read["index entries"] += len(found)
+        return _page(found)
 
     def _entry(self, kind: str, row: int) -> Item:
         if kind == "event":
@@ -207,6 +229,10 @@ class ManyRows:
 def tracking_id(row: int) -> str:
     """The tracking id of a row's message and receipt."""
     return f"U01T{row:08}"
+
+
+def _page(found: list[Item]) -> dict[str, Any]:
+    return {"Items": found, "Count": len(found), "ScannedCount": len(found)}
 
 
 def _values(request: dict[str, Any]) -> list[dict[str, str]]:

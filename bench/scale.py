@@ -103,9 +103,8 @@ def route_rate(path: str) -> int:
     """Return the requests a second that the template lets through to a route."""
     stage = next(iter(_stack().of_type("AWS::ApiGateway::Stage")))
     settings = _stack().properties(stage)["MethodSettings"]
-    own = [one for one in settings if path in one["ResourcePath"].replace("~1", "/")]
-    chosen = own or [one for one in settings if one["ResourcePath"] == "/*"]
-    return int(chosen[0]["ThrottlingRateLimit"])
+    rates = {one["ResourcePath"]: one["ThrottlingRateLimit"] for one in settings}
+    return int(rates.get("/" + path.replace("/", "~1"), rates["/*"]))
 
 
 def waits_of_dispatch_ms() -> tuple[float, float]:
@@ -193,7 +192,7 @@ def used(known: Measured) -> list[tuple[str, float, float, str]]:
             "key",
         ),
         ("the stage's throttle, POST /messages", PEAK, route_rate("/messages"), "template"),
-        ("the stage's throttle, postbacks", PEAK * POSTBACKS, route_rate("/postbacks"), "template"),
+        ("the stage's throttle, postbacks", PEAK * POSTBACKS, route_rate("/postbacks/{item}"), "template"),
         *(
             (f"{one.name}, items", PEAK * one.per_message, one.capacity, "template")
             for one in every

@@ -192,7 +192,12 @@ def used(known: Measured) -> list[tuple[str, float, float, str]]:
             "key",
         ),
         ("the stage's throttle, POST /messages", PEAK, route_rate("/messages"), "template"),
-        ("the stage's throttle, postbacks", PEAK * POSTBACKS, route_rate("/postbacks/{item}"), "template"),
+        (
+            "the stage's throttle, postbacks",
+            PEAK * POSTBACKS,
+            route_rate("/postbacks/{item}"),
+            "template",
+        ),
         *(
             (f"{one.name}, items", PEAK * one.per_message, one.capacity, "template")
             for one in every

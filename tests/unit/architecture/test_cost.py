@@ -82,9 +82,8 @@ def test_a_page_without_its_mark_is_not_written_silently() -> None:
         docs.written("limits.md", "# Limits", RUN)
 
 
-@pytest.mark.parametrize("row", rows.rows(RUN), ids=lambda row: row.what)
-def test_every_bound_is_met(row: Any) -> None:
-    assert row.met, row
+def test_every_bound_is_met() -> None:
+    assert [row for row in rows.rows(RUN) if not row.met] == []
 
 
 def test_ten_million_a_day_use_no_more_than_80_percent_of_anything() -> None:

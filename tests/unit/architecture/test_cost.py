@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import cost, docs, drain, flood, latency, rows, scale
+from bench import cost, docs, drain, flood, rows, scale
 from bench.growth import Growth
 from bench.measured import Measured
 from skycore.table.limits import Limits
@@ -111,9 +111,3 @@ def test_the_simulation_sees_runs_that_send_nothing() -> None:
 def test_what_reads_more_of_a_larger_table_is_seen() -> None:
     assert Growth("a", {"1": "2 rows", "10": "2 rows"}).law == "flat"
     assert Growth("a", {"1": "2 rows", "10": "20 rows"}).law == "GROWS"
-
-
-def test_every_wait_is_modelled_and_explained() -> None:
-    known = Measured("", KNOWN.cpu, {}, {"send": 0.2}, {"send": 0.2})
-    table = latency.table(known)
-    assert all(name in table for name in latency.TRIES.keys() | set(latency.LEFT.values()))

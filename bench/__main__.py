@@ -47,7 +47,7 @@ def _cold_starts(build: Artefact) -> tuple[dict[str, float], dict[str, float]]:
     runs = {"python": _start("pass", stock)}
     runs |= {verb: _start("import app", build.path(verb)) for verb in verbs}
     runs |= {f"floor {verb}": _start(code, stock) for verb, code in FLOORS.items()}
-    took = interleaved(runs)
+    took, _ = interleaved(runs, "floor ack", cost.ASSUMED["import_ms"] / 1000)
     return (
         {name: took[name] for name in ("python", *verbs)},
         {verb: took[f"floor {verb}"] for verb in FLOORS},
@@ -60,8 +60,8 @@ def _start(code: str, path: list[Path]) -> Callable[[], float]:
     return lambda: float(artefact.fresh(["-c", timed], path))
 
 
-def _items(build: Artefact, url: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the CPU seconds of each item of a bill, side by side, and the bytes that it logs."""
+def _items(build: Artefact, url: str) -> tuple[dict[str, float], dict[str, float], float]:
+    """Return the CPU seconds of each item of a bill, the bytes that it logs, and the slowness."""
     logged: dict[str, float] = {}
 
     def run(name: str) -> Callable[[], float]:
@@ -74,7 +74,9 @@ def _items(build: Artefact, url: str) -> tuple[dict[str, float], dict[str, float
 
         return measure
 
-    return interleaved({name: run(name) for name in ITEMS}), logged
+    runs = {name: run(name) for name in ITEMS}
+    took, slowness = interleaved(runs, "send_message", cost.ASSUMED["send_message_ms"] / 1000)
+    return took, logged, slowness
 
 
 def measured() -> Measured:
@@ -84,7 +86,7 @@ def measured() -> Measured:
     cold, floors = _cold_starts(build)
     _say("processor time of each item")
     with stub.running() as url:
-        cpu, logged = _items(build, url)
+        cpu, logged, slowness = _items(build, url)
     run = Measured(f"{datetime.now(UTC):%Y-%m-%d}", cpu, logged, cold, floors)
     run.packages = {layer: build.zipped(layer) for layer in artefact.LAYERS}
     if COMMITTED.exists():
@@ -94,7 +96,7 @@ def measured() -> Measured:
         ("the limiter", lambda: setattr(run, "limiter", rows.limiter())),
         ("the send queue", lambda: setattr(run, "drains", drain.measured(run.cpu["send"]))),
         ("growth", lambda: setattr(run, "growth", growth.measured())),
-        ("due messages", lambda: setattr(run, "release", release.seconds())),
+        ("due messages", lambda: setattr(run, "release", release.seconds() / slowness)),
     ):
         _say(what)
         fill()

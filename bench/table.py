@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ROUNDS = 5
-YARDSTICK_SECONDS = 0.2  # of the yardstick on the quiet machine that the docs' figures are from
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +33,26 @@ HEAD = ("what", "measured", "bound", "met", "why it is measured")
 
 
 def interleaved(
-    measured: Mapping[str, Callable[[], float]], rounds: int = ROUNDS
-) -> dict[str, float]:
-    """Return the median processor time of each thing, measured once a round.
+    measured: Mapping[str, Callable[[], float]],
+    yardstick: str,
+    yardstick_seconds: float,
+    rounds: int = ROUNDS,
+) -> tuple[dict[str, float], float]:
+    """Return the median processor time of each thing, measured once a round, and the slowness.
 
-    Each round is scaled to the yardstick, so that runs on slow or busy machines can be compared.
-    The first round only warms the disk's cache.
+    Each round is scaled so that the yardstick, one of the things, takes `yardstick_seconds`: what
+    slows the machine down slows all of them. The slowness is what the rounds were divided by. The
+    first round only warms the disk's cache.
     """
     found: dict[str, list[float]] = {name: [] for name in measured}
+    slowness = []
     for number in range(rounds + 1):
-        scale = YARDSTICK_SECONDS / _yardstick()
-        for name, measure in measured.items():
-            seconds = measure()
-            if number:
-                found[name].append(seconds * scale)
-    return {name: median(seconds) for name, seconds in found.items()}
-
-
-def _yardstick() -> float:
-    """Return the processor time of a million additions."""
-    start, total = time.process_time(), 0
-    for number in range(1_000_000):
-        total += number * number % 7
-    return time.process_time() - start
+        seconds = {name: measure() for name, measure in measured.items()}
+        if number:
+            slowness.append(seconds[yardstick] / yardstick_seconds)
+            for name in measured:
+                found[name].append(seconds[name] / slowness[-1])
+    return {name: median(values) for name, values in found.items()}, median(slowness)
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

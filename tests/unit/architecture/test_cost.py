@@ -13,6 +13,7 @@ import pytest
 from bench import cost, docs, drain, flood, rows, scale
 from bench.growth import Growth
 from bench.measured import Measured
+from bench.table import interleaved
 from skycore.table.limits import Limits
 from tests.sample_events import ROOT
 
@@ -111,3 +112,11 @@ def test_the_simulation_sees_runs_that_send_nothing() -> None:
 def test_what_reads_more_of_a_larger_table_is_seen() -> None:
     assert Growth("a", {"1": "2 rows", "10": "2 rows"}).law == "flat"
     assert Growth("a", {"1": "2 rows", "10": "20 rows"}).law == "GROWS"
+
+
+def test_a_slow_machine_measures_what_a_quick_one_does() -> None:
+    def measured(slow: int) -> tuple[dict[str, float], float]:
+        return interleaved({"ours": lambda: 3.0 * slow, "floor": lambda: 2.0 * slow}, "floor", 1.0)
+
+    assert measured(1)[0] == measured(4)[0] == {"ours": 1.5, "floor": 1.0}
+    assert measured(4)[1] == 4 * measured(1)[1]

@@ -92,14 +92,14 @@ def measured() -> Measured:
     if COMMITTED.exists():
         run.latency = Measured.load().latency
     logging.disable()
-    for what, fill in (
-        ("the limiter", lambda: setattr(run, "limiter", rows.limiter())),
-        ("the send queue", lambda: setattr(run, "drains", drain.measured(run.cpu["send"]))),
-        ("growth", lambda: setattr(run, "growth", growth.measured())),
-        ("due messages", lambda: setattr(run, "release", release.seconds() / slowness)),
-    ):
-        _say(what)
-        fill()
+    _say("the limiter")
+    run.limiter = rows.limiter()
+    _say("the send queue")
+    run.drains = drain.measured(run.cpu["send"])
+    _say("growth")
+    run.growth = growth.measured()
+    _say("due messages")
+    run.release = release.seconds() / slowness
     return run
 
 

@@ -8,7 +8,6 @@ they are.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,11 +35,10 @@ def written(page: str, text: str, run: Measured) -> str:
     """Return a page with its tables as the run has them. Raises ValueError for a lost mark."""
     for name, table in TABLES[page].items():
         begin, end = f"<!-- make bench: {name} -->\n", "<!-- end -->"
-        block = re.compile(f"({re.escape(begin)}).*?({re.escape(end)})", re.DOTALL)
-        new = f"{begin}\n{table(run)}\n\n{end}"
-        text, found = block.subn(lambda _, new=new: new, text)
-        if found != 1:
+        if text.count(begin) != 1 or end not in text.split(begin)[1]:
             raise ValueError(f"docs/{page} has no table {name}")
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{table(run)}\n\n{end}{rest.split(end, 1)[1]}"
     return text
 
 

@@ -19,6 +19,7 @@ from unittest import mock
 from bench import cost, scale
 from bench.table import markdown
 from skycore import timestamps
+from skycore.aws import queues
 from skycore.sending import dispatch, rate_limit
 from skycore.sending.rate_limit import RateLimiter
 from skycore.table import parking, queue_transitions
@@ -135,7 +136,7 @@ class _Backlog:
             (queue_transitions, "mark_dispatched", lambda _: None),
             (queue_transitions, "queue_body", lambda row: str(row.message_id)),
             (parking, "park", park),
-            (dispatch.sqs, "send", send),
+            (queues, "send", send),
         ):
             yield mock.patch.object(target, name, replacement)
 
@@ -192,8 +193,14 @@ def measured(cpu_of_a_send: float) -> list[dict[str, Any]]:
 
 def table(drains: list[dict[str, Any]]) -> str:
     """Return what became of each backlog, as a table."""
-    head = ("limits", "environments", "messages/s", "messages a run", "runs that sent nothing")
-    head += ("function seconds a message",)
+    head = (
+        "limits",
+        "environments",
+        "messages/s",
+        "messages a run",
+        "runs that sent nothing",
+        "function seconds a message",
+    )
     return markdown(
         head,
         (

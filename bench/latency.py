@@ -68,7 +68,7 @@ def _paths(run: Measured) -> dict[str, tuple[Path_, Path_]]:
     }
     plain_event = plain_front | {"dynamodb": 1, "cpu": ms["send_message"] + ms["save"]}
     # Reads, a transaction of a hundred rows, and queue calls side by side, four at a time.
-    batch = {"api": 1, "dynamodb": 10, "transaction": 10, "sqs": 25}
+    batch: dict[str, float] = {"api": 1, "dynamodb": 10, "transaction": 10, "sqs": 25}
     batch["cpu"] = 1000 * 1_000 * run.cpu["enqueue"] / ENQUEUE_SHARE
     plain_batch = {"api": 1, "sqs": 100, "cpu": 100 * ms["send_message"]}
     queued = {
@@ -131,8 +131,13 @@ def percentiles(milliseconds: Sequence[float]) -> tuple[float, float]:
 
 def table(run: Measured) -> str:
     """Return the table of docs/cost.md, in milliseconds."""
-    head = ("milliseconds: p50, p99", "AWS, modelled", "a plain sample, modelled")
-    head += ("local stack, measured", "what is left, and why")
+    head = (
+        "milliseconds: p50, p99",
+        "AWS, modelled",
+        "a plain sample, modelled",
+        "local stack, measured",
+        "what is left, and why",
+    )
     listed = []
     for name, (ours, plain) in _paths(run).items():
         found = run.latency.get(name)

@@ -22,7 +22,7 @@ class Measured:
     packages: dict[str, int] = field(default_factory=dict)  # bytes of a layer, zipped
     release: float = 0.0  # CPU seconds in which sweep queues 10,000 due messages
     limiter: list[dict[str, float]] = field(default_factory=list)
-    drains: list[dict[str, float]] = field(default_factory=list)
+    drains: list[dict[str, Any]] = field(default_factory=list)
     growth: list[dict[str, Any]] = field(default_factory=list)
     latency: dict[str, Any] = field(default_factory=dict)  # python -m bench.latency
 

@@ -252,7 +252,7 @@ def test_a_quota_that_is_too_small_is_to_be_raised_or_the_parameters_lowered(
     assert fix.endswith(
         "until it is granted: sam deploy --stack-name skycore --region us-east-1 "
         "--parameter-overrides StoreMaximumConcurrency=2 DispatchMaximumConcurrency=2 "
-        "SendReservedConcurrency=0 AckReservedConcurrency=0"
+        "PublishParallelization=1 SendReservedConcurrency=0 AckReservedConcurrency=0"
     )
 
 

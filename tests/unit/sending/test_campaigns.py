@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from skycore import timestamps
 from skycore.sending.batch import MAX_MESSAGES, enqueue_batch
-from skycore.table.limits import DAY, MINUTE, Limits, Window
+from skycore.table.limits import BULK_DAY, BULK_MINUTE, Limits, Window
 from tests.unit.sending.waiting_world import World, row
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def test_no_minute_of_the_recipe_has_more_than_it_can_send_and_nobody_is_early(
 def share(window: Window, limits: Limits) -> float:
     """Return the queued messages that a whole window lets through, beside its guard."""
     buckets = (window.span + 1) * window.width_ms
-    return limits.max_calls(window)[1] * window.length_ms / buckets
+    most = dict(limits.windows(bulk=True))[window]
+    return most * window.length_ms / buckets
 
 
 ROW = re.compile(r"^\| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) (days|minutes) \|$", re.MULTILINE)
@@ -117,14 +118,18 @@ def test_the_table_states_what_the_limits_let_through() -> None:
     assert len(rows) == 4
     for second, minute, day, queued, takes, unit in rows:
         limits = Limits(int(second), int(minute), int(day))
-        lane = 60_000_000 / limits.spacing_us(limits.lanes[0])
-        pace = min(lane, share(MINUTE, limits))
+        lane = 60_000_000 / limits.spacing_us(limits.lanes["shared"])
+        pace = min(lane, share(BULK_MINUTE, limits))
         assert int(queued) == int(pace)
-        days = 50_000 / share(DAY, limits)
+        days = 50_000 / share(BULK_DAY, limits)
         expected = (ceil(days), "days") if days > 1 else (ceil(50_000 / pace), "minutes")
         assert (int(takes), unit) == expected
 
 
 def test_a_campaign_of_one_day_needs_the_day_limit_that_the_recipe_states() -> None:
     stated = int(re.findall(r"`MaxCallsPerDay` of ([\d,]+)", RECIPE)[0].replace(",", ""))
-    assert share(DAY, Limits(per_day=stated)) >= 50_000 > share(DAY, Limits(per_day=stated - 250))
+    assert (
+        share(BULK_DAY, Limits(per_day=stated))
+        >= 50_000
+        > share(BULK_DAY, Limits(per_day=stated - 250))
+    )

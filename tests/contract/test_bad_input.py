@@ -102,8 +102,8 @@ def test_a_malformed_batch_is_refused(stack: InProcess, batch: dict[str, Any], f
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("", "tracking_id, to, from"),
-        ("to=17743199144&from=60856", "tracking_id, to, from"),
+        ("", "tracking_id, to, from, client_reference"),
+        ("to=17743199144&from=60856", "tracking_id, to, from, client_reference"),
         ("to=7743199144", "to"),
         ("to=17743199144&limit=0", "limit"),
         ("to=17743199144&limit=101", "limit"),

@@ -159,7 +159,8 @@ def test_the_fields_of_a_request_are_those_of_the_action(
     ours = set(schema["properties"]) - own - {"allow_multipart"}
     if action.effect == "send":
         assert ours == {
-            "action", "client_reference", "expires_at", "dry_run", "opt_out_confirmation",
+            "action", "client_reference", "expires_at", "send_at", "quiet_hours", "dry_run",
+            "opt_out_confirmation",
         }  # fmt: skip
     else:
         assert ours == {"transport"}

@@ -194,5 +194,6 @@ def test_the_level_is_the_stacks_whatever_lambda_lets_through(
 
 
 def test_there_is_one_logger() -> None:
-    names = {name for name in logging.root.manager.loggerDict if name.startswith("skycore")}
+    loggers = logging.root.manager.loggerDict
+    names = {name for name in loggers if name.split(".")[0] == "skycore"}
     assert names == {"skycore"}

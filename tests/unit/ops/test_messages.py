@@ -33,7 +33,14 @@ def test_a_scheduled_message_is_listed_with_its_time(table: FakeDynamoDB, outsid
     queued()
     due = (datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0)
     scheduled = queued(send_at=due.isoformat())
-    known = {"since": None, "until": None, "to": None, "reference": None, "limit": 50}
+    known = {
+        "since": None,
+        "until": None,
+        "to": None,
+        "reference": None,
+        "caller": None,
+        "limit": 50,
+    }
     args = Namespace(status=["scheduled"], show=False, **known)
     result = shown.many(STACK, args)
     (found,) = result.data["messages"]

@@ -10,7 +10,7 @@ from ops.restore import history
 from skycore.catalogue.statuses import RANKS
 from skycore.table import models
 
-IN_PROGRESS = ["queued", "sending"]
+IN_PROGRESS = ["scheduled", "queued", "sending"]
 
 
 def message(status: str) -> dict[str, dict[str, str]]:

@@ -155,7 +155,7 @@ def test_ops_lists_the_messages_of_a_caller(
     from ops.messages import many
 
     id_ = queued()
-    given: dict[str, Any] = dict.fromkeys(("since", "until", "to", "status", "show"))
+    given: dict[str, Any] = dict.fromkeys(("since", "until", "to", "status", "show", "reference"))
     stack: Any = Namespace(parameters={"DefaultRegion": "US"})
     answer = many(stack, Namespace(**given, limit=50, caller=caller))
     ids = [one["message_id"] for one in answer.data["messages"]]

@@ -16,6 +16,7 @@ from skycore.table import (
     parking,
     pauses,
     queue_transitions,
+    references,
     tokens,
 )
 
@@ -36,6 +37,7 @@ KINDS = {
     parking.ProgressRow: "progress",
     queue_transitions.CeilingRow: "ceiling",
     changes.ChangeRow: "change",
+    references.ReferenceRow: "reference",
 }
 
 

@@ -111,7 +111,7 @@ def fetch(body: str, settings: MediaSettings) -> None:
     if events.get(event.media_event_id) is not None:
         return  # the job was delivered twice, or the event published again
     outcomes, first = _keep_files(event, job, settings)
-    kept = _media_event(event, outcomes)
+    kept = media_event(event, outcomes)
     if kept.data.get("opt_out") != event.data.get("opt_out"):
         record_opt_outs(kept)  # at once: another file may delay the event that reports it
     if len(outcomes) < len(event.data["files"][:MAX_FILES]):
@@ -200,7 +200,7 @@ def _requeue(job: Job, queue_url: str) -> None:
     log.info("media job requeued", extra={"event_id": job.event_id, "tries": job.tries})
 
 
-def _media_event(event: Event, outcomes: Mapping[int, Outcome]) -> Event:
+def media_event(event: Event, outcomes: Mapping[int, Outcome]) -> Event:
     """Return the event that reports an MMS's files; its other fields are the MMS's own."""
     media: list[dict[str, Any]] = []
     texts: list[str] = []

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from api_server import HASTY, PATIENT, Answer, ApiServer, Clock, client_of, problem, signature_of
+from api_server import (
+    ACCEPTED,
+    HASTY,
+    PATIENT,
+    SENT,
+    SMS,
+    Answer,
+    ApiServer,
+    Clock,
+    client_of,
+    problem,
+    queued,
+    signature_of,
+    to,
+)
 from skycore_client import (
     NO_KEY,
     Client,
@@ -27,22 +41,6 @@ from skycore_client import (
     Unavailable,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from api_server import Request
-
-SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
-ACCEPTED = {
-    "message_id": "m-1",
-    "status": "accepted",
-    "tracking_id": "t-1",
-    "to": "17743199144",
-    "from": "60856",
-    "client_reference": "order-1",
-    "new_field": 1,
-}
-SENT = Answer(201, ACCEPTED)
 SILENCE = Answer(silent=True)
 CUT = Answer(cut=True)
 
@@ -161,15 +159,15 @@ def test_exactly_what_is_safe_is_repeated(
 ) -> None:
     client = client_of(server.url, HASTY if first.silent else PATIENT)
     server.answers = [first, SENT]
-    if with_key if key else without_key:
+    if without_key if key is NO_KEY else with_key:
         assert client.send(SMS, idempotency_key=key).message_id == "m-1"
         assert len(server.requests) > 1
-        assert set(server.keys()) == {key or None}
+        assert set(server.keys()) == {None if key is NO_KEY else key}
     else:
         with pytest.raises(SkycoreError) as raised:
             client.send(SMS, idempotency_key=key)
         assert len(server.requests) == 1
-        assert raised.value.idempotency_key == (key or None)
+        assert raised.value.idempotency_key == (None if key is NO_KEY else key)
 
 
 def test_a_connection_that_was_never_made_is_tried_again_without_a_key(clock: Clock) -> None:
@@ -261,26 +259,6 @@ def test_problems_are_typed(
     assert error.errors == given.get("errors", [])
     if error.errors:
         assert str(error) == "422 invalid_request: why; to bad"
-
-
-def queued(changes: dict[int, dict[str, Any]] | None = None) -> Callable[[Request], Answer]:
-    """Return what answers batches as the API does; `changes` are results that differ, by index."""
-
-    def answer(request: Request) -> Answer:
-        body = request.json()
-        rows: list[dict[str, Any]] = [
-            {"message_id": row["to"], "status": "queued"}
-            for row in body.get("messages") or body["recipients"]
-        ]
-        for index, change in (changes or {}).items():
-            rows[index] |= change
-        return Answer(202, {"messages": rows, "summary": {}})
-
-    return answer
-
-
-def to(count: int) -> list[dict[str, str]]:
-    return [{"to": str(n)} for n in range(count)]
 
 
 def test_a_long_batch_goes_in_parts(server: ApiServer, client: Client) -> None:

@@ -78,7 +78,7 @@ def test_a_batch_that_is_repeated_ends_in_time(
 def test_an_error_of_a_proxy_proves_nothing(
     server: ApiServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """urllib3 1.26 has it also for a connection that broke after the request was sent."""
+    """urllib3 has it also for a connection that broke after the request was sent."""
     client = client_of(server.url)
     tries: list[Any] = []
 

@@ -33,7 +33,7 @@ LONGEST_PAUSE = 8.0  # seconds, unless Retry-After says more
 BATCH_SIZE = 1000  # messages, the most that the API takes
 BATCH_BYTES = 1_500_000  # the API takes 2,000,000
 _PRINTABLE = re.compile(r"[ -~]+")  # characters of a key
-# A proxy's error is not one: urllib3 1.26 also reports a connection that broke later as that.
+# A proxy error is not one: urllib3 reports a request that a proxy took and lost in the same way.
 _NOT_SENT = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)
 
 

@@ -243,7 +243,7 @@ def test_an_event_that_a_conflict_kept_out_is_stored_by_the_next_delivery(
         monkeypatch.setattr(media.table, "_TransactWriteItems", real)
         cancelled = error("TransactionCanceledException", "TransactWriteItems")
         codes = ("None", "TransactionConflict")
-        cancelled.response["CancellationReasons"] = [{"Code": code} for code in codes]  # type: ignore[typeddict-unknown-key]
+        cancelled.response["CancellationReasons"] = [{"Code": code} for code in codes]
         raise cancelled
 
     monkeypatch.setattr(media.table, "_TransactWriteItems", conflict)

@@ -15,7 +15,7 @@ from skycore import metrics
 from skycore.aws import bucket
 from skycore.receiving import fetch as fetching
 from skycore.receiving.fetch import fetch
-from skycore.table import events
+from skycore.table import batches, events
 from tests.unit.client.skycore_server import answer
 from tests.unit.receiving.inbound_mms import NOW, PATHS, PICTURE
 from tests.unit.table.fake_dynamodb import error
@@ -210,9 +210,8 @@ def test_the_event_expires_with_its_mms_and_is_listed_when_it_was_kept(media: Me
 
 def erase(media: Media) -> None:
     """Delete the events from the table, as an erasure does after it deleted the files."""
-    for key, item in list(media.table.items.items()):
-        if item.get("kind", {}).get("S") == "event":
-            del media.table.items[key]
+    rows = media.table.items.items()
+    batches.delete_all([key for key, item in rows if item["kind"]["S"] == "event"])
 
 
 def test_an_mms_that_is_erased_before_its_event_is_stored_leaves_no_event(

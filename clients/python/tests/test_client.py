@@ -19,9 +19,7 @@ from api_server import (
     Clock,
     client_of,
     problem,
-    queued,
     signature_of,
-    to,
 )
 from skycore_client import (
     NO_KEY,
@@ -38,7 +36,6 @@ from skycore_client import (
     RecipientOptedOut,
     SkycoreError,
     SkycoreRejected,
-    Unavailable,
 )
 
 SILENCE = Answer(silent=True)
@@ -259,77 +256,6 @@ def test_problems_are_typed(
     assert error.errors == given.get("errors", [])
     if error.errors:
         assert str(error) == "422 invalid_request: why; to bad"
-
-
-def test_a_long_batch_goes_in_parts(server: ApiServer, client: Client) -> None:
-    server.answers = [queued({5: {"same_recipient_as": 2}})]
-    results = client.send_batch(to(2500), template={"from": "60856"}, idempotency_key="night")
-    assert [request.target for request in server.requests] == ["/v1/messages/batch"] * 3
-    assert [len(request.json()["recipients"]) for request in server.requests] == [1000, 1000, 500]
-    assert server.keys() == ["night.0", "night.1000", "night.2000"]
-    messages = [result for result in results if isinstance(result, Message)]
-    assert [message.message_id for message in messages] == [str(n) for n in range(2500)]
-    assert messages[1005].data["same_recipient_as"] == 1002
-
-
-def test_a_part_is_no_larger_than_the_api_takes(server: ApiServer, client: Client) -> None:
-    server.answers = [queued()]
-    client.send_batch([{"to": str(n), "text": "x" * 9000} for n in range(400)])
-    assert len(server.requests) == 3
-    assert all(len(request.body) < 2_000_000 for request in server.requests)
-
-
-def test_an_empty_batch_sends_nothing(client: Client) -> None:
-    assert client.send_batch([]) == []
-
-
-def test_a_refused_message_has_its_problem_as_its_result(server: ApiServer, client: Client) -> None:
-    server.answers = [
-        queued({1: {"status": "refused", "http_status": 422, "code": "recipient_opted_out"}})
-    ]
-    first, second, third = client.send_batch(to(3))
-    assert isinstance(first, Message)
-    assert isinstance(second, RecipientOptedOut)
-    assert second.status == 422
-    assert isinstance(third, Message)
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("code", ["not_queued", "not_ready", "gateway_failure"])
-def test_a_message_that_was_not_queued_is_tried_again_with_the_same_key(
-    server: ApiServer, client: Client, code: str
-) -> None:
-    retryable = code != "gateway_failure"
-    refused = {"status": "refused", "http_status": 503, "code": code, "retryable": retryable}
-    bad, good = {"messages": [refused]}, {"messages": [{"message_id": "m", "status": "queued"}]}
-    server.answers = [Answer(202, bad), Answer(202, good)]
-    (result,) = client.send_batch(to(1))
-    assert isinstance(result, Message)
-    assert len(set(server.keys())) == 1
-    server.answers = [Answer(202, bad)]
-    (result,) = client.send_batch(to(1))
-    assert isinstance(result, Unavailable if retryable else GatewayFailure)
-
-
-def test_a_batch_without_a_key_is_never_repeated(server: ApiServer, client: Client) -> None:
-    """The messages that were queued would be queued twice."""
-    refused = {"status": "refused", "http_status": 503, "code": "not_queued", "retryable": True}
-    server.answers = [queued({1: refused})]
-    first, second = client.send_batch(to(2), idempotency_key=NO_KEY)
-    assert isinstance(first, Message)
-    assert isinstance(second, Unavailable)
-    assert server.keys() == [None]
-
-
-def test_a_batch_that_fails_in_the_middle_names_the_key_to_repeat_it_with(
-    server: ApiServer, client: Client
-) -> None:
-    rows = [{"message_id": "m", "status": "queued"}] * 1000
-    server.answers = [Answer(202, {"messages": rows}), problem(403, "forbidden")]
-    with pytest.raises(Forbidden) as raised:
-        client.send_batch(to(1001))
-    assert raised.value.idempotency_key
-    assert server.keys()[0] == f"{raised.value.idempotency_key}.0"
 
 
 def test_listings_follow_their_cursors(server: ApiServer, client: Client) -> None:

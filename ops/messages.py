@@ -148,7 +148,7 @@ def many(stack: Stack, args: Namespace) -> Result:
         columns.insert(3, "send_at")
     rows = [[view.get(column) for column in columns] for view in found]
     ending = f"{len(found)} messages since {since:%Y-%m-%d %H:%M}Z"
-    return Result({"messages": found}, [*([table(COLUMNS, rows)] if rows else []), ending])
+    return Result({"messages": found}, [*([table(columns, rows)] if rows else []), ending])
 
 
 def _role_name(caller: str | None) -> str | None:

@@ -1,19 +1,23 @@
 """The sample CloudEvents in events/cloudevents: complete events, to test a subscriber with.
 
 python -m tests.cloudevents writes them. Those of postbacks are what events/postbacks becomes for
-an order's message; the others are a message's own steps and a body that cannot be read.
+an order's message; the others are a message's own steps, a body that cannot be read, and the
+files of the inbound MMS.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from skycore.aws.bucket import prefix_of
 from skycore.catalogue.statuses import OWN_STEPS
 from skycore.postbacks.event import build_event, build_step_event
 from skycore.postbacks.parser import read_postback
+from skycore.receiving.fetch import MEDIA_KEPT, media_event
 
 EVENTS = Path(__file__).parents[1] / "events"
 FOLDER = EVENTS / "cloudevents"
@@ -29,7 +33,20 @@ def samples() -> dict[str, dict[str, Any]]:
     """Return the events by the names of their files."""
     bodies = {path.stem: path.read_bytes() for path in sorted(EVENTS.glob("postbacks/*.xml"))}
     told = {name: _of_postback(body) for name, body in {**bodies, "unparsed": UNREADABLE}.items()}
+    told[MEDIA_KEPT] = _of_files(bodies["mms_received"])
     return told | {f"message_{step}": _of_step(step) for step in OWN_STEPS}
+
+
+def _of_files(body: bytes) -> dict[str, Any]:
+    (event,) = read_postback(body, ARRIVAL)
+    picture = {
+        "key": f"{prefix_of(event.id)}0.jpg",
+        "type": "image/jpeg",
+        "bytes": 48213,
+        "sha256": sha256(b"the picture").hexdigest(),
+    }
+    outcomes = {place: {"error": "http_404"} for place in range(1, len(event.data["files"]))}
+    return build_event(media_event(event, {0: picture, **outcomes}), source=SOURCE)
 
 
 def _of_postback(body: bytes) -> dict[str, Any]:

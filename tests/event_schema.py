@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from skycore.catalogue.statuses import OWN_STEPS, UNKNOWN, UNPARSED, all_postback_codes
+from skycore.receiving.fetch import MEDIA_KEPT
 
 FILE = Path(__file__).parents[1] / "events" / "schema" / "postback-event-v1.json"
 OPEN: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
 NAMES = sorted(
     {code.event for code in all_postback_codes()}
-    | {UNKNOWN, UNPARSED}
+    | {UNKNOWN, UNPARSED, MEDIA_KEPT}
     | {f"message_{step}" for step in OWN_STEPS}
 )
 
@@ -26,7 +27,7 @@ def strict() -> dict[str, Any]:
     """Return the strict variant: every field, no other one, and only the types that we publish."""
     schema = deepcopy(OPEN)
     envelope, data = schema["properties"], schema["properties"]["data"]
-    for part in (schema, data):
+    for part in (schema, data, data["properties"]["media"]["items"]):
         part["additionalProperties"] = False
     data["required"] = list(data["properties"])
     envelope["type"]["enum"] = [f"skycore.{name}" for name in NAMES]

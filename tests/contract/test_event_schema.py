@@ -47,6 +47,14 @@ def test_a_consumers_schema_survives_the_next_release(name: str, path: str, valu
     parse_event(event)
 
 
+def test_a_consumers_schema_survives_a_new_field_of_a_file() -> None:
+    event = deepcopy(SAMPLES["media_kept"])
+    event["data"]["media"][0]["width"] = 640
+    OPEN_TO_ALL.validate(event)
+    assert not KNOWN_ONLY.is_valid(event)
+    parse_event(event)
+
+
 @pytest.mark.parametrize(
     "path, value",
     [("id", None), ("type", "other.event"), ("time", "today"), ("data.terminal", "yes")],

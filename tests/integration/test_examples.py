@@ -148,13 +148,15 @@ def test_the_order_service_texts_follows_and_listens(stack: Stack) -> None:
         service.notify(order, f"+{alice}")
         assert until(lambda: service.status(order) == "delivered")
         assert len(stack.get(f"/messages?to={alice}").json()["messages"]) == 1
-        # A reply, and a picture with its text.
+        # A reply, and a picture with its text, which come again once the stack kept them.
         stack.control("inbound", {"from": alice, "to": "60856", "text": "Thank you!"}, "POST")
-        files = ["https://example.com/cat.jpg", "https://example.com/text.txt"]
-        stack.control("inbound", {"from": alice, "to": "60856", "files": files}, "POST")
-        assert until(lambda: len(service.replies(alice)) == 2)
-        told = {row["text"]: row["files"] for row in service.replies(alice)}
-        assert told == {"Thank you!": [], None: files}
+        picture = {"from": alice, "to": "60856", "text": "Look at this", "files": ["cat.png"]}
+        files = stack.control("inbound", picture, "POST")["files"]
+        assert until(lambda: len(service.replies(alice)) == 3)
+        told = {row["text"]: row for row in service.replies(alice)}
+        assert (told["Thank you!"]["files"], told[None]["files"]) == ([], files)
+        media = told["Look at this"]["media"]
+        assert [(file["url"], "key" in file) for file in media] == [(url, True) for url in files]
         # STOP, also on file at the stack: the next order's text is refused.
         stack.control("inbound", {"from": alice, "to": "60856", "text": "Stop"}, "POST")
         assert until(lambda: service.opted_out(alice) is True)

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from api_server import HASTY, PATIENT, Answer, ApiServer, Clock, client_of, problem, signature_of
+from api_server import (
+    ACCEPTED,
+    HASTY,
+    PATIENT,
+    SENT,
+    SMS,
+    Answer,
+    ApiServer,
+    Clock,
+    client_of,
+    problem,
+    signature_of,
+)
 from skycore_client import (
     NO_KEY,
     Client,
@@ -24,25 +36,8 @@ from skycore_client import (
     RecipientOptedOut,
     SkycoreError,
     SkycoreRejected,
-    Unavailable,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from api_server import Request
-
-SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
-ACCEPTED = {
-    "message_id": "m-1",
-    "status": "accepted",
-    "tracking_id": "t-1",
-    "to": "17743199144",
-    "from": "60856",
-    "client_reference": "order-1",
-    "new_field": 1,
-}
-SENT = Answer(201, ACCEPTED)
 SILENCE = Answer(silent=True)
 CUT = Answer(cut=True)
 
@@ -161,15 +156,15 @@ def test_exactly_what_is_safe_is_repeated(
 ) -> None:
     client = client_of(server.url, HASTY if first.silent else PATIENT)
     server.answers = [first, SENT]
-    if with_key if key else without_key:
+    if without_key if key is NO_KEY else with_key:
         assert client.send(SMS, idempotency_key=key).message_id == "m-1"
         assert len(server.requests) > 1
-        assert set(server.keys()) == {key or None}
+        assert set(server.keys()) == {None if key is NO_KEY else key}
     else:
         with pytest.raises(SkycoreError) as raised:
             client.send(SMS, idempotency_key=key)
         assert len(server.requests) == 1
-        assert raised.value.idempotency_key == (key or None)
+        assert raised.value.idempotency_key == (None if key is NO_KEY else key)
 
 
 def test_a_connection_that_was_never_made_is_tried_again_without_a_key(clock: Clock) -> None:
@@ -261,97 +256,6 @@ def test_problems_are_typed(
     assert error.errors == given.get("errors", [])
     if error.errors:
         assert str(error) == "422 invalid_request: why; to bad"
-
-
-def queued(changes: dict[int, dict[str, Any]] | None = None) -> Callable[[Request], Answer]:
-    """Return what answers batches as the API does; `changes` are results that differ, by index."""
-
-    def answer(request: Request) -> Answer:
-        body = request.json()
-        rows: list[dict[str, Any]] = [
-            {"message_id": row["to"], "status": "queued"}
-            for row in body.get("messages") or body["recipients"]
-        ]
-        for index, change in (changes or {}).items():
-            rows[index] |= change
-        return Answer(202, {"messages": rows, "summary": {}})
-
-    return answer
-
-
-def to(count: int) -> list[dict[str, str]]:
-    return [{"to": str(n)} for n in range(count)]
-
-
-def test_a_long_batch_goes_in_parts(server: ApiServer, client: Client) -> None:
-    server.answers = [queued({5: {"same_recipient_as": 2}})]
-    results = client.send_batch(to(2500), template={"from": "60856"}, idempotency_key="night")
-    assert [request.target for request in server.requests] == ["/v1/messages/batch"] * 3
-    assert [len(request.json()["recipients"]) for request in server.requests] == [1000, 1000, 500]
-    assert server.keys() == ["night.0", "night.1000", "night.2000"]
-    messages = [result for result in results if isinstance(result, Message)]
-    assert [message.message_id for message in messages] == [str(n) for n in range(2500)]
-    assert messages[1005].data["same_recipient_as"] == 1002
-
-
-def test_a_part_is_no_larger_than_the_api_takes(server: ApiServer, client: Client) -> None:
-    server.answers = [queued()]
-    client.send_batch([{"to": str(n), "text": "x" * 9000} for n in range(400)])
-    assert len(server.requests) == 3
-    assert all(len(request.body) < 2_000_000 for request in server.requests)
-
-
-def test_an_empty_batch_sends_nothing(client: Client) -> None:
-    assert client.send_batch([]) == []
-
-
-def test_a_refused_message_has_its_problem_as_its_result(server: ApiServer, client: Client) -> None:
-    server.answers = [
-        queued({1: {"status": "refused", "http_status": 422, "code": "recipient_opted_out"}})
-    ]
-    first, second, third = client.send_batch(to(3))
-    assert isinstance(first, Message)
-    assert isinstance(second, RecipientOptedOut)
-    assert second.status == 422
-    assert isinstance(third, Message)
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("code", ["not_queued", "not_ready", "gateway_failure"])
-def test_a_message_that_was_not_queued_is_tried_again_with_the_same_key(
-    server: ApiServer, client: Client, code: str
-) -> None:
-    retryable = code != "gateway_failure"
-    refused = {"status": "refused", "http_status": 503, "code": code, "retryable": retryable}
-    bad, good = {"messages": [refused]}, {"messages": [{"message_id": "m", "status": "queued"}]}
-    server.answers = [Answer(202, bad), Answer(202, good)]
-    (result,) = client.send_batch(to(1))
-    assert isinstance(result, Message)
-    assert len(set(server.keys())) == 1
-    server.answers = [Answer(202, bad)]
-    (result,) = client.send_batch(to(1))
-    assert isinstance(result, Unavailable if retryable else GatewayFailure)
-
-
-def test_a_batch_without_a_key_is_never_repeated(server: ApiServer, client: Client) -> None:
-    """The messages that were queued would be queued twice."""
-    refused = {"status": "refused", "http_status": 503, "code": "not_queued", "retryable": True}
-    server.answers = [queued({1: refused})]
-    first, second = client.send_batch(to(2), idempotency_key=NO_KEY)
-    assert isinstance(first, Message)
-    assert isinstance(second, Unavailable)
-    assert server.keys() == [None]
-
-
-def test_a_batch_that_fails_in_the_middle_names_the_key_to_repeat_it_with(
-    server: ApiServer, client: Client
-) -> None:
-    rows = [{"message_id": "m", "status": "queued"}] * 1000
-    server.answers = [Answer(202, {"messages": rows}), problem(403, "forbidden")]
-    with pytest.raises(Forbidden) as raised:
-        client.send_batch(to(1001))
-    assert raised.value.idempotency_key
-    assert server.keys()[0] == f"{raised.value.idempotency_key}.0"
 
 
 def test_listings_follow_their_cursors(server: ApiServer, client: Client) -> None:

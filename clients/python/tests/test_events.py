@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from skycore_client import Event, InboundMessage, MessageEvent, SubscriptionEvent, parse_event
+from skycore_client import (
+    Event,
+    InboundMessage,
+    MediaKept,
+    MessageEvent,
+    SubscriptionEvent,
+    parse_event,
+)
 
 
 def event(name: str, **data: Any) -> dict[str, Any]:
@@ -60,6 +67,17 @@ def test_what_a_person_sent_is_an_inbound_message() -> None:
     picture = parse_event(event("mms_received", files=["https://x/1.jpg"]))
     assert isinstance(picture, InboundMessage)
     assert (picture.files, picture.text) == (["https://x/1.jpg"], None)
+
+
+def test_the_words_of_an_mms_come_with_its_files() -> None:
+    files = [
+        {"url": "https://x/1.txt", "key": "k/0.txt"},
+        {"url": "https://x/2", "error": "timeout"},
+    ]
+    kept = parse_event(event("media_kept", **{**REPLY, "text": "Stop", "media": files}))
+    assert isinstance(kept, MediaKept)
+    assert (kept.sender, kept.text, kept.opt_out) == ("17743199144", "Stop", "stop")
+    assert kept.media == files
 
 
 @pytest.mark.parametrize("name, subscribed", [("subscribed", True), ("unsubscribed", False)])

@@ -139,11 +139,32 @@ def test_an_event_that_another_process_handles_comes_again(handler: Handler, dyn
         assert not store.claim("a", 1)
 
 
+DELETED = {
+    "TableName": "seen",
+    "Key": {"id": {"S": "a"}},
+    "ConditionExpression": "attribute_exists(claimed_until)",
+}
+
+
+def test_a_slow_failure_does_not_forget_that_another_process_handled_the_event(
+    handler: Handler, dynamodb: Any
+) -> None:
+    handler.failing = {"a"}
+    with Stubber(dynamodb) as stubber:
+        stubber.add_response("put_item", {})
+        stubber.add_client_error(
+            "delete_item", "ConditionalCheckFailedException", expected_params=DELETED
+        )
+        with pytest.raises(RuntimeError):
+            Subscriber(handler, DynamoDBStore("seen", dynamodb)).handle_once(body("a"))
+        stubber.assert_no_pending_responses()
+
+
 def test_a_failed_event_is_released(handler: Handler, dynamodb: Any) -> None:
     handler.failing = {"a"}
     with Stubber(dynamodb) as stubber:
         stubber.add_response("put_item", {})
-        stubber.add_response("delete_item", {}, {"TableName": "seen", "Key": {"id": {"S": "a"}}})
+        stubber.add_response("delete_item", {}, DELETED)
         subscriber = Subscriber(handler, DynamoDBStore("seen", dynamodb))
         failed = subscriber.lambda_handler(batch(body("a")), CONTEXT)
         assert failed == {"batchItemFailures": [{"itemIdentifier": "r0"}]}

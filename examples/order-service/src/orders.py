@@ -17,6 +17,7 @@ from skycore_client import (
     Event,
     InboundMessage,
     InvalidRequest,
+    MediaKept,
     MessageEvent,
     OutcomeUnknown,
     RecipientOptedOut,
@@ -52,13 +53,18 @@ def handle(event: Event) -> None:
                 status = skycore.message(event.message_id).status
             if status:
                 write(f"order#{event.client_reference}", RANKS.get(status, 0), status=status)
-        case InboundMessage():
-            # The files of an MMS are its pictures and its text; fetch them soon, they expire.
-            said: dict[str, Any] = {"text": event.text, "files": event.files}
-            time = event.time.isoformat(timespec="microseconds")
-            write(f"reply#{event.id}", time, person=event.sender, **said)
-            if event.opt_out in {"stop", "start"}:
-                write(f"person#{event.sender}", time, opted_out=event.opt_out == "stop")
+        case InboundMessage(files=files):
+            keep_reply(event, files=files)
+        case MediaKept(media=media):  # of an MMS: its text, and its pictures in the stack's bucket
+            keep_reply(event, media=media)
+
+
+def keep_reply(event: InboundMessage | MediaKept, **files: Any) -> None:
+    """Keep what a person wrote; a STOP may be in the text of an MMS."""
+    time = event.time.isoformat(timespec="microseconds")
+    write(f"reply#{event.id}", time, person=event.sender, text=event.text, **files)
+    if event.opt_out in {"stop", "start"}:
+        write(f"person#{event.sender}", time, opted_out=event.opt_out == "stop")
 
 
 def write(row_id: str, version: int | str, **values: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import ssl
 import time
@@ -306,6 +307,35 @@ def test_a_body_of_just_the_bytes_that_are_allowed_is_taken() -> None:
         assert len(fetch(server.url, of(server)).content) == 1_000
 
 
+GZIP = "Content-Encoding: GZIP\r\n"
+
+
+def test_a_file_that_comes_compressed_unasked_is_unpacked() -> None:
+    """Some stores have files in gzip alone; a stop word must be readable in them."""
+    with serve(answer(gzip.compress(b"STOP"), headers=GZIP)) as server:
+        assert fetch(server.url, of(server)).content == b"STOP"
+    assert b"Accept-Encoding: identity" in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code", "is_final"),
+    [
+        (gzip.compress(b"x" * 100_000), GZIP, "too_large", True),
+        (gzip.compress(b"STOP")[:-4], GZIP, "unreachable", False),
+        (b"STOP", GZIP, "unknown_encoding", True),
+        (b"STOP", "Content-Encoding: br\r\n", "unknown_encoding", True),
+        (b"STOP", "Content-Encoding: gzip, gzip\r\n", "unknown_encoding", True),
+    ],
+    ids=["bomb", "cut off", "not gzip", "br", "twice"],
+)
+def test_what_cannot_be_unpacked_within_its_bound_is_no_file(
+    body: bytes, headers: str, code: str, is_final: bool
+) -> None:
+    with serve(answer(body, headers=headers)) as server:
+        error = refused(server.url, of(server))
+    assert (error.code, error.is_final) == (code, is_final)
+
+
 SLOW = {
     "a byte now and then": pieces(
         b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", *[b"x"] * 50, pause=0.1
@@ -343,6 +373,7 @@ def test_a_body_that_breaks_off_is_tried_again() -> None:
         ("https://secure.skycore.com/mo/.htaccess", "htaccess"),
         ("https://secure.skycore.com/mo/%E2%82%AC.png", "png"),
         ("https://secure.skycore.com/", "file"),
+        (f"https://secure.skycore.com/x.{'y' * 95}.txt", "y" * 95 + ".txt"),
         (f"https://secure.skycore.com/{'x' * 200}.txt", "x" * 96 + ".txt"),
     ],
 )

@@ -100,7 +100,7 @@ def test_the_probes_are_dry_runs_for_the_functions_too(
         return set()
 
     monkeypatch.setattr(batches, "put_all", write)
-    monkeypatch.setattr(queues, "send_many", lambda _, bodies: write(bodies))
+    monkeypatch.setattr(queues, "send_many", lambda _, bodies, **_known: write(bodies))
     answers: Any = {}
     bodies = {path: body for _, path, body, *_ in probes.ROUTES}
     context: Any = Forbidden()

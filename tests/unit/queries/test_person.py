@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,31 @@ def test_files_of_an_mms_are_shown_and_erased_and_no_others(
     s3.kept_back = set()
     erase()
     assert list(s3.objects) == ["other/0.png"]
+    assert holds_number(table) == []
+
+
+def test_what_is_fetched_while_its_mms_is_erased_goes_too(
+    table: FakeDynamoDB, outside: Outside, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(
+        "<POSTBACK><NOTIFICATION><ORIGIN>MMS_MO</ORIGIN><CODE>N401</CODE><FROM>17743199144</FROM>"
+        "<TO>60856</TO><TRACKINGID>MO1</TRACKINGID><CONTENT><FILE>https://x/1.png</FILE></CONTENT>"
+        "</NOTIFICATION></POSTBACK>"
+    )
+    (item,) = table.of_kind("event")
+    event, real = events.from_item(item).event, bucket.delete_files
+
+    def and_then_fetch_ends(name: str, event_id: str) -> int:
+        monkeypatch.setattr(bucket, "delete_files", real)
+        deleted = real(name, event_id)
+        kept = replace(event, id=event.media_event_id, type="skycore.media_kept")
+        events.row_of(kept, b"", 90, key=models.event_key(kept.id), alone=True).save()
+        s3.objects[f"{bucket.prefix_of(event_id)}0.png"] = {}
+        return deleted
+
+    monkeypatch.setattr(bucket, "delete_files", and_then_fetch_ends)
+    erase()
+    assert (s3.objects, table.of_kind("event")) == ({}, [])
     assert holds_number(table) == []
 
 

@@ -1,161 +1,33 @@
-"""Files of inbound MMS are kept once, whatever fails on the way, and their texts count."""
+"""Files of inbound MMS are kept once and linked to, and their texts count."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from skycore import metrics, timestamps
-from skycore.aws import bucket, clients
+from skycore.aws import bucket
 from skycore.queries.messages import get_event
 from skycore.receiving import fetch as fetching
-from skycore.receiving.fetch import MediaSettings, fetch
+from skycore.receiving.fetch import fetch
 from skycore.receiving.publish import publish, publish_retries
 from skycore.receiving.store import store
-from skycore.table import events, opt_outs
-from tests.unit.aws.fake_s3 import FakeS3
-from tests.unit.client.skycore_server import Behaviour, Server, answer, serve
+from skycore.table import opt_outs
+from tests.unit.client.skycore_server import answer
+from tests.unit.receiving.inbound_mms import NOW, PATHS, PERSON, PICTURE, SENDER
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterator
-
+    from tests.unit.aws.fake_s3 import FakeS3
+    from tests.unit.client.skycore_server import Behaviour
+    from tests.unit.receiving.inbound_mms import Media
     from tests.unit.sending.conftest import Outside
-    from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 SCHEMA = Path(__file__).parents[3] / "events" / "schema" / "postback-event-v1.json"
-NOW = datetime.now(UTC).replace(microsecond=0)
-PERSON, SENDER = "17743199144", "60856"
-PICTURE = b"\x89PNG\r\n\x1a\n0123"
-PATHS = {
-    "/1.png": answer(PICTURE, headers="Content-Type: image/png\r\n"),
-    "/2.txt": answer("Hello", headers="Content-Type: text/plain; charset=utf-8\r\n"),
-    "/3.smil": answer("<smil/>", headers="Content-Type: application/smil\r\n"),
-    "/stop.txt": answer(" Stop! ", headers="Content-Type: text/plain\r\n"),
-    "/start.txt": answer("START", headers="Content-Type: text/plain\r\n"),
-    "/gone.png": answer("", status="404 Not Found"),
-    "/down.png": answer("", status="503 Service Unavailable"),
-}
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
-    fake = FakeS3()
-    monkeypatch.setattr(clients, "s3", lambda: fake)
-    return fake
-
-
-@pytest.fixture
-def paths() -> dict[str, Behaviour]:
-    return dict(PATHS)
-
-
-@pytest.fixture
-def skycore(paths: dict[str, Behaviour]) -> Iterator[Server]:
-    """Skycore's host, with what it answers for each path."""
-
-    def behave(connection: socket.socket, request: bytes) -> None:
-        paths[request.split(b" ")[1].decode()](connection, request)
-
-    with serve(behave) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def senders(table: FakeDynamoDB) -> None:
-    opt_outs._known_senders.clear()
-    opt_outs.record_sender(SENDER)
-
-
-class Media:
-    """An inbound MMS on its way through the table, publish, the media queue and fetch."""
-
-    def __init__(
-        self, table: FakeDynamoDB, outside: Outside, skycore: Server, monkeypatch: Any
-    ) -> None:
-        self.table, self.outside, self.skycore = table, outside, skycore
-        self.base = skycore.url.removesuffix("/index.php")
-        self.jobs: list[str] = []
-        self.delays: list[int] = []
-        self.read = 0
-        self.now = NOW
-        monkeypatch.setattr(timestamps, "now", lambda: self.now)
-        outside.send_message = self._send  # type: ignore[attr-defined]
-        self.settings = MediaSettings(skycore.url, (), "bucket", "media", 90)
-
-    def _send(self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int, **_: Any) -> None:  # noqa: N803
-        assert QueueUrl == "media"
-        assert len(MessageBody.encode()) < 256 * 1024
-        self.jobs.append(MessageBody)
-        self.delays.append(DelaySeconds)
-
-    def arrive(
-        self, *names: str, fields: dict[str, Any] | None = None, at: datetime | None = None
-    ) -> str:
-        """Store and publish an MMS with these files; return the id of its event."""
-        urls = [name if "://" in name else f"{self.base}/{name}" for name in names]
-        body = {
-            "origin": "MMS_MO",
-            "code": "N401",
-            "from": PERSON,
-            "to": SENDER,
-            "tracking-id": "MMS_MO_1",
-            "content": [{"file": url} for url in urls],
-            **(fields or {}),
-        }
-        assert store([("q", json.dumps(body).encode(), at or NOW)], days=90) == []
-        self.publish()
-        return str(self.of("mms_received")[-1]["id"])
-
-    def publish(self) -> None:
-        """Publish what is new in the table, and take the jobs from the media queue."""
-        records, self.read = self.table.stream[self.read :], len(self.table.stream)
-        where = {"source": "urn:skycore:test", "topic_arn": "topic"}
-        assert publish(records, **where, retry_queue_url="retry", media_queue_url="media") == []
-        self.jobs += self.outside.queued
-        self.outside.queued.clear()
-
-    def run(self) -> None:
-        """Work on every job once, and publish."""
-        jobs, self.jobs = self.jobs, []
-        for job in jobs:
-            fetch(job, self.settings)
-        self.publish()
-
-    def of(self, name: str) -> list[dict[str, Any]]:
-        return [event for event in self.outside.published if event["type"] == f"skycore.{name}"]
-
-    @property
-    def kept(self) -> dict[str, Any]:
-        """The data of the one event about kept media."""
-        (event,) = self.of("media_kept")
-        data: dict[str, Any] = event["data"]
-        return data
-
-    def requests(self, path: str) -> int:
-        return sum(
-            request.startswith(f"GET /{path} ".encode()) for request in self.skycore.requests
-        )
-
-    def stopped(self) -> bool:
-        return bool(opt_outs.opted_out([(PERSON, SENDER)]))
-
-
-@pytest.fixture
-def media(
-    table: FakeDynamoDB,
-    outside: Outside,
-    skycore: Server,
-    s3: FakeS3,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Media:
-    return Media(table, outside, skycore, monkeypatch)
 
 
 # --- What is kept --------------------------------------------------------------------------------
@@ -231,10 +103,10 @@ def test_a_job_that_is_delivered_twice_makes_one_event(
     media.arrive("1.png")
     real, (job,) = fetching._store, media.jobs
 
-    def late(kept: Any, days: int) -> None:
+    def late(*args: Any) -> bool:
         monkeypatch.setattr(fetching, "_store", real)
         fetch(job, media.settings)  # the other delivery is quicker
-        real(kept, days)
+        return real(*args)
 
     monkeypatch.setattr(fetching, "_store", late)
     media.run()
@@ -270,126 +142,6 @@ def test_an_mms_that_the_media_queue_refuses_goes_to_the_retry_queue(
     monkeypatch.setattr("skycore.aws.queues.back_off", lambda _: None)
     id_ = media.arrive("1.png")
     assert media.jobs == [json.dumps({"event_id": id_})]  # the fake has one list for both queues
-
-
-# --- What fails ----------------------------------------------------------------------------------
-
-
-def test_a_failed_file_is_tried_again_and_the_others_are_not(
-    media: Media, paths: dict[str, Behaviour]
-) -> None:
-    media.arrive("1.png", "down.png", "gone.png")
-    media.run()
-    assert media.of("media_kept") == []
-    paths["/down.png"] = PATHS["/1.png"]
-    media.run()
-    assert [file.get("error") for file in media.kept["media"]] == [None, None, "http_404"]
-    counts = {path: media.requests(path) for path in ("1.png", "down.png", "gone.png")}
-    assert counts == {"1.png": 1, "down.png": 2, "gone.png": 1}
-
-
-def test_the_delays_grow_to_the_longest_of_sqs(media: Media) -> None:
-    media.arrive("down.png")
-    for _ in range(8):
-        media.run()
-    assert media.delays == [30, 60, 120, 240, 480, 900, 900, 900]
-
-
-def test_a_file_is_tried_for_as_long_as_its_url_may_work_and_then_reported(media: Media) -> None:
-    media.arrive("1.png", "down.png")
-    media.run()
-    media.now = NOW + fetching.URL_LIFETIME - timedelta(minutes=1)
-    media.run()
-    assert media.of("media_kept") == []
-    media.now = NOW + fetching.URL_LIFETIME + timedelta(minutes=1)
-    media.run()
-    assert [file.get("error") for file in media.kept["media"]] == [None, "http_503"]
-    assert media.jobs == []
-
-
-def test_the_tries_end_before_their_jobs_would_leave_the_queue() -> None:
-    assert timedelta(days=13) > fetching.URL_LIFETIME
-
-
-def test_what_is_kept_and_what_is_not_is_counted(
-    media: Media, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counted: list[tuple[str, int]] = []
-    monkeypatch.setattr(
-        metrics, "count", lambda name, number=1, **_: counted.append((name, number))
-    )
-    media.arrive("1.png", "gone.png", "gone.png")
-    media.run()
-    assert [row for row in counted if row[0].startswith("Media")] == [
-        ("MediaKept", 1),
-        ("MediaFailed", 2),
-    ]
-
-
-def test_a_bucket_that_is_out_for_a_moment_loses_nothing(media: Media, s3: FakeS3) -> None:
-    s3.failing = 1
-    media.arrive("1.png", "2.txt")
-    media.run()
-    assert media.of("media_kept") == []
-    media.run()
-    assert [file.get("error") for file in media.kept["media"]] == [None, None]
-
-
-def test_a_host_that_is_not_allowed_is_reported_and_not_tried_again(media: Media) -> None:
-    media.arrive("https://example.com/1.png", "1.png")
-    media.run()
-    assert [file.get("error") for file in media.kept["media"]] == ["host_not_allowed", None]
-
-
-def test_one_url_under_several_names_is_each_a_file(media: Media, s3: FakeS3) -> None:
-    media.arrive("1.png", "1.png")
-    media.run()
-    assert len(s3.objects) == 2
-
-
-# --- Bounds --------------------------------------------------------------------------------------
-
-
-def test_no_more_files_than_the_bound_are_asked_for_and_each_is_listed(
-    media: Media, paths: dict[str, Behaviour]
-) -> None:
-    paths |= {f"/{n}.png": PATHS["/1.png"] for n in range(fetching.MAX_FILES + 2)}
-    media.arrive(*(f"{n}.png" for n in range(fetching.MAX_FILES + 2)))
-    media.run()
-    errors = [file.get("error") for file in media.kept["media"]]
-    assert errors == [None] * fetching.MAX_FILES + ["too_many_files"] * 2
-    assert len(media.skycore.requests) == fetching.MAX_FILES
-
-
-def test_no_file_and_no_mms_is_larger_than_its_bound(
-    media: Media, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetching, "MAX_FILE_BYTES", len(PICTURE))
-    monkeypatch.setattr(fetching, "MAX_TOTAL_BYTES", 2 * len(PICTURE) + 5)
-    media.arrive("1.png", "1.png", "1.png", "2.txt", "3.smil")
-    media.run()
-    errors = [file.get("error") for file in media.kept["media"]]
-    assert errors == [None, None, "too_large", None, "too_large"]
-
-
-def test_a_run_starts_no_file_when_its_time_is_over_and_the_next_run_goes_on(
-    media: Media, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetching, "START_SECONDS", -1.0)
-    media.arrive("1.png", "2.txt")
-    media.run()
-    assert media.skycore.requests == []
-    monkeypatch.setattr(fetching, "START_SECONDS", 20.0)
-    media.run()
-    assert len(media.kept["media"]) == 2
-
-
-def test_texts_of_any_length_fit_into_a_job(media: Media, paths: dict[str, Behaviour]) -> None:
-    long = answer("\U0001f600" * 5_000, headers="Content-Type: text/plain\r\n")
-    paths |= {f"/{n}.txt": long for n in range(20)}
-    media.arrive("down.png", *(f"{n}.txt" for n in range(20)))
-    media.run()  # the fake queue checks the size
-    assert len(media.jobs) == 1
 
 
 # --- Reading -------------------------------------------------------------------------------------
@@ -490,65 +242,34 @@ def test_a_text_part_is_read_by_its_type_or_its_name(
     assert media.kept["text"] == text
 
 
-# --- Erasing -------------------------------------------------------------------------------------
-
-
-def test_erasing_deletes_every_file_of_the_event_and_no_other(media: Media, s3: FakeS3) -> None:
-    media.arrive("1.png")
-    id_ = media.arrive("1.png", "2.txt", "3.smil", fields={"tracking-id": "MMS_MO_2"})
-    media.run()
-    assert bucket.delete_files("bucket", id_) == 3
-    assert len(s3.objects) == 1
-    assert bucket.delete_files("bucket", id_) == 0
-
-
-def test_a_file_that_s3_does_not_delete_is_not_passed_over(media: Media, s3: FakeS3) -> None:
-    id_ = media.arrive("1.png", "2.txt")
-    media.run()
-    s3.kept_back = {next(iter(s3.objects))}
-    with pytest.raises(RuntimeError):
-        bucket.delete_files("bucket", id_)
-
-
-def test_an_mms_that_is_erased_while_it_is_fetched_leaves_no_file(
-    media: Media, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+def test_a_stop_counts_though_other_texts_leave_no_room_for_it(
+    media: Media, paths: dict[str, Behaviour]
 ) -> None:
-    media.arrive("1.png")
-    real = fetching._store
-
-    def erased(kept: Any, days: int) -> None:
-        real(kept, days)
-        for key, item in list(media.table.items.items()):
-            if item.get("kind", {}).get("S") == "event":
-                del media.table.items[key]
-
-    monkeypatch.setattr(fetching, "_store", erased)
+    long = "x" * fetching.MAX_TEXT_CHARACTERS
+    paths["/2.txt"] = answer(long, headers="Content-Type: text/plain\r\n")
+    media.arrive("2.txt", "stop.txt")
     media.run()
-    assert s3.objects == {}
+    assert media.kept["opt_out"] == "stop"
+    assert media.kept["text"] == long
 
 
-def test_a_job_of_an_event_that_is_gone_is_dropped(media: Media) -> None:
-    fetch(json.dumps({"event_id": "nothing"}), media.settings)
-    fetch(json.dumps({"event_id": ""}), media.settings)
-    assert media.skycore.requests == []
-
-
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"event_id": "x", "files": []}'])
-def test_what_is_no_job_fails_so_that_it_reaches_the_dead_letter_queue(
-    media: Media, body: str
+def test_what_is_left_of_a_text_is_not_taken_for_a_stop(
+    media: Media, paths: dict[str, Behaviour]
 ) -> None:
-    with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
-        fetch(body, media.settings)
-
-
-def test_the_event_expires_with_its_mms_and_is_listed_when_it_was_kept(media: Media) -> None:
-    media.arrive("1.png", at=NOW - timedelta(days=2))
-    media.now = NOW
+    plain = "Content-Type: text/plain\r\n"
+    paths["/2.txt"] = answer("x" * (fetching.MAX_TEXT_CHARACTERS - 4), headers=plain)
+    paths["/3.txt"] = answer("Stop by for a coffee", headers=plain)
+    media.arrive("2.txt", "3.txt")
     media.run()
-    rows = {
-        events.from_item(item).event.event: item
-        for item in media.table.items.values()
-        if item.get("kind", {}).get("S") == "event"
-    }
-    assert rows["media_kept"]["expires"] == rows["mms_received"]["expires"]
-    assert rows["media_kept"]["at"]["S"] > rows["mms_received"]["at"]["S"]
+    assert media.kept["text"].endswith("x\nStop")
+    assert media.kept["opt_out"] == "possible"
+    assert not media.stopped()
+
+
+def test_a_key_has_no_digits_of_a_name_that_ends_in_a_number(
+    media: Media, paths: dict[str, Behaviour], s3: FakeS3
+) -> None:
+    paths[f"/1.{PERSON}"] = PATHS["/1.png"]
+    id_ = media.arrive(f"1.{PERSON}")
+    media.run()
+    assert list(s3.objects) == [f"{bucket.prefix_of(id_)}0"]

@@ -164,6 +164,7 @@ class FakeDynamoDB(Hooked):
         items = [
             write.get("Item") or self._updated(write, self.items.get(key))[0]
             for key, write in zip(keys, writes, strict=True)
+            if "Item" in write or "UpdateExpression" in write  # else it is a ConditionCheck
         ]
         if sum(size_of(item) for item in items) > 4_000_000:
             raise error("ValidationException", "TransactWriteItems")

@@ -25,18 +25,16 @@ from skycore_client.errors import NoAnswer, NotCancellable, Problem, SkycoreErro
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-NO_KEY = ""  # send without an Idempotency-Key: a timeout is then never repeated
+NO_KEY: Any = object()  # send without an Idempotency-Key: a timeout is then never repeated
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0  # API Gateway gives up after 29
 RETRY_SECONDS = 60.0
 LONGEST_PAUSE = 8.0  # seconds, unless Retry-After says more
 BATCH_SIZE = 1000  # messages, the most that the API takes
 BATCH_BYTES = 1_500_000  # the API takes 2,000,000
-_NOT_SENT = (
-    exceptions.EndpointConnectionError,
-    exceptions.ConnectTimeoutError,
-    exceptions.ProxyConnectionError,
-)
+_PRINTABLE = re.compile(r"[ -~]+")  # characters of a key
+# A proxy error is not one: urllib3 reports a request that a proxy took and lost in the same way.
+_NOT_SENT = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +111,12 @@ class Client:
         problem as its result. If a call fails, the messages before it are queued: repeat the same
         list with the exception's `idempotency_key`, and none is queued twice.
         """
-        key = _key(idempotency_key)
+        key = _key(idempotency_key, most=240)  # characters; the rest is for the part
         results: list[Message | Problem] = []
         for part in _parts(messages):
             body = {"template": template, "recipients": part} if template else {"messages": part}
             try:
-                entries = self._batch(body, f"{key}.{len(results)}" if key else NO_KEY)
+                entries = self._batch(body, f"{key}.{len(results)}" if key else "")
             except SkycoreError as error:
                 error.idempotency_key = key
                 raise
@@ -166,7 +164,7 @@ class Client:
         """Queue one part, again while a result says that its message may still be queued."""
         deadline = time.monotonic() + self._retry_seconds
         for attempt in itertools.count():
-            answer, _ = self._call("POST", "/messages/batch", body, key=key)
+            answer, _ = self._call("POST", "/messages/batch", body, key=key, deadline=deadline)
             entries: list[dict[str, Any]] = answer["messages"]
             problems = [_problem(entry) for entry in entries if _is_refused(entry)]
             wait = _pause(attempt)
@@ -183,16 +181,17 @@ class Client:
         body: Any = None,
         *,
         query: Mapping[str, Any] | None = None,
-        key: str = NO_KEY,
+        key: str = "",
         headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
     ) -> tuple[dict[str, Any], bool]:
         """Return the answer and whether it is a replayed one; repeat the request where it is safe.
 
         Safe is what provably sent nothing (the API says `retryable`, or no connection was made),
         and anything that may be done twice: reading, cancelling, and sends that have a key.
         """
-        deadline = time.monotonic() + self._retry_seconds
-        repeatable = method != "POST" or key != NO_KEY
+        until = deadline or time.monotonic() + self._retry_seconds
+        repeatable = method != "POST" or key != ""
         sent_headers = {**(headers or {}), **({"Idempotency-Key": key} if key else {})}
         for attempt in itertools.count():
             try:
@@ -200,7 +199,7 @@ class Client:
             except SkycoreError as error:
                 error.idempotency_key = key or None
                 wait = max(error.retry_after or 0.0, _pause(attempt))
-                late = time.monotonic() + wait > deadline
+                late = time.monotonic() + wait > until
                 if late or not error.may_repeat(repeatable=repeatable):
                     raise
                 time.sleep(wait)
@@ -231,8 +230,14 @@ class Client:
         return content, answer.headers.get("Idempotency-Replayed") == "true"
 
 
-def _key(given: str | None) -> str:
-    return uuid.uuid4().hex if given is None else given
+def _key(given: str | None, most: int = 255) -> str:
+    """Return the Idempotency-Key, by default a random one; empty for NO_KEY."""
+    if given is NO_KEY:
+        return ""
+    key = uuid.uuid4().hex if given is None else given
+    if len(key) > most or not _PRINTABLE.fullmatch(key):
+        raise ValueError(f"an Idempotency-Key must be 1 to {most} printable ASCII characters")
+    return key
 
 
 def _pause(attempt: int) -> float:
@@ -251,7 +256,7 @@ def _parts(messages: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, 
     """Cut the list where a call is full. The same list is always cut in the same places."""
     part: list[Mapping[str, Any]] = []
     size = 0
-    for message in messages:
+    for message in map(dict, messages):
         length = len(json.dumps(message))
         if part and (len(part) == BATCH_SIZE or size + length > BATCH_BYTES):
             yield part

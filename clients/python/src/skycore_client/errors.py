@@ -57,7 +57,7 @@ class Problem(SkycoreError):
         self.skycore_code: str | None = body.get("skycore_code")
         self.message_id: str | None = body.get("message_id")
         self.errors: list[dict[str, str]] = body.get("errors") or []
-        fields = "".join(f"; {error['field']} {error['detail']}" for error in self.errors)
+        fields = "".join(f"; {error.get('field')} {error.get('detail')}" for error in self.errors)
         super().__init__(f"{self.status} {self.code}: {self.detail}{fields}")
 
     def may_repeat(self, *, repeatable: bool) -> bool:

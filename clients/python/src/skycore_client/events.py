@@ -78,13 +78,30 @@ class MessageEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class InboundMessage(Event):
-    """An SMS or MMS from a person. The text of an MMS is one of `files`, a list of URLs."""
+    """An SMS or MMS from a person. The text of an MMS is one of `files`, a list of URLs.
+
+    If the stack keeps files, a MediaKept event with the text follows every MMS that has files.
+    """
 
     sender: str | None
     to: str | None
     text: str | None
     files: list[str]
     opt_out: str | None  # stop, start, possible or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaKept(Event):
+    """What became of the files of an MMS from a person: an object of `media` has `key` or `error`.
+
+    `text` is what the person wrote in it; a STOP there is in `opt_out`.
+    """
+
+    sender: str | None
+    to: str | None
+    text: str | None
+    media: list[dict[str, Any]]
+    opt_out: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +131,11 @@ def parse_event(body: str | bytes | dict[str, Any]) -> Event:
         names = ("message_id", "tracking_id", "client_reference")
         status = get("message_status") or _STATUSES.get(name)
         return MessageEvent(**common, **{n: get(n) for n in names}, status=status)
+    said = {"sender": get("from"), "to": get("to"), "text": get("text"), "opt_out": get("opt_out")}
     if name in {"sms_received", "mms_received"}:
-        files = get("files") or []
-        names = ("to", "text", "opt_out")
-        return InboundMessage(
-            **common, **{n: get(n) for n in names}, sender=get("from"), files=files
-        )
+        return InboundMessage(**common, **said, files=get("files") or [])
+    if name == "media_kept":
+        return MediaKept(**common, **said, media=get("media") or [])
     if name in _SUBSCRIPTIONS:
         subscribed = name == "number_subscribed"
         return SubscriptionEvent(**common, number=get("mobile"), subscribed=subscribed)

@@ -87,7 +87,15 @@ class DynamoDBStore:
         self._client.put_item(TableName=self._table, Item=_item(event_id))
 
     def release(self, event_id: str) -> None:
-        self._client.delete_item(TableName=self._table, Key={"id": {"S": event_id}})
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key={"id": {"S": event_id}},
+                ConditionExpression="attribute_exists(claimed_until)",
+            )
+        except ClientError as error:  # handled meanwhile, after this claim had ended
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
 
 
 class Subscriber:

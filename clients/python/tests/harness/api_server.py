@@ -69,6 +69,39 @@ def problem(status: int, code: str, *, retryable: bool = False, **members: Any) 
     return Answer(status, body, {"Retry-After": "1"} if retryable else {})
 
 
+SMS = {"to": "+17743199144", "from": "60856", "text": "Hello"}
+ACCEPTED = {
+    "message_id": "m-1",
+    "status": "accepted",
+    "tracking_id": "t-1",
+    "to": "17743199144",
+    "from": "60856",
+    "client_reference": "order-1",
+    "new_field": 1,
+}
+SENT = Answer(201, ACCEPTED)
+
+
+def queued(changes: dict[int, dict[str, Any]] | None = None) -> Callable[[Request], Answer]:
+    """Return what answers batches as the API does; `changes` are results that differ, by index."""
+
+    def answer(request: Request) -> Answer:
+        body = request.json()
+        rows: list[dict[str, Any]] = [
+            {"message_id": row["to"], "status": "queued"}
+            for row in body.get("messages") or body["recipients"]
+        ]
+        for index, change in (changes or {}).items():
+            rows[index] |= change
+        return Answer(202, {"messages": rows, "summary": {}})
+
+    return answer
+
+
+def to(count: int) -> list[dict[str, str]]:
+    return [{"to": str(n)} for n in range(count)]
+
+
 class ApiServer:
     """Answers with `answers`, in order; the last one is repeated."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+import zlib
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
@@ -39,7 +40,7 @@ _REASONS = {
     transport.TOO_SLOW: "timeout",
     transport.CONNECT_TIMEOUT: "timeout",
 }
-_FINAL = {"invalid_url", "host_not_allowed", "address_not_allowed", "too_large"}
+_FINAL = {"invalid_url", "host_not_allowed", "address_not_allowed", "too_large", "unknown_encoding"}
 
 
 class DownloadError(Exception):
@@ -110,7 +111,8 @@ def download(url: str, hosts: AllowedHosts, *, max_bytes: int, seconds: float) -
                     raise DownloadError(
                         f"http_{answer.status}", is_final=_is_refusal(answer.status)
                     )
-                return File(answer.body, _media_type(answer.content_type))
+                content = _decoded(answer.body, answer.content_encoding, max_bytes)
+                return File(content, _media_type(answer.content_type))
         except (NotSent, OutcomeUnknown) as error:
             raise _error(_REASONS.get(error.reason, "unreachable")) from None
 
@@ -118,7 +120,7 @@ def download(url: str, hosts: AllowedHosts, *, max_bytes: int, seconds: float) -
 def file_name(url: str) -> str:
     """Return the name of a file, from its URL, in letters that every system takes."""
     last = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip(".-")[-MAX_NAME:] or "file"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", last)[-MAX_NAME:].strip(".-") or "file"
 
 
 def _prepared(url: str) -> str:
@@ -146,6 +148,25 @@ def _origin(url: str) -> tuple[str, str, int]:
 def _is_refusal(status: int) -> bool:
     """Return whether an HTTP status says that the file will not come: a redirect, or 4xx."""
     return HTTPStatus.MULTIPLE_CHOICES <= status < 500 and status not in _RETRYABLE
+
+
+def _decoded(body: bytes, encoding: str | None, max_bytes: int) -> bytes:
+    """Return a file without the compression that its server was asked not to use."""
+    coding = (encoding or "identity").strip().lower()
+    if coding == "identity" or not body:
+        return body
+    if coding not in {"gzip", "x-gzip"}:
+        raise _error("unknown_encoding")
+    packed = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = packed.decompress(body, max_bytes + 1)
+    except zlib.error:
+        raise _error("unknown_encoding") from None
+    if len(content) > max_bytes:
+        raise _error("too_large")
+    if not packed.eof:
+        raise _error("unreachable")
+    return content
 
 
 def _media_type(stated: str | None) -> str:

@@ -44,6 +44,7 @@ class Answer:
     body: bytes
     retry_after: str | None = None
     content_type: str | None = None
+    content_encoding: str | None = None
 
 
 @dataclass(slots=True)
@@ -135,6 +136,7 @@ def _round_trip(
                 content,
                 headers.get("Retry-After"),
                 headers.get("Content-Type"),
+                headers.get("Content-Encoding"),
             )
     except Exception as error:  # noqa: BLE001 - whatever it is: was anything written before it?
         failure = state.stopped_by or _classify(error, state)

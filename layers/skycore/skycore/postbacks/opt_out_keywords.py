@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 type OptOut = Literal["stop", "start", "possible"]
 
@@ -101,13 +101,12 @@ def _looks_like_stop(words: list[str]) -> bool:
     return any(opt_out_words().get(whole) in {"stop", "possible"} for whole in (seen, _once(seen)))
 
 
-def opt_out_of_media(texts: Iterable[str], said_before: OptOut | None) -> OptOut | None:
-    """Return what an inbound MMS says once the texts among its files are known.
+def opt_out_of_media(said: Sequence[OptOut | None], said_before: OptOut | None) -> OptOut | None:
+    """Return what an inbound MMS says once it is known what each text among its files says.
 
     `said_before` is what its postback said. One text that is a stop word is a stop, whatever the
     subject and the other texts are.
     """
-    said = [opt_out_of(text) for text in texts if text.strip()]
     for meaning in ("stop", "possible"):
         if meaning in (*said, said_before):
             return cast("OptOut", meaning)

@@ -239,10 +239,21 @@ def erase_person(
         for event_id in _with_files(person):  # and then the events, which lead to the files
             bucket.delete_files(media_bucket, event_id)
     batches.delete_all(person.events)
+    _delete_what_was_fetched(person, media_bucket)
     for row in rows:
         if not queue_transitions.erase(row):
             raise StillSending
     return person.counts()
+
+
+def _delete_what_was_fetched(person: Person, media_bucket: str | None) -> None:
+    """Delete what `fetch` stored while the MMS were erased; without them it stores no more."""
+    received = [stored.event for stored in person.events.values() if stored.event.has_media]
+    ids = [event.media_event_id for event in received]
+    batches.delete_all(key for id_ in ids for key in models.possible_event_keys(id_))
+    if media_bucket is not None:
+        for event in received:
+            bucket.delete_files(media_bucket, event.id)
 
 
 def _stop(row: MessageRow, identity: Mapping[str, str | None]) -> None:

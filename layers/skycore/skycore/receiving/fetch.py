@@ -22,7 +22,7 @@ from skycore.aws import bucket, queues
 from skycore.client.download import AllowedHosts, DownloadError, download, file_name
 from skycore.logs import log, log_exception
 from skycore.postbacks.document import as_utf8, replace_unsupported
-from skycore.postbacks.opt_out_keywords import opt_out_of_media
+from skycore.postbacks.opt_out_keywords import opt_out_of, opt_out_of_media
 from skycore.receiving.receipts import record_opt_outs
 from skycore.table import batches, events, models
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from skycore.client.download import File
     from skycore.postbacks.event import Event
+    from skycore.postbacks.opt_out_keywords import OptOut
 
 MEDIA_KEPT = "media_kept"
 
@@ -47,7 +48,8 @@ URL_LIFETIME = timedelta(days=3)
 FIRST_DELAY = 30  # seconds before the second try; each further one waits twice as long
 MAX_DELAY = 900  # seconds, the longest delay of SQS
 
-type Outcome = dict[str, Any]  # of a file: key, type, bytes, sha256 and perhaps text; or error
+# Of a file: key, type, bytes, sha256, and of a text also text and said, its opt-out; or error.
+type Outcome = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +70,29 @@ class MediaSettings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An MMS, what became of its files by their place in it, and how often some were tried."""
+    """An MMS, what became of its files by their place in it, and how often some were tried.
+
+    `first` is the place at which the next run begins: slow files do not hold up those behind them.
+    """
 
     event_id: str
     outcomes: Mapping[int, Outcome]
     tries: int = 0
+    first: int = 0
 
     @classmethod
     def from_json(cls, body: str) -> Job:
         """Return the job in a message of the queue. Raises errors for anything else."""
         fields = json.loads(body)
         outcomes = {int(place): dict(kept) for place, kept in fields.get("files", {}).items()}
-        return cls(str(fields["event_id"]), outcomes, int(fields.get("tries", 0)))
+        tries, first = (int(fields.get(name, 0)) for name in ("tries", "first"))
+        return cls(str(fields["event_id"]), outcomes, tries, first)
 
     def to_json(self) -> str:
         """Return the job as a message of the queue."""
         fields: dict[str, Any] = {"event_id": self.event_id}
         if self.outcomes or self.tries:
-            fields |= {"files": self.outcomes, "tries": self.tries}
+            fields |= {"files": self.outcomes, "tries": self.tries, "first": self.first}
         return json.dumps(fields, separators=(",", ":"))
 
 
@@ -96,34 +103,44 @@ def fetch(body: str, settings: MediaSettings) -> None:
     delivers the job again. Safe to repeat: a file keeps its key, and the event its id.
     """
     job = Job.from_json(body)
-    stored = events.get(job.event_id)
-    if stored is None or not stored.event.has_media:
+    key, event = _find(job.event_id)
+    if event is None or not event.has_media:
         log.warning("media of an event that is gone", extra={"event_id": job.event_id})
         bucket.delete_files(settings.bucket, job.event_id)  # of a run that the erasure overtook
         return
-    event = stored.event
     if events.get(event.media_event_id) is not None:
         return  # the job was delivered twice, or the event published again
-    outcomes = _keep_files(event, job, settings)
-    kept = _media_event(event, outcomes)
+    outcomes, first = _keep_files(event, job, settings)
+    kept = media_event(event, outcomes)
     if kept.data.get("opt_out") != event.data.get("opt_out"):
         record_opt_outs(kept)  # at once: another file may delay the event that reports it
     if len(outcomes) < len(event.data["files"][:MAX_FILES]):
-        _requeue(Job(job.event_id, outcomes, job.tries + 1), settings.queue_url)
+        _requeue(Job(job.event_id, outcomes, job.tries + 1, first), settings.queue_url)
         return
-    _store(kept, settings.days)
-    if events.get(job.event_id) is None:  # it was erased in the meantime
-        bucket.delete_files(settings.bucket, job.event_id)
+    if not _store(kept, key, settings.days) and _find(job.event_id)[1] is None:
+        bucket.delete_files(settings.bucket, job.event_id)  # it was erased in the meantime
 
 
-def _keep_files(event: Event, job: Job, settings: MediaSettings) -> dict[int, Outcome]:
-    """Return what became of the files, without those that are to be tried again."""
+def _find(event_id: str) -> tuple[batches.Key, Event | None]:
+    """Return an event and the key of its row; None if there is no such event."""
+    keys = models.possible_event_keys(event_id) if models.is_event_id(event_id) else []
+    for key, item in batches.read_all(keys).items():
+        return key, events.from_item(item).event
+    return ("", ""), None
+
+
+def _keep_files(event: Event, job: Job, settings: MediaSettings) -> tuple[dict[int, Outcome], int]:
+    """Return what became of the files, without those to be tried again, and where to go on."""
     start_until = time.monotonic() + START_SECONDS
-    is_last_try = timestamps.now() - event.received_at > URL_LIFETIME
+    lifetime = min(URL_LIFETIME, timedelta(days=settings.days - 1))  # while the event is there
+    is_last_try = timestamps.now() - event.received_at > lifetime
     outcomes = dict(job.outcomes)
-    for place, url in enumerate(event.data["files"][:MAX_FILES]):
-        if place in outcomes or time.monotonic() > start_until:
+    files = list(enumerate(event.data["files"][:MAX_FILES]))
+    for place, url in files[job.first :] + files[: job.first]:
+        if place in outcomes:
             continue
+        if time.monotonic() > start_until:
+            return outcomes, place
         left = MAX_TOTAL_BYTES - sum(outcome.get("bytes", 0) for outcome in outcomes.values())
         outcome = _keep(str(url), place, job.event_id, min(left, MAX_FILE_BYTES), settings)
         if "text" in outcome:
@@ -131,7 +148,7 @@ def _keep_files(event: Event, job: Job, settings: MediaSettings) -> dict[int, Ou
             outcome["text"] = outcome["text"][: MAX_TEXT_CHARACTERS - texts]
         if not outcome.pop("retry", False) or is_last_try:
             outcomes[place] = outcome
-    return outcomes
+    return outcomes, 0
 
 
 def _keep(url: str, place: int, event_id: str, most: int, settings: MediaSettings) -> Outcome:
@@ -139,7 +156,10 @@ def _keep(url: str, place: int, event_id: str, most: int, settings: MediaSetting
     try:
         file = download(url, settings.hosts, max_bytes=most, seconds=FILE_SECONDS)
         name = file_name(url)
-        key = f"{bucket.prefix_of(event_id)}{place}{PurePosixPath(name).suffix[:6]}"
+        suffix = PurePosixPath(name).suffix[:6]
+        if suffix[1:].isdigit():  # part of a number perhaps
+            suffix = ""
+        key = f"{bucket.prefix_of(event_id)}{place}{suffix}"
         bucket.put(settings.bucket, key, file.content, kind=file.type, name=name)
     except DownloadError as error:
         fields = {"event_id": event_id, "file": place, "reason": error.code}
@@ -154,7 +174,9 @@ def _keep(url: str, place: int, event_id: str, most: int, settings: MediaSetting
         "bytes": len(file.content),
         "sha256": hashlib.sha256(file.content).hexdigest(),
     }
-    return outcome | ({"text": _text(file.content)} if _is_text(file, name) else {})
+    if _is_text(file, name) and (text := _text(file.content)).strip():
+        outcome |= {"text": text, "said": opt_out_of(text)}  # before other texts leave it no room
+    return outcome
 
 
 def _is_text(file: File, name: str) -> bool:
@@ -178,20 +200,22 @@ def _requeue(job: Job, queue_url: str) -> None:
     log.info("media job requeued", extra={"event_id": job.event_id, "tries": job.tries})
 
 
-def _media_event(event: Event, outcomes: Mapping[int, Outcome]) -> Event:
+def media_event(event: Event, outcomes: Mapping[int, Outcome]) -> Event:
     """Return the event that reports an MMS's files; its other fields are the MMS's own."""
     media: list[dict[str, Any]] = []
     texts: list[str] = []
+    said: list[OptOut | None] = []
     for place, url in enumerate(event.data["files"]):
         outcome = dict(outcomes.get(place, {"error": "too_many_files"}))
         if "text" in outcome:
             texts.append(outcome.pop("text"))
+            said.append(outcome.pop("said"))
         media.append({"url": url, **outcome})
     added: dict[str, Any] = {"event": MEDIA_KEPT, "media": media}
     if texts:
-        added["text"] = "\n".join(texts)
-    if said := opt_out_of_media(texts, event.data.get("opt_out")):
-        added["opt_out"] = said
+        added["text"] = "\n".join(filter(None, texts))
+    if opt_out := opt_out_of_media(said, event.data.get("opt_out")):
+        added["opt_out"] = opt_out
     same = {name: value for name, value in event.data.items() if name not in {"files", "extra"}}
     return replace(
         event,
@@ -203,17 +227,21 @@ def _media_event(event: Event, outcomes: Mapping[int, Outcome]) -> Event:
     )
 
 
-def _store(kept: Event, days: int) -> None:
-    """Store the event, once; list it by the time at which it was stored, as repairs look for it."""
+def _store(kept: Event, mms: batches.Key, days: int) -> bool:
+    """Store the event, once and beside its MMS; return False if it is there or the MMS is gone.
+
+    It is listed by the time at which it was stored, as repairs look for it.
+    """
     row = events.row_of(kept, b"", days, key=models.event_key(kept.id), alone=True)
     now: datetime = timestamps.now()
     row.day, row.at = models.day_partition(row.sk, now), models.index_sort_key("event", now)
     if row.number is not None and kept.subscriber_number:
         row.number = models.number_partition(kept.subscriber_number, now)
-    if not batches.put_all_new([row]):
-        return
+    if not batches.put_beside(row, mms):
+        return False
     failed = sum("error" in file for file in kept.data["media"])
     metrics.count("MediaKept", len(kept.data["media"]) - failed)
     metrics.count("MediaFailed", failed)
     fields = {"event_id": kept.id, "files": len(kept.data["media"]), "failed": failed}
     log.info("media kept", extra=fields)
+    return True

@@ -20,6 +20,7 @@ READ_KEYS = 100  # of a BatchGetItem, the most that DynamoDB takes
 WRITE_ROWS = 25  # of a BatchWriteItem, the most that DynamoDB takes; at 400 KB, within its 16 MB
 TRANSACTION_ROWS = 100  # rows of a transaction, the most that DynamoDB takes
 TRANSACTION_BYTES = 3_500_000  # of a transaction; DynamoDB takes 4 MB
+CONDITION_FAILED = "ConditionalCheckFailed"  # why DynamoDB cancels a transaction
 MAX_ATTEMPTS = 5  # of a call and its unprocessed part, about two seconds in all
 
 type Key = tuple[str, str]
@@ -119,6 +120,22 @@ def put_all_new(rows: Sequence[Row]) -> bool:
                 transaction.save(row, condition=Row.pk.does_not_exist())
     except TransactWriteError as error:
         if error_code(error) != "TransactionCanceledException":
+            raise
+        return False
+    return True
+
+
+def put_beside(row: Row, key: Key) -> bool:
+    """Put a new row if the row `key` exists; return False if that is gone, or the new one there.
+
+    Raises PynamoDB's errors, also if another write conflicts.
+    """
+    try:
+        with TransactWrite(connection=connection()) as transaction:
+            transaction.condition_check(Row, *key, condition=Row.pk.exists())
+            transaction.save(row, condition=Row.pk.does_not_exist())
+    except TransactWriteError as error:
+        if all(why is None or why.code != CONDITION_FAILED for why in error.cancellation_reasons):
             raise
         return False
     return True

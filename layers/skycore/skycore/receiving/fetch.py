@@ -98,7 +98,7 @@ def fetch(body: str, settings: MediaSettings) -> None:
     job = Job.from_json(body)
     stored = events.get(job.event_id)
     if stored is None or not stored.event.has_media:
-        log.warning("media of an event that is gone", extra={"event_id": job.event_id})
+        log.warning("event of the media not found", extra={"event_id": job.event_id})
         bucket.delete_files(settings.bucket, job.event_id)  # of a run that the erasure overtook
         return
     event = stored.event
@@ -146,7 +146,7 @@ def _keep(url: str, place: int, event_id: str, most: int, settings: MediaSetting
         log.warning("file not downloaded", extra=fields)
         return {"error": error.code} | ({} if error.is_final else {"retry": True})
     except (BotoCoreError, ClientError) as error:
-        log_exception("file not put into the bucket", error, event_id=event_id, file=place)
+        log_exception("file not written to the bucket", error, event_id=event_id, file=place)
         return {"error": "not_stored", "retry": True}
     outcome: Outcome = {
         "key": key,

@@ -122,9 +122,9 @@ def _too_early(current: str, previous: str | None) -> str | None:
     before = last_used(fingerprint(previous))
     if before and datetime.now(UTC) - before < STILL_USED:
         return (
-            f"The previous rotation is not finished: its old address was last used "
-            f"{_when(before)}. Make sure that every URL in Skycore's API Settings is the current one "
-            "(postback-url), and run this again 24 hours after the old one's last use."
+            "The previous rotation is not finished: its old address was last used "
+            f"{_when(before)}. Make sure that every URL in Skycore's API Settings is the current "
+            "one (postback-url), and run this again 24 hours after the old one's last use."
         )
     if before and last_used(fingerprint(current)) is None:
         return (

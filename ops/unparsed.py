@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 Lists postbacks that could not be read. They are kept whole, and published as skycore.unparsed.
-After a fix, replay turns them into events. It only reads. --show shows the bodies, which contain numbers
-and texts.
+After a fix, replay turns them into events. It only reads. --show shows the bodies, which contain
+numbers and texts.
 
   python -m ops unparsed --since 7d
   python -m ops unparsed --limit 1 --show

@@ -34,8 +34,8 @@ getMmsIds (one call of the account's limits), and with a probe postback.
 The probe is an event skycore.mobile_video_encoded with an mms_id doctor-…. It belongs to no
 message, number or sender. Every subscriber without a filter gets it. doctor reads it from a queue
 of its own, which it deletes at the end, even after Ctrl-C. The probe counts as a use of the
-address, which postback-url shows. After a rotation it is sent only once Skycore has used the new address.
---no-probe calls no route.
+address, which postback-url shows. After a rotation it is sent only once Skycore has used the new
+address. --no-probe calls no route.
 
 Each line is one check: ok, PROBLEM with what to do, warning, or not checked with the reason. The
 exit code is 1 if there is a problem.

@@ -349,14 +349,17 @@ BAD_FIELDS: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, str]]
         "generatePass",
         {"pass_template_id": "1", "pass_data": {"header_label2": "a"}},
         {},
-        {"pass_data.header_label2": "not a known"},
+        {"pass_data.header_label2": "not a field of this"},
     ),
     (
         "pass data on an update",
         "updatePass",
         {"pass_data_id": "1", "pass_data": {"email": "a@b.example", "custom_pass_id": "1"}},
         {},
-        {"pass_data.email": "not a known", "pass_data.custom_pass_id": "not a known"},
+        {
+            "pass_data.email": "not a field of this",
+            "pass_data.custom_pass_id": "not a field of this",
+        },
     ),
     (
         "places and beacons",

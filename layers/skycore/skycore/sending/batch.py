@@ -117,7 +117,7 @@ def _bodies(body: Mapping[str, Any], all_or_nothing: object, policy: SendPolicy)
     entries: Any = body.get(name)
     template: Any = body.get("template", {})
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_MESSAGES:
-        errors.append(FieldError(name, f"must be an array of 1 to {MAX_MESSAGES} entries"))
+        errors.append(FieldError(name, f"must be an array with 1 to {MAX_MESSAGES} entries"))
     if not isinstance(template, dict):
         detail = "must be an object: the fields that the recipients share"
         errors.append(FieldError("template", detail))

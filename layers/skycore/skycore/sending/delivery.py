@@ -81,7 +81,7 @@ def call_skycore(
         problem, reason = _problem_before_call(error, message_id), error.reason
         turn.began = None  # Skycore was not called
     except NotSent as error:
-        detail = "no connection to Skycore was made"
+        detail = "could not connect to Skycore; nothing was sent"
         problem = Problem("skycore_unreachable", detail, message_id=message_id)
         problem.cause, reason = cause_of(error), error.reason
     except HttpRefused as error:

@@ -90,7 +90,7 @@ class Stack:
     def id_of(self, logical_id: str) -> str:
         """The physical id of a resource: a queue's URL, a secret's ARN. Raises Refused."""
         if logical_id not in self.resources:
-            raise Refused(f"{self.name} has no {logical_id}: it is of another release")
+            raise Refused(f"{self.name} has no {logical_id}: it is a different release")
         return self.resources[logical_id][1]
 
     @cached_property

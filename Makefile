@@ -164,7 +164,7 @@ ops: setup ## Run the operator's tool: make ops ARGUMENTS="dlq list" STACK=name 
 	@$(OPS) $(if $(ARGUMENTS),$(ARGUMENTS),--help)
 
 # Each command by its name too, as make status, or make message ARGUMENTS=ID.
-OPERATIONS := status doctor tail messages message unparsed changes dlq suppress person resume send-test export restore set-key postback-url rotate-token
+OPERATIONS := status doctor tail messages message unparsed changes dlq suppress person resume resolve send-test export restore set-key postback-url rotate-token
 .PHONY: $(OPERATIONS)
 $(OPERATIONS): setup
 	@$(OPS) $@ $(ARGUMENTS)

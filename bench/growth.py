@@ -16,7 +16,7 @@ from bench.many_rows import NUMBER, SENDER, UNKNOWN, ManyRows, tracking_id
 from bench.table import Row, interleaved
 from skycore.queries.messages import get_event, get_message, list_messages, list_unparsed
 from skycore.table import limiter
-from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
+from skycore.table.limits import SINGLE_WAIT_MS, Limits
 from tests.unit.table.limit_table import SlowTable
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ def _writes(workers: int) -> tuple[float, float]:
         mine = limiter.Limiter()
         while time.monotonic() < start + SECONDS:
             result = mine.take(limits, longest_wait_ms=SINGLE_WAIT_MS)
-            if isinstance(result, Granted):
+            if isinstance(result, tuple):
                 granted["calls"] += 1
-                time.sleep(max(0.0, result.slots_ms[0] / 1000 - time.time()) + 0.1)
+                time.sleep(max(0.0, result[0] / 1000 - time.time()) + 0.1)
             else:
                 time.sleep(max(0.0, result.until_ms / 1000 - time.time()))
 

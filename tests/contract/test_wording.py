@@ -29,6 +29,7 @@ EXPECTED_TITLES = {
     "invalid_request": "The request is invalid",
     "recipient_opted_out": "The recipient has opted out",
     "country_not_allowed": "This country is not allowed",
+    "quiet_hours": "The message expires during quiet hours",
     "ceiling_reached": "The recipient has reached the daily limit",
     "idempotency_key_reused": "The Idempotency-Key was used for another request",
     "skycore_rejected": "Skycore refused the request",
@@ -76,7 +77,7 @@ def messages(path: Path) -> Iterator[tuple[str, str]]:
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             if len(node.args) > ERRORS.get(name, len(node.args)):
-                for text in beginnings(node.args[ERRORS[name]], texts):
+                for text in beginnings(node.args[ERRORS[name]], texts, node.lineno):
                     yield f"{path.name}:{node.lineno}", text
 
 
@@ -91,18 +92,19 @@ def assigned(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
     return found
 
 
-def beginnings(node: ast.expr, texts: dict[str, list[ast.expr]]) -> Iterator[str]:
-    """Yield the literal beginnings that an expression may have; none of what is computed."""
+def beginnings(node: ast.expr, texts: dict[str, list[ast.expr]], line: int) -> Iterator[str]:
+    """Yield the literal beginning of an expression in this line; nothing if it is computed."""
     match node:
         case ast.Constant(value=str(text)):
             yield text
         case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]):
             yield text
         case ast.JoinedStr(values=[ast.FormattedValue(value=first), *_]):
-            yield from beginnings(first, texts)
+            yield from beginnings(first, texts, line)
         case ast.Name(id=name):
-            for value in texts.get(name, ()):
-                yield from beginnings(value, {})
+            before = [value for value in texts.get(name, ()) if value.lineno <= line]
+            if before:
+                yield from beginnings(max(before, key=lambda value: value.lineno), {}, line)
 
 
 def test_validation_messages_have_one_form() -> None:

@@ -135,6 +135,7 @@ REJECTION_CLASSES = {
     "invalid_request": "request",  # the caller
     "too_large": "request",
     "unknown_action": "request",
+    "quiet_hours": "request",
     "country_not_allowed": "request",
     "in_progress": "request",
     "idempotency_key_reused": "request",

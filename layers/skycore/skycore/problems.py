@@ -22,6 +22,7 @@ TITLES: dict[str, tuple[int, str, bool]] = {
     "too_large": (413, "Too large", False),
     "invalid_request": (422, "The request is invalid", False),
     "recipient_opted_out": (422, "The recipient has opted out", False),
+    "quiet_hours": (422, "The message expires during quiet hours", False),
     "country_not_allowed": (422, "This country is not allowed", False),
     "ceiling_reached": (422, "The recipient has reached the daily limit", True),
     "idempotency_key_reused": (422, "The Idempotency-Key was used for another request", False),

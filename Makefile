@@ -79,8 +79,8 @@ test-page: setup .venv-browser/.ready chromium ## Test the page in a real browse
 	@.venv-browser/bin/pytest -rs tests/browser
 
 .PHONY: bench
-bench: setup ## Measure cold starts, calls, sizes and costs against floors (takes minutes on an idle machine)
-	@$(BIN)/python -m bench
+bench: setup ## Measure starts, requests, costs, scale and growth (takes minutes); DOCS=1 writes the docs' tables
+	@$(BIN)/python -m bench $(if $(DOCS),--docs)
 
 .PHONY: setup
 setup: .venv/.ready .venv-emulator/.ready ## Create the virtual environments; other commands do this when needed

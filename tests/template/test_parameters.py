@@ -37,7 +37,7 @@ WHOLE = {
     "PostbackRequestsPerSecond": (1, 99_999),
     "PostbackBurst": (1, 9_999),
     "StoreMaximumConcurrency": (2, 1000),
-    "DispatchMaximumConcurrency": (2, 1000),
+    "PublishParallelization": (1, 10),
     "SilenceHours": (0, 168),  # CloudWatch evaluates seven days at most
 }
 GOOD = {

@@ -206,13 +206,15 @@ def whole_stack(stack: FakeStack, quota: int, store: int, reserved: dict[str, in
     for name in names:
         answer = {"ReservedConcurrentExecutions": reserved[name]} if name in reserved else {}
         stack.answers("lambda", "get_function_concurrency", answer)
-    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", 2), ("Fetch", 2)):
+    dispatch, factor = (2, 1) if store == SMALL else (40, 4)
+    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", dispatch), ("Fetch", 2)):
         more: dict[str, Any] = {"ScalingConfig": {"MaximumConcurrency": most}}
         if name == "Fetch" and store == SMALL:
             more["State"] = "Disabled"
         stack.has_event_source(f"{name}Queue", f"{name}Function", "", **more)
     stream = arn("dynamodb", "table/skycore-Table-1/stream/1")
-    stack.has_event_source("TableStream", "PublishFunction", "", EventSourceArn=stream)
+    more = {"EventSourceArn": stream, "ParallelizationFactor": factor}
+    stack.has_event_source("TableStream", "PublishFunction", "", **more)
     return checked("concurrency-quota", stack)
 
 
@@ -231,7 +233,8 @@ def test_the_sum_is_that_of_the_documentation(
     found = whole_stack(stack, total - 1, store, reserved)
     detail = only(found).detail
     assert f"may use {total} concurrent executions" in detail
-    assert "TableStream 1" in detail  # publish, for each shard
+    factor = 1 if store == SMALL else 4
+    assert f"TableStream {factor}" in detail  # publish, for each shard
     assert "SweepFunction 1" in detail
     assert found.result == "problem"
 
@@ -252,7 +255,7 @@ def test_a_quota_that_is_too_small_is_to_be_raised_or_the_parameters_lowered(
     assert fix.endswith(
         "until it is granted: sam deploy --stack-name skycore --region us-east-1 "
         "--parameter-overrides StoreMaximumConcurrency=2 DispatchMaximumConcurrency=2 "
-        "SendReservedConcurrency=0 AckReservedConcurrency=0"
+        "PublishParallelization=1 SendReservedConcurrency=0 AckReservedConcurrency=0"
     )
 
 

@@ -129,10 +129,11 @@ def _publish(
     events_with_raw = {row.event.id: row for row in raw}
     applied: list[_Change] = []
     unpublished: list[_Change] = []
+    statuses: dict[str, str] = {}
     for change in changes:
         try:
             if time.monotonic() <= deadline:
-                _apply(change, tracking_rows)
+                statuses |= _apply(change, tracking_rows)
                 applied.append(change)
                 continue
         except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
@@ -140,7 +141,8 @@ def _publish(
         unpublished.append(change)
     bind_message()
     try:
-        statuses = messages.statuses(_message_ids(applied, tracking_rows))
+        unknown = _message_ids(applied, tracking_rows) - statuses.keys()
+        statuses |= messages.statuses(unknown) if unknown else {}
     except Exception as error:  # noqa: BLE001 - all of them are delivered again
         log_exception("statuses not read", error)
         return list(changes)
@@ -182,8 +184,12 @@ def _queue_media(changes: Sequence[_Change], media_queue_url: str) -> set[int]:
     return {places[index] for index in refused}
 
 
-def _apply(change: _Change, tracking_rows: TrackingRows) -> None:
-    """Apply a change to its message's status, and to opt-outs."""
+def _apply(change: _Change, tracking_rows: TrackingRows) -> dict[str, str]:
+    """Apply a change to its message's status, and to opt-outs.
+
+    Return the message's status by its id, if that is known without a read.
+    """
+    status = None
     match change.row:
         case StoredEvent(event=event):
             owner = tracking_row_of(event, tracking_rows)
@@ -191,11 +197,13 @@ def _apply(change: _Change, tracking_rows: TrackingRows) -> None:
                 message_id=owner.message_id if owner else None, tracking_id=event.tracking_id
             )
             if owner is not None:
-                apply_receipt(owner, event)
+                status = apply_receipt(owner, event)
             record_opt_outs(event)
+            return {owner.message_id: status} if owner and status else {}
         case MessageRow() as row:
             bind_message(message_id=row.message_id, tracking_id=row.tracking_id)
             apply_earlier_receipts(row)
+            return {}
         case None:
             raise ValueError("a row that cannot be read")
 

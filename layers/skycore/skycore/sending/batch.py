@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
 
 MAX_MESSAGES = 1000  # in one call
+QUEUE_CALLS_AT_ONCE = 4  # a thousand messages are a hundred calls, which the caller waits for
 MAX_ECHO_BYTES = 800_000  # of errors and dry runs; the rest of an answer is under 5 MB of 6
 FIELDS = {"messages", "template", "recipients", "all_or_nothing"}
 
@@ -263,7 +264,7 @@ def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
     waiting = [(entry, entry.row) for entry in entries if entry.row is not None]
     now_due = [(entry, row) for entry, row in waiting if not models.is_parked(row.state)]
     bodies = [queue_transitions.queue_body(row) for _, row in now_due]
-    unqueued = queues.send_many(queue_url, bodies)
+    unqueued = queues.send_many(queue_url, bodies, at_once=QUEUE_CALLS_AT_ONCE)
     unsent = [now_due[number] for number in sorted(unqueued) if now_due[number][0].result is None]
     released = _release([entry for entry, _ in unsent], queue_url)
     now = timestamps.now()

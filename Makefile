@@ -9,23 +9,29 @@ export EMULATOR_PORT SIMULATOR_PORT SKYCORE_URL PARAMETERS
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/skycore:$(CURDIR)/simulator:$(CURDIR)/clients/python/src
 
+# What people type first; `make help` lists the others below.
+FIRST := run up down test
 .PHONY: help
-help: ## List the commands, those that you need first at the top
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## List the commands
+	@echo "Start with:"
+	@for name in $(FIRST); do awk -F ':.*## ' -v name=$$name '$$1 == name { $(HELP_LINE) }' $(MAKEFILE_LIST); done
+	@echo "Other commands:"
+	@awk -F ':.*## ' -v first=' $(FIRST) ' '/^[a-z-]+:.*## / && !index(first, " " $$1 " ") { $(HELP_LINE) }' $(MAKEFILE_LIST)
+HELP_LINE := printf "  %-17s %s\n", $$1, $$2
 
 .PHONY: run up down
-run: setup ## See the whole thing work: send, postbacks, events, timelines; then stop
+run: setup ## See it work: send an SMS and an MMS, read the events and timelines, then stop
 	@$(BIN)/python -m local run
 
-up: setup ## Bring the local stack up, or update it, and leave it running
+up: setup ## Start the local stack, or update it, and leave it running
 	@$(BIN)/python -m local up
 
-down: ## Stop the local stack
+down: ## Stop the local stack and delete its data
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; fi
 
 .PHONY: test test-in-process test-stack test-build test-long
-test: setup .venv-schemathesis/.ready zsh lint ## Run everything that must pass before a merge; minutes
-	@echo "side by side, each shown when it is done; minutes: $(TEST_PARTS)"
+test: setup .venv-schemathesis/.ready zsh lint ## Run everything that must pass before a merge (takes minutes)
+	@echo "running in parallel, each shown when it is done (takes minutes): $(TEST_PARTS)"
 	@$(MAKE) --no-print-directory --keep-going --jobs=3 $(OUTPUT_SYNC) $(TEST_PARTS)
 
 # In the order in which they start, three at a time: two mostly wait for the stacks that they deploy.
@@ -58,14 +64,14 @@ test-in-process: setup ## Run the tests without a stack, on every core
 test-stack: setup .venv-schemathesis/.ready ## Test the deployed local stack
 	@$(BIN)/pytest -m "not long" tests/integration
 
-test-build: setup ## Build the layers in two folders and compare; what ships, its hashes and licences
+test-build: setup ## Test the layers: reproducible builds, contents, hashes and licences
 	@$(BIN)/pytest -m "not long" tests/build
 
-test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready .venv-generators/.ready ## Run the tests that take hours; PART=tests/chaos runs only those (CONTRIBUTING.md lists the parts)
+test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready .venv-generators/.ready ## Run the tests that take hours, or one part with PART=tests/chaos (CONTRIBUTING.md lists them)
 	@$(BIN)/pytest -m long --ignore tests/browser $(or $(PART),tests simulator/tests)
 
 .PHONY: test-services
-test-services: setup ## Run the table's tests on AWS's DynamoDB Local, the functions beside it and moto (needs java and npm)
+test-services: setup ## Test the table on AWS's DynamoDB Local, and the functions with it and moto (needs java and npm)
 	@$(BIN)/pytest -m "not long" -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
 
 .PHONY: test-page
@@ -73,11 +79,11 @@ test-page: setup .venv-browser/.ready chromium ## Test the page in a real browse
 	@.venv-browser/bin/pytest -rs tests/browser
 
 .PHONY: bench
-bench: setup ## Measure what guards users: starts, requests, costs, scale, growth; minutes. DOCS=1 writes the docs' tables
+bench: setup ## Measure starts, requests, costs, scale and growth (takes minutes); DOCS=1 writes the docs' tables
 	@$(BIN)/python -m bench $(if $(DOCS),--docs)
 
 .PHONY: setup
-setup: .venv/.ready .venv-emulator/.ready ## Create the virtual environments; every command does this when it is needed
+setup: .venv/.ready .venv-emulator/.ready ## Create the virtual environments; other commands do this when needed
 
 # .venv has requirements/dev.txt, .venv-NAME has requirements/NAME.txt.
 .venv/.ready: requirements/dev.txt .python-version
@@ -118,18 +124,18 @@ endef
 openapi: setup ## Write openapi.yaml from the catalogue of actions
 	@$(BIN)/python -m local.openapi
 
-screenshot: setup .venv-browser/.ready chromium ## Make docs/page.png, README's picture of the page
+screenshot: setup .venv-browser/.ready chromium ## Create docs/page.png, the picture of the page in README.md
 	@.venv-browser/bin/python -m tests.browser.screenshot
 
 .PHONY: sbom
-sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, their licences and hashes
+sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, with licences and hashes
 	@rm -rf .local/sbom && mkdir -p .local/sbom
 	@$(MAKE) --no-print-directory -C layers/dependencies build-DependenciesLayer \
 	  PYTHON="$(CURDIR)/$(BIN)/python" ARTIFACTS_DIR="$(CURDIR)/.local/sbom"
 
 .PHONY: audit
 AUDITED := layers/dependencies/requirements.txt $(wildcard requirements/*.txt)
-audit: setup $(if $(DATABASE),,.venv-audit/.ready) ## Look for known vulnerabilities of all packages: by pip-audit, which asks PyPI, or offline with DATABASE=copy of PyPA's advisory database
+audit: setup $(if $(DATABASE),,.venv-audit/.ready) ## Check packages for known vulnerabilities, online or with DATABASE=a copy of PyPA's advisories
 ifdef DATABASE
 	@$(BIN)/python -m local.advisories $(DATABASE)
 else
@@ -142,7 +148,7 @@ endif
 # No line names a registry, so that each clone uses its own. Versions stay, but for UPGRADE=1.
 LOCK := uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
 .PHONY: lock clean
-lock: ## Lock what requirements/*.in name, with hashes; UPGRADE=1 takes new versions (needs uv: pip install uv)
+lock: ## Lock requirements/*.in with hashes; UPGRADE=1 updates versions (needs uv: pip install uv)
 	@for name in dev schemathesis browser checkov emulator awscli generators audit; do \
 	  $(LOCK) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
@@ -154,7 +160,7 @@ clean: down ## Remove everything that was set up or built
 
 .PHONY: ops replay reconcile
 OPS := $(BIN)/python -m ops $(if $(STACK),--stack $(STACK))
-ops: setup ## Run the operator's tool, as make ops ARGUMENTS="dlq list" (STACK=name, default the local one)
+ops: setup ## Run the operator's tool: make ops ARGUMENTS="dlq list" STACK=name (default: the local stack), or make status
 	@$(OPS) $(if $(ARGUMENTS),$(ARGUMENTS),--help)
 
 # Each command by its name too, as make status, or make message ARGUMENTS=ID.
@@ -163,15 +169,15 @@ OPERATIONS := status doctor tail messages message unparsed changes dlq suppress 
 $(OPERATIONS): setup
 	@$(OPS) $@ $(ARGUMENTS)
 
-reconcile: setup ## Backfill delivery statuses from Skycore's report (STACK=name, default the local one; SINCE=time, UNTIL=time)
+reconcile: setup ## Backfill delivery statuses from Skycore's report (STACK=name, SINCE=time, UNTIL=time)
 	@$(OPS) reconcile $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(ARGUMENTS)
 
-replay: setup ## Read unparsed postbacks again after a fix (STACK=name, default the local one; SINCE, UNTIL, TYPE: publish again)
+replay: setup ## Read unparsed postbacks again, or publish events again with SINCE=time (STACK, UNTIL, TYPE)
 	@$(OPS) replay $(if $(SINCE),--since $(SINCE)) $(if $(UNTIL),--until $(UNTIL)) $(if $(TYPE),--type $(TYPE)) $(ARGUMENTS)
 
 .PHONY: fuzz
 RUNS ?= 200000
-fuzz: setup .venv-fuzz/.ready ## Fuzz the reading of postbacks with RUNS inputs (200000): any bytes, then damaged bodies
+fuzz: setup .venv-fuzz/.ready ## Fuzz the postback parser with RUNS=200000 inputs: random bytes, then damaged bodies
 	@mkdir -p .local/fuzz
 	@.venv-fuzz/bin/python tests/fuzz/fuzz_intake.py -runs=$(RUNS) -max_len=65536 -timeout=30 -rss_limit_mb=2048 -artifact_prefix=.local/fuzz- .local/fuzz tests/contract/postbacks
 	@$(BIN)/python -m tests.fuzz.damage $(RUNS)

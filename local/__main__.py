@@ -80,7 +80,9 @@ def main() -> int:
             made = up(screen, os.environ.get("SKYCORE_URL", ""), parameters)
             screen.say("The stack is up. Watch it and play with it in your browser:\n")
             screen.say(f"  {made['simulator_url']}\n")
-            screen.say(f"What a program needs is in {STACK_FILE}. Stop it with make down.")
+            screen.say(
+                f"Addresses and keys for programs are in {STACK_FILE}. Stop it with make down."
+            )
         elif arguments.command == "down":
             down()
         else:

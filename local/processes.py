@@ -68,7 +68,7 @@ def running_on(name: str, port: int) -> bool:
     if noted is None or not _alive(noted[0]):
         return False
     if noted[1] != port:
-        raise LocalError(f"the {name} already runs, on port {noted[1]}; make down first")
+        raise LocalError(f"the {name} is already running on port {noted[1]}; make down first")
     return True
 
 

@@ -48,7 +48,7 @@ def parse_parameters(text: str) -> dict[str, str]:
     pairs = [word.partition("=") for word in text.split()]
     wrong = [name for name, equals, _ in pairs if not (name and equals)]
     if wrong:
-        raise LocalError(f'PARAMETERS="{text}": write Name=value, separated by blanks')
+        raise LocalError(f'PARAMETERS="{text}": write Name=value, separated by spaces')
     return {name: value for name, _, value in pairs}
 
 

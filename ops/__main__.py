@@ -136,9 +136,9 @@ def _failed(why: str, args: argparse.Namespace, code: int) -> int:
 
 def _plainly(error: Exception) -> str:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return "no AWS login found: log in as for the AWS CLI (AWS_PROFILE), or use --local"
+        return "no AWS login found: log in as for the AWS CLI (AWS_PROFILE), or pass --local"
     if isinstance(error, NoRegionError):
-        return "no AWS region is set: AWS_REGION=us-east-1, for example"
+        return "no AWS region is set: set AWS_REGION, for example to us-east-1"
     if isinstance(error, PynamoDBException) and isinstance(error.cause, ClientError):
         error = error.cause
     if is_invalid_login(error):
@@ -186,9 +186,9 @@ def _common(parser: argparse.ArgumentParser, *, first: bool) -> None:
         "--stack", metavar="NAME", default=None if first else none, help="a stack on AWS"
     )
     flags = {
-        "--local": "the stack of make up, which is also meant without --stack",
-        "--json": "the answer as JSON",
-        "--yes": "do not ask",
+        "--local": "the local stack of make up, the default",
+        "--json": "print the answer as JSON",
+        "--yes": "do not ask for confirmation",
     }
     for flag, what in flags.items():
         group.add_argument(flag, action="store_true", default=False if first else none, help=what)

@@ -53,8 +53,8 @@ def try_address(stack: Stack) -> str | None:
     if answer.status_code == 403 and _is_gateway(answer, code) and filters:
         return (
             f"API Gateway answers at {stack.api_url}, but refuses this machine's address "
-            f"({' or '.join(filters)}). That Skycore's postbacks arrive can only be seen from an "
-            "allowed address: watch ops postback-url after the first one."
+            f"({' or '.join(filters)}). Whether Skycore's postbacks arrive cannot be tested from "
+            "here: run ops postback-url after the first one."
         )
     raise Refused(_not_ours(stack, f"answered {answer.status_code} {code or ''}".rstrip()))
 
@@ -64,7 +64,7 @@ def add_unchecked(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--unchecked",
         action="store_true",
-        help="do not try the address first, if this machine cannot reach it",
+        help="do not try the address first; for when this machine cannot reach it",
     )
 
 

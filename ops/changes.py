@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 ABOUT = """\
-Who called an action that changes the Skycore account, and who changed the stack with this tool,
-newest first: the role or user, the session's name, and the source address of an action. Who
-cancelled a message, `message ID` shows. It reads only.
+Lists who called actions that change the Skycore account, and who changed the stack with this tool,
+newest first: the role or user, the session's name, and for an action the source address.
+`message ID` shows who cancelled a message. It only reads.
 
   python -m ops changes --since 7d
 """
@@ -36,7 +36,7 @@ def run(stack: Stack, args: Namespace) -> Result:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--since", type=moment, help="a time, or 2h, 30m, 7d ago (as kept)")
-    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")
+    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (default 50)")
 
 
 COMMAND: Command = Command("changes", "Show who changed what", ABOUT, run, arguments)

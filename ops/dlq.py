@@ -20,35 +20,35 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 LIST = """\
-The queues by name, how many dead letters each has, and what they are. It reads only.
+Lists the dead-letter queues, with the number of messages in each and what they are. It only reads.
 
   python -m ops dlq list
 """
 SHOW = """\
-Show messages without removing them: they are hidden from others for a moment. Texts, numbers
-and bodies are shown only with --show.
+Shows messages without removing them; for a moment they are hidden from other readers. It shows
+texts, numbers and bodies only with --show.
 
   python -m ops dlq show postback
   python -m ops dlq show send --limit 100 --json
 """
 REDRIVE = """\
-Put messages back into their queue, with their attributes, so that they are processed again. Fix
-the cause first, or they come back. Try one with --limit 1.
+Moves messages back to their queue, with their attributes, so that they are processed again. Fix the
+cause first, or they come back. Try one with --limit 1.
 
-  postback       stored with its time of arrival; a repeat of what is stored is dropped
-  send           gets five new tries. It goes to Skycore once at most; if its message is no longer
+  postback       is stored with its time of arrival; a repeat of a stored postback is dropped
+  send           gets five new tries. It goes to Skycore at most once; if its message is no longer
                  queued (sent, cancelled, expired), nothing is sent
-  event          under its id, so that the subscriber can drop what it knows
-  publish-retry  published from the table, under its id
-  media          files that are not kept yet are copied, if they are still at Skycore
-  publish        holds no events, only when they were written: dlq show publish, then replay --since
+  event          keeps its id, so that the subscriber can drop a repeat
+  publish-retry  is published from the table, under its id
+  media          has its missing files copied, if Skycore still has them
+  publish        has no events, only their times: use dlq show publish, then replay --since
 
   python -m ops dlq redrive send --limit 1
   python -m ops dlq redrive postback --stack skycore
 """
 DISCARD = """\
-Delete messages for good: those that dlq show proves useless, or places whose events replay has
-published again. Name them with --id, or pass --all.
+Deletes messages for good: those that you do not need, or the messages of publish once replay has
+published their events again. Name them with --id, or pass --all.
 
   python -m ops dlq discard publish --all
   python -m ops dlq discard postback --id 6f6c7a54-0dd0-4f5c-9b7e-0c7c1d9c6a11
@@ -91,28 +91,28 @@ def redrive(stack: Stack, args: Namespace) -> Result:
     queue = QUEUES[args.queue]
     if queue.queue is None:
         raise Refused(
-            "It holds places in the table's stream, not events: there is nothing to put back. "
-            f"See the times with: dlq show {queue.name}. Publish what came in them with: "
+            "It holds places in the table's stream, not events: there is nothing to redrive. "
+            f"See the times with: dlq show {queue.name}. Publish their events with: "
             f"replay --since TIME --until TIME. Then: dlq discard {queue.name} --all"
         )
     waiting = depths(stack, queue.dead)["waiting"]
     most = f"up to {args.limit}" if args.limit else "all"
     what = "those named" if args.id else most
-    confirm(stack, args, f"Put {what} of about {waiting} back into the {queue.name} queue?")
+    confirm(stack, args, f"Move {what} of about {waiting} back to the {queue.name} queue?")
     to = stack.id_of(queue.queue)
     moved = 0
     named = set(args.id)
     with _opened(stack, args) as letters:
         for part in _asked_for(letters, args):
             if moved:  # it takes more than one round
-                progress(f"{moved} put back")
+                progress(f"{moved} moved back")
             if queue.name in NAME_ROWS:  # which must stay for as long as they are named
                 republish.keep_named_rows(_names(part))
             moved += letters.move(part, to)
             named -= {message["MessageId"] for message in part}
     left = depths(stack, queue.dead)["waiting"]
-    lines = [f"{moved} put back into the {queue.name} queue"]
-    lines += [f"{count} not put back: {why}" for why, count in sorted(letters.failed.items())]
+    lines = [f"{moved} moved back to the {queue.name} queue"]
+    lines += [f"{count} not moved back: {why}" for why, count in sorted(letters.failed.items())]
     if letters.failed:
         lines.append("They are still in the dead-letter queue; some may be in both queues.")
     lines += _not_found(named)
@@ -151,7 +151,7 @@ def _not_found(named: set[str]) -> list[str]:
         return []
     return [
         f"{len(named)} not found: {', '.join(sorted(named))}",
-        "They are not in the queue, or hidden for a minute by another reader: try again then.",
+        "They are not in the queue, or another reader hides them for a minute. Try again then.",
     ]
 
 
@@ -206,13 +206,13 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def arguments_of_show(parser: ArgumentParser) -> None:
     _arguments(parser)
-    parser.add_argument("--limit", type=int, default=10, help="maximum number to show (10)")
+    parser.add_argument("--limit", type=int, default=10, help="maximum number to show (default 10)")
     parser.add_argument("--show", action="store_true", help="show the bodies too")
 
 
 def arguments_of_redrive(parser: ArgumentParser) -> None:
     _arguments(parser)
-    parser.add_argument("--limit", type=int, help="maximum number to put back (default: all)")
+    parser.add_argument("--limit", type=int, help="maximum number to move back (default: all)")
 
 
 def arguments_of_discard(parser: ArgumentParser) -> None:
@@ -227,7 +227,9 @@ COMMAND = Command(
     parts=(
         Command("list", "Count dead letters", LIST, list_all),
         Command("show", "Show the messages of one queue", SHOW, show, arguments_of_show),
-        Command("redrive", "Put messages back", REDRIVE, redrive, arguments_of_redrive),
+        Command(
+            "redrive", "Move messages back to their queue", REDRIVE, redrive, arguments_of_redrive
+        ),
         Command("discard", "Delete messages for good", DISCARD, discard, arguments_of_discard),
     ),
 )

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 ABOUT = """\
-Reads the whole table and writes a folder with one JSON object a line:
+Reads the whole table and writes a folder of files with one JSON object per line:
 
-  messages.jsonl   each message as GET /messages/{id} shows it, with its own steps
-  events.jsonl     each event as its subscribers got it, and the raw postback (base64)
-  opt_outs.jsonl   who opted out of which sender, and in again, when
+  messages.jsonl   each message as GET /messages/{id} shows it, with the stack's own steps
+  events.jsonl     each event as subscribers got it, and the raw postback (base64)
+  opt_outs.jsonl   each opt-out: the number, the sender, and the times of STOP and START
 
-They hold full numbers and texts. It reads only; on AWS the table bills the reading. What comes in
-meanwhile may be missing: for a last export stop the senders and the postbacks first.
+They contain full numbers and texts. It only reads; on AWS, reading the table costs money. Anything
+that arrives meanwhile may be missing: for a last export, stop the senders and the postbacks first.
 
 The files of inbound MMS are in the bucket, the stack's output MediaBucketName: docs/leaving.md says
 how to copy them.
@@ -47,7 +47,7 @@ def run(stack: Stack, args: Namespace) -> Result:
     try:
         folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
-        raise Refused(f"{folder} is there already; name a folder that is not") from None
+        raise Refused(f"{folder} exists; name a folder that does not") from None
     written: Counter[str] = Counter()
     now = timestamps.now()
     with ExitStack() as open_files:
@@ -122,7 +122,7 @@ def _write(file: IO[str], name: str, rows: Iterator[dict[str, Any]], written: Co
 
 
 def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--to", type=Path, required=True, help="the folder to make")
+    parser.add_argument("--to", type=Path, required=True, help="the folder to create")
 
 
 COMMAND: Command = Command("export", "Write the whole table to files", ABOUT, run, arguments)

@@ -29,20 +29,20 @@ _USER = re.compile(r"[^\s<>&]{1,128}")
 _MOST_PASSWORD = 256  # characters
 _SECRET = {"api_key", "user", "password"}
 _STOPPED = (
-    "Nothing was changed. If the new key is already made at Skycore, the old one is dead: run "
-    "set-key again now, and paste the new one."
+    "Nothing was changed. If you have already created the new key at Skycore, the old one no "
+    "longer works: run set-key again now, and paste the new one."
 )
 ABOUT = """\
 Asks for the API key without showing it, or reads it from stdin, and stores it in the stack's
-secret. It is never an argument, so it is in no list of processes and no shell history. No deploy
-changes it. With --user it asks for that user's password instead; stdin may also have
+secret. It is never an argument, so it is in no list of processes and no shell history. No
+deployment changes it. With --user it asks for that user's password instead; stdin may also have
 {"api_key": …, "user": …, "password": …} where an account wants more than one.
 
-Skycore makes an old key invalid at once when it makes a new one, so there is a moment in which no
-key is right. Where a key is set already, and there is a terminal to ask at, calls of Skycore are
-therefore held while you replace it: queued messages wait, other sends are answered 429 with
-Retry-After, which callers repeat; nothing of them is sent. Execution environments of send and
-dispatch read the new key as soon as Skycore refuses the old one. --no-hold replaces at once.
+Skycore invalidates the old key as soon as it creates a new one, so for a moment no key works. If a
+key is already set, and there is a terminal, set-key holds calls to Skycore while you replace it:
+queued messages wait, and other sends are answered 429 with Retry-After and send nothing. Execution
+environments of send and dispatch read the new key as soon as Skycore refuses the old one. --no-hold
+replaces it at once.
 
   python -m ops set-key --stack skycore
   python -m ops set-key --stack skycore --yes < key.txt
@@ -92,7 +92,7 @@ def credentials(text: str, user: str | None = None) -> dict[str, str]:
     """
     text = text.strip().strip("\ufeff") if user else unquote_secret(text)
     if not text:
-        raise Refused("Nothing was given. Nothing was changed.")
+        raise Refused("Nothing was entered. Nothing was changed.")
     if user:
         value = {"user": user, "password": text}
     elif text.startswith("{"):

@@ -34,25 +34,25 @@ PAGE = 100  # messages of a reference that one call reads
 COLUMNS = ("created_at", "message_id", "status", "skycore_code", "action", "to", "from", "caller")
 MATCH = ("time", "event", "tracking_id")
 ONE = """\
-ID is a message's id, a tracking id of Skycore's, or an event's id. It shows the status and why, the
-timeline of our own steps and of Skycore's reports, and the events. Of a message whose outcome is
-unknown it shows possible_match: receipts to its number that belong to no message; their tracking
-ids show their events. It reads only.
+ID is the id of a message or an event, or Skycore's tracking id. It shows the status and the reason,
+the timeline of the stack's steps and Skycore's reports, and the events. For a message whose outcome
+is unknown it shows possible_match: receipts for its number that belong to no message. Run it with
+their tracking ids to see their events. It only reads.
 
-Numbers show their last two digits, texts are left out; --show shows what is kept.
+It shows the last two digits of numbers, and no texts; --show shows what is kept.
 
   python -m ops message 181a92994528065198427e20c6278646
   python -m ops message U01TXzUzNzEzNzA2NTE= --show
 """
 MANY = """\
-Messages, newest first, by status and time, by number or by client_reference. It reads only. Without
---to and --reference it reads every message since --since until it has found --limit: keep that
-short on a busy stack.
+Lists messages, newest first, by status and time, by number or by client_reference. It only reads.
+Without --to and --reference it reads every message since --since until it has found --limit: keep
+that short on a busy stack.
 
---since and --until are of when a message was made, not of its last change: one that failed just
-now may be from yesterday. Scheduled messages show their send_at. A direct send that was refused
-because nothing could be sent (429, 502, 503, recipient_opted_out) left no message; the log of send
-has it.
+--since and --until compare when a message was created, not when it last changed: one that failed
+just now may be from yesterday. Scheduled messages show their send_at. A direct send that was
+refused because nothing could be sent (429, 502, 503, recipient_opted_out) left no message; the log
+of send has it.
 
   python -m ops messages --status failed --since 2h
   python -m ops messages --status unknown --status rejected --since 2026-11-22T08:00Z
@@ -217,9 +217,11 @@ def arguments_of_many(parser: ArgumentParser) -> None:
         "--reference", metavar="REFERENCE", help="only messages with this client_reference"
     )
     parser.add_argument("--caller", help="only messages of this role or user: its ARN, or its name")
-    parser.add_argument("--since", type=moment, help="made since: a time, or 2h, 30m, 7d ago (1d)")
-    parser.add_argument("--until", type=moment, help="made until: the same (default: now)")
-    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")
+    parser.add_argument(
+        "--since", type=moment, help="created since: a time, or 2h, 30m, 7d ago (default 1d)"
+    )
+    parser.add_argument("--until", type=moment, help="created until: the same (default: now)")
+    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (default 50)")
     parser.add_argument("--show", action="store_true", help="show numbers too")
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 SHOW = """\
-Shows everything that the stack keeps about a number, for a request of access: messages, events with
+Shows everything that the stack keeps about a number, for an access request: messages, events with
 the texts of replies, raw postbacks, keys of files and opt-outs. --json has all of it; without
 --json it prints a summary. Raw postbacks may hold other people's data too: look through them before
-you hand them out. It reads only.
+you hand them out. It only reads.
 
   python -m ops person show '+1 774-319-9144' --json
 """
@@ -30,8 +30,8 @@ while one is being sent. Of each message a tombstone without number or text stay
 Idempotency-Key ends, so that a repeat sends nothing. Raw postbacks that several people share are
 deleted. An opt-out stays as a keyed hash, and holds until the person opts in again.
 
-It is safe to repeat: repeat it once postbacks that were under way have been stored. It prints what
-remains elsewhere, and until when. `changes` shows who erased, and when.
+It is safe to repeat: repeat it once postbacks that were on their way have been stored. It prints
+what remains elsewhere, and until when. `changes` shows who erased it, and when.
 
   python -m ops person erase '+1 774-319-9144' --stack skycore
 """

@@ -35,13 +35,13 @@ QUEUES = {
             "send",
             "SendQueue",
             "SendDeadLetterQueue",
-            "ids of queued messages whose sends failed five times, or on which dispatch died",
+            "ids of queued messages whose sends failed five times, or on which dispatch crashed",
         ),
         Queue(
             "event",
             "EventQueue",
             "EventDeadLetterQueue",
-            "events that the subscriber of the event queue could not take",
+            "events that the subscriber of the event queue could not handle",
         ),
         Queue(
             "publish-retry",

@@ -149,9 +149,13 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--since", type=moment, required=True, help="a time, such as 2026-11-22T08:00Z"
     )
-    parser.add_argument("--file", type=Path, help="a report that was downloaded, not a new one")
-    parser.add_argument("--until", type=moment, help="a time; now if not given")
-    parser.add_argument("--dry-run", action="store_true", help="say what is missing, store nothing")
+    parser.add_argument(
+        "--file", type=Path, help="a downloaded report to read instead of requesting one"
+    )
+    parser.add_argument("--until", type=moment, help="a time (default: now)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what is missing, and store nothing"
+    )
 
 
 COMMAND: Command = Command(

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 ABOUT = """\
-Without --since it reads every postback again that could not be read; what is understood now is
+Without --since it reads again every postback that could not be read. Those that it can read now are
 stored and published as new events with ids of their own. Run it from the release with the fix.
 
 With --since it puts the names of stored events into the publish retry queue. The events are
-published again, under the ids they had, so that subscribers can drop what they know; every
-subscriber of the topic gets them. Statuses move and opt-outs are recorded as the first time.
+published again under the same ids, so that subscribers can drop repeats; every subscriber of the
+topic gets them. Statuses move and opt-outs are recorded as they were the first time.
 
   python -m ops replay --dry-run
   python -m ops replay --since 2026-11-22T08:00Z --until 2026-11-22T09:00Z --type sms_received
@@ -43,7 +43,7 @@ def run(stack: Stack, args: Namespace) -> Result:
 def _reread(stack: Stack, args: Namespace) -> Result:
     progress(f"Reading the unparsed postbacks of {stack.name} again.")
     if not args.dry_run:
-        confirm(stack, args, "Store and publish what is understood now?")
+        confirm(stack, args, "Store and publish what can be read now?")
     now: Counter[str] = Counter()
     read: list[dict[str, Any]] = []
     lines: list[str] = []
@@ -83,7 +83,7 @@ def _republish(stack: Stack, args: Namespace) -> Result:
     for page in republish.stored_names(args.since, until, types):
         found.update(type_ for type_, _ in page)
     lines = [
-        f"Events of {stack.name} that came from {args.since:{MINUTE}} to {until:{MINUTE}},",
+        f"Events of {stack.name} that arrived from {args.since:{MINUTE}} to {until:{MINUTE}},",
         f"of {'the types ' + ', '.join(sorted(types)) if types else 'all types'}:",
         *_counted("found", found),
     ]
@@ -101,7 +101,7 @@ def _republish(stack: Stack, args: Namespace) -> Result:
             queued.update(counts)
     except RuntimeError as error:
         raise Refused(f"{queued.total()} or more queued, then: {error}") from None
-    ending = "publish works through them; when the publish retry queue is empty, all is published."
+    ending = "publish works through them: when the publish retry queue is empty, all are published."
     return Result(data, [*_counted("queued to be published again", queued), ending])
 
 
@@ -112,7 +112,7 @@ def _counted(what: str, counts: Mapping[str, int]) -> list[str]:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--since", type=moment, help="publish again what came since, such as 2026-11-22T08:00Z"
+        "--since", type=moment, help="publish again what arrived since, such as 2026-11-22T08:00Z"
     )
     parser.add_argument("--until", type=moment, help="up to then (default: now)")
     parser.add_argument(
@@ -122,7 +122,7 @@ def arguments(parser: ArgumentParser) -> None:
         help="only this type, such as sms_delivered; repeat it for more",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and do nothing"
+        "--dry-run", action="store_true", help="show what would be done, and do nothing"
     )
 
 

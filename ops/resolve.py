@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_REASON_LENGTH = 500  # characters, in the message and in its event
 ABOUT = """\
-Nothing sends a message again whose outcome is unknown. Find out what became of it: a receipt that
+A message with an unknown outcome is never sent again. Find out what happened to it: a receipt that
 `message ID` shows as possible_match, Skycore's report (`reconcile`), or Skycore's support.
 
 --sent makes the message accepted, --not-sent makes it rejected. Subscribers get message_accepted or
@@ -60,7 +60,7 @@ def run(stack: Stack, args: Namespace) -> Result:
         detail=row.detail,
     )
     if not resolved:
-        raise Refused("The message has changed meanwhile; look at it again.")
+        raise Refused("The message has changed in the meantime; look at it again.")
     data = {"message_id": row.message_id, "status": status, "resolved_by": operator}
     return Result({**data, "reason": redact.words(reason)}, [f"{status}: {row.message_id}"])
 
@@ -89,11 +89,11 @@ def _answer(row: MessageRow, status: str) -> bytes:
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the message's id")
     outcome = parser.add_mutually_exclusive_group(required=True)
-    outcome.add_argument("--sent", action="store_true", help="Skycore took the message")
-    outcome.add_argument("--not-sent", action="store_true", help="Skycore did not take it")
+    outcome.add_argument("--sent", action="store_true", help="Skycore accepted the message")
+    outcome.add_argument("--not-sent", action="store_true", help="Skycore did not accept it")
     parser.add_argument("--reason", required=True, help="how you know; subscribers get it too")
 
 
 COMMAND: Command = Command(
-    "resolve", "Record what became of an unknown message", ABOUT, run, arguments
+    "resolve", "Record the outcome of an unknown message", ABOUT, run, arguments
 )

@@ -24,8 +24,8 @@ type Item = dict[str, Any]
 
 TABLE = """\
 Copies the rows that the stack's table does not have from another table: one that was restored from
-a point in time, or the table of a stack that was deleted. A row that the stack has is never
-overwritten; of an opt-out in both tables the later stop and the later start count.
+a point in time, or the table of a stack that was deleted. Rows that the stack has are never
+overwritten; for an opt-out in both tables, the later stop and the later start count.
 
 Nothing that is copied is sent or published again. A message that was waiting or being sent when
 the copy was made may have been sent since, so it becomes unknown. Messages keep their
@@ -39,7 +39,7 @@ and dynamodb:DescribeTable on the other table.
 POSTBACKS = """\
 Moves the postbacks that wait in another queue into the stack's postback queue, with the time at
 which each arrived: from the postback queue, or its dead-letter queue, of a stack that was deleted.
-A postback that the stack has already is stored once.
+A postback that the stack already has is not stored again.
 
 Your login needs sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility on the other
 queue.

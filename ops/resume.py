@@ -23,7 +23,7 @@ pause ends by itself: every minute or so one probe is made, and the first succes
 
 This ends the pause at once, of the account and of every action, or of one with --action. If the
 cause is still there, the next message that fails pauses the others again. The table records who
-ended the pause, and when. `status` shows pauses, and why.
+ended the pause, and when. `status` shows pauses and their reasons.
 
   python -m ops resume
   python -m ops resume --action sendMMS --stack skycore --yes
@@ -42,7 +42,7 @@ def run(stack: Stack, args: Namespace) -> Result:
     for scope in scopes:
         _resume(scope, operator)
     data = {"resumed": scopes, "by": operator}
-    return Result(data, [f"{scope}: queued messages go again" for scope in scopes])
+    return Result(data, [f"{scope}: queued messages are being sent again" for scope in scopes])
 
 
 def current() -> dict[str, dict[str, Any]]:
@@ -67,7 +67,7 @@ def _resume(scope: str, operator: str) -> None:
         after = pauses.resumed(seen.of(scope), now, operator)
         if after == seen.of(scope) or pauses.write(seen, scope, after) is not None:
             return
-    raise Refused("The pause changed each time that it was written; run this again.")
+    raise Refused("The pause kept changing; run this command again.")
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -76,7 +76,7 @@ def arguments(parser: ArgumentParser) -> None:
         const=60,
         default=0,
         metavar="SECONDS",
-        help="wait this many seconds for the delivery (60)",
+        help="wait for delivery, at most this many seconds (60)",
     )
 
 

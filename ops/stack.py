@@ -90,7 +90,7 @@ class Stack:
     def id_of(self, logical_id: str) -> str:
         """The physical id of a resource: a queue's URL, a secret's ARN. Raises Refused."""
         if logical_id not in self.resources:
-            raise Refused(f"{self.name} has no {logical_id}: it is of another release")
+            raise Refused(f"{self.name} has no {logical_id}: it is a different release")
         return self.resources[logical_id][1]
 
     @cached_property
@@ -160,7 +160,7 @@ class Stack:
 def resolve_stack(args: argparse.Namespace) -> Stack:
     """Return the stack that --stack names, else the local one. Raises UsageError, Refused."""
     if args.stack and args.local:
-        raise UsageError("--stack or --local, not both")
+        raise UsageError("pass either --stack or --local, not both")
     if args.stack:
         return Stack(args.stack, ask=True)
     return Stack(_use_local_stack(), ask=False)
@@ -190,7 +190,9 @@ def _use_local_stack() -> str:
     """Act as the local stack's administrator; return the stack's name."""
     stack = _local_description()
     if stack is None:
-        raise UsageError("no local stack is up (make up); for one on AWS: --stack NAME")
+        raise UsageError(
+            "no local stack is running (start one with make up); for one on AWS, pass --stack NAME"
+        )
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
     os.environ.update(

@@ -33,11 +33,10 @@ MOST_LISTED = 1_000  # rows counted in a state; more are told as so many
 TOGETHER = 100  # alarms in a call, the most that CloudWatch takes
 ABOUT = """\
 Rates of the last minutes (from the newest thousand messages and events at most), queues with their
-dead-letter queues, what is left of the account's limits, and alarms. It reads only.
+dead-letter queues, what is left of the account's limits, and alarms. It only reads.
 
-The exit code is 1 where something needs attention: an alarm is in ALARM, a dead-letter queue is not
-empty, messages of these minutes are unknown (nobody knows whether they were sent), or the Skycore
-API key is not set.
+The exit code is 1 if something needs attention: an alarm is in ALARM, a dead-letter queue is not
+empty, the outcome of messages of these minutes is unknown, or the Skycore API key is not set.
 
   python -m ops status
   watch -n 10 python -m ops status --stack skycore
@@ -224,7 +223,7 @@ def _rates(told: dict[str, Any]) -> tuple[str, str, str]:
 
 def _limits(allowance: dict[str, dict[str, int]]) -> str:
     if not allowance:
-        return "no limits of calls are set"
+        return "no limits on calls are set"
     left = (f"{one['left']} of {one['of']} a {window}" for window, one in allowance.items())
     return f"calls left: {', '.join(left)}"
 
@@ -255,5 +254,5 @@ def _minutes(text: str) -> int:
 
 
 COMMAND: Command = Command(
-    "status", "Rates, queues, what is left of the limits, alarms", ABOUT, run, arguments
+    "status", "Show rates, queues, what is left of the limits, and alarms", ABOUT, run, arguments
 )

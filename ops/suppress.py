@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 REASON = "operator"
 ADD = """\
-From now on nothing is sent to the number: by one sender with --sender, else by any. Sends are
-answered 422 recipient_opted_out; queued messages end as rejected.
+Stops all messages to the number: from one sender with --sender, otherwise from any. Sends are
+answered 422 recipient_opted_out; queued messages are rejected.
 
   python -m ops suppress add '+1 774-319-9144' --sender 60856
 """
 REMOVE = """\
-From now on the number may be written to again: by one sender with --sender, else by any. It lifts
-every opt-out that the stack knows of the number and the sender. Skycore has a list of its own
-(E114), which this does not change. Do it only where the person has asked for it.
+Allows messages to the number again: from one sender with --sender, otherwise from any. It lifts
+every opt-out that the stack has for the number and the sender. Skycore has a list of its own
+(E114), which this does not change. Do it only if the person has asked for it.
 
   python -m ops suppress remove '+1 774-319-9144' --sender 60856
 """
 LIST = """\
-The opt-outs of one number, or with --all of all numbers. --all reads the whole table, which costs
-time and money where it is large. It reads only. Numbers show two digits without --show.
+Lists the opt-outs of one number, or with --all of all numbers. --all reads the whole table, which
+takes time and money if it is large. It only reads. Without --show, numbers show two digits.
 
   python -m ops suppress list '+1 774-319-9144'
   python -m ops suppress list --all --show --json
@@ -44,12 +44,12 @@ time and money where it is large. It reads only. Numbers show two digits without
 
 def add(stack: Stack, args: Namespace) -> Result:
     """Stops sends to a number."""
-    return _change(stack, args, "Write nothing more to", _stop)
+    return _change(stack, args, "Stop messages to", _stop)
 
 
 def remove(stack: Stack, args: Namespace) -> Result:
     """Lets sends to a number go again."""
-    return _change(stack, args, "Write again to", opt_outs.lift_by_hand)
+    return _change(stack, args, "Allow messages to", opt_outs.lift_by_hand)
 
 
 def _stop(number: str, sender: str | None, moment: datetime) -> None:
@@ -79,13 +79,13 @@ def _change(
     if held and held != pairs:
         several = ", ".join(sorted(_name(other) for _, other in held))
         return Result(data, [f"{whom}: suppressed only for {several}"])
-    return Result(data, [f"{whom}: {'suppressed' if held else 'may be written to'}"])
+    return Result(data, [f"{whom}: {'suppressed' if held else 'not suppressed'}"])
 
 
 def list_all(stack: Stack, args: Namespace) -> Result:
     """The opt-outs of a number, or all."""
     if bool(args.number) == args.all:
-        raise UsageError("name a number, or say --all")
+        raise UsageError("name a number, or pass --all")
     if args.all:
         progress("reading the whole table")
     number = _number(stack, args.number) if args.number else None
@@ -106,7 +106,7 @@ def list_all(stack: Stack, args: Namespace) -> Result:
     columns = ("number", "suppressed", "stopped_at", "started_at", "reason")
     rows = [[_name(one["sender"]), *(one[name] for name in columns)] for one in found]
     shown = [table(("sender", *columns), rows)] if rows else []
-    ending = f"{len(stopped)} opt-outs hold, of {len(found)}"
+    ending = f"{len(stopped)} of {len(found)} opt-outs are in force"
     return Result({"opt_outs": found}, [*shown, ending])
 
 

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 20  # of one receive, the most that SQS takes
 FOREVER = float("inf")
 ABOUT = """\
-Events from now on, one a line, until Ctrl-C. It takes them from a queue of its own, which it
-subscribes to the topic and deletes when it ends, so no subscriber misses any. Numbers show their
-last two digits, texts are left out; --show shows the events whole.
+Prints new events, one per line, until Ctrl-C. It reads them from a queue of its own, which it
+subscribes to the topic and deletes when it ends, so no subscriber misses any. It shows the last two
+digits of numbers, and no texts; --show shows whole events.
 
-If it is killed the hard way, a queue NAME_tail_… and its subscription stay behind; the next tail
-takes them down.
+If it is killed, its queue NAME_tail_… and subscription remain until the next tail deletes them.
 
   python -m ops tail
   python -m ops tail --type sms_received --type sms_delivery_failed
@@ -39,7 +38,7 @@ def run(stack: Stack, args: Namespace) -> None:
     sqs = stack.client("sqs")
     wanted = [type_ if "." in type_ else f"skycore.{type_}" for type_ in args.type]
     with temporary_queue(stack, "tail", wanted) as url:
-        progress("listening; Ctrl-C ends it")
+        progress("listening; press Ctrl-C to stop")
         while left > 0 and (wait := min(WAIT_SECONDS, end - time.monotonic())) > 0:
             answer = sqs.receive_message(
                 QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=max(1, int(wait))
@@ -67,8 +66,10 @@ def arguments(parser: ArgumentParser) -> None:
         "--type", action="append", default=[], help="such as sms_received; repeat it for more"
     )
     parser.add_argument("--for", dest="seconds", type=int, metavar="SECONDS", help="then end")
-    parser.add_argument("--count", type=int, help="end after so many events")
-    parser.add_argument("--show", action="store_true", help="show events whole")
+    parser.add_argument("--count", type=int, help="stop after this many events")
+    parser.add_argument("--show", action="store_true", help="show whole events")
 
 
-COMMAND: Command = Command("tail", "Live events, without texts and numbers", ABOUT, run, arguments)
+COMMAND: Command = Command(
+    "tail", "Print live events, without texts and numbers", ABOUT, run, arguments
+)

@@ -78,8 +78,8 @@ def check_name(stack: Stack, purpose: str) -> None:
     room = MAX_NAME - UNIQUE - len(f"__{purpose}")
     if len(stack.name) > room:
         raise Refused(
-            f"{purpose} needs a stack name of at most {room} characters: its queue's name holds it "
-            f"whole, and {stack.name} has {len(stack.name)}"
+            f"{purpose} needs a stack name of at most {room} characters: its queue's name contains "
+            f"it, and {stack.name} has {len(stack.name)}"
         )
 
 

@@ -26,33 +26,33 @@ CHARACTERS = string.ascii_letters + string.digits  # it stands in a URL
 STILL_USED = timedelta(hours=24)  # since its last use a token counts as in use
 _NOTED_MINUTES = round(WRITE_INTERVAL.total_seconds() / 60)
 URL = """\
-Prints the address that Skycore posts to, which is a secret: who knows it can make up postbacks.
-Paste it into Skycore's API Settings. It reads only. On stderr it tells when the address was last
-used, and the one before a rotation. A use is noted every ten minutes only, so a later one may not
-show yet.
+Prints the address that Skycore posts to. It is a secret: anyone who knows it can forge postbacks.
+Paste it into Skycore's API Settings. It only reads. On stderr it shows when this address, and the
+one before the last rotation, were last used. Uses are recorded every ten minutes, so the latest may
+not show yet.
 
-It tries the address first, with a wrong token, and does not print one that does not answer as this
-stack's API. --unchecked prints it all the same, if only this machine cannot reach it.
+It first tries the address with a wrong token, and prints it only if this stack's API answers.
+--unchecked prints it anyway, for when only this machine cannot reach it.
 
   python -m ops postback-url
 """
 ROTATE = """\
-Makes a new token for the postback address, and prints the new address. The address before goes on
-to work until the next rotation, so nothing is lost while you paste the new one into Skycore's API
-Settings. It waits for half a minute first, until every copy of ack takes the new one. Before it
-changes anything it tries the address, as postback-url does.
+Creates a new token for the postback address, and prints the new address. The previous address works
+until the next rotation, so nothing is lost while you paste the new one into Skycore's API Settings.
+It first waits half a minute, until every execution environment of ack accepts the new one. Before
+it changes anything it tries the address, as postback-url does.
 
-It is refused while the rotation before is not over: while the address from before it was used
-within 24 hours, or the present one was not used yet. Skycore still posts to the former then, and
-its postbacks would be lost. --force rotates all the same.
+It is refused while the previous rotation is not finished: if the old address was used within 24
+hours, or the current one has not been used yet. Skycore then still posts to the old one, and its
+postbacks would be lost. --force rotates anyway.
 
-If the address has leaked, one rotation does not end it: it becomes the address before, which works
-on. So rotate twice: rotate-token (with --force where it is refused), paste the new address, then
-rotate-token --force, and paste again. The leaked address is dead within five minutes of the second.
+If the address has leaked, one rotation is not enough, because the previous address keeps working.
+Rotate twice: rotate-token (with --force if it is refused), paste the new address, then rotate-token
+--force, and paste again. The leaked address stops working within five minutes of the second.
 
   python -m ops rotate-token
-  python -m ops postback-url          is the new one in use, and the old one no longer?
-  python -m ops rotate-token --force  the second of two: ends an address that has leaked
+  python -m ops postback-url          shows whether the new address is in use, and the old one not
+  python -m ops rotate-token --force  the second of two: disables an address that has leaked
 """
 
 
@@ -61,11 +61,11 @@ def url(stack: Stack, args: Namespace) -> Result:
     _try(stack, args)
     current, previous = tokens(stack)
     used, before = last_used(fingerprint(current)), None
-    progress(f"last used: {_when(used)} (noted every {_NOTED_MINUTES} minutes)")
+    progress(f"last used: {_when(used)} (recorded every {_NOTED_MINUTES} minutes)")
     if previous:
         before = last_used(fingerprint(previous))
-        told = f"last used {_when(before)}" if before else "no postback ever came by it"
-        progress(f"the one before, which still works: {told}")
+        told = f"last used {_when(before)}" if before else "no postback has used it"
+        progress(f"the previous one, which still works: {told}")
     address = f"{stack.api_url}/postbacks/{current}"
     data = {"postback_url": address, "used_at": used, "previous_used_at": before}
     return Result(data, [address])
@@ -80,14 +80,17 @@ def rotate(stack: Stack, args: Namespace) -> Result:
     if why:
         progress(f"--force: {why}")
     _try(stack, args)
-    confirm(stack, args, f"Make a new postback address for {stack.name}?")
+    confirm(stack, args, f"Create a new postback address for {stack.name}?")
     token = "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
     # The value that was current becomes AWSPREVIOUS by itself, and what was that is forgotten.
     stack.client("secretsmanager").put_secret_value(
         SecretId=stack.id_of("PostbackToken"), SecretString=token
     )
     if not args.no_wait:
-        progress(f"waiting {REFRESH_SECONDS:.0f} s until every copy of ack takes the new address")
+        progress(
+            f"waiting {REFRESH_SECONDS:.0f} s until every execution environment of ack accepts the "
+            "new address"
+        )
         time.sleep(REFRESH_SECONDS)
     address = f"{stack.api_url}/postbacks/{token}"
     local_stack_changed(stack, postback_url=address)
@@ -102,13 +105,13 @@ def _try(stack: Stack, args: Namespace) -> None:
 
 def _advice(*, ended: bool) -> list[str]:
     """What to do after a rotation, and which addresses work; `ended`: one was pushed out by it."""
-    gone = "The one before that is dead within five minutes." if ended else "No other does."
+    gone = "The one before that stops working within five minutes." if ended else "No other does."
     return [
         "Paste it into Skycore's API Settings as the Postback URL, and into the URLs for MO",
         "messages and for passes if they are set there.",
         f"Two addresses work now: this one, and the one that it replaces. {gone}",
-        "If the replaced one has leaked, paste first, then end it: rotate-token --force.",
-        "python -m ops postback-url tells whether Skycore uses the new one.",
+        "If the replaced one has leaked, paste the new one first, then run rotate-token --force.",
+        "python -m ops postback-url shows whether Skycore uses the new one.",
     ]
 
 
@@ -119,14 +122,14 @@ def _too_early(current: str, previous: str | None) -> str | None:
     before = last_used(fingerprint(previous))
     if before and datetime.now(UTC) - before < STILL_USED:
         return (
-            f"The rotation before is not over: its old address was last used {_when(before)}. "
-            "See that every URL in Skycore's API Settings is the present one (postback-url), and "
-            "come again 24 hours after the old one's last use."
+            "The previous rotation is not finished: its old address was last used "
+            f"{_when(before)}. Make sure that every URL in Skycore's API Settings is the current "
+            "one (postback-url), and run this again 24 hours after the old one's last use."
         )
     if before and last_used(fingerprint(current)) is None:
         return (
-            "The rotation before is not over: the present address was never used. Paste it into "
-            "Skycore's API Settings (postback-url) and wait for a postback."
+            "The previous rotation is not finished: the current address was never used. Paste it "
+            "into Skycore's API Settings (postback-url) and wait for a postback."
         )
     return None
 
@@ -159,8 +162,12 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 COMMANDS = (
-    Command("postback-url", "The address that Skycore posts to", URL, url, add_unchecked),
+    Command("postback-url", "Print the address that Skycore posts to", URL, url, add_unchecked),
     Command(
-        "rotate-token", "A new postback address; the old one works on", ROTATE, rotate, arguments
+        "rotate-token",
+        "Create a new postback address; the old one keeps working",
+        ROTATE,
+        rotate,
+        arguments,
     ),
 )

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 ABOUT = """\
-They are kept whole, and published as skycore.unparsed. After a release that reads them, replay
-makes events of them. It reads only. The bodies, which hold numbers and texts, come with --show.
+Lists postbacks that could not be read. They are kept whole, and published as skycore.unparsed.
+After a fix, replay turns them into events. It only reads. --show shows the bodies, which contain
+numbers and texts.
 
   python -m ops unparsed --since 7d
   python -m ops unparsed --limit 1 --show
@@ -61,8 +62,10 @@ def run(stack: Stack, args: Namespace) -> Result:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--since", type=moment, help="a time, or 2h, 30m, 7d ago (default: all)")
-    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (50)")
+    parser.add_argument("--limit", type=int, default=50, help="maximum number to show (default 50)")
     parser.add_argument("--show", action="store_true", help="show the bodies too")
 
 
-COMMAND: Command = Command("unparsed", "Postbacks that could not be read", ABOUT, run, arguments)
+COMMAND: Command = Command(
+    "unparsed", "List postbacks that could not be read", ABOUT, run, arguments
+)

@@ -244,7 +244,7 @@ def _paging() -> list[Part]:
         _parameter("since", "query", time, "Not older than this."),
         _parameter("until", "query", time, "Older than this."),
         _parameter("limit", "query", limit, "Rows of a page."),
-        _parameter("cursor", "query", {"type": "string"}, "The cursor of the page before."),
+        _parameter("cursor", "query", {"type": "string"}, "The cursor of the previous page."),
     ]
 
 

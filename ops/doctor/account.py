@@ -22,13 +22,13 @@ def stack_state(deployment: Deployment) -> Iterator[Finding]:
     status, name = deployment.stack.status, deployment.name
     if not status.endswith("_COMPLETE") or "ROLLBACK" in status:
         fix = deployment.aws("cloudformation", "describe-stack-events", "--stack-name", name)
-        yield Finding(f"the stack is {status}", f"see why, then deploy again: {fix}")
+        yield Finding(f"the stack is {status}", f"find the cause, then deploy again: {fix}")
     expected = set(template().get("Parameters", {}))
     actual = set(deployment.parameters)
     if expected != actual:
         names = ", ".join(sorted(expected ^ actual))
         fix = "run doctor from a checkout of the release that is deployed, or deploy this one"
-        yield Finding(f"the stack is of another release than this checkout ({names})", fix)
+        yield Finding(f"the stack and this checkout are different releases ({names})", fix)
 
 
 def skycore_limits(deployment: Deployment) -> Iterator[Finding]:
@@ -61,6 +61,6 @@ CHECKS = (
         "the last deployment succeeded and has the parameters of this checkout",
         stack_state,
     ),
-    Check("skycore-limits", "the Skycore account's limits of calls are set", skycore_limits),
+    Check("skycore-limits", "the Skycore account's call limits are set", skycore_limits),
     Check("clock", "this machine's clock agrees with AWS's", clock),
 )

@@ -75,7 +75,7 @@ def alarm_topic(deployment: Deployment) -> Iterator[Finding]:
         detail = f"the alarms' topic has no confirmed subscription ({pending} pending)"
         words = ("--topic-arn", topic, "--protocol", "email")
         fix = deployment.aws("sns", "subscribe", *words, "--notification-endpoint", "YOU@EXAMPLE")
-        yield Finding(detail, f"confirm by the link in the mail, or: {fix}")
+        yield Finding(detail, f"confirm with the link in the email, or: {fix}")
 
 
 CHECKS = (

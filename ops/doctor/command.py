@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 ABOUT = """\
-Run it after each deployment. It reads the deployed stack back through the AWS APIs and compares it
-with the template and the parameters, then calls the API: one wrong token, dry runs of a send,
-getMmsIds (one call of the account's limits), and one probe postback.
+Run it after each deployment. It reads the deployed stack through the AWS APIs, compares it with the
+template and the parameters, then calls the API: with a wrong token, with dry runs of a send, with
+getMmsIds (one call of the account's limits), and with a probe postback.
 
 The probe is an event skycore.mobile_video_encoded with an mms_id doctor-…. It belongs to no
-message, number or sender. Every subscriber without a filter gets it; doctor reads it from a queue
-of its own, which it deletes at the end, also after Ctrl-C. The probe is a use of the address, which
-postback-url then shows; after a rotation it is not sent before Skycore has used the new address.
---no-probe calls no route.
+message, number or sender. Every subscriber without a filter gets it. doctor reads it from a queue
+of its own, which it deletes at the end, even after Ctrl-C. The probe counts as a use of the
+address, which postback-url shows. After a rotation it is sent only once Skycore has used the new
+address. --no-probe calls no route.
 
 Each line is one check: ok, PROBLEM with what to do, warning, or not checked with the reason. The
 exit code is 1 if there is a problem.
@@ -218,5 +218,5 @@ def _name(text: str) -> str:
 
 
 COMMAND: Command = Command(
-    "doctor", "Check the deployed stack, and say what to do", ABOUT, run, arguments
+    "doctor", "Check the deployed stack and suggest fixes", ABOUT, run, arguments
 )

@@ -69,7 +69,7 @@ def recursion(deployment: Deployment) -> Iterator[Finding]:
         if actual == expected:
             continue
         why = (
-            "Lambda stops messages that were put back 16 times, and they are dead-lettered"
+            "Lambda stops messages after 16 requeues, and they are dead-lettered"
             if name in MAY_LOOP
             else "Lambda would not stop a loop"
         )
@@ -150,7 +150,7 @@ CHECKS = (
     ),
     Check(
         "recursion",
-        "Lambda lets dispatch put waiting messages back, and stops any other loop",
+        "Lambda lets dispatch requeue waiting messages, and stops any other loop",
         recursion,
         only_aws="the emulator ignores RecursiveLoop and does not stop loops through SQS",
     ),

@@ -62,7 +62,7 @@ def test_messages_events_and_opt_outs_are_written(
 
     again = export(folder)
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "exists; name a folder" in again.stderr
 
 
 def _raw(event: dict[str, Any]) -> str:

@@ -187,11 +187,14 @@ def test_a_claim_holds_until_it_runs_out_or_is_released(stack: Stack, table: Any
 
 
 def test_the_readmes_python_works_as_printed(stack: Stack, tmp_path: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    send, receive = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "stack.json").write_text(json.dumps(stack.description))
     with subprocess.Popen(
-        [sys.executable, "-u", "-c", block], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-u", "-c", send + receive],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as running:
         try:
             assert running.stdout is not None

@@ -89,12 +89,12 @@ def parse_msisdn(value: str, *, default_region: str) -> str:
     international = _reading(f"+{digits}", None)
     if international is None and (current := _EQUIVALENTS[0][0].fullmatch(digits)):
         raise NumberError(
-            f"has a 1 that Mexican numbers no longer have; write +52 {current[1]}",
-            "has a 1 that Mexican numbers no longer have",
+            f"must not have the 1 that Mexican numbers no longer have; write +52 {current[1]}",
+            "must not have the 1 that Mexican numbers no longer have",
         )
     if text.startswith("+"):
         if international is None:
-            raise NumberError("is not a possible number of any country")
+            raise NumberError("must be a possible phone number; it fits no numbering plan")
         return _digits(international)
     return _without_plus(digits, international, default_region)
 
@@ -307,20 +307,22 @@ def _without_plus(digits: str, international: PhoneNumber | None, region: str) -
         hint = f", such as {_written(national)}" if national and digits[1:2] != "0" else ""
         raise NumberError(
             f"must start with + and the country code{hint}, not with 0, 00, 001 or 011",
-            "starts with 0 where a country code is wanted",
+            "must start with + and the country code, not with 0",
         )
     if international is None:
         if national is None:
-            raise NumberError("is not a possible number; write it with + and its country code")
+            raise NumberError(
+                "must be a possible phone number, written with + and its country code"
+            )
         raise NumberError(
-            f"lacks its country code; if it is a number of {region}, write {_written(national)}",
-            f"lacks its country code (a number of {region}, …{digits[-2:]})",
+            f"must have its country code; for a number in {region}, write {_written(national)}",
+            f"must have its country code (a number in {region}, …{digits[-2:]})",
         )
     if national is not None and _digits(national) != _digits(international):
         raise NumberError(
-            f"is ambiguous: it reads as {_written(international)} and, without its country code,"
-            f" as {_written(national)}; write the one that is meant with its +",
-            f"is ambiguous: it reads as +{international.country_code}…{digits[-2:]}"
+            f"must be unambiguous: it reads as {_written(international)} and, without its country"
+            f" code, as {_written(national)}; write the one that you mean with its +",
+            f"must be unambiguous: it reads as +{international.country_code}…{digits[-2:]}"
             f" and as +{national.country_code}…{digits[-2:]}",
         )
     return _digits(international)

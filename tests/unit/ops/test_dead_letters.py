@@ -186,10 +186,10 @@ def redriven(count: int, monkeypatch: pytest.MonkeyPatch) -> Result:
 def test_progress_is_told_only_where_it_takes_several_rounds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert redriven(7, monkeypatch).shown == ["7 put back into the postback queue"]
+    assert redriven(7, monkeypatch).shown == ["7 moved back to the postback queue"]
     assert capsys.readouterr().err == ""
-    assert redriven(25, monkeypatch).shown == ["25 put back into the postback queue"]
-    assert capsys.readouterr().err == "10 put back\n20 put back\n"
+    assert redriven(25, monkeypatch).shown == ["25 moved back to the postback queue"]
+    assert capsys.readouterr().err == "10 moved back\n20 moved back\n"
 
 
 def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_a_redrive_says_what_was_refused_and_goes_on(monkeypatch: pytest.MonkeyP
     assert not answer.ok
     assert (answer.data["moved"], answer.data["failed"]) == (2, {"ThrottlingException": 2})
     assert answer.data["left"] == 2
-    assert "2 not put back: ThrottlingException" in answer.shown
+    assert "2 not moved back: ThrottlingException" in answer.shown
     assert bodies(sqs, HOME) == ["a", "b"]
 
 

@@ -799,7 +799,7 @@ def raising(error: Exception) -> Any:
 def test_a_resource_that_the_stack_lacks_is_said_in_its_own_words(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = "skycore has no Api: it is of another release"
+    words = "skycore has no Api: it is a different release"
     monkeypatch.setattr(stack, "id_of", raising(Refused(words)))
     found = only(checked("deployment", stack))
     assert found.detail == f"cannot be checked: {words}"

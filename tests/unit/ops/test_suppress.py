@@ -45,7 +45,7 @@ def test_remove_lifts_a_stop_by_a_clock_that_is_ahead(
     stop(datetime.now(UTC) + timedelta(minutes=ahead))
     answer = suppress.remove(STACK, asked(sender))
     assert answer.data["suppressed"] is False
-    assert "may be written to" in str(answer.shown[0])
+    assert "not suppressed" in str(answer.shown[0])
     assert opt_outs.opted_out([(NUMBER, SENDER)]) == set()
 
 

@@ -65,7 +65,7 @@ def test_a_rotation_says_which_addresses_work(used: dict[str, datetime]) -> None
     assert "Two addresses work now" in str(first.shown)
     assert "within five minutes" not in str(first.shown)  # there was none before it
     second = token.rotate(stack, ASKED)
-    assert "The one before that is dead within five minutes." in str(second.shown)
+    assert "The one before that stops working within five minutes." in str(second.shown)
 
 
 def test_a_leaked_address_is_out_after_the_second_rotation(used: dict[str, datetime]) -> None:
@@ -87,5 +87,5 @@ def test_an_address_that_was_never_used_is_told_as_such(
     used["second"] = datetime(2026, 11, 22, 21, 14, tzinfo=UTC)
     token.url(stack, ASKED)
     told = capsys.readouterr().err
-    assert "last used: 2026-11-22 21:14Z (noted every 10 minutes)" in told
-    assert "no postback ever came by it" in told
+    assert "last used: 2026-11-22 21:14Z (recorded every 10 minutes)" in told
+    assert "no postback has used it" in told

@@ -368,7 +368,7 @@ def test_a_repeat_that_differs_in_a_field_that_is_not_compared_is_counted(
     with caplog.at_level("WARNING"):
         store(arrived(other, minutes=5), days=90)
     assert recorded("DuplicatesThatDiffer") == 1
-    (line,) = [one for one in caplog.records if one.message == "a repeat differs"]
+    (line,) = [one for one in caplog.records if one.message == "repeated postback differs"]
     assert vars(line)["fields"] == ["handset", "status_details", "extra"]
     assert "secret" not in str(vars(line))
     store(arrived(receipt(3), receipt(3).replace(b"<TO>", b"<OS>x</OS><TO>")), days=90)

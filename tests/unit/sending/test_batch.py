@@ -295,7 +295,7 @@ def test_dry_runs_whose_answer_is_too_long_refuse_all_before_anything_is_written
     entries = [sms(0), *({**sms(n), **dry} for n in range(1, 61))]
     with pytest.raises(Problem, match="invalid_request") as caught:
         call(entries, all_or_nothing=True)
-    assert "too long an answer" in caught.value.body()["errors"][0]["detail"]
+    assert "are too long" in caught.value.body()["errors"][0]["detail"]
     assert outside.queued == []
     assert live(table) == []
 

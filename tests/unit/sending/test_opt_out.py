@@ -93,7 +93,7 @@ def test_what_the_table_can_never_hold_is_logged_and_the_event_told(
     refusing(table, "ValidationException")
     assert tell(table) == []
     assert (len(outside.published), outside.queued) == (1, [])
-    assert "opt-out not noted" in caplog.text
+    assert "opt-out not recorded" in caplog.text
 
 
 def test_an_opt_out_that_could_not_be_noted_now_is_noted_later(

@@ -6,8 +6,8 @@ SkycoreError
     ├── InvalidRequest     the request must change: its fields, number, size or key
     ├── Forbidden          not signed, badly signed or not allowed
     ├── NotFound           no such message or action
-    ├── InProgress         the same Idempotency-Key is being sent right now
-    ├── NotCancellable     the message has left the queue
+    ├── InProgress         a request with this Idempotency-Key is in progress
+    ├── NotCancellable     the message can no longer be cancelled
     ├── RecipientOptedOut  the person wants nothing from this sender
     ├── SkycoreRejected    Skycore refused this message; `skycore_code` says why
     ├── RateLimited        a limit is used up; `retry_after` says until when

@@ -61,7 +61,7 @@ class Secret:
         except (BotoCoreError, ClientError) as error:
             if kept is None:
                 raise
-            log.warning("secret not read again", extra={"error": type(error).__name__})
+            log.warning("secret not refreshed", extra={"error": type(error).__name__})
             value = kept.value
         if stage == self.stages[0]:
             if kept is None or value != kept.value:
@@ -84,7 +84,7 @@ class Secret:
             value = _text(answer)
         except UnicodeDecodeError:
             value, self.is_text = None, False
-            log.error("secret is binary and not text; it counts as not set")
+            log.error("secret is binary, not text; treated as not set")
         else:
             self.is_text = True
         redact_secret(value)

@@ -143,7 +143,7 @@ class SkycoreClient:
         """
         found = find_action(action) if isinstance(action, str) else action
         if found is None:
-            raise InvalidRequest([FieldError("action", "must be an action of Skycore")])
+            raise InvalidRequest([FieldError("action", "must be a Skycore action")])
         if transport == "get" and not found.get_form:
             detail = f"must be post: {found.name} has slides, which do not fit into a URL"
             raise InvalidRequest([FieldError("transport", detail)])

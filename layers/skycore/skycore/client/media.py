@@ -48,7 +48,9 @@ def media_url(text: str) -> str:
     if wrong := _NOT_ESCAPED.search(text):
         raise MediaUrlError(f"{_FORM}; write {wrong[0]} as {quote(wrong[0])}")
     if _BAD_ESCAPE.search(text):
-        raise MediaUrlError(f"{_FORM}; two hexadecimal digits follow each %; write % as %25")
+        raise MediaUrlError(
+            f"{_FORM}; two hexadecimal digits must follow each %; write a % itself as %25"
+        )
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port

@@ -152,7 +152,7 @@ def report_url(link: str, base_url: str) -> str:
         is_path = link.startswith("/") and not link.startswith("//")
         url = parse_url(f"{base.scheme}://{base.netloc}{link}" if is_path else link)
     except (LocationParseError, ValueError):
-        raise InvalidRequest([FieldError("link", "is not a URL")]) from None
+        raise InvalidRequest([FieldError("link", "must be a URL")]) from None
     origin = (url.scheme, url.port or _PORTS.get(url.scheme or ""))
     allowed = {(base.scheme, base.port or _PORTS.get(base.scheme or "")), ("https", 443)}
     if url.host is None or url.host != base.host or origin not in allowed or url.auth:

@@ -31,10 +31,10 @@ def check_group(value: Any, parameter: Parameter, rules: RequestRules, add_error
 def _list(value: Any, parameter: Parameter, rules: RequestRules, add_error: AddError) -> list[Any]:
     low, high = parameter.min_items or 0, parameter.max_items
     if not isinstance(value, list):
-        add_error(FieldError(parameter.name, "must be a list"))
+        add_error(FieldError(parameter.name, "must be an array"))
         return []
     if len(value) < low or (high is not None and len(value) > high):
-        detail = f"must have {low} to {high} entries; it has {len(value)} entries"
+        detail = f"must have {low} to {high} entries; it has {len(value)}"
         add_error(FieldError(parameter.name, detail))
         return []
     checked = []
@@ -67,11 +67,11 @@ def _map(
             except BadValueError as error:
                 add_error(FieldError(f"{path}.{child.name}", str(error)))
         elif child.required == "always":
-            add_error(FieldError(f"{path}.{child.name}", "is missing"))
+            add_error(FieldError(f"{path}.{child.name}", "must be given"))
     names = {child.name for child in children}
     for name in value:
         if name not in names:
-            add_error(FieldError(f"{path}.{name}", "is not a known field"))
+            add_error(FieldError(f"{path}.{name}", "is not a field of this object"))
     _check_beacons_without_uuid(value, path, add_error)
     return checked
 
@@ -87,7 +87,7 @@ def slide_faults(given: set[str]) -> list[tuple[str, str]]:
     objects = [name for name in _OBJECTS if name in given]
     pictures = [name for name in _PICTURES if name in given]
     if not (media or objects or "text" in given):
-        faults.append(("", "must have a text or a file, and is empty"))
+        faults.append(("", "must have a text or a file"))
     if len(pictures) > 1:
         faults.append((pictures[1], f"must not be given with {pictures[0]}"))
     if "video" in media and len(media) > 1:
@@ -116,7 +116,7 @@ def _check_beacons_without_uuid(value: dict[str, Any], path: str, add_error: Add
         if uuid not in value and any(
             f"ibeacon_{part}{n}" in value for part in ("major", "minor", "text")
         ):
-            add_error(FieldError(f"{path}.{uuid}", "is missing"))
+            add_error(FieldError(f"{path}.{uuid}", "must be given"))
 
 
 def _data(
@@ -202,7 +202,7 @@ def prepare(
             prepared[parameter.name] = _checked(
                 fields[names[0]], parameter, names[0], rules, errors.append
             )
-        elif fault := _absence(action, parameter, fields):
+        elif fault := _absence(parameter, fields):
             errors.append(FieldError(parameter.name, fault))
     errors.extend(_choice(action, fields))
     errors.extend(
@@ -227,12 +227,12 @@ def _checked(
         return None
 
 
-def _absence(action: Action, parameter: Parameter, fields: Mapping[str, Any]) -> str | None:
+def _absence(parameter: Parameter, fields: Mapping[str, Any]) -> str | None:
     if parameter.required == "always":
-        return "is missing"
+        return "must be given"
     unless = parameter.required_unless
     if unless and not any(fields.get(name) for name in unless):
-        return f"is missing; {action.name} needs it unless it has {' or '.join(unless)}"
+        return f"must be given unless {' or '.join(unless)} is given"
     return None
 
 
@@ -240,7 +240,7 @@ def _choice(action: Action, fields: Mapping[str, Any]) -> list[FieldError]:
     if not action.one_of:
         return []
     given = [name for name in action.one_of if name in fields]
-    wanted = f"exactly one of {', '.join(action.one_of)}"
+    first, *others = action.one_of
     if not given:
-        return [FieldError(action.one_of[0], f"is missing: give {wanted}")]
-    return [FieldError(name, f"must not be given: give {wanted}") for name in given[1:]]
+        return [FieldError(first, f"must be given unless {' or '.join(others)} is given")]
+    return [FieldError(name, f"must not be given with {given[0]}") for name in given[1:]]

@@ -42,7 +42,7 @@ def check_value(value: Any, parameter: Parameter, rules: RequestRules) -> Any:
 
 def _value(value: Any, parameter: Parameter, _: RequestRules) -> str:
     if not isinstance(value, str):
-        raise BadValueError("must be text")
+        raise BadValueError("must be a string")
     _check_length(value, parameter.max_length or MAX_LENGTH)  # before anything reads all of it
     if flaw := find_invalid_character(value):
         raise BadValueError(flaw)
@@ -57,7 +57,7 @@ def _check_length(value: str, most: int, invisible: int = 0) -> None:
 def _text(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _value(value, parameter, rules)
     if not has_visible_character(text):
-        raise BadValueError("must have a visible character")
+        raise BadValueError("must contain a visible character")
     return text
 
 
@@ -120,7 +120,7 @@ def _url(value: Any, parameter: Parameter, rules: RequestRules) -> str:
 
 
 def _degrees(limit: int) -> Callable[[Any, Parameter, RequestRules], str]:
-    check_form = _matching(r"[+-]?[0-9]{1,3}(\.[0-9]{1,20})?", "degrees, such as 42.36")
+    check_form = _matching(r"[+-]?[0-9]{1,3}(\.[0-9]{1,20})?", "a number of degrees, such as 42.36")
 
     def check(value: Any, parameter: Parameter, rules: RequestRules) -> str:
         text = check_form(value, parameter, rules)
@@ -134,7 +134,7 @@ def _degrees(limit: int) -> Callable[[Any, Parameter, RequestRules], str]:
 def _beacon_number(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     text = _value(value, parameter, rules)
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 0xFFFF:
-        raise BadValueError("must be a number from 0 to 65535, as text")
+        raise BadValueError("must be a string of digits, from 0 to 65535")
     return text
 
 
@@ -174,7 +174,7 @@ def _time(value: Any, parameter: Parameter, rules: RequestRules) -> str:
     try:
         time = datetime.fromisoformat(text.upper()).astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
-        raise BadValueError("must be a real date and time") from None
+        raise BadValueError("must be a valid date and time") from None
     if parameter.kind == "datetime":
         return time.isoformat(sep=" ", timespec="seconds")
     return f"{time.isoformat(timespec='seconds')}Z"
@@ -234,7 +234,7 @@ def find_invalid_character(text: str) -> str | None:
         else "a character"
     )
     place = f"U+{code:04X}, character {bad.start() + 1}"
-    return f"must not have {what} that XML cannot carry ({place})"
+    return f"must not contain {what} that XML cannot carry ({place})"
 
 
 # Characters without a glyph that Unicode does not list as format characters or spaces.

@@ -132,7 +132,7 @@ def list_messages(query: Query, *, region: str, days: int) -> dict[str, Any]:
     """Return a page of messages by one of FILTERS. Raises Problem invalid_request."""
     parameters = _ListQuery(query, FILTERS, days=days)
     if sum(name in parameters.values for name in FILTERS) != 1:
-        parameters.add_error(", ".join(FILTERS), "give exactly one of them")
+        parameters.add_error(", ".join(FILTERS), "exactly one of these must be given")
     number = parameters.number("to", parse_msisdn, region)
     sender = parameters.number("from", parse_sender, region)
     span, limit = parameters.span("message"), parameters.limit()
@@ -265,7 +265,7 @@ class _ListQuery:
         text = self.values.get("limit", str(DEFAULT_LIMIT))
         if len(text) <= 3 and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_LIMIT:
             return int(text)
-        self.add_error("limit", f"a whole number from 1 to {MAX_LIMIT}")
+        self.add_error("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
         return DEFAULT_LIMIT
 
     def span(self, kind: str) -> TimeRange:
@@ -284,7 +284,7 @@ class _ListQuery:
             time = datetime.fromisoformat(text.replace(" ", "+"))
             return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
-            self.add_error(name, "a time such as 2026-11-22T10:41:15Z")
+            self.add_error(name, "must be a time, such as 2026-11-22T10:41:15Z")
             return default
 
     def _cursor(self, kind: str) -> Cursor | None:
@@ -298,7 +298,9 @@ class _ListQuery:
             or not cursor.at.startswith(f"{kind}#")
             or self.cursor_text(cursor) != text
         ):
-            detail = "the cursor of the page before, as it was, with that page's other parameters"
+            detail = (
+                "must be the previous page's cursor, unchanged, with that page's other parameters"
+            )
             self.add_error("cursor", detail)
             return None
         return cursor

@@ -48,11 +48,11 @@ def acknowledge(body: bytes, token: str, *, secret: Secret, queue_url: str) -> N
             _count_wrong_token(len(body))
             # 404, as for a path that does not exist. There is no problem code for a wrong token:
             # naming it would confirm to someone who guesses tokens that the route is right.
-            raise Problem("message_not_found", "no such address")
+            raise Problem("message_not_found", "there is no such address")
         if len(body) > MAX_BYTES:
             metrics.count("TooLargePostbacks")
             log.error("postback refused: too large", extra={"bytes": len(body)})
-            raise Problem("too_large", f"a postback is at most {MAX_BYTES} bytes")
+            raise Problem("too_large", f"a postback must be at most {MAX_BYTES} bytes")
         send_postback(queue_url, body, arrived, token_fingerprint=fingerprint(token))
     except (BotoCoreError, ClientError) as error:
         log_exception("postback not queued", error, bytes=len(body))

@@ -105,7 +105,7 @@ def fetch(body: str, settings: MediaSettings) -> None:
     job = Job.from_json(body)
     key, event = _find(job.event_id)
     if event is None or not event.has_media:
-        log.warning("media of an event that is gone", extra={"event_id": job.event_id})
+        log.warning("event of the media not found", extra={"event_id": job.event_id})
         bucket.delete_files(settings.bucket, job.event_id)  # of a run that the erasure overtook
         return
     if events.get(event.media_event_id) is not None:
@@ -166,7 +166,7 @@ def _keep(url: str, place: int, event_id: str, most: int, settings: MediaSetting
         log.warning("file not downloaded", extra=fields)
         return {"error": error.code} | ({} if error.is_final else {"retry": True})
     except (BotoCoreError, ClientError) as error:
-        log_exception("file not put into the bucket", error, event_id=event_id, file=place)
+        log_exception("file not written to the bucket", error, event_id=event_id, file=place)
         return {"error": "not_stored", "retry": True}
     outcome: Outcome = {
         "key": key,

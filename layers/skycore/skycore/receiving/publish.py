@@ -72,7 +72,7 @@ def publish(
         references = [json.dumps(change.reference) for change in unpublished]
         refused = queues.send_many(retry_queue_url, references, seconds=RETRY_QUEUE_BUDGET_SECONDS)
     except Exception as error:  # noqa: BLE001 - the stream delivers them again
-        log_exception("retry queue out of reach", error)
+        log_exception("retry queue unreachable", error)
         refused = set(range(len(unpublished)))
     return sorted({unpublished[index].source_id for index in refused})
 
@@ -109,7 +109,7 @@ def publish_retries(
         if item is not None:
             changes.append(_Change(reference, queue_id, _row(reference, item)))
         else:
-            log.error("row to publish is gone", extra={"wanted": reference})
+            log.error("row to publish not found", extra={"wanted": reference})
     unpublished = _publish(changes, source, topic_arn, media_queue_url)
     return failed + [change.source_id for change in unpublished]
 
@@ -178,7 +178,7 @@ def _queue_media(changes: Sequence[_Change], media_queue_url: str) -> set[int]:
             media_queue_url, list(wanted.values()), seconds=MEDIA_BUDGET_SECONDS
         )
     except Exception as error:  # noqa: BLE001 - the events are published again
-        log_exception("media queue out of reach", error)
+        log_exception("media queue unreachable", error)
         return set(wanted)
     places = list(wanted)
     return {places[index] for index in refused}

@@ -117,7 +117,7 @@ def record_opt_outs(event: Event) -> None:
         elif code == "N301" and source in _BY_PERSON and data.get("shortcode"):
             _record_start(event, number, str(_sender(data["shortcode"])))
     except ValueError as error:
-        log_exception("opt-out not noted", error, event_id=event.id)
+        log_exception("opt-out not recorded", error, event_id=event.id)
 
 
 _BY_PERSON = {"MO", "WEB"}

@@ -176,7 +176,7 @@ def _compare_copies(first: Event, copy: Event) -> None:
     names = differing_fields(first, copy)
     if names:
         metrics.count("DuplicatesThatDiffer")
-        log.warning("a repeat differs", extra={"event_id": first.id, "fields": names})
+        log.warning("repeated postback differs", extra={"event_id": first.id, "fields": names})
 
 
 def _measure(stored: Sequence[Event]) -> None:

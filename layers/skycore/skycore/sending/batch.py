@@ -119,14 +119,14 @@ def _bodies(body: Mapping[str, Any], all_or_nothing: object, policy: SendPolicy)
     entries: Any = body.get(name)
     template: Any = body.get("template", {})
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_MESSAGES:
-        errors.append(FieldError(name, f"must be a list of 1 to {MAX_MESSAGES}"))
+        errors.append(FieldError(name, f"must be an array with 1 to {MAX_MESSAGES} entries"))
     if not isinstance(template, dict):
-        detail = "must be an object: a message without what differs by recipient"
+        detail = "must be an object: the fields that the recipients share"
         errors.append(FieldError("template", detail))
     has_template = "template" in body
     if has_template == ("messages" in body) or ("recipients" in body and not has_template):
         errors.append(
-            FieldError("messages", "must be given alone, or template and recipients instead")
+            FieldError("messages", "must be given, or else template and recipients, but not both")
         )
     if not errors and has_template:
         own = {name for entry in entries if isinstance(entry, dict) for name in entry}
@@ -139,7 +139,7 @@ def _bodies(body: Mapping[str, Any], all_or_nothing: object, policy: SendPolicy)
 def _prepare(entry: _Entry, message_id: str, policy: SendPolicy, caller: str) -> None:
     """Set the entry's row, or its result if it is not to be queued."""
     if not isinstance(entry.body, dict):
-        entry.refuse(Problem("invalid_request", "a message is a JSON object"))
+        entry.refuse(Problem("invalid_request", "a message must be a JSON object"))
         return
     try:
         entry.draft = parse_message(entry.body, policy)
@@ -302,7 +302,7 @@ def _bound_echoes(entries: Sequence[_Entry]) -> None:
         if echoed > MAX_ECHO_BYTES and "errors" in result:
             del result["errors"]
         elif echoed > MAX_ECHO_BYTES:
-            entry.refuse(Problem("too_large", "the dry runs of this batch have too long an answer"))
+            entry.refuse(Problem("too_large", "the results of this batch's dry runs are too long"))
 
 
 def _answer(entries: Sequence[_Entry]) -> dict[str, Any]:

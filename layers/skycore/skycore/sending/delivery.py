@@ -82,7 +82,7 @@ def call_skycore(
         problem, reason = _problem_before_call(error, message_id), error.reason
         turn.began = None  # Skycore was not called
     except NotSent as error:
-        detail = "no connection to Skycore was made"
+        detail = "could not connect to Skycore; nothing was sent"
         problem = Problem("skycore_unreachable", detail, message_id=message_id)
         problem.cause, reason = cause_of(error), error.reason
     except HttpRefused as error:
@@ -311,7 +311,7 @@ def _record_sender(draft: Draft) -> None:
     try:
         opt_outs.record_sender(draft.sender)
     except Exception as error:  # noqa: BLE001 - see above
-        log_exception("sender not noted", error)
+        log_exception("sender not recorded", error)
 
 
 def _record_blocked(number: str, sender: str | None) -> None:
@@ -322,7 +322,7 @@ def _record_blocked(number: str, sender: str | None) -> None:
     try:
         opt_outs.record_blocked(number, sender, timestamps.now(), BLOCKED_CODE)
     except Exception as error:  # noqa: BLE001 - see above
-        log_exception("opt-out not noted", error, number=mask_number(number))
+        log_exception("opt-out not recorded", error, number=mask_number(number))
 
 
 def _problem_if_all_refused(reply: Reply, message_id: str) -> Problem | None:
@@ -332,7 +332,7 @@ def _problem_if_all_refused(reply: Reply, message_id: str) -> Problem | None:
     if not recipients or "accepted" in results:
         return None
     if "unknown" in results:
-        detail = "Skycore's answer does not say of every recipient that it was refused"
+        detail = "Skycore's reply does not say that it refused every recipient"
         problem = Problem("outcome_unknown", detail, message_id=message_id)
         problem.cause = UNKNOWN_OUTCOMES
         return problem

@@ -80,7 +80,9 @@ def new_message(
     Raises Problem too_large if its `request` does not fit into a row.
     """
     if request is not None and len(request) > MAX_REQUEST_BYTES:
-        raise Problem("too_large", f"a message is at most {MAX_REQUEST_BYTES} bytes, compressed")
+        raise Problem(
+            "too_large", f"a message must be at most {MAX_REQUEST_BYTES} bytes compressed"
+        )
     text = draft.fields.get("text")
     return messages.new_row(
         message_id,
@@ -159,7 +161,7 @@ class SendResult:
 def check_idempotency_key(key: str | None, *, required: bool = False) -> None:
     """Raise Problem invalid_request if `key` is not a valid Idempotency-Key, or is missing."""
     if key is None and required:
-        detail = "is required: this stack has RequireIdempotencyKey=on"
+        detail = "must be given: this stack has RequireIdempotencyKey=on"
         raise validation_problem([FieldError("Idempotency-Key", detail)])
     if key is not None and not is_valid_key(key):
         raise validation_problem(
@@ -193,7 +195,7 @@ def replay_result(existing: MessageRow, row: MessageRow) -> SendResult:
             body["retryable"] = False  # under this key, it would only be replayed again
         return SendResult(answer["status"], body, replayed=True)
     if status == "rejected" and existing.erased_at:
-        detail = "the message was not sent; why was erased with its recipient's data"
+        detail = "the message was not sent; the reason was erased with the recipient's data"
         problem = Problem("skycore_rejected", detail, message_id=existing.message_id)
         return SendResult(problem.status, problem.body(), replayed=True)
     if status == "unknown":
@@ -286,7 +288,9 @@ def unsent_problem(row: MessageRow, released: Mapping[str, Release], problem: Pr
         case "lost":
             return _maybe_sent_problem(row)
         case "taken":
-            return Problem("in_progress", "another request with this key queues it", retry_after=1)
+            return Problem(
+                "in_progress", "another request with this key is queueing it", retry_after=1
+            )
     return problem
 
 

@@ -168,7 +168,7 @@ class RateLimiter:
 
 def rate_limited(window: WindowName, retry_after: int) -> Problem:
     """Return the problem of a call for which our own limits have no slot."""
-    detail = f"the account's calls of this {window} are used up; nothing was sent"
+    detail = f"the account's calls for this {window} are used up; nothing was sent"
     return Problem("rate_limited", detail, retry_after=retry_after, window=window)
 
 

@@ -193,7 +193,7 @@ def call_action(
     """
     action = get_action(name)
     if action.effect == "send":
-        detail = f'{action.name} sends; POST it to /messages with "action": "{action.name}"'
+        detail = f"must be an action that sends nothing; POST {action.name} to /messages"
         raise validation_problem([FieldError("action", detail)])
     fields = dict(body)
     transport: Literal["post", "get"] = fields.pop("transport", "post")
@@ -254,5 +254,5 @@ def fetch_report(
     reply = call_skycore(skycore, action, fields, slot=slot, deadline=deadline)
     link = report_link(reply)
     if link is None:
-        raise Problem("outcome_unknown", "Skycore's reply links to no report", retryable=True)
+        raise Problem("outcome_unknown", "Skycore's reply has no link to a report", retryable=True)
     return skycore.fetch_report(link, deadline=deadline)

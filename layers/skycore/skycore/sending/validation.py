@@ -67,7 +67,7 @@ def parse_message(body: Mapping[str, Any], policy: SendPolicy) -> Draft:
     fields = dict(body)
     action = _action(fields.pop("action", "sendSMS"))
     if action.effect != "send":
-        detail = f"{action.name} sends nothing; POST it to /actions/{action.name}"
+        detail = f"must be an action that sends; POST to /actions/{action.name} instead"
         raise validation_problem([FieldError("action", detail)])
     own = _OwnFields(fields)
     reference = own.reference()
@@ -197,11 +197,11 @@ def check_countries(action: Action, fields: Mapping[str, Any], policy: SendPolic
         # No calling code is the beginning of another, so the digits' beginning is the country's.
         if policy.countries and not number.startswith(policy.countries):
             codes = ", ".join(policy.countries)
-            detail = f"only numbers of these calling codes may be sent to: {codes}"
+            detail = f"the number must have one of these calling codes: {codes}"
             raise Problem("country_not_allowed", detail)
         if policy.regions and region_of(number) not in policy.regions:
             names = ", ".join(policy.regions)
-            detail = f"only numbers of these countries may be sent to: {names}"
+            detail = f"the number must belong to one of these countries: {names}"
             raise Problem("country_not_allowed", detail)
 
 
@@ -241,7 +241,7 @@ def check_ceiling(row: MessageRow, ceiling: int) -> None:
     """Raise Problem ceiling_reached if the number has had its messages of this UTC day."""
     next_day = count_for_recipient(row, ceiling)
     if next_day is not None:
-        detail = f"the number has had the {ceiling} messages that it may get in a UTC day"
+        detail = f"the number has reached its limit of {ceiling} messages in a UTC day"
         seconds = math.ceil((next_day - timestamps.now()).total_seconds())
         raise Problem("ceiling_reached", detail, retry_after=max(1, seconds))
 
@@ -257,7 +257,7 @@ def uncount_for_recipient(row: MessageRow, ceiling: int) -> None:
         for day in {timestamps.from_text(row.created_at).date(), timestamps.now().date()}:
             queue_transitions.uncount_for_recipient(row.message_id, row.to, day)
     except Exception as error:  # noqa: BLE001 - see above
-        log_exception("message still counted", error)
+        log_exception("recipient's daily count not reduced", error)
 
 
 def _check_opt_out_only(draft: Draft) -> None:
@@ -307,7 +307,7 @@ class _OwnFields:
         printable = isinstance(value, str) and value.isprintable()
         if printable and 0 < len(value) <= MAX_REFERENCE_LENGTH:
             return str(value)
-        detail = f"must be a text of 1 to {MAX_REFERENCE_LENGTH} printable characters"
+        detail = f"must be a string of 1 to {MAX_REFERENCE_LENGTH} printable characters"
         self.errors.append(FieldError("client_reference", detail))
         return None
 
@@ -320,7 +320,7 @@ class _OwnFields:
     def ignores_quiet_hours(self) -> bool:
         value = self._fields.pop("quiet_hours", None)
         if value not in (None, "ignore"):
-            self.errors.append(FieldError("quiet_hours", "must be ignore, or not given"))
+            self.errors.append(FieldError("quiet_hours", "must be ignore if it is given"))
         return isinstance(value, str) and value == "ignore"
 
     def timestamp(self, name: str) -> datetime | None:
@@ -330,6 +330,6 @@ class _OwnFields:
         try:
             return timestamps.from_text(value).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
-            detail = "must be a time with an offset, such as 2026-11-22T10:41:15Z"
+            detail = "must be a time with its offset, such as 2026-11-22T10:41:15Z"
             self.errors.append(FieldError(name, detail))
             return None

@@ -40,6 +40,7 @@ EXCEPTIONS = (
     ("fetch", "sqs:GetQueueAttributes", "MediaQueue", POLLER),
     ("fetch", "s3:PutObject", "", UNNAMED),
     ("messages", "s3:GetObject", "", UNNAMED),
+    ("fetch", "dynamodb:DeleteItem", "", "only after an erasure during a download"),
     ("fetch", "s3:ListBucket", "", "only after an erasure during a download"),
     ("fetch", "s3:DeleteObject", "", "only after an erasure during a download"),
     ("dispatch", "sqs:ReceiveMessage", "SendQueue", POLLER),

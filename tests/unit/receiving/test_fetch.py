@@ -18,7 +18,7 @@ from skycore.receiving import fetch as fetching
 from skycore.receiving.fetch import MediaSettings, fetch
 from skycore.receiving.publish import publish, publish_retries
 from skycore.receiving.store import store
-from skycore.table import events, opt_outs
+from skycore.table import events, models, opt_outs
 from tests.unit.aws.fake_s3 import FakeS3
 from tests.unit.client.skycore_server import Behaviour, Server, answer, serve
 
@@ -510,21 +510,20 @@ def test_a_file_that_s3_does_not_delete_is_not_passed_over(media: Media, s3: Fak
         bucket.delete_files("bucket", id_)
 
 
-def test_an_mms_that_is_erased_while_it_is_fetched_leaves_no_file(
+def test_an_mms_that_is_erased_while_it_is_fetched_leaves_no_file_and_no_event(
     media: Media, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    media.arrive("1.png")
+    id_ = media.arrive("1.png")
     real = fetching._store
 
     def erased(kept: Any, days: int) -> None:
         real(kept, days)
-        for key, item in list(media.table.items.items()):
-            if item.get("kind", {}).get("S") == "event":
-                del media.table.items[key]
+        del media.table.items[models.event_key(id_)]
 
     monkeypatch.setattr(fetching, "_store", erased)
     media.run()
     assert s3.objects == {}
+    assert media.table.of_kind("event") == []
 
 
 def test_a_job_of_an_event_that_is_gone_is_dropped(media: Media) -> None:

@@ -114,6 +114,7 @@ def fetch(body: str, settings: MediaSettings) -> None:
     _store(kept, settings.days)
     if events.get(job.event_id) is None:  # it was erased in the meantime
         bucket.delete_files(settings.bucket, job.event_id)
+        models.Row(*models.event_key(kept.id)).delete()
 
 
 def _keep_files(event: Event, job: Job, settings: MediaSettings) -> dict[int, Outcome]:

@@ -11,6 +11,7 @@ import pytest
 
 from skycore.queries.person import find_person, mentions
 from skycore.receiving import republish
+from skycore.table import events
 from tests.unit.queries.test_person import (
     BUCKET,
     NUMBER,
@@ -73,7 +74,7 @@ def test_a_body_that_was_read_later_and_told_nothing_new_is_still_found(
     store("<broken>" + NUMBER)
     store(receipt(to=OTHER))
     (known,) = [e for e in table.of_kind("event") if "raw_key" not in e and "state" not in e]
-    copy = republish.events.from_item(known).event
+    copy = events.from_item(known).event
     monkeypatch.setattr(republish, "reparse", lambda *_: [copy])
     assert [one.known for one in republish.reread_unparsed(days=90, write=True)] == [1]
     assert list(republish.reread_unparsed(days=90, write=True)) == []

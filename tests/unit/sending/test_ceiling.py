@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,3 +114,12 @@ def test_the_row_of_a_number_and_its_opt_out_have_different_hashes() -> None:
     number = "17743199144"
     hashed = {queue_transitions.ceiling_partition(number), opt_outs.hashed_partition(number)}
     assert len({key.partition("#")[2] for key in hashed}) == 2
+
+
+def test_a_days_messages_fit_into_the_row_that_counts_them() -> None:
+    template = (Path(__file__).parents[3] / "template.yaml").read_text()
+    pattern = re.search(r"MaxPerRecipientPerDay:\n.*\n.*\n    AllowedPattern: (\S+)", template)
+    assert pattern is not None
+    assert re.fullmatch(pattern[1], "9999")
+    assert not re.fullmatch(pattern[1], "10000")
+    assert 9_999 * (32 + 1) < 400_000  # ids of 32 bytes, in an item of DynamoDB

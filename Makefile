@@ -73,8 +73,8 @@ test-page: setup .venv-browser/.ready chromium ## Test the page in a real browse
 	@.venv-browser/bin/pytest -rs tests/browser
 
 .PHONY: bench
-bench: setup ## Measure cold starts, calls, sizes and costs against floors; minutes, on a quiet machine
-	@$(BIN)/python -m bench
+bench: setup ## Measure what guards users: starts, requests, costs, scale, growth; minutes. DOCS=1 writes the docs' tables
+	@$(BIN)/python -m bench $(if $(DOCS),--docs)
 
 .PHONY: setup
 setup: .venv/.ready .venv-emulator/.ready ## Create the virtual environments; every command does this when it is needed
@@ -158,7 +158,7 @@ ops: setup ## Run the operator's tool, as make ops ARGUMENTS="dlq list" (STACK=n
 	@$(OPS) $(if $(ARGUMENTS),$(ARGUMENTS),--help)
 
 # Each command by its name too, as make status, or make message ARGUMENTS=ID.
-OPERATIONS := status doctor tail messages message unparsed changes dlq suppress person resume send-test export restore set-key postback-url rotate-token
+OPERATIONS := status doctor tail messages message unparsed changes dlq suppress person resume resolve send-test export restore set-key postback-url rotate-token
 .PHONY: $(OPERATIONS)
 $(OPERATIONS): setup
 	@$(OPS) $@ $(ARGUMENTS)

@@ -109,7 +109,7 @@ def fresh(arguments: list[str], path: list[Path], environment: dict[str, str] | 
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{arguments}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{arguments}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout
 
 

@@ -3,15 +3,19 @@
 From the calls in requests.json (held by a test), the prices in prices.json, and CPU times as
 `make bench` measured them. Waiting for a service is billed like computing, so each call brings its
 usual latency. The plain sample is a REST API, a Lambda function, a queue, and a second function
-that puts one row for each message: it drops no repeats, keeps no limits, and tells nobody.
+that puts one row for each message: it drops no repeats, keeps no limits, and notifies nobody.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from bench.table import markdown
+
+if TYPE_CHECKING:
+    from bench.measured import Measured
 
 HERE = Path(__file__).parent
 MILLION = 1_000_000
@@ -30,14 +34,6 @@ LATENCY = {"SQS": "sqs_ms", "SNS": "sns_ms", "Skycore": "skycore_ms"}  # all oth
 
 
 type Used = dict[str, float]  # amounts, by the name of their price
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """CPU seconds of an item, and bytes that it logs, by what was measured."""
-
-    cpu: dict[str, float]
-    logged: dict[str, float] = field(default_factory=dict)
 
 
 def _data(name: str) -> Any:
@@ -80,7 +76,7 @@ def invocation(cpu: float, calls: dict[str, float], *, items: int, logged: float
 POLLED: Used = {"sqs request": 2 / BATCH}  # Lambda receives and deletes a batch
 STORED = "postback: received and stored"
 PLAIN_STORED = "the same in a plain sample"
-TOLD = "postback: status moved, subscribers told"
+PUBLISHED = "postback: status moved, event published"
 SENT = "send: POST /messages"
 PLAIN_SENT = "a send in a plain sample"
 API: Used = {"api request": 1}
@@ -111,10 +107,10 @@ def paths(known: Measured) -> dict[str, Used]:
         ),
         PLAIN_STORED: _sum(*front, sample(save, put, BATCH)),
         "the same without the two indexes": _sum(*front, sample(save, bare, BATCH)),
-        TOLD: ours("publish, 10 receipts of known messages", "publish", BATCH),
+        PUBLISHED: ours("publish, 10 receipts of known messages", "publish", BATCH),
         SENT: _sum(API, ours("send, a message", "send", 1)),
         PLAIN_SENT: _sum(*front, sample(save + post, put | {"Skycore": BATCH}, BATCH)),
-        "send: subscribers told": ours("publish, 10 accepted messages", "publish", BATCH),
+        "send: event published": ours("publish, 10 accepted messages", "publish", BATCH),
     }
 
 
@@ -131,16 +127,15 @@ def dollars(used: Used) -> dict[str, float]:
 
 
 def table(known: Measured) -> str:
-    """All paths, dollars a million, as a table of Markdown."""
-    lines = [
-        f"| a million of | {' | '.join(SERVICES)} | **all** |",
-        "|---" * (len(SERVICES) + 2) + "|",
-    ]
-    for name, used in paths(known).items():
-        by_service = dollars(used)
-        cells = [f"{amount:.2f}" for amount in by_service.values()]
-        lines.append(f"| {name} | {' | '.join(cells)} | **{sum(by_service.values()):.2f}** |")
-    return "\n".join(lines)
+    """Return dollars a million of each path, as a table of Markdown."""
+    return markdown(
+        ("a million of", *SERVICES, "**all**"),
+        (
+            (name, *(f"{amount:.2f}" for amount in services), f"**{sum(services):.2f}**")
+            for name, used in paths(known).items()
+            for services in (dollars(used).values(),)
+        ),
+    )
 
 
 def total(known: Measured, path: str) -> float:

@@ -1,135 +1,178 @@
-"""Row 11: what an item costs does not depend on how many there are."""
+"""What each operation reads of a table of a thousand to a million messages and receipts.
+
+A listing reads the same whatever the table holds. A repair or an export reads each row once, so
+what it does for one row is the same. Both are counted in process, in requests and rows: not times.
+"""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
+import io
 from collections import Counter
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from pynamodb.connection.base import Connection
-
-from bench import artefact
 from bench.many_rows import NUMBER, SENDER, UNKNOWN, ManyRows, tracking_id
-from bench.table import Row, interleaved
+from bench.table import markdown
+from ops import export
+from skycore.client.report import Report, ReportRow, read_report
 from skycore.queries.messages import get_event, get_message, list_messages, list_unparsed
-from skycore.table import limiter
-from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
-from tests.unit.table.limit_table import SlowTable
+from skycore.queries.person import find_person
+from skycore.receiving.reconcile import reconcile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
-    from bench.artefact import Artefact
     from skycore.queries.messages import Query
 
-BATCHES = (1, 10, 100, 1000)
-ROWS = (1_000, 10_000, 100_000, 1_000_000)
-WORKERS = (1, 10, 100)
-LIMIT = 50  # calls a second, shared by all workers
-START = 2.0  # seconds
-SECONDS = 12.0
+LISTED = (1_000, 10_000, 100_000, 1_000_000)  # rows of the table
+WHOLE = (100, 1_000, 4_000)  # rows of a table that is read as a whole; more takes minutes
+(REPORTED,) = read_report(
+    b'<RESPONSE><SENDING_LIST><TEXT id="1" from="60856" to="17740000000">'
+    b'<INQUE time="2026-11-22T10:41:15Z"/><ACK gw="10" net="0"><DLR gw="20" net="0"></TEXT>'
+    b"</SENDING_LIST></RESPONSE>"
+).rows
 
 
-def rows(build: Artefact, url: str) -> Iterator[Row]:
-    """Row 11, in three."""
-    yield _store(build, url)
-    yield _routes()
-    yield _limiter()
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What an operation reads, by the table's rows: as text, which is the same at every size.
+
+    `extrapolated`: not run with a million rows.
+    """
+
+    operation: str
+    reads: dict[str, str]
+    extrapolated: bool = False
+
+    @property
+    def law(self) -> str:
+        """How it grows: flat or linear, or not at all as it should."""
+        values = list(self.reads.values())
+        same = len(set(values if self.extrapolated else values[-2:])) == 1  # smaller ones read less
+        return ("linear" if self.extrapolated else "flat") if same else "GROWS"
 
 
-def _store(build: Artefact, url: str) -> Row:
-    """A batch of 1,000 is more than Lambda gives; the function must not care."""
-
-    def run(size: int) -> Callable[[], float]:
-        return lambda: artefact.timed("store", build.path("store"), url, str(size)).seconds
-
-    took = interleaved({str(size): run(size) for size in BATCHES})
-    ratio = took["1000"].middle / took["100"].middle
-    detail = ", ".join(f"{size}: {took[str(size)]}" for size in BATCHES)
-    what = "`store`, a postback in a batch of 1,000 to one in a batch of 100"
-    return Row("11", what, f"{ratio:.2f} x", "<= 1.1 x", ratio <= 1.1, detail)
-
-
-def _routes() -> Row:
-    """What routes read of tables of any size; what is smaller than a page reads less."""
-    read = {size: _pages(size) for size in ROWS}
-    flat = read[ROWS[-1]] == read[ROWS[-2]]
-    detail = "; ".join(f"{route}: {told}" for route, told in read[ROWS[-1]].items())
-    what = "read by each route for a page of 50, of 10³, 10⁴, 10⁵, 10⁶ rows"
-    return Row("11a", what, "flat" if flat else "grows", "flat", flat, detail)
+def measured() -> list[dict[str, Any]]:
+    """Return the growth of every operation."""
+    listed = {size: _listings(size) for size in LISTED}
+    found = [
+        Growth("`ops person show`, `erase`: finding one person's rows", _growth(_person, LISTED)),
+        Growth(
+            "the same, for each message of a person who has them all",
+            _growth(_everyone, WHOLE),
+            extrapolated=True,
+        ),
+    ]
+    found += [
+        Growth(name, {str(size): listed[size][name] for size in LISTED}) for name in listed[1_000]
+    ]
+    for name, run in (("export", _export), ("reconcile", _reconcile)):
+        reads = _growth(run, WHOLE)
+        found.append(Growth(f"`ops {name}`, for each row", reads, extrapolated=True))
+    return [asdict(one) for one in found]
 
 
-def _pages(size: int) -> dict[str, str]:
-    """What each read route reads of a table with so many messages and receipts, by its name."""
+def _listings(size: int) -> dict[str, str]:
+    """Return what each read route reads of a table with so many messages and receipts."""
     until = datetime.now(UTC).replace(hour=12)
     row = size // 2
     named = {"until": [until.isoformat()]}
     some = ManyRows(size, until)
     receipt = some.event_id(row)
     routes: dict[str, Callable[[], object]] = {
-        "`?to=`": lambda: _list({"to": [f"+{NUMBER}"]} | named),
+        "`GET /messages?to=`": lambda: _list({"to": [f"+{NUMBER}"]} | named),
         "`?from=`": lambda: _list({"from": [SENDER]} | named),
-        "`?from=` that nobody has": lambda: _list({"from": ["60999"]} | named),
+        "`?from=` of a sender that nobody used": lambda: _list({"from": ["60999"]} | named),
         "`?tracking_id=`": lambda: _list({"tracking_id": [tracking_id(row)]} | named),
-        "a message": lambda: get_message(f"{row:08}"),
-        "a message of unknown outcome": lambda: get_message(f"{UNKNOWN}{row:08}"),
-        "`/postbacks/unparsed`": lambda: list_unparsed(named, days=90),
-        "a postback": lambda: get_event(receipt, source="bench"),
+        "`GET /messages/{id}`": lambda: get_message(f"{row:08}"),
+        "the same, outcome unknown": lambda: get_message(f"{UNKNOWN}{row:08}"),
+        "`GET /postbacks/unparsed`": lambda: list_unparsed(named, days=90),
+        "`GET /postbacks/{id}`": lambda: get_event(receipt, source="bench"),
     }
-    read: dict[str, str] = {}
+    found = {}
     for name, ask in routes.items():
         some.read.clear()
-        Connection.client = some  # type: ignore[assignment, method-assign]
-        assert ask(), name
-        entries = some.read["index entries"]
-        rows_read = f"{some.read['rows']} rows"
-        read[name] = f"{rows_read}, {entries} index entries" if entries else rows_read
-    return read
+        with some.connected():
+            assert ask(), name
+        found[name] = _text(some.read)
+    return found
 
 
 def _list(query: Query) -> dict[str, object]:
     return list_messages(query, region="US", days=90)
 
 
-def _limiter() -> Row:
-    """Writes of the limiter's item for a call, while many ask at once."""
-    logging.disable()
-    going = {workers: _writes(workers) for workers in WORKERS}
-    ratio = going[WORKERS[-1]][1] / going[WORKERS[0]][1]
-    detail = ", ".join(
-        f"{workers} workers: {later:.2f}, and {first:.1f} in the first {START:.0f} s"
-        for workers, (first, later) in going.items()
-    )
-    what = f"limiter of {LIMIT}/s: writes for a call, {WORKERS[-1]} workers to 1"
-    return Row("11b", what, f"{ratio:.2f} x", "<= 1.1 x", ratio <= 1.1, detail)
+def _growth(run: Callable[[int], str], sizes: Sequence[int]) -> dict[str, str]:
+    return {str(size): run(size) for size in sizes}
 
 
-def _writes(workers: int) -> tuple[float, float]:
-    """Writes for a call: in the first seconds, when all ask at once and know nothing, and later."""
-    table = SlowTable(0.008)
-    limits, granted = Limits(LIMIT), Counter[str]()
-    start = time.monotonic()
+def _person(size: int) -> str:
+    """Return what is read to find one person's rows in a table of many people's."""
+    some = ManyRows(size, datetime.now(UTC), own_numbers=True, unparsed=False)
+    return _found(some, some.number(size // 2), 1)
 
-    def work() -> None:
-        mine = limiter.Limiter()
-        while time.monotonic() < start + SECONDS:
-            result = mine.take(limits, longest_wait_ms=SINGLE_WAIT_MS)
-            if isinstance(result, Granted):
-                granted["calls"] += 1
-                time.sleep(max(0.0, result.slots_ms[0] / 1000 - time.time()) + 0.1)
-            else:
-                time.sleep(max(0.0, result.until_ms / 1000 - time.time()))
 
-    threads = [threading.Thread(target=work) for _ in range(workers)]
-    with table.connected():
-        for thread in threads:
-            thread.start()
-        time.sleep(START)
-        first, calls = Counter(table.calls)["UpdateItem"], granted["calls"]
-        for thread in threads:
-            thread.join()
-    all_writes = Counter(table.calls)["UpdateItem"]
-    return first / calls, (all_writes - first) / (granted["calls"] - calls)
+def _everyone(size: int) -> str:
+    """Return what is read for each message, beside the months in which there is none."""
+    none = ManyRows(0, datetime.now(UTC), own_numbers=True, unparsed=False)
+    _found(none, NUMBER, 0)
+    some = ManyRows(size, datetime.now(UTC), unparsed=False)
+    _found(some, NUMBER, size)
+    return _text(some.read - none.read, size)
+
+
+def _found(some: ManyRows, number: str, messages: int) -> str:
+    with some.connected():
+        person = find_person(number, None)
+    assert (len(person.messages), len(person.events)) == (messages, messages)
+    return _text(some.read)
+
+
+def _export(size: int) -> str:
+    """Return what `export` reads for each message and receipt, beside the scan itself."""
+    some, now = ManyRows(size, datetime.now(UTC)), datetime.now(UTC)
+    written: Counter[str] = Counter()
+    with some.connected():
+        for page in some.scan():
+            for name, rows in (
+                ("messages", export._messages(page, now)),  # noqa: SLF001 - without a stack
+                ("events", export._events(page, "bench")),  # noqa: SLF001 - without a stack
+            ):
+                export._write(io.StringIO(), name, rows, written)  # noqa: SLF001 - without a stack
+    assert written == {"messages": size, "events": size}
+    return _text(some.read, size)
+
+
+def _reconcile(size: int) -> str:
+    """Return what `reconcile` reads for each row of a report on as many numbers."""
+    some = ManyRows(size, datetime.now(UTC) - timedelta(days=1), own_numbers=True)
+    rows = tuple(_reported(some, row) for row in range(size))
+    with some.connected():
+        result = reconcile(Report(rows, complete=True), days=90, write=False)
+    assert result.rows == size
+    assert result.known == size, result.unmatched[:3]
+    return _text(some.read, size)
+
+
+def _reported(some: ManyRows, row: int) -> ReportRow:
+    """Return a report's row about a message whose receipt came."""
+    time = f"{some.moment(row):%Y-%m-%dT%H:%M:%SZ}"
+    steps = tuple(replace(step, time=time) for step in REPORTED.steps)
+    return replace(REPORTED, to=some.number(row), time=time, steps=steps)
+
+
+def table(growth: list[dict[str, Any]]) -> str:
+    """Return the table of docs/cost.md."""
+    listed = []
+    for one in (Growth(**row) for row in growth):
+        sizes = [int(size) for size in one.reads]
+        up_to = f"{min(sizes):,} to {max(sizes):,}"
+        up_to += ", extrapolated to 1,000,000" if one.extrapolated else ""
+        listed.append((one.operation, list(one.reads.values())[-1], one.law, up_to))
+    return markdown(("operation", "reads", "growth", "rows of the table"), listed)
+
+
+def _text(read: Counter[str], size: int = 1) -> str:
+    names = ("requests", "rows", "index entries")
+    return ", ".join(f"{read[name] / size:.4g} {name}" for name in names if read[name])

@@ -1,216 +1,176 @@
-"""The rows of the table: what is measured, against what, and how far it is to go."""
+"""The bench's own table: what guards users, its bound, and why it is measured."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import artefact, cost, stub
-from bench.table import Row, interleaved
+from bench import cost, drain, growth, scale
+from bench.table import HEAD, Row, markdown
+from skycore.table.limits import Limits
+from tests.template.conftest import Template
+from tests.unit.table import virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from bench.artefact import Artefact
+    from bench.measured import Measured
 
-VERBS = ("ack", "store", "publish", "send", "enqueue", "dispatch", "messages", "sweep")
-COLD_FLOORS = {
-    "ack": "import boto3; boto3.client('sqs')",
-    "send": "import boto3, requests; boto3.client('dynamodb'); boto3.client('secretsmanager')",
-}
-LARGEST_PACKAGE = 12 * 1024 * 1024  # bytes
+MAX_PACKAGE = 12 * 1024 * 1024  # bytes
+COLD_BOUNDS = {"ack": 1.15, "send": 1.25}  # times a plain function's start
+MAX_USED = 0.8  # of any capacity in the busiest hour
+MIN_DRAIN = 200  # messages a second
+MAX_WASTED = 0.1  # of dispatch's runs
+VCPU_MB = 1_769  # of memory, with which a function has one vCPU ("Configure function memory", AWS)
+RELEASED_IN = 45  # seconds that sweep has for due messages
+LIMITER = ((10, 1), (10, 50), (200, 10), (200, 50))  # calls a second, and callers
 
 
-def cold_starts(build: Artefact) -> Iterator[Row]:
-    """Rows 1 and 6: CPU of a fresh process until it can take an event, less bare Python's.
-
-    The floors have their packages as pip installs them, with bytecode.
-    """
-    stock = artefact.stock_path(build)
-    runs: dict[str, Callable[[], float]] = {"Python": _start("pass", stock)}
-    runs |= {verb: _start("import app", build.path(verb)) for verb in VERBS}
-    runs |= {f"floor {verb}": _start(code, stock) for verb, code in COLD_FLOORS.items()}
-    took = interleaved(runs)
-    python = took["Python"].middle
-    for number, verb, most in (("1", "ack", 1.15), ("6", "send", 1.25)):
-        ours, floor = took[verb], took[f"floor {verb}"]
-        ratio = (ours.middle - python) / (floor.middle - python)
+def rows(run: Measured) -> Iterator[Row]:
+    """Yield every row of the table."""
+    for verb, bound in COLD_BOUNDS.items():
+        ratio = (run.cold[verb] - run.cold["python"]) / (run.floors[verb] - run.cold["python"])
         yield Row(
-            number,
-            f"`{verb}` cold start, to `{COLD_FLOORS[verb]}`",
+            f"cold start of `{verb}`, to that of a plain function with the same clients",
             f"{ratio:.2f} x",
-            f"<= {most} x",
-            ratio <= most,
-            f"{ours}, floor {floor}, bare Python {took['Python']} taken off both",
+            f"<= {bound} x",
+            ratio <= bound,
+            "a caller, or Skycore, waits for it",
         )
-    every = ", ".join(f"{verb} {took[verb].middle * 1e3:.0f}" for verb in VERBS)
-    yield Row("6a", "every function's cold start", "ms", "", None, every)
-
-
-def warm(build: Artefact, url: str) -> Iterator[Row]:
-    """Rows 1a, 2, 3, 5 and 7: CPU of an item, but for 1a in a warm process, to its floor's."""
-    stock = artefact.stock_path(build)
-
-    def run(name: str, path: list[Path], *arguments: str) -> Callable[[], float]:
-        return lambda: artefact.timed(name, path, url, *arguments).seconds
-
-    yield _ratio(
-        "1a",
-        "`ack` from a fresh process to its first answer, to boto3's clients and those two calls",
-        1.1,
-        run("ack_first", build.path("ack")),
-        run("send_message_first", stock),
-    )
-    yield _ratio(
-        "2",
-        "`ack` warm, a postback, to boto3's bare `send_message`",
-        1.2,
-        run("ack", build.path("ack")),
-        run("send_message", stock),
-    )
-    store = run("store", build.path("store"), "100")
-    took = interleaved({"ours": store, "floor": run("conditional_save", stock)})
-    ratio = took["floor"].middle / took["ours"].middle
-    per_second = 1 / took["ours"].middle
+    every = ", ".join(f"`{verb}` {1000 * run.cold[verb]:.0f}" for verb in sorted(run.cold))
     yield Row(
-        "3",
-        "`store`, batches of 100, to a conditional PynamoDB `save` for each",
-        f"{ratio:.1f} x",
-        ">= 3.5 x",
-        ratio >= 3.5,
-        f"{per_second:.0f} postbacks/s a core: {took['ours']} each, floor {took['floor']}",
+        "CPU of every cold start, milliseconds", every, "", True, "shows an import that crept in"
     )
-    yield _ratio(
-        "5",
-        "intake of a 500-byte receipt, to defusedxml's parse of it",
-        3.0,
-        run("intake", build.path()),
-        run("parse", stock),
+    size = sum(run.packages.values())
+    yield Row(
+        "both layers, zipped",
+        f"{size / 1e6:.1f} MB",
+        f"<= {MAX_PACKAGE / 1e6:.1f} MB",
+        size <= MAX_PACKAGE,
+        "every cold start loads them",
     )
-    took = interleaved(
-        {
-            "ours": run("send", build.path("send")),
-            "all": run("bare_calls", build.path(), "all"),
-            "named": run("bare_calls", build.path(), "named"),
-        },
+    stored, plain = cost.total(run, cost.STORED), cost.total(run, cost.PLAIN_STORED)
+    yield Row(
+        "dollars for a million postbacks, to a plain sample",
+        f"${stored:.2f}",
+        f"<= ${plain:.2f}",
+        stored <= plain,
+        "nobody should pay for the guarantees of receiving",
     )
-    for number, kind, what in (
-        ("7", "all", "the six calls that it must make"),
-        ("7a", "named", "four of them: without the opt-outs and the tracking id's pointer"),
-    ):
-        ratio = took["ours"].middle / took[kind].middle
-        yield Row(
-            number,
-            f"`send` warm, a message, to {what}",
-            f"{ratio:.2f} x",
-            "<= 1.25 x",
-            ratio <= 1.25,
-            f"{took['ours']}, floor {took[kind]}",
+    sent, plain = cost.total(run, cost.SENT), cost.total(run, cost.PLAIN_SENT)
+    yield Row(
+        "dollars for a million sends, to a plain sample",
+        f"${sent:.2f}",
+        f"<= ${1.5 * plain:.2f}",
+        sent <= 1.5 * plain,
+        "at most once costs more: decision 041 says what",
+    )
+    name, used = max(
+        ((name, amount / most) for name, amount, most, _ in scale.used(run)), key=lambda row: row[1]
+    )
+    yield Row(
+        "ten million messages a day: the fullest capacity in the busiest hour",
+        f"{used:.0%} ({name})",
+        f"<= {MAX_USED:.0%}",
+        used <= MAX_USED,
+        "the default parameters must carry it",
+    )
+    yield from _dispatch(run)
+    writes = max(row["writes"] for row in run.limiter if row["limit"] >= row["callers"])
+    yield Row(
+        "limiter: writes for a call, while callers are no more than calls a second",
+        f"{writes:.2f}",
+        "<= 1.5",
+        writes <= 1.5,
+        "each write costs a unit and a wait; contention repeats them",
+    )
+    memory = Template().functions["SweepFunction"]["MemorySize"]
+    seconds = run.release / min(1.0, memory / VCPU_MB)
+    yield Row(
+        "`sweep`: queues 10,000 due messages, at its share of a vCPU",
+        f"{seconds:.0f} s",
+        f"<= {RELEASED_IN} s",
+        seconds <= RELEASED_IN,
+        "scheduled messages go out in their minute",
+    )
+    grows = [row["operation"] for row in run.growth if growth.Growth(**row).law == "GROWS"]
+    yield Row(
+        "operations that read more of a larger table",
+        ", ".join(grows) or "none",
+        "none",
+        not grows,
+        "what works on the first day must work after a year",
+    )
+
+
+def _dispatch(run: Measured) -> Iterator[Row]:
+    by_name = {row["name"]: row for row in run.drains}
+    free = by_name[drain.NO_LIMITS]
+    per_second = free["messages"] / free["seconds"]
+    yield Row(
+        "the send queue drains, without limits",
+        f"{per_second:.0f} messages/s",
+        f">= {MIN_DRAIN}/s",
+        per_second >= MIN_DRAIN,
+        "a campaign is through before the hour is over",
+    )
+    limited = by_name[drain.TEN_A_SECOND]
+    wasted = limited["wasted"] / limited["runs"]
+    yield Row(
+        "runs of `dispatch` that send nothing, with a limit of 10 a second",
+        f"{wasted:.0%}",
+        f"<= {MAX_WASTED:.0%}",
+        wasted <= MAX_WASTED,
+        "they are paid for",
+    )
+
+
+def table(run: Measured) -> str:
+    """Return the bench's table."""
+    return markdown(HEAD, (row.cells for row in rows(run)))
+
+
+def requests_table() -> str:
+    """Return what each invocation asks of AWS, as bench/requests.json states it."""
+    units = ("read units", "write units")
+    listed = []
+    for name, calls in cost.REQUESTS.items():
+        made = ", ".join(f"{n} {call}" for call, n in calls.items() if call not in units)
+        listed.append((name, made, *(calls.get(unit, 0) for unit in units)))
+    return markdown(("invocation", "requests", *units), listed)
+
+
+def limiter() -> list[dict[str, float]]:
+    """Measure what single callers get out of the limiter's item, in virtual time."""
+    found = []
+    for limit, callers in LIMITER:
+        one = virtual_time.measure(Limits(limit), callers, 10)
+        found.append(
+            {
+                "limit": limit,
+                "callers": callers,
+                "granted": len(one.slots_ms) / one.seconds,
+                "writes": one.writes_a_call,
+                "median_ms": one.percentile(50),
+                "p99_ms": one.percentile(99),
+            }
         )
-    _, parts = artefact.measured("send_profile", build.path("send"), url)
-    told = ", ".join(f"{name} {part:.0%}" for name, part in parts.items())
-    told += f", all else {1 - sum(parts.values()):.0%}"
-    yield Row("7b", "where the CPU of a send goes, by cProfile", "parts", "", None, told)
+    return found
 
 
-def requests(build: Artefact, url: str) -> Row:
-    """Row 4: what 100 postbacks in one invocation of `store` ask of DynamoDB."""
-    stub.counts(url)
-    artefact.timed("store", build.path("store"), url, "100", "once")
-    told = stub.counts(url)
-    detail = ", ".join(f"{count} {name.split()[1]}" for name, count in sorted(told.items()))
-    total = sum(told.values())
-    what = "`store`: DynamoDB requests for 100 dated postbacks"
-    return Row("4", what, str(total), "<= 8", total <= 8, detail)
-
-
-def calls() -> Row:
-    """Row 8: AWS's share of requests.json, which a test holds."""
-
-    def told(name: str) -> str:
-        parts = (
-            f"{count} {call}"
-            for call, count in cost.REQUESTS[name].items()
-            if call != "Skycore" and not call.endswith("units")
-        )
-        return f"{name}: {', '.join(parts)}"
-
-    detail = "; ".join(told(name) for name in cost.REQUESTS)
-    what = "AWS requests of each invocation (`bench/requests.json`)"
-    return Row("8", what, "stated", "a test holds it", True, detail)
-
-
-MEASURED = {
-    # what cost.py knows it as: what is run, of which function (None: a floor), and its arguments
-    "ack": ("ack", "ack"),
-    "store": ("store", "store", "10"),
-    "store100": ("store", "store", "100"),
-    "publish": ("publish", "publish"),
-    "send": ("send", "send"),
-    "send_message": ("send_message", None),
-    "save": ("conditional_save", None),
-    "post": ("post", None),
-}
-
-
-def costs(build: Artefact, url: str) -> cost.Measured:
-    """CPU of all that a bill is made of, side by side, and what each logs."""
-    logged: dict[str, float] = {}
-
-    def run(name: str) -> Callable[[], float]:
-        script, verb, *arguments = MEASURED[name]
-        path = build.path(verb) if verb else artefact.stock_path(build)
-
-        def measure() -> float:
-            seconds, logged[name] = artefact.timed(str(script), path, url, *map(str, arguments))
-            return seconds
-
-        return measure
-
-    took = interleaved({name: run(name) for name in MEASURED})
-    return cost.Measured({name: samples.middle for name, samples in took.items()}, logged)
-
-
-def compared(known: cost.Measured) -> Iterator[Row]:
-    """Row 10: our dollars beside a plain sample's."""
-    for number, ours, plain in (
-        ("10", cost.STORED, cost.PLAIN_STORED),
-        ("10a", cost.SENT, cost.PLAIN_SENT),
-    ):
-        dollars, floor = cost.total(known, ours), cost.total(known, plain)
-        yield Row(
-            number,
-            f"a million of `{ours}`, to a plain sample",
-            f"${dollars:.2f}",
-            f"< ${floor:.2f}",
-            dollars < floor,
-            f"{dollars / floor:.2f} x; by service below",
-        )
-
-
-def package(build: Artefact) -> Row:
-    """Row 9: the layers, zipped as they are deployed."""
-    sizes = {layer: build.zipped(layer) for layer in artefact.LAYERS}
-    total = sum(sizes.values())
-    detail = ", ".join(f"{layer} {size / 1e6:.1f} MB" for layer, size in sizes.items())
-    fits = total <= LARGEST_PACKAGE
-    return Row("9", "both layers, zipped", f"{total / 1e6:.1f} MB", "<= 12 MB", fits, detail)
-
-
-def _start(code: str, path: list[Path]) -> Callable[[], float]:
-    """CPU from the interpreter's own start until `code` is done; its end is nobody's wait."""
-    told = f"{code}\nimport time; print(time.process_time())"
-    return lambda: float(artefact.fresh(["-c", told], path))
-
-
-def _ratio(
-    number: str,
-    what: str,
-    most: float,
-    ours: Callable[[], float],
-    floor: Callable[[], float],
-) -> Row:
-    took = interleaved({"ours": ours, "floor": floor})
-    ratio = took["ours"].middle / took["floor"].middle
-    detail = f"{took['ours']}, floor {took['floor']}"
-    return Row(number, what, f"{ratio:.2f} x", f"<= {most} x", ratio <= most, detail)
+def limiter_table(run: Measured) -> str:
+    """Return what single callers get out of the limiter's item, in virtual time."""
+    head = ("limit", "callers", "granted/s", "writes a call", "to a slot: median", "99%")
+    return markdown(
+        head,
+        (
+            (
+                f"{row['limit']:.0f}/s",
+                f"{row['callers']:.0f}",
+                f"{row['granted']:.0f}",
+                f"{row['writes']:.1f}",
+                f"{row['median_ms']:.0f} ms",
+                f"{row['p99_ms']:.0f} ms",
+            )
+            for row in run.limiter
+        ),
+    )

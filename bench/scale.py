@@ -5,22 +5,26 @@ From CPU times that `make bench` measured, usual latencies (prices.json), the ca
 enqueue, dispatch, Skycore, then its postbacks through ack, store and publish. Each stage is a
 tank: what comes in above its capacity waits, and the wait is the age of its queue. No stage ever
 fails here; that is what the chaos tests are for.
-
-    make bench && .venv/bin/python -m bench.scale
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bench import artefact, cost
+from bench import cost
+from bench.table import markdown
 from skycore.table import models
+from tests.template.deployed import Deployed
 
-QUOTAS = json.loads((artefact.ROOT / "bench" / "quotas.json").read_text())
+if TYPE_CHECKING:
+    from bench.measured import Measured
+
+QUOTAS = json.loads((Path(__file__).parent / "quotas.json").read_text())
 MINUTES = 24 * 60
 
 
@@ -28,7 +32,7 @@ def _values(part: str) -> dict[str, Any]:
     return {name: row["value"] for name, row in QUOTAS[part].items()}
 
 
-QUOTA, TEMPLATE, LOAD = _values("quotas"), _values("template"), _values("load")
+QUOTA, LOAD = _values("quotas"), _values("load")
 AVERAGE: float = LOAD["messages"] / 86_400  # messages a second
 PEAK: float = AVERAGE * max(LOAD["hours"])
 POSTBACKS: int = LOAD["postbacks_per_message"]
@@ -80,39 +84,88 @@ def write_units() -> float:
     return sent + POSTBACKS * (stored + moved)
 
 
-def stages(known: cost.Measured, *, parallel: float, dispatchers: float) -> list[Stage]:
-    """The functions that a message and its postbacks pass, with that much room for two of them."""
+@cache
+def _stack(**parameters: str) -> Deployed:
+    return Deployed("skycore", **parameters)
+
+
+def _source(name: str, **parameters: str) -> dict[str, Any]:
+    properties: dict[str, Any] = _stack(**parameters).properties(name)
+    return properties
+
+
+def pollers(source: str, **parameters: str) -> int:
+    """Return how many environments a queue may start, by the template."""
+    return int(_source(source, **parameters)["ScalingConfig"]["MaximumConcurrency"])
+
+
+def route_rate(path: str) -> int:
+    """Return the requests a second that the template lets through to a route."""
+    stage = next(iter(_stack().of_type("AWS::ApiGateway::Stage")))
+    settings = _stack().properties(stage)["MethodSettings"]
+    rates = {one["ResourcePath"]: one["ThrottlingRateLimit"] for one in settings}
+    return int(rates.get("/" + path.replace("/", "~1"), rates["/*"]))
+
+
+def waits_of_dispatch_ms() -> tuple[float, float]:
+    """Return how long a run waits before its calls, and from a call's slot to its end.
+
+    It reads its messages one after the other; their calls go out side by side.
+    """
+    calls = cost.REQUESTS["dispatch, 10 messages"]
+    each = sum(calls[name] // 10 for name in ("BatchGetItem", "UpdateItem", "PutItem"))
+    before = calls["GetItem"] + calls["UpdateItem"] % 10
+    table_ms = cost.ASSUMED["dynamodb_ms"]
+    return before * table_ms, each * table_ms + cost.ASSUMED["skycore_ms"]
+
+
+def stages(known: Measured) -> list[Stage]:
+    """Return the functions that a message and its postbacks pass."""
     cpu = known.cpu
-    told: cost.Used = {"BatchGetItem": 1, "UpdateItem": 100, "SNS PublishBatch": 10}
+    stream = _source("PublishFunctionTableStream")
+    size = int(stream["BatchSize"])
+    calls: cost.Used = {"BatchGetItem": 1, "UpdateItem": size, "SNS PublishBatch": size / 10}
     ack = cost.seconds(cpu["ack"], {"SQS SendMessage": 1})
-    store = cost.seconds(cpu["store100"] * 100, {"BatchGetItem": 1, "BatchWriteItem": 4})
-    publish = cost.seconds(cpu["publish"] * 100, told)
-    # At worst: ten calls of Skycore side by side, but the table's one after the other.
-    calls: cost.Used = {**cost.REQUESTS["dispatch, 10 messages"], "Skycore": 1}
-    dispatch = cost.seconds(cpu["send"] * 10, calls)
-    every = QUOTA["lambda_copies"]
+    store = cost.seconds(cpu["store"] * 10, dict(cost.REQUESTS["store, 10 postbacks"]))
+    publish = cost.seconds(cpu["publish"] * size, calls)
+    dispatch = cost.seconds(cpu["send"] * 10, {}) + sum(waits_of_dispatch_ms()) / 1000
+    batches = {
+        name: int(_source(name)["BatchSize"])
+        for name in ("DispatchFunctionQueue", "StoreFunctionPostbacks")
+    }
+    assert set(batches.values()) == {10}, "requests.json counts the requests of ten messages"
+    at_once = shards() * int(stream["ParallelizationFactor"])
     return [
-        Stage("dispatch", 1, 10, dispatch, dispatchers),
-        Stage("ack", POSTBACKS, 1, ack, every),
-        Stage("store", POSTBACKS, 100, store, TEMPLATE["store_copies"]),
-        Stage("publish", EVENTS, 100, publish, shards() * parallel),
+        Stage("dispatch", 1, 10, dispatch, pollers("DispatchFunctionQueue")),
+        Stage("ack", POSTBACKS, 1, ack, QUOTA["lambda_copies"]),
+        Stage("store", POSTBACKS, 10, store, pollers("StoreFunctionPostbacks")),
+        Stage("publish", EVENTS, size, publish, at_once),
     ]
 
 
-def used(known: cost.Measured) -> list[tuple[str, float, float, str]]:
+def adapted() -> tuple[float, float]:
+    """Return write units a second, and the table's capacity, in the hour that is fullest.
+
+    An on-demand table takes twice what it has had, and 4,000 at least (Amazon DynamoDB Developer
+    Guide, "On-demand capacity mode").
+    """
+    units = [AVERAGE * hour * write_units() for hour in LOAD["hours"]]
+    least = QUOTA["new_table_write_units_s"]
+    capacity = [max(least, 2 * max(units[:hour], default=0)) for hour in range(len(units))]
+    return max(zip(units, capacity, strict=True), key=lambda pair: pair[0] / pair[1])
+
+
+def used(known: Measured) -> list[tuple[str, float, float, str]]:
     """What the peak hour takes of each quota: name, a second (or at once), the quota, its kind."""
-    running = sum(one.copies(PEAK) for one in _usual(known))
+    every = stages(known)
+    running = sum(one.copies(PEAK) for one in every)
+    units, capacity = adapted()
     rows = [
         ("API Gateway, requests", PEAK * (1 + POSTBACKS), QUOTA["api_requests_s"], "account"),
         ("Lambda, copies at once", running, QUOTA["lambda_copies"], "account"),
         ("SNS, messages", PEAK * EVENTS, QUOTA["sns_publishes_s"], "account"),
         ("the table, write units", PEAK * write_units(), QUOTA["table_write_units_s"], "table"),
-        (
-            "a table that was idle before, write units",
-            PEAK * write_units(),
-            QUOTA["new_table_write_units_s"],
-            "until it has adapted",
-        ),
+        ("the table, write units, in the hour that grows most", units, capacity, "adapts"),
         (
             "index by state, `sending`: in and out, one of its shards",
             PEAK * 2 / models.STATE_SHARDS,
@@ -138,54 +191,57 @@ def used(known: cost.Measured) -> list[tuple[str, float, float, str]]:
             QUOTA["key_write_units_s"],
             "key",
         ),
-        ("the stage's throttle, POST /messages", PEAK, TEMPLATE["messages_route_s"], "template"),
+        ("the stage's throttle, POST /messages", PEAK, route_rate("/messages"), "template"),
         (
             "the stage's throttle, postbacks",
             PEAK * POSTBACKS,
-            TEMPLATE["postback_route_s"],
+            route_rate("/postbacks/{item}"),
             "template",
         ),
-    ]
-    rows += [
-        (f"{one.name}, items", PEAK * one.per_message, one.capacity, "template")
-        for one in _usual(known)
-        if one.name in {"dispatch", "publish"}
+        *(
+            (f"{one.name}, items", PEAK * one.per_message, one.capacity, "template")
+            for one in every
+            if one.name != "ack"  # the account's executions bound it
+        ),
     ]
     return sorted(rows, key=lambda row: row[1] / row[2], reverse=True)
 
 
-def _usual(known: cost.Measured) -> list[Stage]:
-    return stages(
-        known,
-        parallel=TEMPLATE["stream_copies_per_shard"],
-        dispatchers=TEMPLATE["dispatch_copies"],
-    )
-
-
-def report(known: cost.Measured) -> str:
-    """The tables of docs/architecture.md."""
+def report(known: Measured) -> str:
+    """Return the tables of docs/architecture.md."""
     head = (
         f"{AVERAGE:.0f} messages a second on average, {PEAK:.0f} in the busiest hour;"
         f" {POSTBACKS} postbacks each; {write_units():.0f} write units a message with all that"
         f" follows; {shards()} shards. Quotas of {QUOTAS['as_of']}."
     )
-    columns = "function|items/s at peak|batch|seconds|copies at peak|can do, items/s|oldest item"
-    lines = [head, "", f"| {columns.replace('|', ' | ')} |", "|---" * 7 + "|"]
-    lines += [
-        f"| `{one.name}` | {PEAK * one.per_message:.0f} | {one.batch} | {one.seconds:.2f}"
-        f" | {one.copies(PEAK):.1f} | {one.capacity:.0f} | {_age(one.oldest())} |"
-        for one in _usual(known)
-    ]
-    lines += ["", "| at peak | a second | may be | used | whose limit |", "|---|---|---|---|---|"]
-    for name, amount, most, whose in used(known):
-        lines.append(f"| {name} | {amount:.0f} | {most:.0f} | {amount / most:.0%} | {whose} |")
-    paths = {path: cost.total(known, path) for path in (cost.SENT, cost.STORED, cost.TOLD)}
-    day = (paths[cost.SENT] + POSTBACKS * (paths[cost.STORED] + paths[cost.TOLD])) * 10
-    lines += [
-        "",
-        f"Cost: ${day:.0f} a day paid by use, at a single send's price ([cost](cost.md)).",
-    ]
-    return "\n".join(lines)
+    columns = ("function", "items/s at peak", "batch", "seconds", "environments at peak")
+    functions = markdown(
+        (*columns, "at most", "can do, items/s", "oldest item"),
+        (
+            (
+                f"`{one.name}`",
+                f"{PEAK * one.per_message:.0f}",
+                one.batch,
+                f"{one.seconds:.2f}",
+                f"{one.copies(PEAK):.1f}",
+                f"{one.most_copies:.0f}",
+                f"{one.capacity:.0f}",
+                _age(one.oldest()),
+            )
+            for one in stages(known)
+        ),
+    )
+    quotas = markdown(
+        ("at peak", "a second", "may be", "used", "whose limit"),
+        (
+            (name, f"{amount:.0f}", f"{most:.0f}", f"{amount / most:.0%}", whose)
+            for name, amount, most, whose in used(known)
+        ),
+    )
+    paths = {path: cost.total(known, path) for path in (cost.SENT, cost.STORED, cost.PUBLISHED)}
+    day = (paths[cost.SENT] + POSTBACKS * (paths[cost.STORED] + paths[cost.PUBLISHED])) * 10
+    price = f"Cost: ${day:.0f} a day paid by use, at a single send's price ([cost](cost.md))."
+    return f"{head}\n\n{functions}\n\n{quotas}\n\n{price}"
 
 
 def _age(seconds: float) -> str:
@@ -194,18 +250,3 @@ def _age(seconds: float) -> str:
     if seconds == math.inf:
         return "never caught up"
     return f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds / 60:.0f} min"
-
-
-def main() -> int:
-    """Prints the report. Returns 1 if nothing was measured yet."""
-    path = artefact.ROOT / ".local" / "bench.json"
-    if not path.exists():
-        print("nothing is measured yet: make bench", file=sys.stderr)
-        return 1
-    told = json.loads(path.read_text())
-    print(report(cost.Measured(told["cpu"], told["logged"])))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,6 +19,10 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from boto3.dynamodb.types import TypeSerializer
+
+from skycore.table.limits import new_item
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,6 +37,8 @@ ANSWERS: dict[str, object] = {
     "GetSecretValue": {"SecretString": '{"api_key": "the-key"}', "VersionStages": ["AWSCURRENT"]},
     "SendMessage": {"MessageId": "059f36b4-87a3-44ab-83d2-661970a7a7d1"},
 }
+SERIALIZE = TypeSerializer().serialize
+LIMITER = {name: SERIALIZE(value) for name, value in new_item().items()}  # after a pause of all
 ENTRY = re.compile(rb"member\.\d+\.Id=(\d+)")
 TABLE = "table"
 # What an update answers with, until an item was put.
@@ -103,6 +109,10 @@ class _Connection(asyncio.Protocol):
             self._item = json.loads(sent)["Item"]
         elif operation == "BatchGetItem" and b'{"S":"message"}' in sent.replace(b" ", b""):
             answer = {"Responses": {TABLE: _pointers(json.loads(sent))}}
+        elif operation == "SendMessageBatch":
+            answer = {"Successful": [{"Id": one["Id"]} for one in json.loads(sent)["Entries"]]}
+        elif operation == "UpdateItem" and b'"limiter"' in sent:
+            answer = {"Attributes": LIMITER}
         elif operation == "UpdateItem" and b'"ALL_NEW"' in sent:
             answer = {"Attributes": self._item}
         return "application/x-amz-json-1.0", json.dumps(answer).encode()

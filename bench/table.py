@@ -1,79 +1,61 @@
-"""Runs each pair side by side, and shows what came of it."""
+"""Measure things side by side, and print rows as tables."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-ROUNDS = 15
+ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table; `met` says whether `value` is within `reach` (None: no reach is set)."""
+    """A row of the bench's table: what it guards, why, and whether `value` is within `bound`."""
 
-    number: str
     what: str
     value: str
-    reach: str
-    met: bool | None
-    detail: str
+    bound: str
+    met: bool
+    why: str
 
     @property
-    def order(self) -> tuple[int, str]:
-        """By the number's digits, then by its letter."""
-        digits = self.number.rstrip("abcdef")
-        return int(digits), self.number
+    def cells(self) -> tuple[str, ...]:
+        """The row as cells of Markdown."""
+        met = "yes" if self.met else "**NO**"
+        return (self.what, f"**{self.value}**", self.bound, met, self.why)
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """What one measured thing took, in seconds, round by round."""
-
-    seconds: tuple[float, ...]
-
-    @property
-    def middle(self) -> float:
-        """The median."""
-        return median(self.seconds)
-
-    @property
-    def spread(self) -> float:
-        """Half of the middle half of the samples, as a part of the median."""
-        low, _, high = quantiles(self.seconds, n=4)
-        return (high - low) / 2 / self.middle
-
-    def __str__(self) -> str:
-        long = self.middle > 0.01
-        amount = f"{self.middle * 1e3:.0f} ms" if long else f"{self.middle * 1e6:.0f} µs"
-        return f"{amount} ±{self.spread:.0%}"
+HEAD = ("what", "measured", "bound", "met", "why it is measured")
 
 
 def interleaved(
-    measured: Mapping[str, Callable[[], float]], rounds: int = ROUNDS
-) -> dict[str, Samples]:
-    """Measures each thing once a round, so that a busy machine is busy for all of them.
+    measured: Mapping[str, Callable[[], float]],
+    yardstick: str,
+    yardstick_seconds: float,
+    rounds: int = ROUNDS,
+) -> tuple[dict[str, float], float]:
+    """Return the median processor time of each thing, measured once a round, and the slowness.
 
-    The first round only warms the disk's cache.
+    Each round is scaled so that the yardstick, one of the things, takes `yardstick_seconds`: what
+    slows the machine down slows all of them. The slowness is what the rounds were divided by. The
+    first round only warms the disk's cache.
     """
     found: dict[str, list[float]] = {name: [] for name in measured}
+    slowness = []
     for number in range(rounds + 1):
-        for name, measure in measured.items():
-            seconds = measure()
-            if number:
-                found[name].append(seconds)
-    return {name: Samples(tuple(seconds)) for name, seconds in found.items()}
+        seconds = {name: measure() for name, measure in measured.items()}
+        if number:
+            slowness.append(seconds[yardstick] / yardstick_seconds)
+            for name in measured:
+                found[name].append(seconds[name] / slowness[-1])
+    return {name: median(values) for name, values in found.items()}, median(slowness)
 
 
-def printed(rows: Iterable[Row]) -> str:
-    """The rows as a table of Markdown."""
-    lines = ["| # | what | measured | reach | met | the figures |", "|---|---|---|---|---|---|"]
-    for row in rows:
-        met = {True: "yes", False: "NO", None: ""}[row.met]
-        cells = (row.number, row.what, f"**{row.value}**", row.reach, met, row.detail)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table of Markdown."""
+    lines = [f"| {' | '.join(map(str, cells))} |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])

@@ -95,9 +95,10 @@ def _messages(page: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[dict
 def _events(page: Sequence[Mapping[str, Any]], source: str) -> Iterator[dict[str, Any]]:
     found = events.with_raw([events.from_item(item) for item in _of_kind(page, "event")])
     tracking_rows = tracking_rows_of(stored.event for stored in found)
+    statuses = messages.statuses(owner.message_id for owner in tracking_rows.values())
     for stored in found:
         raw = base64.b64encode(stored.raw).decode()
-        yield {**event_envelope(stored, tracking_rows, source), "raw": raw}
+        yield {**event_envelope(stored, tracking_rows, statuses, source), "raw": raw}
 
 
 def _opt_outs(page: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

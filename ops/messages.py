@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ from skycore.catalogue.errors import find_error
 from skycore.catalogue.statuses import RANKS
 from skycore.phone_numbers import NumberError, parse_msisdn
 from skycore.problems import Problem
-from skycore.queries.messages import get_event, get_message
+from skycore.queries.messages import by_reference, get_event, get_message
 from skycore.serializers import event_envelope, tracking_rows_of
-from skycore.table import events, messages, pagination
+from skycore.table import events, messages, models, pagination
 from skycore.table.models import Row
 from skycore.table.pagination import TimeRange
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ops.stack import Stack
 
 A_DAY = timedelta(days=1)
+PAGE = 100  # messages of a reference that one call reads
 COLUMNS = ("created_at", "message_id", "status", "skycore_code", "action", "to", "from", "caller")
 MATCH = ("time", "event", "tracking_id")
 ONE = """\
@@ -43,16 +45,20 @@ Numbers show their last two digits, texts are left out; --show shows what is kep
   python -m ops message U01TXzUzNzEzNzA2NTE= --show
 """
 MANY = """\
-Messages, newest first, by status and time or by number. It reads only. Without --to it reads every
-message since --since until it has found --limit: keep that short on a busy stack.
+Messages, newest first, by status and time, by number or by client_reference. It reads only. Without
+--to and --reference it reads every message since --since until it has found --limit: keep that
+short on a busy stack.
 
 --since and --until are of when a message was made, not of its last change: one that failed just
-now may be from yesterday. A direct send that was refused because nothing could be sent (429, 502,
-503, recipient_opted_out) left no message; the log of send has it.
+now may be from yesterday. Scheduled messages show their send_at. A direct send that was refused
+because nothing could be sent (429, 502, 503, recipient_opted_out) left no message; the log of send
+has it.
 
   python -m ops messages --status failed --since 2h
   python -m ops messages --status unknown --status rejected --since 2026-11-22T08:00Z
+  python -m ops messages --status scheduled --since 35d
   python -m ops messages --to '+1 774-319-9144' --since 7d
+  python -m ops messages --reference order-4711 --since 30d
   python -m ops messages --caller arn:aws:sts::111122223333:assumed-role/shop --since 1h
 """
 
@@ -74,8 +80,9 @@ def _events(stack: Stack, args: Namespace, tracking_id: str | None) -> list[dict
     found = events.by_tracking_id(tracking_id) if tracking_id else []
     found.sort(key=lambda event: event.received_at)
     tracking_rows = tracking_rows_of(found)
+    statuses = messages.statuses(owner.message_id for owner in tracking_rows.values())
     envelopes = (
-        event_envelope(events.StoredEvent(event, b""), tracking_rows, stack.source)
+        event_envelope(events.StoredEvent(event, b""), tracking_rows, statuses, stack.source)
         for event in found
     )
     return [redact.event(envelope, show=args.show) for envelope in envelopes]
@@ -90,15 +97,22 @@ def _why(message_id: str) -> dict[str, Any]:
     details: dict[str, Any] = {
         "cancelled_by": row.cancelled_by and row.cancelled_by.as_dict(),
         "why": redact.words(row.detail),
+        "resolved_by": row.resolved_by,
+        "reason": redact.words(row.reason),
         "skycore_code_means": code.meaning if code else None,
     }
     if row.status == "queued":
         details |= {
             "failed_tries": int(row.tries),
             "not_before": row.not_before,
+            "waits_until": _text(models.parked_until(row.state)),
             "send_by": row.deadline,
         }
     return {name: value for name, value in details.items() if value is not None}
+
+
+def _text(time: datetime | None) -> str | None:
+    return timestamps.to_text(time) if time else None
 
 
 def _event(stack: Stack, args: Namespace) -> Result:
@@ -129,7 +143,10 @@ def many(stack: Stack, args: Namespace) -> Result:
             found.append(redact.message(view, show=args.show))
         if len(found) == args.limit:
             break
-    rows = [[view.get(column) for column in COLUMNS] for view in found]
+    columns = list(COLUMNS)
+    if any("send_at" in view for view in found):
+        columns.insert(3, "send_at")
+    rows = [[view.get(column) for column in columns] for view in found]
     ending = f"{len(found)} messages since {since:%Y-%m-%d %H:%M}Z"
     return Result({"messages": found}, [*([table(COLUMNS, rows)] if rows else []), ending])
 
@@ -140,6 +157,9 @@ def _role_name(caller: str | None) -> str | None:
 
 
 def _rows(stack: Stack, args: Namespace, span: TimeRange) -> Iterator[messages.MessageRow]:
+    if args.reference:
+        yield from _by_reference(args.reference, span)
+        return
     index, periods = Row.by_day, pagination.by_day
     if args.to:
         try:
@@ -150,6 +170,15 @@ def _rows(stack: Stack, args: Namespace, span: TimeRange) -> Iterator[messages.M
     for keys in pagination.iter_pages(index, periods, span):
         rows = messages.get_many(keys)
         yield from (rows[key] for key in keys if key in rows)
+
+
+def _by_reference(reference: str, span: TimeRange) -> Iterator[messages.MessageRow]:
+    while True:
+        rows, cursor = by_reference(reference, span, PAGE)
+        yield from rows
+        if cursor is None:
+            return
+        span = replace(span, cursor=cursor)
 
 
 def _shown(data: dict[str, Any]) -> list[RenderableType]:
@@ -182,7 +211,11 @@ def arguments_of_many(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--status", action="append", choices=sorted(RANKS), help="only this status; repeatable"
     )
-    parser.add_argument("--to", metavar="NUMBER", help="only messages to this number")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--to", metavar="NUMBER", help="only messages to this number")
+    where.add_argument(
+        "--reference", metavar="REFERENCE", help="only messages with this client_reference"
+    )
     parser.add_argument("--caller", help="only messages of this role or user: its ARN, or its name")
     parser.add_argument("--since", type=moment, help="made since: a time, or 2h, 30m, 7d ago (1d)")
     parser.add_argument("--until", type=moment, help="made until: the same (default: now)")
@@ -191,6 +224,12 @@ def arguments_of_many(parser: ArgumentParser) -> None:
 
 
 COMMANDS = (
-    Command("messages", "Find messages by status, time or number", MANY, many, arguments_of_many),
+    Command(
+        "messages",
+        "Find messages by status, time, number or reference",
+        MANY,
+        many,
+        arguments_of_many,
+    ),
     Command("message", "Show what happened to a message, and why", ONE, one, arguments_of_one),
 )

@@ -19,7 +19,16 @@ _MOMENT = re.compile(
     r"(?<![\d+(./-])20\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
     r"[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?(?:Z|\+00:00)?(?![\d:+/-]|\.\d)"
 )
-_OF_AN_EVENT = ("event", "origin", "code", "outcome", "terminal", "tracking_id", "message_id")
+_OF_AN_EVENT = (
+    "event",
+    "origin",
+    "code",
+    "outcome",
+    "terminal",
+    "tracking_id",
+    "message_id",
+    "message_status",
+)
 _OF_A_MESSAGE = ("message_id", "status", "action", "tracking_id", "created_at", "skycore_code")
 _OF_A_STEP = ("time", "event", "code", "carrier", "handset", "received_at", "event_id")
 
@@ -70,7 +79,7 @@ def message(view: Mapping[str, Any], *, show: bool) -> dict[str, Any]:
         "from": mask_number(view.get("from")),
         "client_reference": words(view.get("client_reference")),
     }
-    for name in ("parent", "possible_match", "caller", "cancelled_by"):
+    for name in ("send_at", "parent", "possible_match", "caller", "cancelled_by"):
         if name in view:
             shown[name] = view[name]
     if "timeline" in view:

@@ -77,7 +77,7 @@ def problems(data: dict[str, Any]) -> list[str]:
     if unknown := data["messages"]["by_kind"].get("unknown"):
         found.append(
             f"{unknown} unknown of the last {data['minutes']} minutes, a person decides: "
-            "python -m ops messages --status unknown"
+            "python -m ops messages --status unknown, then python -m ops resolve ID"
         )
     found += [
         f"queued messages wait ({scope}) since {pause['since']:%H:%M}Z: {pause['why']}; "

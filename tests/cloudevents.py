@@ -40,6 +40,7 @@ def _of_postback(body: bytes) -> dict[str, Any]:
         source=SOURCE,
         raw=body,
         message_id=MESSAGE_ID if known else None,
+        message_status=event.status_step if known else None,
         client_reference=REFERENCE if known else None,
     )
 
@@ -50,6 +51,7 @@ def _of_step(step: Any) -> dict[str, Any]:
         step,
         source=SOURCE,
         message_id=MESSAGE_ID,
+        message_status=step,
         tracking_id="U01TXzkwNDE3MzM=" if step == "accepted" else None,
         to="17743199144",
         sender="60856",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from skycore.handler import lambda_handler
-from skycore.sending.delivery import SendSettings, send_context
-from skycore.sending.dispatch import Queues, dispatch
+from skycore.sending.delivery import Queues, SendSettings, send_context
+from skycore.sending.dispatch import dispatch
 from skycore.settings import load
 
 DEADLINE_SECONDS = 25.0  # of a batch; the function has 28

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skycore.handler import Answer, lambda_handler
 from skycore.http import RestApi, caller_of, json_response, read_json
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.validation import PolicySettings
+from skycore.sending.policy import PolicySettings
 from skycore.settings import load
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ def post_message() -> Response[str]:
     settings, event = load(Settings), api.current_event
     body, caller, key = read_json(event), caller_of(event), event.headers.get("idempotency-key")
     policy = settings.policy()
-    if prefers_async(event.headers):
+    if prefers_async(event.headers) or body.get("send_at") is not None:
         queue_url = settings.send_queue_url
         sent = enqueue(body, caller=caller, key=key, queue_url=queue_url, policy=policy)
     else:

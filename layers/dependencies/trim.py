@@ -3,7 +3,7 @@
 botocore describes every AWS service, at length, and reads those descriptions at every cold start.
 Only those of the services that are called stay, without their documentation, and unpacked:
 unpacking costs time at each start, and the layer is zipped as a whole anyway.
-phonenumbers names every place, carrier and time zone; none of it is used.
+phonenumbers names every place and carrier; neither is used. Its time zones are.
 pip's notes on the installation list what has been cut since, and name the builder's Python.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 SERVICES = ("dynamodb", "s3", "secretsmanager", "sns", "sqs")
 MODELS = ("service-2", "endpoint-rule-set-1")  # what a client is made from
 WORDS = ("documentation", "documentationUrl")  # for people; botocore makes docstrings of them
-PLACES = ("geodata", "carrierdata", "tzdata")
+PLACES = ("geodata", "carrierdata")
 NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # pip's; licences stay
 UNUSED = ("bin", "boto3/examples", *(f"phonenumbers/{name}" for name in PLACES))
 

@@ -162,7 +162,15 @@ def schemas() -> dict[str, Schema]:
         "description": "Why it was rejected, expired or is unknown, or its last call failed.",
     }
     message = _object(
-        _MESSAGE, list(_MESSAGE), skycore_code=_TEXT, detail=why, parent=_TEXT, **_BY_WHOM
+        _MESSAGE,
+        list(_MESSAGE),
+        send_at={**_TIME, "description": "Of a message that was scheduled: when it is due."},
+        skycore_code=_TEXT,
+        detail=why,
+        parent=_TEXT,
+        resolved_by={**_TEXT, "description": "Who decided what became of an unknown message."},
+        reason={**_TEXT, "description": "The reason that they gave."},
+        **_BY_WHOM,
     )
     step = _object(_STEP, ["time", "event", "status"])
     unparsed = {"event_id": _TEXT, "received_at": _TIME, "error": _TEXT_OR_NULL, "raw": _RAW}
@@ -282,6 +290,7 @@ def _batch_entry() -> Schema:
     }
     http_status: Schema = {"type": "integer", "description": "The problem's, as of a single send."}
     fields = {**of_problem, **_DRY_RUN, **_MESSAGE, **_BY_WHOM, "parent": _TEXT, "status": status}
+    fields["send_at"] = _TIME
     return _object(fields, [], http_status=http_status, same_recipient_as=earlier)
 
 

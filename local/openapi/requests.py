@@ -49,6 +49,16 @@ OUR_FIELDS: dict[str, Schema] = {
         "description": "Your own reference: it comes back in every answer and event.",
         "examples": ["order-4711"],
     },
+    "send_at": {
+        "type": ["string", "null"],
+        "pattern": _TIME,
+        "description": "Queue the message then, at most 35 days ahead; the answer is 202.",
+        "examples": ["2126-11-22T09:00:00-05:00"],
+    },
+    "quiet_hours": {
+        "enum": ["ignore", None],
+        "description": "ignore: a queued message goes in the recipient's quiet hours too.",
+    },
     "expires_at": {
         "type": ["string", "null"],
         "pattern": _TIME,

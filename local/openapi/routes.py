@@ -17,9 +17,9 @@ MOST_IN_BATCH, MOST_IN_PAGE, USUAL_IN_PAGE = 1000, 100, 50
 SENT = ("Location", "Idempotency-Replayed")  # headers
 _SEND = (
     "invalid_json", "unknown_action", "in_progress", "too_large", "invalid_request",
-    "recipient_opted_out", "country_not_allowed", "ceiling_reached", "idempotency_key_reused",
-    "skycore_rejected", "rate_limited", "skycore_account", "skycore_unreachable", "not_ready",
-    "gateway_failure", "outcome_unknown",
+    "recipient_opted_out", "country_not_allowed", "quiet_hours", "ceiling_reached",
+    "idempotency_key_reused", "skycore_rejected", "rate_limited", "skycore_account",
+    "skycore_unreachable", "not_ready", "gateway_failure", "outcome_unknown",
 )  # fmt: skip
 _ACT = (
     "invalid_json", "too_large", "invalid_request", "skycore_rejected", "rate_limited",
@@ -48,7 +48,7 @@ def request_name(action: Action) -> str:
 def _post_message(sends: list[Action]) -> Part:
     tried = _answer("A dry run: nothing was sent.", "SentMessage")
     accepted = _answer("Accepted by Skycore.", "SentMessage", SENT)
-    queued = _answer("Queued (Prefer: respond-async).", "SentMessage", SENT)
+    queued = _answer("Queued (Prefer: respond-async), or scheduled (send_at).", "SentMessage", SENT)
     shown = {action.name: {"value": requests.send_example(action)} for action in sends}
     prefer = _parameter(
         "Prefer", "header", {"type": "string", "examples": ["respond-async"]},
@@ -135,7 +135,7 @@ def _message() -> Part:
         },
         "delete": {
             "operationId": "cancelMessage",
-            "summary": "Cancel a message that is still queued",
+            "summary": "Cancel a message that is scheduled or queued",
             "responses": {
                 "200": {**one, "description": "Cancelled."},
                 **answers.problems(("not_cancellable", *missing)),
@@ -146,14 +146,12 @@ def _message() -> Part:
 
 def _list_messages() -> Part:
     filters = [
-        _parameter(
-            name, "query", {"type": "string"}, "Exactly one of tracking_id, to and from is wanted."
-        )
-        for name in ("tracking_id", "to", "from")
+        _parameter(name, "query", {"type": "string"}, "Give exactly one of the four filters.")
+        for name in ("tracking_id", "to", "from", "client_reference")
     ]
     return {
         "operationId": "listMessages",
-        "summary": "Messages by tracking id, recipient or sender, newest first",
+        "summary": "Messages by tracking id, recipient, sender or client_reference, newest first",
         "parameters": [*filters, *_paging()],
         "responses": {
             "200": _answer("A page of messages.", "MessagePage"),

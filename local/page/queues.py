@@ -70,13 +70,13 @@ def allowance(stack: Stack) -> list[dict[str, Any]]:
     item = decode(answer["Item"]) if "Item" in answer else new_item()
     now = time.time_ns() // 1_000_000
     left = remaining(item, now, limits)
-    paused = max(0, item["pause_until"] - now) / 1000
+    paused = max(0, item["pause"]["until_ms"] - now) / 1000
     return [
         {
             "window": window,
             "limit": limit,
             "left": left.get(window),
-            "paused_s": paused if item["pause_kind"] == window else 0,
+            "paused_s": paused if item["pause"]["window"] == window else 0,
         }
         for window, limit in most.items()
     ]

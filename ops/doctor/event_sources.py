@@ -23,6 +23,7 @@ OF_MEDIA = "FetchFunctionMedia"  # runs only with KeepMedia
 LEAST = {  # the parameters that take the least of the quota
     "StoreMaximumConcurrency": 2,
     "DispatchMaximumConcurrency": 2,
+    "PublishParallelization": 1,
     "SendReservedConcurrency": 0,
     "AckReservedConcurrency": 0,
 }

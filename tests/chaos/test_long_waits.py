@@ -21,7 +21,7 @@ from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.sweep import sweep
 from skycore.table import models
 from skycore.table.limiter import Limiter
-from skycore.table.limits import Granted, Limits
+from skycore.table.limits import Limits
 from tests.template.conftest import Template
 from tests.unit.sending.conftest import outside, table
 from tests.unit.sending.test_sending import QUEUES, Skycore, queued, status
@@ -122,7 +122,7 @@ class Rounds:
 def use_up(limits: Limits, clock: Clock) -> None:
     """Take every call that the limits have now, as another process does."""
     other = Limiter(clock.milliseconds, clock.sleep)
-    while isinstance(other.take(limits, count=10), Granted):
+    while isinstance(other.take(limits, count=10), tuple):
         pass
 
 

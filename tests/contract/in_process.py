@@ -20,6 +20,7 @@ import pytest
 from pynamodb.connection.base import Connection
 
 from simulator_harness import KEY, Skycore
+from tests.unit.aws.fake_s3 import FakeS3
 from tests.unit.table.fake_dynamodb import FakeDynamoDB
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ def in_process(app: Callable[[str], Any]) -> Iterator[InProcess]:
         patched.setattr(Connection, "client", stack.table)
         for service in ("sqs", "sns", "secretsmanager"):
             patched.setattr(clients, service, lambda: stack.services)
+        patched.setattr(clients, "s3", FakeS3)
         _forget()
         try:
             yield stack

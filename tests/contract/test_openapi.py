@@ -21,7 +21,7 @@ from skycore.client.validation import prepare
 from skycore.problems import TITLES, Problem
 from skycore.queries import messages
 from skycore.sending import batch, validation
-from skycore.sending.validation import SendPolicy
+from skycore.sending.policy import SendPolicy
 from tests.template.conftest import Template
 
 if TYPE_CHECKING:

@@ -30,8 +30,7 @@ def sam(stack: Stack, folder: Path, *arguments: str) -> None:
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "AWS_ENDPOINT_URL": stack.description["endpoint_url"],
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        **stack.admin_environment(),
         "AWS_DEFAULT_REGION": stack.description["region"],
         "SAM_CLI_TELEMETRY": "0",
     }
@@ -53,10 +52,12 @@ def deployed(stack: Stack, name: str, **parameters: str) -> Iterator[dict[str, s
     folder, built = ROOT / "examples" / name, ROOT / LOCAL_DIR / name
     overrides = {"EventTopicArn": stack.description["event_topic_arn"], **parameters}
     sam(stack, folder, "build", f"--build-dir={built}")
+    bucket = f"{name}-{uuid.uuid4().hex[:8]}"
+    stack.admin("s3").create_bucket(Bucket=bucket)
     sam(
         stack,
         folder,
-        *("deploy", "--template-file", f"{built}/template.yaml", "--resolve-s3"),
+        *("deploy", "--template-file", f"{built}/template.yaml", "--s3-bucket", bucket),
         *("--stack-name", name, "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"),
         *("--parameter-overrides", *(f"{key}={value}" for key, value in overrides.items())),
     )

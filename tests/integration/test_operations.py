@@ -54,7 +54,7 @@ def test_status_shows_what_happens(stack: Stack, ops: Any, sent: dict[str, Any])
     assert code == bool(shown["problems"])  # what other tests left behind
     assert shown["messages"]["by_kind"]["delivered"] >= 1
     assert shown["events"]["by_kind"]["sms_delivered"] >= 1
-    assert shown["queues"].keys() == {"postback", "send", "event", "publish-retry"}
+    assert shown["queues"].keys() == {"postback", "send", "event", "publish-retry", "media"}
     assert shown["alarms"]["by_state"]
     assert shown["api_key_set"] is True
 

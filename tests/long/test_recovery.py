@@ -171,11 +171,12 @@ def _leave(shell: Shell, stack: Stack) -> Left:
     stack.control("inbound", {"from": STOPPED, "to": BODY["from"], "text": "STOP"})
     assert until(lambda: refused(stack, STOPPED), PATIENCE)
     shell.run(commands("docs/leaving.md", "2. Wait until all queues are empty")[0], stack)
-    export, to_bucket = commands("docs/leaving.md", "3. Export")
+    export, to_bucket, files = commands("docs/leaving.md", "3. Export")
     shell.run(export, stack)
     assert message_id in (shell.folder / "skycore-export" / "messages.jsonl").read_text()
     stack.admin("s3").create_bucket(Bucket="exports")
     shell.run(to_bucket, stack, BUCKET="exports")
+    shell.run(files, stack)
     shell.run(commands("docs/leaving.md", "4. Delete the stack")[0], stack)
     assert stack.get(f"/messages/{message_id}").status_code in {403, 404}
     lines = [line.split() for line in (shell.folder / "kept.txt").read_text().splitlines()]

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from skycore.table.limiter import Limiter
-from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits
+from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Limits
 
 LONGEST_PAUSE_S = 0.2
 
@@ -22,9 +22,9 @@ def take(limits: Limits, limiter: Limiter, end: float, *, count: int) -> list[in
     wait = SINGLE_WAIT_MS if count == 1 else BULK_WAIT_MS
     while time.monotonic() < end:
         result = limiter.take(limits, count=count, bulk=count > 1, longest_wait_ms=wait)
-        if isinstance(result, Granted):
-            slots += result.slots_ms
-            until = result.slots_ms[-1]
+        if isinstance(result, tuple):
+            slots += result
+            until = result[-1]
         else:
             until = result.until_ms
         time.sleep(min(LONGEST_PAUSE_S, max(0, until / 1000 - time.time())))

@@ -35,6 +35,7 @@ QUEUES = (
     "PublishRetryQueue",
     "PublishDeadLetterQueue",
     "EventQueue",
+    "MediaQueue",
 )
 
 
@@ -84,7 +85,11 @@ class Stack:
         arn = create_table(self._dynamodb)
         self._stream = Stream(client("dynamodbstreams", urls["dynamodb"], name), arn)
         self.sqs = client("sqs", urls["moto"], name)
-        self._refs: dict[str, Any] = {"Table": TABLE, "AWS::StackName": name}
+        self._refs: dict[str, Any] = {
+            "Table": TABLE,
+            "MediaBucket": f"{name}-media",
+            "AWS::StackName": name,
+        }
         self._make_queues()
         self._make_topic()
         self._make_secrets()
@@ -111,6 +116,10 @@ class Stack:
         secrets = client("secretsmanager", self._urls["moto"], self._name)
         made = secrets.create_secret(Name=f"{self._name}-token", SecretString=TOKEN)
         self._refs["PostbackToken"] = made["ARN"]
+        made = secrets.create_secret(
+            Name=f"{self._name}-hash", SecretString=f"hash of {self._name}"
+        )
+        self._refs["HashSecret"] = made["ARN"]
         self._refs["ApiKey"] = secrets.create_secret(Name=f"{self._name}-key")["ARN"]
 
     def ref(self, name: str) -> str:
@@ -159,6 +168,8 @@ class Stack:
             case {"Ref": name} | {"Fn::GetAtt": [name, _]}:
                 known = self.parameters | self._refs
                 return str(known[name])
+            case {"Fn::If": ["KeepsMedia", kept, _]}:  # as KeepMedia's default has it
+                return self._resolve(kept)
             case {"Fn::Join": [_, inner]}:
                 return self._resolve(inner)
         assert not isinstance(value, dict), f"this file does not know {value}"

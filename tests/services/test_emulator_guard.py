@@ -35,7 +35,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 def client(emulator: Emulator, service: str, *keys: str) -> Any:
-    named: Any = dict(zip(("aws_access_key_id", "aws_secret_access_key"), keys, strict=False))
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    named: Any = dict(zip(names, keys, strict=False))
     session: Any = boto3.Session(region_name="us-east-1", **named)
     return session.client(service, endpoint_url=emulator.url)
 

@@ -80,9 +80,7 @@ def test_a_parameter_of_alarms_is_in_the_runbook(template: Template, parameter: 
 
 
 def test_the_runbook_lists_the_metrics_as_they_are() -> None:
-    rows = re.findall(
-        r"^\| `(\w+)` \| (\w+) \| (?:`(\w+)`)? ?\| (.+) \|$", RUNBOOK, flags=re.MULTILINE
-    )
+    rows = re.findall(r"^- `(\w+)` \((\w+)(?:, by `(\w+)`)?\): (.+)$", RUNBOOK, flags=re.MULTILINE)
     assert rows == [
         (name, metric.unit, metric.by or "", metric.meaning)
         for name, metric in metrics.METRICS.items()

@@ -15,6 +15,7 @@ from skycore.client.client import SkycoreClient
 from skycore.sending.rate_limit import PATIENCE_MS
 from skycore.table.limits import BULK_WAIT_MS, PACE, SINGLE_WAIT_MS
 from skycore.table.models import Row
+from tests.template.deployed import Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,19 +36,38 @@ def bounds(template: Template, name: str) -> tuple[int, int]:
     return taken[0], taken[-1]
 
 
-@pytest.mark.parametrize(
-    ("function", "event", "parameter"),
-    [
-        ("DispatchFunction", "Queue", "DispatchMaximumConcurrency"),
-        ("StoreFunction", "Postbacks", "StoreMaximumConcurrency"),
-    ],
-)
-def test_the_pollers_executions_are_within_what_aws_takes(
-    template: Template, function: str, event: str, parameter: str
-) -> None:
-    properties = template.functions[function]["Events"][event]["Properties"]
-    assert properties["ScalingConfig"] == {"MaximumConcurrency": {"Ref": parameter}}
-    assert bounds(template, parameter) == (2, 1000)
+def pollers(source: str, **parameters: str) -> int:
+    """Return how many executions an event source may start with these parameters."""
+    properties = Deployed("skycore", **parameters).properties(source)
+    return int(properties["ScalingConfig"]["MaximumConcurrency"])
+
+
+@pytest.mark.parametrize("most", ["2", "35", "1000"])
+def test_a_queue_starts_as_many_executions_as_its_parameter_says(most: str) -> None:
+    assert pollers("StoreFunctionPostbacks", StoreMaximumConcurrency=most) == int(most)
+    limited = {"MaxCallsPerSecond": "10"}
+    for others in ({}, limited):
+        chosen = {"DispatchMaximumConcurrency": most, **others}
+        assert pollers("DispatchFunctionQueue", **chosen) == int(most)
+
+
+def test_the_pollers_executions_are_within_what_aws_takes(template: Template) -> None:
+    assert bounds(template, "StoreMaximumConcurrency") == (2, 1000)
+    assert bounds(template, "DispatchMaximumConcurrency") == (0, 1000)
+    pattern = template.body["Parameters"]["DispatchMaximumConcurrency"]["AllowedPattern"]
+    assert not re.fullmatch(pattern, "1")  # 0 is a default, and the least that AWS takes is 2
+
+
+@pytest.mark.parametrize("limit", ["MaxCallsPerSecond", "MaxCallsPerMinute", "MaxCallsPerDay"])
+def test_any_limit_keeps_environments_from_waiting_for_slots(limit: str) -> None:
+    assert pollers("DispatchFunctionQueue", **{limit: "10"}) == 5
+    assert pollers("DispatchFunctionQueue") == 40
+
+
+def test_no_postback_waits_for_a_batch_to_fill(template: Template) -> None:
+    properties = template.functions["StoreFunction"]["Events"]["Postbacks"]["Properties"]
+    assert properties.get("MaximumBatchingWindowInSeconds", 0) == 0
+    assert properties["BatchSize"] <= 10  # a larger batch needs a window (AWS Lambda)
 
 
 def test_no_reserved_concurrency_refuses_what_the_poller_has_pulled(template: Template) -> None:
@@ -87,12 +107,12 @@ def test_a_few_lost_batches_set_nothing_aside(template: Template) -> None:
     assert redrive["maxReceiveCount"] >= 5  # the least that AWS advises for an event source
 
 
-@pytest.mark.parametrize("per_second", [1, 5, 10, 20])
-def test_the_least_copies_keep_usual_limits_busy(template: Template, per_second: int) -> None:
+@pytest.mark.parametrize("per_second", [1, 5, 10, 20, 60])
+def test_the_default_executions_keep_usual_limits_busy(template: Template, per_second: int) -> None:
     # A copy holds a batch from its first slot to its last answer: batch / rate + t seconds.
     batch, share = source(template)["BatchSize"], template.body["Parameters"]["PriorityShare"]
     rate = per_second * PACE / 100 * (1 - int(share["Default"]) / 100)
-    copies = bounds(template, "DispatchMaximumConcurrency")[0]
+    copies = pollers("DispatchFunctionQueue", MaxCallsPerSecond=str(per_second))
     assert copies * batch / (batch / rate + SEEN_SECONDS) >= 0.95 * rate
 
 

@@ -37,7 +37,7 @@ WHOLE = {
     "PostbackRequestsPerSecond": (1, 99_999),
     "PostbackBurst": (1, 9_999),
     "StoreMaximumConcurrency": (2, 1000),
-    "DispatchMaximumConcurrency": (2, 1000),
+    "PublishParallelization": (1, 10),
     "SilenceHours": (0, 168),  # CloudWatch evaluates seven days at most
 }
 GOOD = {
@@ -292,6 +292,20 @@ def test_rules_use_the_functions_that_rules_know() -> None:
         return set().union(*map(functions, node)) if isinstance(node, list) else set()
 
     assert functions(BODY["Rules"]) <= known
+
+
+def test_what_to_decide_first_stands_before_all_profiles_and_deploys() -> None:
+    """README deploys with this file: a name that is no parameter would fail there."""
+    before = (ROOT / "samconfig.toml").read_text().split("\n# To try things out")[0]
+    example = before[before.index("# parameter_overrides = [") :]
+    lines = "\n".join(line[2:] for line in example.splitlines() if line.startswith("# "))
+    pairs = tomllib.loads(lines)["parameter_overrides"]
+    chosen = dict(pair.split("=", 1) for pair in pairs)
+    assert refusals(BODY, chosen) == []
+    matters = {"MaxCallsPerSecond", "AlarmTopicArn", "EventRetentionDays", "QuietHours"}
+    assert matters | {"SendReservedConcurrency", "AckReservedConcurrency"} <= set(chosen)
+    assert set(chosen) <= set(BODY["Parameters"])
+    assert len(chosen) <= 10
 
 
 def test_the_example_of_two_stacks_on_one_account_deploys_and_adds_up() -> None:

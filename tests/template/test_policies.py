@@ -30,6 +30,7 @@ WITHOUT_RESOURCE = {
     "cloudwatch:GetMetricData",
     "lambda:GetAccountSettings",
     "lambda:GetEventSourceMapping",
+    "lambda:ListEventSourceMappings",
     "logs:DescribeLogGroups",
     "sns:GetSubscriptionAttributes",
     "sns:Unsubscribe",

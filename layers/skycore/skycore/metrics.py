@@ -38,19 +38,19 @@ METRICS = {
     # Sending
     "Accepted": Metric("Count", "messages that Skycore accepted"),
     "Queued": Metric("Count", "messages taken into the send queue"),
-    "Rejected": Metric("Count", "messages, or tries to send one, that were not sent", "Class"),
-    "Unknown": Metric("Count", "messages of which nobody knows whether Skycore took them"),
+    "Rejected": Metric("Count", "messages or tries that were not sent", "Class"),
+    "Unknown": Metric("Count", "messages whose outcome is unknown"),
     "Expired": Metric("Count", "queued messages whose expires_at passed before their turn"),
-    "SetAside": Metric("Count", "queued messages whose last try failed"),
+    "SetAside": Metric("Count", "queued messages dead-lettered after their last try"),
     "AccountErrors": Metric("Count", "calls that Skycore refused because of the account"),
     "CeilingReached": Metric("Count", "messages that MaxPerRecipientPerDay refused or delayed"),
     "Paused": Metric("None", "1 while queued messages are paused, 0 while they are not"),
     "SkycoreSeconds": Metric(
-        "Seconds", "how long a call of Skycore took from its slot on, or how long connecting failed"
+        "Seconds", "duration of a call of Skycore from its slot on, or of a failed connection"
     ),
     # The account's limits
-    "LimiterWaitSeconds": Metric("Seconds", "how long a call waited for its turn"),
-    "LimiterFull": Metric("Count", "times that a limit had no call left soon", "Window"),
+    "LimiterWaitSeconds": Metric("Seconds", "how long a call waited for its slot"),
+    "LimiterFull": Metric("Count", "requests for a slot that a limit refused", "Window"),
     "SecondAllowance": Metric("Percent", "what is left of MaxCallsPerSecond"),
     "MinuteAllowance": Metric("Percent", "what is left of MaxCallsPerMinute"),
     "DayAllowance": Metric("Percent", "what is left of MaxCallsPerDay"),
@@ -135,6 +135,7 @@ REJECTION_CLASSES = {
     "invalid_request": "request",  # the caller
     "too_large": "request",
     "unknown_action": "request",
+    "quiet_hours": "request",
     "country_not_allowed": "request",
     "in_progress": "request",
     "idempotency_key_reused": "request",

@@ -22,6 +22,7 @@ TITLES: dict[str, tuple[int, str, bool]] = {
     "too_large": (413, "Too large", False),
     "invalid_request": (422, "The request cannot be sent as it is", False),
     "recipient_opted_out": (422, "The recipient has opted out", False),
+    "quiet_hours": (422, "It expires before its quiet hours end", False),
     "country_not_allowed": (422, "This country is not allowed", False),
     "ceiling_reached": (422, "The recipient has had its messages of this day", True),
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another request", False),

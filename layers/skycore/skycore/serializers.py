@@ -27,11 +27,16 @@ MAX_VALUE_LENGTH = 512  # characters of a recipient's number, id or code
 
 
 def status_of(row: MessageRow, now: datetime) -> str:
-    """Return the row's status; unknown or expired even before sweep has marked it."""
+    """Return the row's status; unknown or expired even before sweep has marked it.
+
+    A queued message is scheduled until its `send_at`.
+    """
     if row.status == "sending" and now - _last_step(row) > IN_FLIGHT:
         return "unknown"
     if row.status == "queued" and row.deadline and timestamps.from_text(row.deadline) <= now:
         return "expired"
+    if row.status == "queued" and row.send_at and timestamps.from_text(row.send_at) > now:
+        return "scheduled"
     return row.status
 
 
@@ -52,6 +57,8 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
         "client_reference": row.client_reference,
         "created_at": _time_text(row.created_at),
     }
+    if row.send_at:
+        view["send_at"] = _time_text(row.send_at)
     if row.caller:
         view["caller"] = row.caller
     if row.cancelled_by and "caller" in row.cancelled_by:
@@ -62,6 +69,8 @@ def message(row: MessageRow, now: datetime) -> dict[str, Any]:
         view["detail"] = row.detail
     if row.parent:
         view["parent"] = row.parent
+    if row.resolved_by:
+        view |= {"resolved_by": _role_of(row.resolved_by), "reason": row.reason}
     return view
 
 
@@ -89,7 +98,7 @@ def short_text(value: Any) -> str | None:
 
 def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
     """Return every step in order: our own, and those that postbacks for this recipient report."""
-    own = [line.split(" ", 1) for line in row.steps]
+    own = _own_steps(row)
     steps = [
         (time, RANKS[step], {"time": _time_text(time), "event": f"message_{step}", "status": step})
         for time, step in own
@@ -104,6 +113,16 @@ def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
             rank = RANKS.get(event.status_step or "", RANKS["accepted"])
             steps.append((time, rank, _timeline_entry(event)))
     return [step for _, _, step in sorted(steps, key=lambda step: step[:2])]
+
+
+def _own_steps(row: MessageRow) -> list[list[str]]:
+    """Return time and status of our own steps; of a scheduled message, also when it was due."""
+    steps = [line.split(" ", 1) for line in row.steps]
+    if row.send_at:
+        steps[0][1] = "scheduled"
+        if row.send_at <= min([timestamps.to_key(timestamps.now()), *(at for at, _ in steps[1:])]):
+            steps.insert(1, [row.send_at, "queued"])
+    return steps
 
 
 def _timeline_entry(event: Event) -> dict[str, Any]:
@@ -126,6 +145,12 @@ def _last_step(row: MessageRow) -> datetime:
     return timestamps.from_text(row.steps[-1].split(" ", 1)[0])
 
 
+def _role_of(arn: str) -> str:
+    """Return an ARN without the name of its session: only operators see who it was."""
+    account, _, rest = arn.partition(":assumed-role/")
+    return f"{account}:assumed-role/{rest.split('/')[0]}" if rest else arn
+
+
 def _time_text(key: str) -> str:
     return timestamps.to_text(timestamps.from_text(key))
 
@@ -145,21 +170,30 @@ def tracking_row_of(event: Event, tracking_rows: TrackingRows) -> TrackingRow | 
     return tracking_rows.get(event.tracking_id or "")
 
 
-def event_envelope(stored: StoredEvent, tracking_rows: TrackingRows, source: str) -> dict[str, Any]:
-    """Return the CloudEvent of a stored event; an unparsed one has its raw body."""
+def event_envelope(
+    stored: StoredEvent, tracking_rows: TrackingRows, statuses: Mapping[str, str], source: str
+) -> dict[str, Any]:
+    """Return the CloudEvent of a stored event; an unparsed one has its raw body.
+
+    `statuses` are those of messages, by message id.
+    """
     owner = tracking_row_of(stored.event, tracking_rows)
     return build_event(
         stored.event,
         source=source,
         message_id=owner.message_id if owner else None,
+        message_status=statuses.get(owner.message_id) if owner else None,
         client_reference=owner.client_reference if owner else None,
         raw=stored.raw if stored.event.unparsed else None,
     )
 
 
-def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]:
+def step_envelope(
+    row: MessageRow, step: OwnStep, statuses: Mapping[str, str], source: str
+) -> dict[str, Any]:
     """Return the CloudEvent of one of our own steps, at its time in the message's timeline.
 
+    `statuses` are those of messages, by message id, where the row's own is not the newest.
     Raises LookupError if the message did not take the step.
     """
     outcome, terminal = OWN_STEPS[step]
@@ -168,6 +202,7 @@ def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]
         step,
         source=source,
         message_id=row.message_id,
+        message_status=statuses.get(row.message_id, row.status),
         tracking_id=row.tracking_id,
         to=row.to,
         sender=row.sender,
@@ -177,4 +212,6 @@ def step_envelope(row: MessageRow, step: OwnStep, source: str) -> dict[str, Any]
         outcome=outcome,
         terminal=terminal,
         status_details=row.detail,
+        resolved_by=_role_of(row.resolved_by) if row.resolved_by else None,
+        reason=row.reason,
     )

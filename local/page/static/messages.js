@@ -8,6 +8,7 @@ import { callApi } from "./api.js";
 
 // The product's ranks: a delivery outranks a failure, a failure outranks an expiry.
 const RANKS = [
+  "scheduled",
   "queued",
   "sending",
   "unknown",
@@ -94,6 +95,7 @@ function update(item, row) {
     chip(row.status, tone(row.status)),
     el("strong", {}, number(row.to) || row.email || row.action || "message"),
     el("span", { class: "about" }, row.client_reference ?? ""),
+    row.status === "scheduled" ? el("span", { class: "about" }, `until ${row.send_at}`) : "",
     el("time", { datetime: row.created_at }, time(row.created_at)),
   );
   item.refill();
@@ -135,7 +137,8 @@ async function timeline(body, id) {
     ),
     el("ol", { class: "timeline", "aria-label": "Timeline" }, ...steps),
     el("p", { class: "facts id" }, message.message_id),
-    message.status === "queued" ? button("Cancel", () => cancel(message.message_id)) : "",
+    message.send_at ? el("p", { class: "facts" }, `scheduled for ${message.send_at}`) : "",
+    ["scheduled", "queued"].includes(message.status) ? button("Cancel", () => cancel(message.message_id)) : "",
   );
 }
 

@@ -16,7 +16,14 @@ from tests.unit.architecture.pasting import SHELLS, folder_with_stand_ins, paste
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
     page
-    for folder in (".", "docs", "simulator", "clients/python", "examples/order-service")
+    for folder in (
+        ".",
+        "docs",
+        "simulator",
+        "clients/python",
+        "examples/order-service",
+        "examples/subscriber",
+    )
     for page in sorted((ROOT / folder).glob("*.md"))
 ]
 PASTEABLE = {"sh", "bash", "zsh", "shell", "console"}

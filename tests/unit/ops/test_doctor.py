@@ -95,28 +95,34 @@ PRIVATE = dict.fromkeys(
 )
 
 
-def media_bucket(stack: FakeStack, blocked: dict[str, bool], days: int | None) -> Outcome:
+def media_bucket(stack: FakeStack, blocked: dict[str, bool]) -> Outcome:
     stack.resources["MediaBucket"] = ("AWS::S3::Bucket", "skycore-mediabucket-1")
     if blocked:
         answer = {"PublicAccessBlockConfiguration": blocked}
         stack.answers("s3", "get_public_access_block", answer)
     else:
         stack.refuses("s3", "get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
+    return checked("media-bucket", stack)
+
+
+def media_expiry(stack: FakeStack, days: int | None) -> Outcome:
+    stack.resources["MediaBucket"] = ("AWS::S3::Bucket", "skycore-mediabucket-1")
     if days:
         rule = {"Status": "Enabled", "Expiration": {"Days": days}}
         stack.answers("s3", "get_bucket_lifecycle_configuration", {"Rules": [rule]})
     else:
         stack.refuses("s3", "get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration")
-    return checked("media-bucket", stack)
+    return checked("media-expiry", stack)
 
 
 def test_a_bucket_as_the_template_has_it_is_ok(stack: FakeStack) -> None:
-    assert media_bucket(stack, PRIVATE, 90).result == "ok"
+    assert media_bucket(stack, PRIVATE).result == "ok"
+    assert media_expiry(stack, 90).result == "ok"
 
 
 @pytest.mark.parametrize("blocked", [{}, {**PRIVATE, "BlockPublicPolicy": False}])
 def test_a_bucket_that_may_be_made_public_is_a_problem(stack: FakeStack, blocked: Any) -> None:
-    found = only(media_bucket(stack, blocked, 90))
+    found = only(media_bucket(stack, blocked))
     assert "may be made public" in found.detail
     assert "BlockPublicPolicy=true" in found.fix
 
@@ -125,7 +131,7 @@ def test_a_bucket_that_may_be_made_public_is_a_problem(stack: FakeStack, blocked
 def test_files_that_do_not_expire_with_their_events_are_a_problem(
     stack: FakeStack, days: int | None, words: str
 ) -> None:
-    assert words in only(media_bucket(stack, PRIVATE, days)).detail
+    assert words in only(media_expiry(stack, days)).detail
 
 
 @pytest.mark.parametrize(("keep", "result"), [("on", "problem"), ("off", "ok")])
@@ -200,13 +206,15 @@ def whole_stack(stack: FakeStack, quota: int, store: int, reserved: dict[str, in
     for name in names:
         answer = {"ReservedConcurrentExecutions": reserved[name]} if name in reserved else {}
         stack.answers("lambda", "get_function_concurrency", answer)
-    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", 2), ("Fetch", 2)):
+    dispatch, factor = (2, 1) if store == SMALL else (40, 4)
+    for name, most in (("Store", store), ("Publish", 2), ("Dispatch", dispatch), ("Fetch", 2)):
         more: dict[str, Any] = {"ScalingConfig": {"MaximumConcurrency": most}}
         if name == "Fetch" and store == SMALL:
             more["State"] = "Disabled"
         stack.has_event_source(f"{name}Queue", f"{name}Function", "", **more)
     stream = arn("dynamodb", "table/skycore-Table-1/stream/1")
-    stack.has_event_source("TableStream", "PublishFunction", "", EventSourceArn=stream)
+    more = {"EventSourceArn": stream, "ParallelizationFactor": factor}
+    stack.has_event_source("TableStream", "PublishFunction", "", **more)
     return checked("concurrency-quota", stack)
 
 
@@ -225,7 +233,8 @@ def test_the_sum_is_that_of_the_documentation(
     found = whole_stack(stack, total - 1, store, reserved)
     detail = only(found).detail
     assert f"may use {total} concurrent executions" in detail
-    assert "TableStream 1" in detail  # publish, for each shard
+    factor = 1 if store == SMALL else 4
+    assert f"TableStream {factor}" in detail  # publish, for each shard
     assert "SweepFunction 1" in detail
     assert found.result == "problem"
 
@@ -246,7 +255,7 @@ def test_a_quota_that_is_too_small_is_to_be_raised_or_the_parameters_lowered(
     assert fix.endswith(
         "until it is granted: sam deploy --stack-name skycore --region us-east-1 "
         "--parameter-overrides StoreMaximumConcurrency=2 DispatchMaximumConcurrency=2 "
-        "SendReservedConcurrency=0 AckReservedConcurrency=0"
+        "PublishParallelization=1 SendReservedConcurrency=0 AckReservedConcurrency=0"
     )
 
 

@@ -53,12 +53,13 @@ def no_recovery(stack: FakeStack, _: Server) -> None:
 
 def public_bucket(stack: FakeStack, _: Server) -> None:
     stack.resources["MediaBucket"] = ("AWS::S3::Bucket", "skycore-mediabucket-1")
-    missing = {
-        "get_public_access_block": "NoSuchPublicAccessBlockConfiguration",
-        "get_bucket_lifecycle_configuration": "NoSuchLifecycleConfiguration",
-    }
-    for operation, code in missing.items():
-        stack.refuses("s3", operation, code)
+    stack.refuses("s3", "get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
+
+
+def bucket_without_lifecycle(stack: FakeStack, _: Server) -> None:
+    stack.resources["MediaBucket"] = ("AWS::S3::Bucket", "skycore-mediabucket-1")
+    code = "NoSuchLifecycleConfiguration"
+    stack.refuses("s3", "get_bucket_lifecycle_configuration", code)
 
 
 def table(**changes: Any) -> Fault:
@@ -284,7 +285,7 @@ FAULTS: tuple[tuple[str, str, Fault], ...] = (
     ("time-to-live", "is DISABLED", no_time_to_live),
     ("recovery", "point-in-time recovery is None", no_recovery),
     ("media-bucket", "the bucket of inbound MMS may be made public", public_bucket),
-    ("media-bucket", "are kept for ever, not 90 days", public_bucket),
+    ("media-expiry", "are kept for ever, not 90 days", bucket_without_lifecycle),
     ("table", "index by_day of the table is not active", table(GlobalSecondaryIndexes=[])),
     (
         "table",

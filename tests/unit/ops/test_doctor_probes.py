@@ -14,8 +14,8 @@ from skycore.catalogue.actions import find_action
 from skycore.catalogue.errors import all_errors
 from skycore.problems import Problem
 from skycore.sending.batch import enqueue_batch
+from skycore.sending.policy import SendPolicy
 from skycore.sending.send import send
-from skycore.sending.validation import SendPolicy
 from skycore.table import batches, opt_outs
 from tests.unit.ops.deployments import FakeStack, queue_url
 

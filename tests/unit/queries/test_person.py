@@ -14,8 +14,9 @@ from skycore.aws import bucket, clients
 from skycore.postbacks.parser import read_postback
 from skycore.problems import Problem
 from skycore.queries.person import StillSending, erase_person, find_person, mentions, show_person
+from skycore.sending.policy import SendPolicy
 from skycore.sending.send import enqueue
-from skycore.sending.validation import SendPolicy, check_opt_out, parse_message
+from skycore.sending.validation import check_opt_out, parse_message
 from skycore.table import events, messages, models, opt_outs, queue_transitions
 from skycore.table.messages import MessageRow
 from tests.unit.aws.fake_s3 import FakeS3
@@ -369,3 +370,28 @@ def test_a_stop_under_an_old_form_holds_for_each_number_that_it_may_be(table: Fa
     assert opt_outs.erase_number(us)
     assert opt_outs.opted_out(pairs) == pairs
     assert holds_number(table, us) == []
+
+
+def scheduled() -> str:
+    body = {"to": f"+{NUMBER}", "from": SENDER, "text": "Hello", "client_reference": "ref-1"}
+    body["send_at"] = timestamps.to_text(timestamps.now() + timedelta(days=3))
+    known: dict[str, Any] = {"caller": "arn", "queue_url": "send", "policy": RULES}
+    return str(enqueue(body, key="order-2", **known).body["message_id"])
+
+
+def test_a_scheduled_message_is_shown_and_erased_with_its_person(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
+    id_ = scheduled()
+    person = find_person(NUMBER, BUCKET)
+    (shown,) = show_person(person, "urn:skycore:test")["messages"]
+    assert (shown["message_id"], shown["status"]) == (id_, "scheduled")
+    assert (shown["caller"], shown["request"]["fields"]["text"]) == ("arn", "Hello")
+    assert any(pk.startswith("reference#") for pk, _ in person.other)
+    erase_person(person, BUCKET, OPERATOR)
+    row = messages.get(id_)
+    assert row is not None
+    left = {name for name in ("request", "state", "to") if getattr(row, name) is not None}
+    assert (row.status, left) == ("cancelled", set())
+    assert NUMBER not in str(table.items)
+    assert find_person(NUMBER, BUCKET).counts()["messages"] == 0

@@ -415,3 +415,50 @@ def test_any_order_and_any_repetition_end_the_same(
     assert status() == max(["accepted", *filter(None, told)], key=RANKS.__getitem__)
     events_kept = {item["sk"]["S"][6:] for item in table.of_kind("event")}
     assert events_kept <= set(outside.ids())
+
+
+def test_events_carry_the_status_that_their_batch_left_the_message_in(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
+    sender = Sender()
+    sender.finish()
+    start = len(table.stream)
+    arrived = [receipt("N201"), receipt("N202")]
+    batch = [(str(n), body, NOW + timedelta(seconds=n)) for n, body in enumerate(arrived)]
+    assert store(batch, days=90) == []
+    assert tell(table, start) == []
+    data = [event["data"] for event in outside.published]
+    assert [one["event"] for one in data] == ["sms_sent", "sms_delivered"]
+    assert [one["message_status"] for one in data] == ["delivered", "delivered"]
+
+
+def test_a_late_receipt_carries_the_status_that_it_did_not_change(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
+    Sender().finish()
+    messages.transition("m1", "delivered", time=NOW, own=False)
+    start = len(table.stream)
+    assert store([("0", receipt("N201"), NOW)], days=90) == []
+    assert tell(table, start) == []
+    assert outside.published[0]["data"]["message_status"] == "delivered"
+
+
+def test_an_accepted_event_that_comes_late_carries_the_present_status(
+    table: FakeDynamoDB, outside: Outside
+) -> None:
+    Sender().finish()
+    seen = len(table.stream)
+    messages.transition("m1", "delivered", time=NOW, own=False)
+    assert publish(table.stream[:seen], retry_queue_url="retry", **WHERE) == []
+    accepted = [e for e in outside.published if e["type"] == "skycore.message_accepted"]
+    assert [event["data"]["message_status"] for event in accepted] == ["delivered"]
+
+
+def test_without_statuses_the_stream_delivers_again(
+    table: FakeDynamoDB, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Sender().finish()
+    monkeypatch.setattr(messages, "statuses", lambda _: 1 / 0)
+    assert tell(table) == []
+    assert len(outside.queued) == 1
+    assert outside.published == []

@@ -308,3 +308,22 @@ def test_every_reported_status_is_read_as_it_is_meant() -> None:
         ).encode()
         (event,) = read_postback(body, NOW)
         assert event.status_step == subject._STEPS.get(state, state), (kind, state)
+
+
+def test_many_messages_to_one_number_are_compared_only_near_their_time(
+    table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    same = subject._same_content
+
+    def counted(*pair: Any) -> bool:
+        calls.append(pair)
+        return same(*pair)
+
+    monkeypatch.setattr(subject, "_same_content", counted)
+    moments = [SENT - timedelta(hours=2 * n) for n in range(40)]
+    for number, moment in enumerate(moments):
+        sent(f"m{number}", f"T{number}", at=moment)
+    report = run(*(sms(at=moment) for moment in moments))
+    assert len(report.missing) == len(moments)
+    assert len(calls) <= 2 * len(moments)  # each reading of the time names one message

@@ -15,7 +15,7 @@ from skycore.client.validation import prepare
 from skycore.problems import MAX_ERRORS, Problem
 from skycore.sending import batch, idempotency
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.validation import SendPolicy
+from skycore.sending.policy import SendPolicy
 from skycore.table import batches, messages, models, opt_outs, queue_transitions
 from tests.unit.sending.conftest import overlap
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error

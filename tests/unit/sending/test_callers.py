@@ -12,8 +12,8 @@ from skycore.http import identity_of
 from skycore.problems import Problem
 from skycore.queries.messages import cancel, get_message
 from skycore.sending.batch import enqueue_batch
+from skycore.sending.policy import SendPolicy
 from skycore.sending.send import enqueue
-from skycore.sending.validation import SendPolicy
 from skycore.table.changes import changes_since, record_change
 from tests.unit.sending.conftest import Outside, outside
 from tests.unit.sending.waiting_world import World

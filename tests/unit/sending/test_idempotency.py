@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from skycore import keyed_hash
 from skycore.problems import Problem
 from skycore.sending.idempotency import fingerprint, is_valid_key, message_id
+from skycore.sending.policy import SendPolicy
 from skycore.sending.send import enqueue
-from skycore.sending.validation import SendPolicy
 from tests.unit.sending.conftest import Outside, outside
 from tests.unit.table.conftest import table
 

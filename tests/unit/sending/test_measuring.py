@@ -15,9 +15,10 @@ from skycore.problems import Problem
 from skycore.receiving.ack import acknowledge
 from skycore.receiving.store import store
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.delivery import SendContext
-from skycore.sending.dispatch import MAX_TRIES, Queues, dispatch
+from skycore.sending.delivery import Queues, SendContext
+from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.retry import MAX_TRIES
 from skycore.sending.send import enqueue
 from skycore.sending.sweep import sweep
 from skycore.table import messages, opt_outs

@@ -26,7 +26,7 @@ from skycore.sending.rate_limit import RateLimiter, Turn
 from skycore.sending.send import call_action, enqueue
 from skycore.table import messages, queue_transitions
 from skycore.table.limiter import Limiter
-from skycore.table.limits import Granted, Limits, Wait
+from skycore.table.limits import Limits, Wait
 from tests.unit.sending.test_sending import (
     QUEUES,
     RULES,
@@ -248,7 +248,7 @@ def test_connections_are_counted_again_after_a_wait_for_slots(
 
     def take(_: Limiter, __: Limits, *, count: int, **___: Any) -> Any:
         asked.append(count)
-        return Granted((0,) * count) if len(asked) == 3 else Wait(0, "second", 1)
+        return (0,) * count if len(asked) == 3 else Wait(0, "second", 1)
 
     monkeypatch.setattr(Limiter, "take", take)
     monkeypatch.setattr(rate_limit, "wait_until", lambda _: None)

@@ -14,11 +14,12 @@ from skycore.client.errors import Refused
 from skycore.problems import Problem
 from skycore.queries.messages import cancel, get_message
 from skycore.sending.batch import enqueue_batch
-from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
+from skycore.sending.dispatch import dispatch
 from skycore.sending.idempotency import MAX_QUEUED
+from skycore.sending.policy import SendPolicy
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.retry import BACKOFF, MAX_TRIES
 from skycore.sending.send import enqueue
-from skycore.sending.validation import SendPolicy
 from skycore.table import messages, models, queue_transitions
 from skycore.table.limits import Wait
 from tests.unit.sending.test_sending import (
@@ -60,7 +61,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(timestamps, "now", lambda: made.moment)
-    monkeypatch.setattr("skycore.sending.dispatch.random.uniform", lambda *_: 0)
+    monkeypatch.setattr("skycore.sending.retry.random.uniform", lambda *_: 0)
     return made
 
 

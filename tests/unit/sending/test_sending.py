@@ -14,12 +14,12 @@ from skycore.client.errors import NotSent, OutcomeUnknown, Refused
 from skycore.client.reply import Reply
 from skycore.problems import Problem
 from skycore.queries.messages import cancel
-from skycore.sending.delivery import SendContext
-from skycore.sending.dispatch import Queues, dispatch
+from skycore.sending.delivery import Queues, SendContext
+from skycore.sending.dispatch import dispatch
+from skycore.sending.policy import SendPolicy
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import enqueue, send
 from skycore.sending.sweep import sweep
-from skycore.sending.validation import SendPolicy
 from skycore.table import messages, opt_outs
 from skycore.table import queue_transitions as queued_rows
 from skycore.table.limits import Limits

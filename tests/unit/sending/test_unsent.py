@@ -12,8 +12,9 @@ import pytest
 from skycore import timestamps
 from skycore.client.errors import NotSent, OutcomeUnknown, Refused
 from skycore.problems import Problem
-from skycore.sending.dispatch import BACKOFF, MAX_TRIES, dispatch
+from skycore.sending.dispatch import dispatch
 from skycore.sending.rate_limit import RateLimiter
+from skycore.sending.retry import BACKOFF, MAX_TRIES
 from skycore.sending.send import enqueue
 from skycore.table import messages, opt_outs, queue_transitions
 from tests.unit.sending.conftest import overlap

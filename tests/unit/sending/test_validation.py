@@ -9,12 +9,8 @@ import pytest
 
 from skycore.catalogue.actions import all_actions, find_action
 from skycore.problems import Problem
-from skycore.sending.validation import (
-    SendPolicy,
-    check_countries,
-    check_sendable,
-    parse_message,
-)
+from skycore.sending.policy import SendPolicy
+from skycore.sending.validation import check_countries, check_sendable, parse_message
 
 RULES = SendPolicy.of("US", "", 90)
 SMS = {"to": "+1 774-319-9144", "from": "60856", "text": "Hello"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from skycore import timestamps
 from skycore.aws import clients
 from skycore.client.reply import Reply
-from skycore.sending.delivery import SendContext
-from skycore.sending.dispatch import Queues, dispatch
+from skycore.sending.delivery import Queues, SendContext
+from skycore.sending.dispatch import dispatch
+from skycore.sending.policy import SendPolicy
 from skycore.sending.rate_limit import RateLimiter
 from skycore.sending.send import call_action, enqueue, send
 from skycore.sending.sweep import sweep
-from skycore.sending.validation import SendPolicy
-from skycore.table import messages, models, pauses
+from skycore.table import messages, models, parking, pauses
 from skycore.table.limits import Limits
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ class World:
         self._queue: list[tuple[datetime, int, str]] = []
         self._number = count()
         self._next_sweep = START + timedelta(seconds=20)
+        self.policy = RULES
         self.context = SendContext(self, RateLimiter(Limits()), "send", 90)  # type: ignore[arg-type]
         monkeypatch.setattr(models, "PARKED_SHARDS", 2)  # so that hours take seconds
         monkeypatch.setattr(models, "WAITING_SHARDS", 2)
         monkeypatch.setattr(timestamps, "now", lambda: self.now)
-        monkeypatch.setattr("skycore.sending.dispatch.random.uniform", lambda low, _high: low)
+        parking.begin_progress.cache_clear()  # each world is a new stack
+        monkeypatch.setattr("skycore.sending.retry.random.uniform", lambda low, _high: low)
         monkeypatch.setattr(clients, "sqs", lambda: self)
 
     # --- Skycore --------------------------------------------------------------------------------
@@ -92,8 +95,15 @@ class World:
     def enqueue(self, **fields: Any) -> str:
         body = {"to": "+17743199144", "from": "60856", "text": "Hello", **fields}
         body = {name: value for name, value in body.items() if value is not None}
-        sent = enqueue(body, caller="arn", key=None, queue_url="send", policy=RULES)
-        return str(sent.body["message_id"])
+        return str(self.queue(body).body["message_id"])
+
+    def queue(self, body: dict[str, Any], key: str | None = None) -> SendResult:
+        return enqueue(body, caller="arn", key=key, queue_url="send", policy=self.policy)
+
+    def quiet(self, hours: str, region: str = "US") -> None:
+        """Deploy with these quiet hours."""
+        self.policy = SendPolicy.of(region, "", 90, quiet_hours=hours)
+        self.context = replace(self.context, quiet_hours=self.policy.quiet_hours)
 
     def send(self, **fields: Any) -> SendResult:
         body = {"to": "+17743199144", "from": "60856", "text": "Hello", **fields}

@@ -10,7 +10,7 @@ import logging
 import random
 from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ from skycore.table.limiter import Limiter
 from skycore.table.limits import (
     BULK_WAIT_MS,
     MINUTE,
-    Granted,
     Limits,
     Pause,
     Wait,
@@ -116,9 +115,9 @@ class Rules:
 
     def __init__(self, limits: Limits, rng: random.Random) -> None:
         self.limits, self.item = limits, new_item()
-        self.raced: list[tuple[Copy, Granted]] = []
+        self.raced: list[tuple[Copy, tuple[int, ...]]] = []
 
-    def take(self, copy: Copy, now: int) -> Granted | Wait:
+    def take(self, copy: Copy, now: int) -> tuple[int, ...] | Wait:
         planned = plan(
             self.item,
             now,
@@ -130,12 +129,12 @@ class Rules:
         if isinstance(planned, Wait):
             return planned
         self.item = written(self.item, planned)
-        return Granted(planned.slots_ms(self.item))
+        return planned.slots_ms(self.item)
 
     def report(self, copy: Copy, now: int, code: str | None) -> None:
-        pause = Pause.of(self.item)
+        pause = Pause(**self.item["pause"])
         pause = pause.throttled(now, code, None) if code else pause.succeeded(now)
-        self.item = self.item | pause.attributes()
+        self.item = self.item | {"pause": asdict(pause)}
 
 
 class Processes:
@@ -146,7 +145,7 @@ class Processes:
         self.table = self.new_table()
         self.of_copy: dict[int, Limiter] = {}
         self.copies: list[Copy] = []
-        self.raced: list[tuple[Copy, Granted]] = []
+        self.raced: list[tuple[Copy, tuple[int, ...]]] = []
 
     def new_table(self) -> Table:
         return QuickTable()
@@ -159,7 +158,7 @@ class Processes:
             self.of_copy[id(copy)] = Limiter(lambda: self.now, lambda _: None)
         return self.of_copy[id(copy)]
 
-    def take(self, copy: Copy, now: int) -> Granted | Wait:
+    def take(self, copy: Copy, now: int) -> tuple[int, ...] | Wait:
         with self.table.connected():
             return self._limiter(copy, now).take(
                 self.limits,
@@ -198,7 +197,7 @@ class Faults(Processes):
             longest_wait_ms=copy.longest_wait_ms,
         )
         self.now = mine
-        if isinstance(result, Granted):
+        if isinstance(result, tuple):
             self.raced.append((copy, result))
 
 
@@ -270,7 +269,7 @@ def simulate(
             run.waits[result.window] += 1
             ask_at = _ask_again(copy, now, result.until_ms - copy.skew_ms + rng.randint(0, 20))
         for sender, given in granted + gate.raced:
-            for slot in given.slots_ms:
+            for slot in given:
                 starts = max(now, slot - sender.skew_ms)
                 arrives = starts + travel(rng)
                 heapq.heappush(events, (arrives, next(order), "call", sender))

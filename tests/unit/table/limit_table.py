@@ -11,7 +11,7 @@ from unittest import mock
 from botocore.exceptions import ClientError
 from pynamodb.connection.base import Connection
 
-from skycore.table.limiter import KEY, PREVIOUS_KEY, decode, encode
+from skycore.table.limiter import KEY, PREVIOUS_KEY, decode, expressions
 from tests.unit.table.expressions import holds, updated
 from tests.unit.table.fake_dynamodb import error
 from tests.unit.table.tables import new_table
@@ -114,18 +114,22 @@ class QuickTable(Table):
         return {"Attributes": self.held}
 
 
+def encode(item: Item) -> dict[str, Any]:
+    """Return the attributes of an item."""
+    return {name: _encoded(value) for name, value in item.items()}
+
+
+def _encoded(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"M": encode(value)}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
 def written(item: Item, take: Take) -> Item:
     """Return the item once a take is written, as DynamoDB does it. Its condition must hold."""
-    update, condition = take.write.expressions()
-    request = {
-        "UpdateExpression": update,
-        "ExpressionAttributeNames": {alias: name for name, alias in take.write.names.items()},
-        "ExpressionAttributeValues": {
-            name: encode(value) for name, value in take.write.values.items()
-        },
-    }
-    attributes = encode(item)["M"]
-    assert holds(condition, request, attributes)
+    request = expressions(take.actions, take.conditions)
+    attributes = encode(item)
+    assert holds(request["ConditionExpression"], request, attributes)
     return decode(updated(request, attributes)[0])
 
 

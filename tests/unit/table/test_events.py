@@ -178,6 +178,36 @@ def test_the_events_of_a_campaign_that_an_earlier_release_stored_are_found_besid
     assert events.get_many(both).keys() == both
 
 
+def test_shared_tracking_ids_are_found_among_others(table: FakeDynamoDB) -> None:
+    bodies = [*receipts(NUMBERS[0]), *receipts(NUMBERS[1], tracking_id="own")]
+    found = [event for body in bodies for event in read_postback(body, ARRIVED)]
+    assert events.shared_tracking_ids(found) == set()
+    share("T")
+    assert events.shared_tracking_ids(found) == {"T"}
+
+
+def test_without_shared_tracking_ids_a_batch_of_receipts_reads_one_row_to_know_it(
+    table: FakeDynamoDB,
+) -> None:
+    bodies = [body for n in range(10) for body in receipts(NUMBERS[0], tracking_id=f"T{n}")]
+    found = [event for body in bodies for event in read_postback(body, ARRIVED)]
+    keys: list[int] = []
+    table.before = lambda _n, _operation, request: keys.extend(
+        len(asked["Keys"]) for asked in request["RequestItems"].values()
+    )
+    assert events.shared_tracking_ids(found) == set()
+    assert keys == [1]
+
+
+def test_the_row_of_all_shared_tracking_ids_lasts_as_long_as_any_of_them(
+    table: FakeDynamoDB,
+) -> None:
+    events.mark_shared(["new"], time=timestamps.now(), days=90)
+    events.mark_shared(["old"], time=timestamps.now() - timedelta(days=60), days=90)
+    expires = {item["pk"]["S"]: int(item["expires"]["N"]) for item in table.of_kind("shared")}
+    assert expires[f"tracking#{events.ANY_ID}"] >= expires["tracking#new"] > expires["tracking#old"]
+
+
 def with_scheduled_id(body: bytes) -> bytes:
     return body.replace(b"</POSTBACK>", b"<SCHEDULEDID>7</SCHEDULEDID></POSTBACK>")
 

@@ -25,6 +25,9 @@ def test_parked_rows_are_listed_under_the_utc_minute_in_which_they_are_due() -> 
     written = {models.parked_partition(f"message#{n}", due) for n in range(1000)}
     assert written == {f"state#parked#2026-11-22T08:41#{shard}" for shard in range(16)}
     assert set(models.parked_partitions(due.astimezone(UTC))) == written
+    until = datetime(2026, 11, 22, 8, 41, tzinfo=UTC)
+    assert {models.parked_until(state) for state in written} == {until}
+    assert {models.parked_until(state) for state in (None, "state#sending#1")} == {None}
 
 
 def test_no_hour_of_queued_messages_is_one_partition_and_its_old_one_is_still_read() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skycore.table.limit_plan import PASSED_MS, Take, plan
-from skycore.table.limiter import encode
 from skycore.table.limits import (
+    BULK_DAY,
+    BULK_MINUTE,
     BULK_WAIT_MS,
     DAY,
     LATE_MS,
@@ -19,7 +21,6 @@ from skycore.table.limits import (
     SINGLE_WAIT_MS,
     SKEW_MS,
     USABLE_MS,
-    WINDOWS,
     Limits,
     Pause,
     Wait,
@@ -29,7 +30,7 @@ from skycore.table.limits import (
     usable,
 )
 from tests.unit.table.fake_dynamodb import size_of
-from tests.unit.table.limit_table import written
+from tests.unit.table.limit_table import encode, written
 
 NOW = MINUTE.width_ms * 1_384_615_385  # on the border of a minute's bucket
 
@@ -53,7 +54,7 @@ def leaves_at(slot: Any, window: Any = MINUTE) -> Any:
 
 
 def paused(pause: Any) -> Any:
-    return new_item() | pause.attributes()
+    return new_item() | {"pause": asdict(pause)}
 
 
 def test_without_limits_every_call_goes_now() -> None:
@@ -271,7 +272,7 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     pause = Pause().throttled(NOW, "E106", 60).throttled(NOW + 10, "E113", None)
     assert pause.until_ms == NOW + 60_000
     pause = pause.throttled(NOW + 20, "E120", None)
-    assert (pause.until_ms, pause.kind) == (NOW + 60_000, "second")
+    assert (pause.until_ms, pause.window) == (NOW + 60_000, "second")
 
 
 def test_the_pause_for_a_quota_doubles_up_to_fifteen_minutes_until_a_call_succeeds() -> None:
@@ -351,15 +352,15 @@ def test_a_call_is_taken_from_all_windows_or_from_none(limits: Any, steps: Any) 
         assert list(granted) == sorted(granted)
         assert now - PASSED_MS <= granted[0]
         assert granted[-1] <= now + longest
-        for window in WINDOWS:
+        for window in (MINUTE, DAY, BULK_MINUTE, BULK_DAY):
             held = after[window.attribute]
             kept = sum(
                 calls
-                for bucket, calls, _ in window.buckets(item)
+                for bucket, calls in window.buckets(item)
                 if bucket >= held["at"] - window.span
             )
-            assert held["n"] == sum(held["counts"].values()) == kept + len(granted)
-            assert held["bulk"] == sum(held["bulk_counts"].values())
+            counted = len(granted) if bulk or window in {MINUTE, DAY} else 0
+            assert held["n"] == sum(held["counts"].values()) == kept + counted
         item = after
 
 
@@ -377,8 +378,10 @@ def test_windows_count_as_a_plain_list_would(
         key = bucket_key((NOW + slot) // MINUTE.width_ms)
         counts[key] += 1
         bulk_counts[key] += bulk
-    held = {"at": start, "n": len(calls), "bulk": bulk_counts.total()}
-    item = new_item() | {"last_minute": held | {"counts": counts, "bulk_counts": bulk_counts}}
+    item = new_item() | {
+        "last_minute": {"at": start, "n": len(calls), "counts": counts},
+        "bulk_minute": {"at": start, "n": bulk_counts.total(), "counts": bulk_counts},
+    }
 
     def fits(moment: Any) -> Any:
         at = moment // MINUTE.width_ms * MINUTE.width_ms
@@ -386,18 +389,20 @@ def test_windows_count_as_a_plain_list_would(
         return len(left) < most and sum(left) < most_bulk
 
     now = NOW + later
-    found = MINUTE.opens_at(item, now, most, most_bulk)
+    found = MINUTE.opens_at(item, now, most)
+    found = BULK_MINUTE.opens_at(item, found, most_bulk)
     assert found >= now
     assert fits(found)
     assert found == now or not fits(found - 1)
 
 
 def test_every_bucket_of_a_day_fits_into_a_write_unit_and_bulk_calls_into_another() -> None:
-    singles = {f"{n:02}": 8_640 for n in range(50)}
-    window = {"at": 10**9, "n": 10**6, "bulk": 10**6, "counts": singles, "bulk_counts": {}}
+    window = {"at": 10**9, "n": 10**6, "counts": {f"{n:02}": 8_640 for n in range(50)}}
+    none = {"at": 10**9, "n": 0, "counts": {}}
     lanes = dict.fromkeys(("shared", "kept", "bulk"), NOW * 1_000 + 123)
-    item = new_item() | lanes | {"pk": "limiter", "sk": "windows", "pause_until": NOW}
-    item |= {"last_minute": window, "last_day": window}
-    assert size_of(encode(item)["M"]) <= 1_024
-    item |= dict.fromkeys(("last_minute", "last_day"), window | {"bulk_counts": singles})
-    assert size_of(encode(item)["M"]) <= 2_048
+    item = new_item() | lanes | {"pk": "limiter", "sk": "windows"}
+    item |= {"last_minute": window, "last_day": window, "bulk_minute": none, "bulk_day": none}
+    item["pause"] = asdict(Pause(NOW, "second", 900_000))
+    assert size_of(encode(item)) <= 1_024
+    item |= {"bulk_minute": window, "bulk_day": window}
+    assert size_of(encode(item)) <= 2_048

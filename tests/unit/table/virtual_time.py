@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from skycore.table.limiter import Limiter
-from skycore.table.limits import SINGLE_WAIT_MS, Granted, Limits
+from skycore.table.limits import SINGLE_WAIT_MS, Limits
 from tests.unit.table.limit_table import QuickTable
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def measure(limits: Limits, callers: int, seconds: float, call_ms: float = 100) 
             start = world.now
             result = limiter.take(limits, longest_wait_ms=SINGLE_WAIT_MS)
             found.took_ms.append(world.now - start)
-            if isinstance(result, Granted):
-                found.slots_ms += result.slots_ms
-                world.sleep_ms(result.slots_ms[0] - world.now + call_ms)
+            if isinstance(result, tuple):
+                found.slots_ms += result
+                world.sleep_ms(result[0] - world.now + call_ms)
             else:
                 world.sleep_ms(result.until_ms - world.now)
 

@@ -6,6 +6,7 @@ import base64
 import random
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -51,21 +52,31 @@ def send(
 
 
 def send_many(
-    queue_url: str, bodies: Sequence[str], *, delay: int | None = None, seconds: float = SECONDS
+    queue_url: str,
+    bodies: Sequence[str],
+    *,
+    delay: int | None = None,
+    seconds: float = SECONDS,
+    at_once: int = 1,
 ) -> set[int]:
     """Send many messages; return the indexes of those that SQS did not accept.
 
     Consumers see them after `delay` seconds; None: after the queue's own delay. A message that SQS
     refuses, or whose call got no answer, is sent again, up to five times in all and until
-    `seconds` have passed.
+    `seconds` have passed. `at_once` calls are made side by side.
     """
     own_delay: Mapping[str, Any] = {} if delay is None else {"DelaySeconds": delay}
     messages = [{"MessageBody": body, **own_delay} for body in bodies]
-    return _send_all(queue_url, messages, rounds=QUEUE_ATTEMPTS, seconds=seconds)
+    return _send_all(queue_url, messages, rounds=QUEUE_ATTEMPTS, seconds=seconds, at_once=at_once)
 
 
 def _send_all(
-    queue_url: str, messages: Sequence[Mapping[str, Any]], *, rounds: int, seconds: float
+    queue_url: str,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    rounds: int,
+    seconds: float,
+    at_once: int = 1,
 ) -> set[int]:
     """Send entries of SendMessageBatch, as `send_in_batches`; a call without an answer refuses all.
 
@@ -82,7 +93,9 @@ def _send_all(
         return {int(entry["Id"]) for entry in answer.get("Successful", [])}
 
     sizes = [len(message["MessageBody"].encode()) for message in messages]
-    return send_in_batches(sizes, QUEUE_BATCH_BYTES, send_batch, rounds=rounds, seconds=seconds)
+    return send_in_batches(
+        sizes, QUEUE_BATCH_BYTES, send_batch, rounds=rounds, seconds=seconds, at_once=at_once
+    )
 
 
 def publish_many(
@@ -135,24 +148,32 @@ def send_in_batches(
     *,
     rounds: int,
     seconds: float,
+    at_once: int = 1,
 ) -> set[int]:
     """Send all entries, and again those that were refused; return the indexes never accepted.
 
     `send_batch` gets the indexes of one call and returns those that the service accepted. Each
     entry is sent at most `rounds` times, with a growing random pause before each further round. No
     call starts once `seconds` have passed, so that the caller can still store the rest elsewhere.
+    With one call `at_once`, an error of `send_batch` is raised before another call is made.
     """
     end = time.monotonic() + seconds
     unsent = set(range(len(sizes)))
+
+    def send_in_time(batch: list[int]) -> set[int]:
+        return send_batch(batch) if time.monotonic() < end else set()
+
     for number in range(rounds):
         if number and unsent:
             back_off(number)
-        for batch in list(
+        if time.monotonic() >= end:
+            return unsent
+        batches = list(
             chunked(sorted(unsent), sizes.__getitem__, most=MAX_ENTRIES, most_bytes=most_bytes)
-        ):
-            if time.monotonic() >= end:
-                return unsent
-            unsent -= send_batch(batch)
+        )
+        with ThreadPoolExecutor(at_once) as pool:  # starts no thread for one call at once
+            for accepted in (pool.map if at_once > 1 else map)(send_in_time, batches):
+                unsent -= accepted
     return unsent
 
 

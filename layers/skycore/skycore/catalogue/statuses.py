@@ -22,6 +22,7 @@ type Step = Literal["sent", "delivered", "failed", "expired"]
 type OwnStep = Literal["accepted", "rejected", "unknown", "expired", "cancelled"]
 
 RANKS: dict[str, int] = {
+    "scheduled": 5,  # of a row that says queued, until its send_at
     "queued": 10,
     "sending": 20,
     "unknown": 25,

@@ -25,10 +25,14 @@ def data_names() -> tuple[str, ...]:
         names.append(field.name)
         names += {
             "code": ["outcome", "terminal"],
-            "tracking_id": ["message_id"],
+            "tracking_id": ["message_id", "message_status"],
             "timestamp": ["received_at"],
         }.get(field.name, [])
-    return (*names, "media", "opt_out", "error", "raw", "from_report", "truncated", "extra")
+    return (
+        *names,
+        *("media", "opt_out", "error", "raw", "from_report", "resolved_by", "reason"),
+        *("truncated", "extra"),
+    )
 
 
 def envelope(

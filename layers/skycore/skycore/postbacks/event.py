@@ -120,17 +120,17 @@ def build_event(
     *,
     source: str,
     message_id: str | None = None,
+    message_status: str | None = None,
     client_reference: str | None = None,
     raw: bytes | None = None,
     from_report: bool = False,
 ) -> dict[str, Any]:
     """The event as subscribers get it, a CloudEvents 1.0 envelope with every element present.
 
-    `source`: URN of the stack. `message_id` and `client_reference`: of the message that it
-    belongs to; without one, the reference that Skycore sent back. `raw`: the request body, used
-    for unparsed events only. `from_report`: the event comes from Skycore's report, not a postback.
+    `message_id` to `client_reference`: of the message that it belongs to; without one, the
+    reference that Skycore sent back. `raw`: of an unparsed event. `from_report`: not a postback.
     """
-    data: dict[str, Any] = {**event.data, "message_id": message_id}
+    data = {**event.data, "message_id": message_id, "message_status": message_status}
     if client_reference is not None:
         data["client_reference"] = client_reference
     if raw is not None and event.unparsed:
@@ -153,6 +153,7 @@ def build_step_event(
     *,
     source: str,
     message_id: str,
+    message_status: str | None = None,
     tracking_id: str | None,
     to: str | None,
     sender: str | None,
@@ -162,6 +163,8 @@ def build_step_event(
     outcome: EventOutcome | None,
     terminal: bool,
     status_details: str | None = None,
+    resolved_by: str | None = None,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """Return the event of one of our own steps, in the same form as a postback's.
 
@@ -178,11 +181,13 @@ def build_step_event(
         "status_details": status_details,
         "tracking_id": tracking_id,
         "message_id": message_id,
+        "message_status": message_status,
         "client_reference": client_reference,
         "to": to,
         "from": sender,
-        "timestamp": moment,
-        "received_at": moment,
+        **dict.fromkeys(("timestamp", "received_at"), moment),
+        "resolved_by": resolved_by,
+        "reason": reason,
     }
     return envelope(
         id=f"{message_id}.{step}",

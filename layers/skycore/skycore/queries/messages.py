@@ -15,7 +15,7 @@ from skycore.logs import log
 from skycore.phone_numbers import NumberError, equivalent_forms, parse_msisdn, parse_sender
 from skycore.problems import Problem, validation_problem
 from skycore.serializers import event_envelope, tracking_rows_of
-from skycore.table import events, messages, pagination, queue_transitions
+from skycore.table import events, messages, models, pagination, queue_transitions, references
 from skycore.table.models import Row, event_id_of, index_sort_key
 from skycore.table.pagination import Cursor, TimeRange
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_ID_LENGTH = 256  # characters of a message's id; a longer one may not fit into a key
 LOOK_AHEAD = timedelta(hours=24)  # after the call; a later receipt belongs to another message
 MAX_EVENTS = 500  # of the number that are read for a possible match, earliest first
-FILTERS = ("tracking_id", "to", "from")
+FILTERS = ("tracking_id", "to", "from", "client_reference")
 PAGING = ("since", "until", "limit", "cursor")
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100  # rows of a page
 MAX_RAW_BYTES = 3_000_000  # of a page of unparsed postbacks; a function answers at most 6 MB
@@ -81,7 +81,9 @@ def get_event(event_id: str, *, source: str, media_bucket: str = "") -> dict[str
     stored = events.get(event_id)
     if stored is None:
         raise Problem("event_not_found", "there is no event with this id")
-    envelope = event_envelope(stored, tracking_rows_of([stored.event]), source)
+    tracking_rows = tracking_rows_of([stored.event])
+    statuses = messages.statuses(owner.message_id for owner in tracking_rows.values())
+    envelope = event_envelope(stored, tracking_rows, statuses, source)
     raw = base64.b64encode(stored.raw).decode()
     return {**envelope, "raw": raw, "media": _media(stored, media_bucket)}
 
@@ -127,10 +129,10 @@ def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
 
 
 def list_messages(query: Query, *, region: str, days: int) -> dict[str, Any]:
-    """Return a page of messages by tracking_id, to or from. Raises Problem invalid_request."""
+    """Return a page of messages by one of FILTERS. Raises Problem invalid_request."""
     parameters = _ListQuery(query, FILTERS, days=days)
     if sum(name in parameters.values for name in FILTERS) != 1:
-        parameters.add_error("tracking_id, to, from", "give exactly one of them")
+        parameters.add_error(", ".join(FILTERS), "give exactly one of them")
     number = parameters.number("to", parse_msisdn, region)
     sender = parameters.number("from", parse_sender, region)
     span, limit = parameters.span("message"), parameters.limit()
@@ -144,6 +146,10 @@ def list_messages(query: Query, *, region: str, days: int) -> dict[str, Any]:
     if sender:
         matching, cursor = _by_sender(sender, span, limit)
         return _page(matching, parameters.cursor_text(cursor))
+    if "client_reference" in parameters.values:
+        reference = parameters.values["client_reference"]
+        found, cursor = by_reference(reference, span, limit)
+        return _page(found, parameters.cursor_text(cursor))
     owners = messages.messages_by_tracking_id([parameters.values["tracking_id"]]).values()
     owned = (messages.get(owner.message_id) for owner in owners)
     return _page([row for row in owned if row is not None], None)
@@ -201,6 +207,21 @@ def _by_sender(sender: str, span: TimeRange, limit: int) -> tuple[list[MessageRo
         if cursor is None or len(keys) < MAX_LIMIT:
             break
     return matching, cursor
+
+
+def by_reference(
+    client_reference: str, span: TimeRange, limit: int
+) -> tuple[list[MessageRow], Cursor | None]:
+    """Return a page of the messages with a client_reference, newest first."""
+    pointers, cursor = references.query_page(client_reference, span, limit)
+    keys = [(models.message_partition(id_), models.MESSAGE) for _, id_ in pointers]
+    rows = messages.get_many(keys)
+    found = [
+        rows[key]
+        for (at, _), key in zip(pointers, keys, strict=True)
+        if key in rows and rows[key].at == at
+    ]
+    return found, cursor
 
 
 def _page(rows: Sequence[MessageRow], cursor: str | None) -> dict[str, Any]:

@@ -212,6 +212,7 @@ def show_person(person: Person, source: str) -> dict[str, Any]:
     now = timestamps.now()
     stored_events = list(person.events.values())
     tracking_rows = tracking_rows_of(stored.event for stored in stored_events)
+    statuses = messages.statuses(owner.message_id for owner in tracking_rows.values())
     return {
         "number": person.number,
         "messages": [
@@ -220,7 +221,7 @@ def show_person(person: Person, source: str) -> dict[str, Any]:
         ],
         "events": [
             {
-                **event_envelope(stored, tracking_rows, source),
+                **event_envelope(stored, tracking_rows, statuses, source),
                 "raw": base64.b64encode(stored.raw).decode(),
             }
             for stored in stored_events

@@ -16,7 +16,7 @@ from skycore.logs import bind_message, log, log_exception
 from skycore.postbacks.cloudevent import event_json, message_attributes
 from skycore.receiving.receipts import apply_earlier_receipts, apply_receipt, record_opt_outs
 from skycore.serializers import event_envelope, step_envelope, tracking_row_of, tracking_rows_of
-from skycore.table import batches, events, models
+from skycore.table import batches, events, messages, models
 from skycore.table.events import StoredEvent
 from skycore.table.messages import MessageRow
 
@@ -127,23 +127,34 @@ def _publish(
         log_exception("owners not read", error)
         return list(changes)
     events_with_raw = {row.event.id: row for row in raw}
-    ready: list[_Change] = []
+    applied: list[_Change] = []
     unpublished: list[_Change] = []
-    topic_messages: list[queues.TopicMessage] = []
+    statuses: dict[str, str] = {}
     for change in changes:
-        if time.monotonic() > deadline:
-            unpublished.append(change)
-            continue
         try:
-            envelope = _apply_and_build(change, events_with_raw, tracking_rows, source)
+            if time.monotonic() <= deadline:
+                statuses |= _apply(change, tracking_rows)
+                applied.append(change)
+                continue
         except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
             log_exception("event not published", error)
+        unpublished.append(change)
+    bind_message()
+    try:
+        unknown = _message_ids(applied, tracking_rows) - statuses.keys()
+        statuses |= messages.statuses(unknown) if unknown else {}
+    except Exception as error:  # noqa: BLE001 - all of them are delivered again
+        log_exception("statuses not read", error)
+        return list(changes)
+    ready: list[_Change] = []
+    topic_messages: list[queues.TopicMessage] = []
+    for change in applied:
+        envelope = _built(change, events_with_raw, tracking_rows, statuses, source)
+        if envelope is None:
             unpublished.append(change)
         else:
-            log.debug("event built", extra={"event": envelope["type"], "event_id": envelope["id"]})
             ready.append(change)
             topic_messages.append((event_json(envelope), message_attributes(envelope)))
-    bind_message()
     refused: set[int] = set()
     if topic_messages:
         refused = queues.publish_many(topic_arn, topic_messages, seconds=PUBLISH_BUDGET_SECONDS)
@@ -173,27 +184,61 @@ def _queue_media(changes: Sequence[_Change], media_queue_url: str) -> set[int]:
     return {places[index] for index in refused}
 
 
-def _apply_and_build(
-    change: _Change,
-    events_with_raw: Mapping[str, StoredEvent],
-    tracking_rows: TrackingRows,
-    source: str,
-) -> dict[str, Any]:
-    """Apply a change to its message's status, and return the event to publish."""
+def _apply(change: _Change, tracking_rows: TrackingRows) -> dict[str, str]:
+    """Apply a change to its message's status, and to opt-outs.
+
+    Return the message's status by its id, if that is known without a read.
+    """
+    status = None
     match change.row:
-        case StoredEvent(event=event) as stored:
+        case StoredEvent(event=event):
             owner = tracking_row_of(event, tracking_rows)
             bind_message(
                 message_id=owner.message_id if owner else None, tracking_id=event.tracking_id
             )
             if owner is not None:
-                apply_receipt(owner, event)
+                status = apply_receipt(owner, event)
             record_opt_outs(event)
-            return event_envelope(events_with_raw.get(event.id, stored), tracking_rows, source)
+            return {owner.message_id: status} if owner and status else {}
         case MessageRow() as row:
             bind_message(message_id=row.message_id, tracking_id=row.tracking_id)
             apply_earlier_receipts(row)
-            return step_envelope(row, cast("OwnStep", change.reference["step"]), source)
+            return {}
+        case None:
+            raise ValueError("a row that cannot be read")
+
+
+def _built(change: _Change, *context: Any) -> dict[str, Any] | None:
+    """Return the event to publish; None if it cannot be built."""
+    try:
+        envelope = _build(change, *context)
+    except Exception as error:  # noqa: BLE001 - one bad row must not hold up the others
+        log_exception("event not published", error)
+        return None
+    log.debug("event built", extra={"event": envelope["type"], "event_id": envelope["id"]})
+    return envelope
+
+
+def _message_ids(changes: Sequence[_Change], tracking_rows: TrackingRows) -> set[str]:
+    """Return the ids of the messages that the changes concern."""
+    ids = {change.row.message_id for change in changes if isinstance(change.row, MessageRow)}
+    return ids | {owner.message_id for owner in tracking_rows.values()}
+
+
+def _build(
+    change: _Change,
+    events_with_raw: Mapping[str, StoredEvent],
+    tracking_rows: TrackingRows,
+    statuses: Mapping[str, str],
+    source: str,
+) -> dict[str, Any]:
+    """Return the event to publish, with its message's status as all of the batch left it."""
+    match change.row:
+        case StoredEvent(event=event) as stored:
+            whole = events_with_raw.get(event.id, stored)
+            return event_envelope(whole, tracking_rows, statuses, source)
+        case MessageRow() as row:
+            return step_envelope(row, cast("OwnStep", change.reference["step"]), statuses, source)
     raise ValueError("a row that cannot be read")
 
 

@@ -19,19 +19,21 @@ if TYPE_CHECKING:
     from skycore.table.messages import TrackingRow
 
 
-def apply_receipt(owner: TrackingRow, event: Event) -> None:
+def apply_receipt(owner: TrackingRow, event: Event) -> str | None:
     """Move the owner's message to the status that the event reports, if that ranks above its own.
 
-    This also repairs a row whose update to accepted was lost.
+    Return the message's status if this call knows it. This also repairs a row whose update to
+    accepted was lost.
     """
     row = _move(owner.message_id, event, shared=owner.shared)
     if row is None:
-        return
+        return None
     if _accepted_at(row) is None:
         # The acceptance is not recorded, so earlier receipts found no message; apply them now.
         apply_earlier_receipts(row)
-    else:
-        _measure(row, event)
+        return None
+    _measure(row, event)
+    return row.status
 
 
 def apply_earlier_receipts(row: MessageRow) -> None:

@@ -8,6 +8,7 @@ numbers, content and time; a row that fits no message, or several, is returned w
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -208,17 +209,20 @@ def _match(rows: Sequence[ReportRow], number: str) -> Iterator[tuple[ReportRow, 
 
 
 def _fitting(row: ReportRow, time: datetime, messages_: list[MessageRow]) -> list[MessageRow]:
-    """Return the messages that a row may belong to if its first step was at `time`."""
-    return [one for one in messages_ if _same_content(row, one) and _same_time(row, time, one)]
+    """Return the messages, given by time, that a row may belong to if it began at `time`."""
+    first = bisect_left(messages_, time - UNTIL_SENT, key=_sent_at)
+    near = messages_[first : bisect_right(messages_, time + CLOCKS_APART, key=_sent_at)]
+    return [one for one in near if _same_content(row, one) and _same_time(row, time, one)]
 
 
 def _sent_to(number: str, first: datetime, last: datetime) -> list[MessageRow]:
-    """Return the messages to a number that may have been sent from `first` to `last`."""
+    """Return the messages to a number that may be of calls from `first` to `last`, by time."""
     since, until = first - UNTIL_SENT - MAX_QUEUED, last + CLOCKS_APART
     span = TimeRange("message", since, until, None)
     months = (pagination.by_month(form) for form in phone_numbers.equivalent_forms(number))
     pages = chain.from_iterable(pagination.iter_pages(Row.by_number, its, span) for its in months)
-    return [row for page in pages for row in messages.get_many(page).values()]
+    rows = (row for page in pages for row in messages.get_many(page).values())
+    return sorted(rows, key=_sent_at)
 
 
 def _same_content(row: ReportRow, message: MessageRow) -> bool:
@@ -238,8 +242,7 @@ def _same_content(row: ReportRow, message: MessageRow) -> bool:
 
 
 def _mms_id(message: MessageRow) -> str | None:
-    body = messages.unpack(message.answer)["body"] if message.answer else {}
-    mms_id = body.get("mms_id")
+    mms_id = messages.unpack(message.answer)["body"].get("mms_id") if message.answer else None
     return mms_id if isinstance(mms_id, str) else None
 
 
@@ -270,9 +273,6 @@ def _readings(row: ReportRow) -> list[datetime]:
         return [moment.replace(tzinfo=zone).astimezone(UTC) for zone in ZONES]
     except (ValueError, OverflowError):
         return []
-
-
-# --- what is known already, and what becomes an event -------------------------------------------
 
 
 @dataclass(slots=True)

@@ -96,15 +96,7 @@ class AccountPause:
 
     def claim(self, scope: str, *, is_send: bool) -> bool:
         """Claim the next call of a scope whose calls go one at a time; True where they do not."""
-        claimed = True
-
-        def rule(pause: Pause) -> Pause:
-            nonlocal claimed
-            after = pauses.claim(pause, _now(), is_send=is_send)
-            claimed = after is not None
-            return pause if after is None else after
-
-        return self._change(scope, rule) and claimed
+        return self._change(scope, lambda pause: pauses.claim(pause, _now(), is_send=is_send))
 
     def claim_probe(self) -> bool:
         """Claim the probe of a pause after unknown outcomes; False if none is due."""
@@ -162,13 +154,16 @@ class AccountPause:
         """Return whether queued messages of an action wait, as far as this process knows."""
         return self._seen.of(ACCOUNT).paused or self._seen.of(action).paused
 
-    def _change(self, scope: str, rule: Callable[[Pause], Pause]) -> bool:
-        """Write what `rule` makes of a scope's pause; False if others always wrote first."""
+    def _change(self, scope: str, rule: Callable[[Pause], Pause | None]) -> bool:
+        """Write what `rule` makes of a scope's pause.
+
+        Returns False if it returns None, or if others always wrote first.
+        """
         for number in range(TRIES):
             before = self._seen.of(scope)
             after = rule(before)
-            if after == before:
-                return True
+            if after is None or after == before:
+                return after is not None
             written = pauses.write(self._seen, scope, after)
             if written is not None:
                 self._seen, self._seen_at = written, time.monotonic()

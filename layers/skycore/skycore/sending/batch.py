@@ -25,22 +25,24 @@ from skycore.sending.idempotency import (
 )
 from skycore.sending.validation import (
     check_opt_out,
-    check_sendable,
+    check_queueable,
     check_template,
     dry_run,
     opted_out_problem,
     parse_message,
 )
-from skycore.table import batches, messages, opt_outs, queue_transitions
+from skycore.table import batches, messages, models, opt_outs, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from skycore.sending.validation import Draft, SendPolicy
+    from skycore.sending.policy import SendPolicy
+    from skycore.sending.validation import Draft
     from skycore.table.messages import MessageRow
 
 MAX_MESSAGES = 1000  # in one call
+QUEUE_CALLS_AT_ONCE = 4  # a thousand messages are a hundred calls, which the caller waits for
 MAX_ECHO_BYTES = 800_000  # of errors and dry runs; the rest of an answer is under 5 MB of 6
 FIELDS = {"messages", "template", "recipients", "all_or_nothing"}
 
@@ -142,7 +144,7 @@ def _prepare(entry: _Entry, message_id: str, policy: SendPolicy, caller: str) ->
     try:
         entry.draft = parse_message(entry.body, policy)
         if entry.draft.dry_run:
-            entry.result = dry_run(entry.draft, policy).body
+            entry.result = dry_run(entry.draft, policy, queued=True).body
         else:
             entry.row = queued_row(entry.draft, entry.body, message_id, policy.days, caller=caller)
     except Problem as problem:
@@ -167,7 +169,7 @@ def _check_new(entries: Sequence[_Entry], policy: SendPolicy) -> None:
     for entry, draft, _ in new:
         pair = (draft.to or "", draft.sender)
         try:
-            check_sendable(draft, policy)
+            check_queueable(draft, policy)
             if pair not in pairs:
                 continue
             confirms = draft.opt_out_confirmation and pair not in confirmed
@@ -260,9 +262,10 @@ def _settle(entry: _Entry, draft: Draft, row: MessageRow, queue_url: str) -> Non
 def _queue(entries: Sequence[_Entry], queue_url: str) -> None:
     """Queue the entries that have a row, and set the results of new ones."""
     waiting = [(entry, entry.row) for entry in entries if entry.row is not None]
-    bodies = [queue_transitions.queue_body(row) for _, row in waiting]
-    unqueued = queues.send_many(queue_url, bodies)
-    unsent = [waiting[number] for number in sorted(unqueued) if waiting[number][0].result is None]
+    now_due = [(entry, row) for entry, row in waiting if not models.is_parked(row.state)]
+    bodies = [queue_transitions.queue_body(row) for _, row in now_due]
+    unqueued = queues.send_many(queue_url, bodies, at_once=QUEUE_CALLS_AT_ONCE)
+    unsent = [now_due[number] for number in sorted(unqueued) if now_due[number][0].result is None]
     released = _release([entry for entry, _ in unsent], queue_url)
     now = timestamps.now()
     for entry, row in waiting:

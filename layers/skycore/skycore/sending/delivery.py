@@ -26,8 +26,8 @@ from skycore.problems import Problem
 from skycore.sending import outcomes
 from skycore.sending.account_pause import AccountPause, cause_of
 from skycore.sending.idempotency import NOT_READY, before_the_call
+from skycore.sending.policy import PolicySettings
 from skycore.sending.rate_limit import RateLimiter, Turn
-from skycore.sending.validation import PolicySettings
 from skycore.settings import load
 from skycore.table import opt_outs
 from skycore.table.limits import Limits
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from skycore.catalogue.actions import Action
     from skycore.client.reply import Reply
+    from skycore.sending.policy import QuietHours
     from skycore.sending.rate_limit import Slot
     from skycore.sending.validation import Draft
     from skycore.table.messages import MessageRow
@@ -177,7 +178,16 @@ class SendContext:
     repair_queue: str
     days: int
     pause: AccountPause = field(default_factory=AccountPause)
+    quiet_hours: QuietHours | None = None  # of queued messages
     daily_ceiling: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """URLs of the send queue and of its dead-letter queue."""
+
+    send: str
+    dead: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +220,7 @@ def send_context() -> SendContext:
         rate_limiter=RateLimiter(limits),
         repair_queue=settings.send_queue_url,
         days=settings.event_retention_days,
+        quiet_hours=settings.policy().quiet_hours,
         daily_ceiling=settings.max_per_recipient_per_day,
     )
 

@@ -8,19 +8,16 @@ the original, so that waiting never counts as a failed delivery.
 from __future__ import annotations
 
 import json
-import random
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from skycore import metrics, serializers, timestamps
-from skycore.aws import queues as sqs
+from skycore import serializers, timestamps
 from skycore.catalogue.actions import find_action
 from skycore.logs import bind_message, log, log_exception
 from skycore.metrics import count_rejection
-from skycore.problems import RETRY_AFTER, Problem
+from skycore.problems import Problem
 from skycore.sending import outcomes
 from skycore.sending.account_pause import ACTION_CODES
 from skycore.sending.delivery import (
@@ -32,33 +29,22 @@ from skycore.sending.delivery import (
 )
 from skycore.sending.idempotency import new_attempt
 from skycore.sending.outcomes import mark_expired_or_unknown
+from skycore.sending.retry import dead_letter, not_sent, wait
 from skycore.sending.validation import Draft, check_opt_out, count_for_recipient
-from skycore.table import messages, parking, pauses, queue_transitions
+from skycore.table import messages, parking, queue_transitions
 from skycore.table.limits import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from skycore.catalogue.actions import Action
-    from skycore.sending.delivery import SendContext
+    from skycore.sending.delivery import Queues, SendContext
     from skycore.table.messages import MessageRow
 
-MAX_DELAY_SECONDS = 900  # the longest delay of a message in SQS
-BACKOFF = (15, 60, 240, 900)  # seconds after each failed call; then the dead-letter queue
-_NO_TRY = frozenset({"rate_limited", "not_ready"})  # problems that are not the message's
-MAX_TRIES = len(BACKOFF) + 1
 NOT_EARLY = timedelta(seconds=2)  # by which a delayed copy may arrive before its time
+ON_TIME = timedelta()  # a scheduled message is never early
 SOON = timedelta(seconds=15)  # until a message asks again while calls go one at a time
 PROBE_ACTION = "getMmsIds"  # reads, and needs no fields
-
-
-@dataclass(frozen=True, slots=True)
-class Queues:
-    """URLs of the send queue and of its dead-letter queue."""
-
-    send: str
-    dead: str
 
 
 def dispatch(
@@ -105,7 +91,7 @@ def _row_to_send(
     row = messages.get(body["message_id"])
     if row is not None and queue_transitions.is_dead_lettered(row):
         if not body.get("set_aside"):
-            _dead_letter(row.message_id, queues)  # dispatch had ended before that, or it did it
+            dead_letter(row.message_id, queues)  # dispatch had ended before that, or it did it
             return None
         if not queue_transitions.requeue_dead_letter(row, timestamps.now()):
             row = messages.get(row.message_id)  # another copy requeued it, or the answer was lost
@@ -115,11 +101,30 @@ def _row_to_send(
     if serializers.status_of(row, timestamps.now()) == "expired":
         mark_expired_or_unknown(row, "expired")
         return None
-    if row.not_before and timestamps.from_text(row.not_before) - timestamps.now() > NOT_EARLY:
-        # Another copy of a message that waits after a failed call: it must not use up its tries.
-        _wait(row, timestamps.from_text(row.not_before), queues)
+    until = _waits_until(row, context)
+    if until is not None:
+        wait(row, until, queues)
         return None
     return row
+
+
+def _waits_until(row: MessageRow, context: SendContext) -> datetime | None:
+    """Return when the message may be sent, if that is not now."""
+    now = timestamps.now()
+    if row.not_before is not None:
+        # Scheduled, or another copy of a message that waits after a failed call: that must not use
+        # up its tries.
+        not_before = timestamps.from_text(row.not_before)
+        if not_before - now > (ON_TIME if row.not_before == row.send_at else NOT_EARLY):
+            return not_before
+    if context.quiet_hours is None or not row.to:
+        return None
+    request = messages.unpack(row.request or b"")
+    # The previous release queued no messages that ignore quiet hours, but confirmations.
+    if request.get("ignores_quiet_hours", request["confirmation"]):
+        return None
+    free = context.quiet_hours.next_free(row.to, now)
+    return free if free > now else None
 
 
 def _send_all(
@@ -136,7 +141,7 @@ def _send_all(
     with ThreadPoolExecutor(max_workers=len(ready)) as pool:
         for queue_id, row in ready.items():
             id_ = row.message_id
-            work: Callable[[], None] = partial(_wait, row, now + waits[admitted[id_]], queues)
+            work: Callable[[], None] = partial(wait, row, now + waits[admitted[id_]], queues)
             if id_ in slot_of:
                 work = partial(_send_queued, row, slot_of[id_], context, queues, deadline)
             elif not_ready is not None and admitted[id_] == "send":
@@ -150,7 +155,7 @@ def _postpone(row: MessageRow, problem: Problem, context: SendContext, queues: Q
     action = find_action(row.action)
     if action is not None and _claim(row, context):
         count_rejection(problem)
-        _not_sent(row, action, problem, context, queues)
+        not_sent(row, action, problem, context, queues)
 
 
 def _acquire(
@@ -183,21 +188,6 @@ def _guarded(queue_id: str, row: MessageRow, work: Callable[[], None]) -> str | 
     return None
 
 
-def _wait(row: MessageRow, until: datetime, queues: Queues) -> None:
-    """Let a queued message wait: as a delayed copy if that is soon over, else parked.
-
-    A random extra delay keeps copies from arriving all at once.
-    """
-    seconds = (until - timestamps.now()).total_seconds()
-    if seconds > MAX_DELAY_SECONDS:
-        parking.park(row, until)
-        return
-    queue_transitions.mark_dispatched(row)
-    spread = random.uniform(0, min(60, 1 + seconds / 4))  # noqa: S311 - jitter, not a secret
-    delay = min(MAX_DELAY_SECONDS, max(0, round(seconds + spread)))
-    sqs.send(queues.send, queue_transitions.queue_body(row), delay=delay)
-
-
 def _send_queued(
     row: MessageRow, slot_ms: int, context: SendContext, queues: Queues, deadline: float
 ) -> None:
@@ -221,7 +211,7 @@ def _send_queued(
     if confirmed_at is not None:
         queue_transitions.mark_confirmation(row.message_id)
     if (next_day := count_for_recipient(row, context.daily_ceiling)) is not None:
-        _wait(row, next_day, queues)
+        wait(row, next_day, queues)
         return
     check_time_left(deadline)
     if not _claim(row, context):
@@ -232,43 +222,11 @@ def _send_queued(
     except Problem as problem:
         count_rejection(problem)
         if problem.code not in FINAL_PROBLEMS:
-            _not_sent(row, action, problem, context, queues)
+            not_sent(row, action, problem, context, queues)
         else:
             context.pause.report(action, problem, row)
     else:
         context.pause.report(action, None, row)
-
-
-def _not_sent(
-    row: MessageRow, action: Action, problem: Problem, context: SendContext, queues: Queues
-) -> None:
-    """Queue a claimed message again whose call sent nothing."""
-    own = context.pause.report(action, problem, row)
-    if problem.cause is None or own:
-        _retry_or_dead_letter(row, problem, context, queues)
-    else:
-        _let_others_go_first(row, problem, problem.cause, context, queues)
-
-
-def _let_others_go_first(
-    row: MessageRow, problem: Problem, cause: str, context: SendContext, queues: Queues
-) -> None:
-    """Queue a message again whose failure concerns all messages; that uses up none of its tries."""
-    now = timestamps.now()
-    code = problem.members.get("skycore_code")
-    requeued = outcomes.record_requeued(
-        row,
-        repair_queue=context.repair_queue,
-        tries=int(row.tries),
-        not_before=now,
-        code=str(code) if code else None,
-        detail=f"nothing was sent, and queued messages wait: {pauses.describe(cause)}",
-        keep_line=False,
-        failed_for=cause,
-    )
-    if requeued:
-        paused = context.pause.is_paused(row.action)
-        _wait(row, now + (parking.PAUSED_FOR if paused else parking.LAST), queues)
 
 
 def _probe_by_read(context: SendContext, deadline: float) -> None:
@@ -300,50 +258,3 @@ def _claim(row: MessageRow, context: SendContext) -> bool:
         now = timestamps.now()
         outcomes.record_requeued(row, repair_queue=context.repair_queue, not_before=now, **before)
         raise
-
-
-def _retry_or_dead_letter(
-    row: MessageRow, problem: Problem, context: SendContext, queues: Queues
-) -> None:
-    """Queue a message again that was not sent; after five failed calls, dead-letter it."""
-    tries, called = int(row.tries), problem.code not in _NO_TRY
-    wait = problem.retry_after or RETRY_AFTER
-    code: str | None = row.code  # of the call before this one
-    detail: str | None = row.detail
-    if called:
-        tries += 1
-        wait = BACKOFF[min(tries, len(BACKOFF)) - 1]
-        skycore_code = problem.members.get("skycore_code")
-        code = str(skycore_code) if skycore_code else None
-        calls = "1 call" if tries == 1 else f"{tries} calls"
-        detail = f"{calls} failed and nothing was sent; the last: {problem.detail}"
-    if tries < MAX_TRIES:
-        not_before = timestamps.now() + timedelta(seconds=wait)
-        requeued = outcomes.record_requeued(
-            row,
-            repair_queue=context.repair_queue,
-            tries=tries,
-            not_before=not_before,
-            code=code,
-            detail=detail,
-            keep_line=called,
-            failed_for=problem.cause,
-        )
-        if requeued:
-            _wait(row, not_before, queues)
-        return
-    why = {"code": code, "detail": detail}
-    if outcomes.record_dead_letter(
-        row, repair_queue=context.repair_queue, days=context.days, **why
-    ):
-        _dead_letter(row.message_id, queues)
-    metrics.count("SetAside")
-    log.error(
-        "queued message dead-lettered",
-        extra={"message_id": row.message_id, "problem": problem.code, "tries": tries},
-    )
-
-
-def _dead_letter(message_id: str, queues: Queues) -> None:
-    """Send the message to the dead-letter queue; redriving it from there queues it again."""
-    sqs.send(queues.dead, json.dumps({"message_id": message_id, "set_aside": True}))

@@ -18,7 +18,7 @@ from skycore.keyed_hash import keyed_fingerprint
 from skycore.logs import log_exception
 from skycore.problems import Problem, validation_problem
 from skycore.sending.outcomes import REASONS, Outcome, queue_outcomes, release_key
-from skycore.table import messages, queue_transitions
+from skycore.table import messages, models, parking, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,6 +72,7 @@ def new_message(
     days: int,
     caller: str | None = None,
     deadline: datetime | None = None,
+    send_at: datetime | None = None,
     request: bytes | None = None,
 ) -> MessageRow:
     """Return the row of a message that is about to be sent, or queued until `deadline`.
@@ -87,6 +88,8 @@ def new_message(
         time=timestamps.now(),
         days=days,
         deadline=timestamps.to_key(deadline) if deadline else None,
+        send_at=timestamps.to_key(send_at) if send_at else None,
+        not_before=timestamps.to_key(send_at) if send_at else None,
         attempt=new_attempt(),
         action=draft.action.name,
         to=draft.to,
@@ -107,17 +110,21 @@ def new_attempt() -> str:
 def queued_row(
     draft: Draft, body: Mapping[str, Any], message_id: str, days: int, *, caller: str | None = None
 ) -> MessageRow:
-    """Return the row of a queued message, with all that dispatch needs to send it."""
+    """Return the row of a queued message, with all that dispatch needs to send it.
+
+    Raises Problem too_large, and PynamoDB's errors if the row is one that `sweep` has to find.
+    """
     request = messages.pack(
         {
             "action": draft.action.name,
             "fields": draft.fields,
             "confirmation": draft.opt_out_confirmation,
+            "ignores_quiet_hours": draft.ignores_quiet_hours,
         }
     )
     now = timestamps.now()
-    deadline = draft.expires_at or now + MAX_QUEUED
-    return new_message(
+    deadline = draft.expires_at or (draft.send_at or now) + MAX_QUEUED
+    row = new_message(
         draft,
         "queued",
         message_id=message_id,
@@ -126,8 +133,12 @@ def queued_row(
         # The row must not be gone when the message's turn comes.
         days=days + min(MAX_EXTRA_DAYS, max(0, (deadline - now).days) + 1),
         deadline=deadline,
+        send_at=draft.send_at,
         request=request,
     )
+    if models.is_parked(row.state):
+        parking.begin_progress()
+    return row
 
 
 def reused_problem(existing: MessageRow) -> Problem:
@@ -170,7 +181,8 @@ def replay_result(existing: MessageRow, row: MessageRow) -> SendResult:
         detail = "this message is being sent right now"
         raise Problem("in_progress", detail, retry_after=1, message_id=existing.message_id)
     if serializers.was_queued(existing):
-        body = {**serializers.message(existing, now), "status": "queued", "tracking_id": None}
+        first = "scheduled" if existing.send_at else "queued"
+        body = {**serializers.message(existing, now), "status": first, "tracking_id": None}
         body.pop("skycore_code", None)
         body.pop("detail", None)
         return SendResult(202, body, replayed=True)
@@ -194,9 +206,9 @@ def replay_result(existing: MessageRow, row: MessageRow) -> SendResult:
 
 
 def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
-    """Return whether `existing` is the same request as `row` and is still queued."""
+    """Return whether `existing` is the same request as `row` and still waits to be sent."""
     same = is_same_request(existing, row)
-    return same and serializers.status_of(existing, timestamps.now()) == "queued"
+    return same and serializers.status_of(existing, timestamps.now()) in {"queued", "scheduled"}
 
 
 @contextmanager
@@ -216,14 +228,15 @@ def take_over_or_replay(existing: MessageRow, row: MessageRow) -> tuple[SendResu
 
     The second value says whether to queue the message again. It is true while the message is still
     queued: the call that wrote it may have ended before the queue had it, and dispatch sends a
-    message once, however often the queue names it. That call can no longer release the message,
-    because `row`'s attempt has taken it over. Raises Problem, as `replay_result`, and in_progress
+    message once, however often the queue names it. A parked message is not queued again, because
+    sweep finds it. That call can no longer release the message, because `row`'s attempt has taken
+    it over. Raises Problem, as `replay_result`, and in_progress
     if that call released it first.
     """
     if is_still_queued(existing, row):
         if queue_transitions.take_over(existing.message_id, row.attempt):
-            body = serializers.message(existing, timestamps.now())
-            return SendResult(202, body, replayed=True), True
+            waits = not models.is_parked(existing.state)
+            return replay_result(existing, row), waits
         current = messages.get(existing.message_id)
         if current is None or is_still_queued(current, row):
             raise Problem("in_progress", "this message is being queued right now", retry_after=1)
@@ -293,7 +306,7 @@ def unqueued_problem(row: MessageRow, released: Mapping[str, Release]) -> Proble
 
 
 def _maybe_sent_problem(row: MessageRow) -> Problem:
-    detail = "the table gave no answer; the message may be sent within two hours"
+    detail = "the table gave no answer; the message may be sent all the same"
     return Problem("gateway_failure", detail, message_id=row.message_id)
 
 

@@ -11,7 +11,7 @@ from skycore.logs import log
 from skycore.problems import Problem
 from skycore.sending.idempotency import NOT_READY, before_the_call
 from skycore.table.limiter import Limiter
-from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Granted, Limits, Wait, usable
+from skycore.table.limits import BULK_WAIT_MS, SINGLE_WAIT_MS, Limits, Wait, usable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,12 @@ class Slot:
     single: bool
 
     def is_usable(self) -> bool:
-        """Return whether the call can still start in time; log it if not."""
-        return self.at_ms is None or _is_usable(self.at_ms)
+        """Return whether the call can still start in time; log it if the process was held up."""
+        now = now_ms()
+        if self.at_ms is None or usable(self.at_ms, now):
+            return True
+        log.warning("slot missed", extra={"late_ms": now - self.at_ms})
+        return False
 
     def reacquire(self) -> None:
         """Take another slot for a second call of the same message.
@@ -93,13 +97,14 @@ class RateLimiter:
         Raises Problem rate_limited, with Retry-After, if there is none.
         """
         for _ in range(TRIES):
-            result = self._take(1, bulk=False, longest_wait_ms=SINGLE_WAIT_MS)
+            result = self._take(1, bulk=False)
             if isinstance(result, Wait):
                 metrics.count("LimiterFull", by=result.window)
                 raise rate_limited(result.window, result.retry_after_s)
-            wait_until(result.slots_ms[0])
-            if _is_usable(result.slots_ms[0]):
-                return self.slot(result.slots_ms[0], single=True)
+            wait_until(result[0])
+            slot = self.slot(result[0], single=True)
+            if slot.is_usable():
+                return slot
         raise rate_limited("second", 1)
 
     def slot(self, at_ms: int, *, single: bool) -> Slot:
@@ -116,9 +121,9 @@ class RateLimiter:
         """
         until = now_ms() + PATIENCE_MS
         while True:
-            result = self._take(count, bulk=True, longest_wait_ms=BULK_WAIT_MS)
+            result = self._take(count, bulk=True)
             if not isinstance(result, Wait):
-                return result.slots_ms
+                return result
             # A slot is given out BULK_WAIT_MS ahead; after that moment, single calls may have it.
             ask_at = max(result.until_ms - BULK_WAIT_MS, now_ms() + ASK_AGAIN_MS)
             if ask_at > until:
@@ -127,14 +132,12 @@ class RateLimiter:
             wait_until(ask_at)
             count = count if count_again is None else count_again()
 
-    def _take(self, count: int, *, bulk: bool, longest_wait_ms: int) -> Granted | Wait:
+    def _take(self, count: int, *, bulk: bool) -> tuple[int, ...] | Wait:
         """Return the limiter's answer, and record its metrics."""
-        began = now_ms()
-        result = self.limiter.take(
-            self.limits, count=count, bulk=bulk, longest_wait_ms=longest_wait_ms
-        )
-        if isinstance(result, Granted) and self.limits.any:
-            for slot in result.slots_ms:
+        began, wait = now_ms(), BULK_WAIT_MS if bulk else SINGLE_WAIT_MS
+        result = self.limiter.take(self.limits, count=count, bulk=bulk, longest_wait_ms=wait)
+        if isinstance(result, tuple) and self.limits.any:
+            for slot in result:
                 metrics.record("LimiterWaitSeconds", max(0, slot - began) / 1000)
         for name, percent in self.limiter.percent_left(self.limits).items():
             metrics.record(f"{name.capitalize()}Allowance", percent)
@@ -161,15 +164,6 @@ class RateLimiter:
         problem.retry_after = max(wait.retry_after_s, 0 if code else named or 0)
         problem.members["window"] = wait.window
         return problem
-
-
-def _is_usable(slot_ms: int) -> bool:
-    """Return whether a slot's call can still start in time; log it if not."""
-    now = now_ms()
-    if usable(slot_ms, now):
-        return True
-    log.warning("slot missed", extra={"late_ms": now - slot_ms})  # the process was held up
-    return False
 
 
 def rate_limited(window: WindowName, retry_after: int) -> Problem:

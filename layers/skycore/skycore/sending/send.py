@@ -28,13 +28,14 @@ from skycore.sending.validation import (
     check_ceiling,
     check_countries,
     check_opt_out,
+    check_queueable,
     check_sendable,
     dry_run,
     get_action,
     parse_message,
     uncount_for_recipient,
 )
-from skycore.table import changes, messages, queue_transitions
+from skycore.table import changes, messages, models, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +45,9 @@ if TYPE_CHECKING:
     from skycore.client.client import SkycoreClient
     from skycore.client.report import Report
     from skycore.sending.delivery import SendContext
+    from skycore.sending.policy import SendPolicy
     from skycore.sending.rate_limit import RateLimiter
-    from skycore.sending.validation import Draft, SendPolicy
+    from skycore.sending.validation import Draft
     from skycore.table.messages import MessageRow
 
 
@@ -68,7 +70,7 @@ def send(
     check_idempotency_key(key, required=policy.require_key)
     draft = parse_message(body, policy)
     if draft.dry_run:
-        return dry_run(draft, policy)
+        return dry_run(draft, policy, queued=False)
     message_id = idempotency.message_id(caller, key)
     bind_message(message_id=message_id, caller=caller)
     row = new_message(
@@ -116,16 +118,17 @@ def _release(
 def enqueue(
     body: Mapping[str, Any], *, caller: str, key: str | None, queue_url: str, policy: SendPolicy
 ) -> SendResult:
-    """Queue one message; return 202 once the table and the queue have it.
+    """Queue or schedule one message; return 202 once the table, and the queue, have it.
 
     Raises Problem for every other answer, as `send` does.
     """
     check_idempotency_key(key, required=policy.require_key)
     draft = parse_message(body, policy)
     if draft.dry_run:
-        return dry_run(draft, policy)
+        return dry_run(draft, policy, queued=True)
     message_id = idempotency.message_id(caller, key)
-    row = queued_row(draft, body, message_id, policy.days, caller=caller)
+    with before_the_call():
+        row = queued_row(draft, body, message_id, policy.days, caller=caller)
     bind_message(message_id=row.message_id, caller=caller)
     refusal, confirmed_at = _refusal(draft, policy), None
     try:
@@ -142,7 +145,8 @@ def enqueue(
         raise unsent_problem(row, released, problem) from None
     if existing is not None:
         return _repeated(existing, row, queue_url)
-    if queues.send_many(queue_url, [queue_transitions.queue_body(row)]):
+    parked = models.is_parked(row.state)  # sweep queues it when it is due
+    if not parked and queues.send_many(queue_url, [queue_transitions.queue_body(row)]):
         unqueued = unqueued_problem(row, _release(row, confirmed_at, queue_url))
         if unqueued is not None:
             raise unqueued
@@ -166,7 +170,7 @@ def _repeated(existing: MessageRow, row: MessageRow, queue_url: str) -> SendResu
 def _refusal(draft: Draft, policy: SendPolicy) -> Problem | None:
     """Return the problem that a new message would have; None if it can be sent."""
     try:
-        check_sendable(draft, policy)
+        check_queueable(draft, policy)
     except Problem as problem:
         return problem
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from skycore import metrics, timestamps
@@ -21,77 +21,18 @@ from skycore.table import opt_outs, queue_transitions
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from skycore.sending.policy import SendPolicy
     from skycore.table.messages import MessageRow
 
 MAX_TEMPLATE_FIELDS = 100  # of a batch; no action has half as many
-OWN_FIELDS = ("action", "client_reference", "expires_at", "dry_run", "opt_out_confirmation")
+OWN_FIELDS = (
+    *("action", "client_reference", "send_at", "expires_at", "quiet_hours"),
+    *("dry_run", "opt_out_confirmation"),
+)
+MAX_AHEAD = timedelta(days=35)  # of send_at
 MAX_REFERENCE_LENGTH = 255  # characters of client_reference
 _GROUP_PATH = re.compile(r"[.\[]")  # what follows the name of a field with fields of its own
 RECIPIENT_KINDS = {"msisdn", "email"}  # of parameters that name who gets a message
-
-
-@dataclass(frozen=True, slots=True)
-class SendPolicy:
-    """The stack's parameters that apply to every message.
-
-    `region` is DefaultRegion, `countries` the calling codes and `regions` the ISO countries that
-    may be sent to (empty: all), `campaigns` whether sends are taken whose numbers only Skycore
-    knows, `days` how long its row is kept, `require_key` whether a send without an Idempotency-Key
-    is refused.
-    """
-
-    region: str
-    countries: tuple[str, ...]
-    days: int
-    regions: tuple[str, ...] = ()
-    campaigns: bool = True
-    require_key: bool = False
-
-    @staticmethod
-    def of(
-        region: str,
-        countries: str,
-        days: int,
-        allowed_countries: str = "",
-        allow_campaign_sends: str = "on",
-        *,
-        require_key: str = "off",
-    ) -> SendPolicy:
-        """Return the policy of the environment's texts; commas separate the lists' items."""
-        codes = (code.strip().removeprefix("+") for code in countries.split(","))
-        regions = (name.strip().upper() for name in allowed_countries.split(","))
-        return SendPolicy(
-            region,
-            tuple(code for code in codes if code),
-            days,
-            tuple(name for name in regions if name),
-            allow_campaign_sends != "off",
-            require_key == "on",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicySettings:
-    """The environment of every function that checks messages."""
-
-    default_region: str
-    allowed_country_codes: str
-    event_retention_days: int
-    allowed_countries: str = ""  # not in the environment of the previous release
-    allow_campaign_sends: str = "on"
-    require_idempotency_key: str = "off"
-    hash_secret: str = ""  # `keyed_hash` reads it
-
-    def policy(self) -> SendPolicy:
-        """Return the stack's policy for every message."""
-        return SendPolicy.of(
-            self.default_region,
-            self.allowed_country_codes,
-            self.event_retention_days,
-            self.allowed_countries,
-            self.allow_campaign_sends,
-            require_key=self.require_idempotency_key,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +45,8 @@ class Draft:
     expires_at: datetime | None = None
     dry_run: bool = False
     opt_out_confirmation: bool = False
+    send_at: datetime | None = None
+    ignores_quiet_hours: bool = False
 
     @property
     def to(self) -> str | None:
@@ -128,7 +71,10 @@ def parse_message(body: Mapping[str, Any], policy: SendPolicy) -> Draft:
         raise validation_problem([FieldError("action", detail)])
     own = _OwnFields(fields)
     reference = own.reference()
-    expires_at = own.timestamp("expires_at")
+    send_at, expires_at = own.timestamp("send_at"), own.timestamp("expires_at")
+    if send_at is not None and expires_at is not None and expires_at <= send_at:
+        own.errors.append(FieldError("expires_at", "must be after send_at"))
+    ignores_quiet_hours = own.ignores_quiet_hours()
     dry_run, confirmation = own.flag("dry_run"), own.flag("opt_out_confirmation")
     try:
         prepared = prepare(action, fields, default_region=policy.region)
@@ -136,7 +82,17 @@ def parse_message(body: Mapping[str, Any], policy: SendPolicy) -> Draft:
         raise validation_problem([*own.errors, *error.errors]) from None
     if own.errors:
         raise validation_problem(own.errors)
-    return Draft(action, prepared, reference, expires_at, dry_run, confirmation)
+    return Draft(
+        action,
+        prepared,
+        reference,
+        expires_at,
+        dry_run,
+        confirmation,
+        send_at,
+        # The confirmation of an opt-out answers a person who is awake.
+        ignores_quiet_hours or confirmation or not prepared.get("to"),
+    )
 
 
 def check_template(
@@ -185,6 +141,26 @@ def check_sendable(draft: Draft, policy: SendPolicy) -> None:
     if draft.expires_at is not None and draft.expires_at <= timestamps.now():
         raise validation_problem([FieldError("expires_at", "must be in the future")])
     check_countries(draft.action, draft.fields, policy)
+
+
+def check_queueable(draft: Draft, policy: SendPolicy) -> None:
+    """Check the rules for a new message that is to be queued. Raises Problem as `check_sendable`.
+
+    Also invalid_request if `send_at` is past or far ahead, and quiet_hours if the message expires
+    before it could be sent.
+    """
+    check_sendable(draft, policy)
+    now = timestamps.now()
+    if draft.send_at is not None and not now < draft.send_at <= now + MAX_AHEAD:
+        detail = f"must be in the future, and at most {MAX_AHEAD.days} days ahead"
+        raise validation_problem([FieldError("send_at", detail)])
+    if policy.quiet_hours is None or draft.ignores_quiet_hours or draft.expires_at is None:
+        return
+    due = draft.send_at or now
+    free = policy.quiet_hours.next_free(str(draft.to), due)
+    if draft.expires_at <= free != due:
+        detail = f"the recipient's quiet hours end at {timestamps.to_text(free)}, after expires_at"
+        raise Problem("quiet_hours", detail)
 
 
 def get_action(name: str) -> Action:
@@ -297,9 +273,12 @@ def opted_out_problem() -> Problem:
     return Problem("recipient_opted_out", "the recipient has opted out of this sender's messages")
 
 
-def dry_run(draft: Draft, policy: SendPolicy) -> SendResult:
-    """Return what would be sent, without a call to Skycore. Raises Problem as `send` does."""
-    check_sendable(draft, policy)
+def dry_run(draft: Draft, policy: SendPolicy, *, queued: bool) -> SendResult:
+    """Return what would be sent, without a call to Skycore. Raises Problem as `send` does.
+
+    If it would be `queued` first, as `enqueue` does.
+    """
+    (check_queueable if queued else check_sendable)(draft, policy)
     _check_opt_out_only(draft)
     return SendResult(
         200,
@@ -337,6 +316,12 @@ class _OwnFields:
         if not isinstance(value, bool):
             self.errors.append(FieldError(name, "must be true or false"))
         return value is True
+
+    def ignores_quiet_hours(self) -> bool:
+        value = self._fields.pop("quiet_hours", None)
+        if value not in (None, "ignore"):
+            self.errors.append(FieldError("quiet_hours", "must be ignore, or not given"))
+        return isinstance(value, str) and value == "ignore"
 
     def timestamp(self, name: str) -> datetime | None:
         value = self._fields.pop(name, None)

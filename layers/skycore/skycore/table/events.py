@@ -30,6 +30,7 @@ MAX_BLOB_BYTES = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the 
 MAX_SUBJECT_LENGTH = 256  # characters; the rest is cut off
 MAX_EVENTS_PER_TRACKING_ID = 1_000  # read for one tracking id; a campaign's may have any number
 UNPARSED, REPARSED = "unparsed", "reparsed"
+ANY_ID = ""  # has a SharedRow as long as any tracking id has one
 TYPE_PREFIX = "skycore."
 
 
@@ -71,8 +72,7 @@ def first_copies(wanted: Iterable[Event], shared: Collection[str]) -> dict[str, 
     `shared` as from `shared_tracking_ids`.
 
     The first release identified some notifications by other fields. Its event is the first copy
-    only if the present rules agree: a repeat that comes after an upgrade is not stored again, and
-    a notification that the old rules took for a repeat is not lost.
+    only if the present rules agree, so that none is stored twice, and none is lost.
     """
     distinct = list(wanted)
     ids = {id_ for event in distinct for id_ in (event.id, event.legacy_id) if id_}
@@ -108,12 +108,12 @@ def _number_of_receipt(event: Event) -> str | None:
 def mark_shared(tracking_ids: Iterable[str], *, time: datetime, days: int) -> None:
     """Record that recipients share each of these tracking ids, which decides its events' keys.
 
-    A campaign's tracking id has this row and no TrackingRow. Raises PynamoDB's errors.
+    The row of ANY_ID comes first. Raises PynamoDB's errors.
     """
-    for tracking_id in tracking_ids:
-        SharedRow(
-            models.tracking_partition(tracking_id), models.SHARED, expires=expiry(time, days)
-        ).save()
+    since = dict.fromkeys(tracking_ids, time)
+    for tracking_id, moment in ({ANY_ID: timestamps.now(), **since} if since else {}).items():
+        expires = expiry(moment, days)
+        SharedRow(models.tracking_partition(tracking_id), models.SHARED, expires=expires).save()
 
 
 def shared_among(tracking_ids: Iterable[str]) -> set[str]:
@@ -123,11 +123,11 @@ def shared_among(tracking_ids: Iterable[str]) -> set[str]:
 
 
 def shared_tracking_ids(events: Iterable[Event]) -> set[str]:
-    """Return the events' tracking ids that a campaign's, or a call's, recipients share.
-
-    Only the table says so: what a body says may be missing in its next copy.
-    """
-    return shared_among({str(event.tracking_id) for event in events if _number_of_receipt(event)})
+    """Return the events' shared tracking ids. A body says nothing that its next copy must say."""
+    ids = {str(event.tracking_id) for event in events if _number_of_receipt(event)}
+    if len(ids) > 1 and not shared_among([ANY_ID]):
+        return set()  # one read for all postbacks, where no recipients share a tracking id
+    return shared_among(ids)
 
 
 def put_all(

@@ -1,17 +1,19 @@
 """What a caller may take from the limiter's item now: a pure function of the item.
 
-`plan` returns when to come again, or a `Take`: slots, and the one write that takes them. The write
-adds to numbers, on the condition that each lies in a range. So several callers who plan from the
-same item can all succeed; one whose condition fails plans again from the item as it is then.
+`plan` returns when to come again, or a `Take`: slots, and the one update that takes them. It adds
+to numbers, on the condition that each lies in a range. So several callers who plan from the same
+item can all succeed; one whose condition fails plans again from the item as it is then.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from skycore.table.limits import NO_LIMIT, SINGLE_WAIT_MS, WINDOWS, Wait, bucket_key
+from pynamodb.expressions.operand import Path
+
+from skycore.table.limits import NO_LIMIT, SINGLE_WAIT_MS, Wait, bucket_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,76 +25,22 @@ MAX_WAIT_MS = 60_000  # that a slot may lie ahead: else two buckets might end in
 
 
 @dataclass(slots=True)
-class Write:
-    """An update of some of the item's numbers and its condition, as DynamoDB takes them."""
-
-    sets: list[str] = field(default_factory=list)
-    removes: list[str] = field(default_factory=list)
-    conditions: list[str] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
-    values: dict[str, Any] = field(default_factory=dict)
-
-    def between(self, path: str, low: int, high: int) -> None:
-        """Require a number to lie between these, inclusive."""
-        self.conditions.append(
-            f"{self._path(path)} BETWEEN {self._value(low)} AND {self._value(high)}"
-        )
-
-    def equals(self, path: str, value: Any) -> None:
-        """Require a value."""
-        self.conditions.append(f"{self._path(path)} = {self._value(value)}")
-
-    def set(self, path: str, value: Any) -> None:
-        """Set a value."""
-        self.sets.append(f"{self._path(path)} = {self._value(value)}")
-
-    def set_new(self, path: str, value: Any) -> None:
-        """Set a value where there is none."""
-        name = self._path(path)
-        self.sets.append(f"{name} = if_not_exists({name}, {self._value(value)})")
-
-    def add(self, path: str, number: int) -> None:
-        """Add to a number, which counts as 0 if it is not there."""
-        name = self._path(path)
-        zero, added = self._value(0), self._value(number)
-        self.sets.append(f"{name} = if_not_exists({name}, {zero}) + {added}")
-
-    def remove(self, path: str) -> None:
-        """Remove a number."""
-        self.removes.append(self._path(path))
-
-    def expressions(self) -> tuple[str, str]:
-        """Return the update and its condition."""
-        removes = f" REMOVE {', '.join(self.removes)}" if self.removes else ""
-        return f"SET {', '.join(self.sets)}{removes}", " AND ".join(self.conditions)
-
-    def _path(self, path: str) -> str:
-        # Short aliases: after a quiet day a hundred buckets are removed, and 4 KB are allowed.
-        return ".".join(
-            self.names.setdefault(name, f"#n{len(self.names)}") for name in path.split(".")
-        )
-
-    def _value(self, value: Any) -> str:
-        self.values[name := f":v{len(self.values)}"] = value
-        return name
-
-
-@dataclass(frozen=True, slots=True)
 class Take:
-    """Slots (microseconds), and the write that takes them.
+    """Slots (microseconds), and the update of the item that takes them, with its conditions.
 
-    If `lane` is given, the slots lie later by as much as others move it on before the write, which
-    moves it on by `step`.
+    The slots lie later by as much as other callers move `lane` on before the update, which would
+    otherwise leave it at `free`.
     """
 
-    slots_us: tuple[int, ...]
-    write: Write
-    lane: Literal["shared", "kept"] | None
-    step: int
+    slots_us: list[int] = field(default_factory=list)
+    actions: list[Any] = field(default_factory=list)
+    conditions: list[Any] = field(default_factory=list)
+    lane: str | None = None
+    free: int = 0
 
     def slots_ms(self, after: Item) -> tuple[int, ...]:
-        """Return the slots once the write has made the item what it is `after`."""
-        moved = after[self.lane] - self.step - self.slots_us[0] if self.lane else 0
+        """Return the slots once the update has made the item what it is `after`."""
+        moved = after[self.lane] - self.free if self.lane else 0
         return tuple(_up_to_ms(slot + moved) for slot in self.slots_us)
 
 
@@ -104,155 +52,127 @@ def plan(
     count: int = 1,
     bulk: bool = False,
     longest_wait_ms: int = 0,
-    lead_ms: int = 0,
 ) -> Take | Wait:
-    """Plan to take up to `count` calls, each from all three windows at once.
+    """Plan to take up to `count` calls, each from all of its windows at once.
 
     A Take has as many calls, at least one, as have a slot within `longest_wait_ms` of `now`. While
     bulk calls have used up their part of a minute or day they get no slots ahead: single calls
-    would have to queue behind those. An idle lane starts `lead_ms` from now: after a failed write,
-    so that others who want to start it find it busy, and can all move it on.
+    would have to queue behind those.
     """
     if count < 1 or not 0 <= longest_wait_ms <= MAX_WAIT_MS:
         raise ValueError("take at least one call, and look a minute ahead at most")
-    opens, window = _opens(item, now, limits, bulk=bulk)
+    windows = limits.windows(bulk=bulk)
+    opens, reason = _opens(item, now, windows)
     latest = now + longest_wait_ms
-    if bulk and limits.per_second and not limits.lanes[1]:
+    if bulk and limits.per_second and not limits.lanes["kept"]:
         # Without a lane of its own a single call must still find a slot soon enough.
         latest = min(latest, opens + SINGLE_WAIT_MS - limits.spacing_us(limits.per_second) // 2_000)
-    if bulk and opens > _opens(item, now, limits, bulk=False)[0]:
+    if bulk and opens > _opens(item, now, limits.windows(bulk=False))[0]:
         latest = now - 1
-    for one in WINDOWS:
-        room = zip(limits.max_calls(one), one.used(item, opens), strict=True)
-        count = min(count, *(allowed - used for allowed, used in list(room)[: 1 + bulk]))
-    write = Write()
-    write.between("pause_until", 0, opens)
-    earliest, end = opens * 1000, latest * 1000
-    slots, lane, step = (earliest,) * max(1, count), None, 0
+    count = min(count, *(most - window.used(item, opens) for window, most in windows))
+    take = Take(conditions=[Path("pause.until_ms") <= opens])
     if limits.per_second:
-        # A lane is busy while it lies ahead, or has just passed. An idle one starts at `start`.
-        busy_from = earliest - PASSED_MS * 1000 * (opens == now)
-        start = max(earliest, min(earliest + lead_ms * 1000, end))
-        slots, lane, step = _move_lanes(
-            write, item, limits, busy_from=busy_from, start=start, end=end, count=count, bulk=bulk
-        )
-    first = _up_to_ms(slots[0])
-    if first > latest:
-        return Wait(first, "second" if first > opens else window, max(1, -(-(first - now) // 1000)))
-    for one in WINDOWS:
-        counted = [max(slot, earliest) for slot in slots]
-        _count(write, item, one, limits, now=now, slots=counted, bulk=bulk)
-    return Take(slots, write, lane, step)
+        start = opens * 1000
+        # A lane is busy while it lies ahead, or has just passed. An idle one begins at `start`.
+        busy_from = start - PASSED_MS * 1000 if opens == now else start
+        _move_lanes(take, item, limits, busy_from, start, end=latest * 1000, count=count, bulk=bulk)
+    else:
+        take.slots_us = [opens * 1000] * count
+    slots = [max(opens, _up_to_ms(slot)) for slot in take.slots_us]
+    if slots[0] > latest:
+        reason = "second" if slots[0] > opens else reason
+        return Wait(slots[0], reason, max(1, -(-(slots[0] - now) // 1000)))
+    for window, most in windows:
+        _count(take, item, window, most, now=now, slots=slots)
+    return take
 
 
-def _opens(item: Item, now: int, limits: Limits, *, bulk: bool) -> tuple[int, WindowName]:
-    """Return the first moment at which no pause and neither minute nor day is in the way."""
-    moment = max(now, *(item[one.attribute]["at"] * one.width_ms for one in WINDOWS))
-    name: WindowName = "second"
-    if item["pause_until"] > moment:
-        moment, name = item["pause_until"], item["pause_kind"]
-    for one in WINDOWS:
-        max_calls, max_bulk = limits.max_calls(one)
-        free = one.opens_at(item, moment, max_calls, max_bulk if bulk else NO_LIMIT)
+def _opens(item: Item, now: int, windows: Sequence[tuple[Window, int]]) -> tuple[int, WindowName]:
+    """Return the first moment at which no pause and no window is in the way, and what was last."""
+    moment = max(now, *(item[one.attribute]["at"] * one.width_ms for one, _ in windows))
+    reason: WindowName = "second"
+    if item["pause"]["until_ms"] > moment:
+        moment, reason = item["pause"]["until_ms"], item["pause"]["window"]
+    for window, most in windows:
+        free = window.opens_at(item, moment, most)
         if free > moment:
-            moment, name = free, one.name
-    return moment, name
+            moment, reason = free, window.name
+    return moment, reason
 
 
 def _move_lanes(
-    write: Write,
+    take: Take,
     item: Item,
     limits: Limits,
-    *,
     busy_from: int,
     start: int,
+    *,
     end: int,
     count: int,
     bulk: bool,
-) -> tuple[tuple[int, ...], Literal["shared", "kept"] | None, int]:
-    """Move the lanes on by `count` slots, fewer if `end` comes first, but at least one.
+) -> None:
+    """Take up to `count` slots, at least one and otherwise none after `end`: move a lane on.
 
-    Return the slots, and the lane and step as in `Take`. All times are microseconds.
+    All times are microseconds.
     """
-
-    def first(lane: str) -> int:
-        return item[lane] if item[lane] >= busy_from else start
-
-    lane: Literal["shared", "kept"] = "shared"
-    calls, reserved = limits.lanes
-    if not bulk and reserved and first("kept") <= first("shared"):
-        lane, calls = "kept", reserved
-    free, own, slots = first(lane), max(item["bulk"], busy_from), list[int]()
-    while not slots or len(slots) < count:
-        slot = max(free, own) if bulk else free
-        if slots and slot > end:
+    first = {lane: item[lane] if item[lane] >= busy_from else start for lane in limits.lanes}
+    lane = "shared"
+    if not bulk and limits.lanes["kept"] and first["kept"] <= first["shared"]:
+        lane = "kept"
+    spacing = limits.spacing_us(limits.lanes[lane])
+    # Bulk calls keep a pace of their own, too: from where each was due, so that they catch up what
+    # single calls delayed.
+    bulk_spacing = limits.spacing_us(limits.per_second, 100 - limits.priority_share)
+    due = max(item["bulk"], busy_from) if bulk else 0
+    free = first[lane]
+    for _ in range(count):
+        slot = max(free, due)
+        if take.slots_us and slot > end:
             break
-        slots.append(slot)
-        free = slot + limits.spacing_us(calls)
-        # From where it was due: bulk calls catch up what single calls delayed.
-        own += limits.spacing_us(limits.per_second, 100 - limits.priority_share)
+        take.slots_us.append(slot)
+        free, due = slot + spacing, due + bulk_spacing
+    path, first_slot = Path(lane), take.slots_us[0]
+    take.lane, take.free = lane, free
     if bulk:
-        write.equals("bulk", item["bulk"])
-        write.set("bulk", own)
-    if slots[0] > item[lane]:  # the lane is idle, or bulk calls must not use it yet
-        write.between(lane, 0, slots[0])
-        write.set(lane, free)
-        return tuple(slots), None, 0
+        take.conditions.append(Path("bulk") == item["bulk"])
+        take.actions.append(Path("bulk").set(due))
+    if first_slot > item[lane]:  # the lane is idle, or bulk calls must not use it yet
+        take.conditions.append(path <= first_slot)
+        take.actions.append(path.set(free))
+        return
     # Others may move the lane on meanwhile: so far that each slot stays in its bucket.
-    slack = end - slots[-1]
-    for window in WINDOWS:
-        if limits.max_calls(window)[0] < NO_LIMIT:
-            slack = min(slack, *(_left_in_bucket(slot, window) for slot in slots))
-    write.between(lane, slots[0], slots[0] + slack)
-    write.add(lane, free - slots[0])
-    return tuple(slots), lane, free - slots[0]
+    limited = [window for window, most in limits.windows(bulk=False) if most < NO_LIMIT]
+    room = [window.left_in_bucket(slot) for window in limited for slot in take.slots_us]
+    slack = min([end - take.slots_us[-1], *room])
+    take.conditions.append(path.between(first_slot, first_slot + slack))
+    take.actions.append(path.set(path + (free - first_slot)))
 
 
 def _count(
-    write: Write,
-    item: Item,
-    window: Window,
-    limits: Limits,
-    *,
-    now: int,
-    slots: Sequence[int],
-    bulk: bool,
+    take: Take, item: Item, window: Window, most: int, *, now: int, slots: Sequence[int]
 ) -> None:
-    """Count calls with these slots in a window, and drop the buckets that no longer count."""
-    name, held = window.attribute, item[window.attribute]
-    added = Counter(_bucket(slot, window) for slot in slots)
-    moved_to = max(held["at"], now // window.width_ms)
-    expired = [bucket for bucket in window.buckets(item) if bucket[0] < moved_to - window.span]
-    # No call is counted in a bucket before `at`, so what is dropped is known exactly, unless
-    # the window moves on by nearly its whole length at once.
-    grows = min(added) - window.span > held["at"]
-    near = window.used(item, min(added) * window.width_ms)
-    totals = (("n", "counts", True), ("bulk", "bulk_counts", bulk))
-    write.equals(f"{name}.at", held["at"])
-    write.set(f"{name}.at", moved_to)
-    for place, (total, counts, ours) in enumerate(totals):
-        if grows:
-            write.equals(f"{name}.{total}", held[total])
-        elif ours:
-            # What shares no window with the first slot makes room, whether dropped yet or not.
-            room = limits.max_calls(window)[place] - len(slots) + held[total] - near[place]
-            write.between(f"{name}.{total}", 0, room)
-        if change := len(slots) * ours - sum(one[1 + place] for one in expired):
-            write.add(f"{name}.{total}", change)
-        old = {bucket_key(one[0]) for one in expired if one[1 + place]}
-        new = {bucket_key(bucket): calls for bucket, calls in added.items() if ours}
-        for key, calls in new.items():
-            (write.set if key in old else write.add)(f"{name}.{counts}.{key}", calls)
-        for key in sorted(old - new.keys()):
-            write.remove(f"{name}.{counts}.{key}")
+    """Count calls with these slots (milliseconds) in a window.
 
-
-def _left_in_bucket(slot_us: int, window: Window) -> int:
-    return 1000 * ((_bucket(slot_us, window) + 1) * window.width_ms - 1) - slot_us
-
-
-def _bucket(slot_us: int, window: Window) -> int:
-    return _up_to_ms(slot_us) // window.width_ms
+    The first call in a new bucket moves the window on: it drops the buckets that no longer count.
+    """
+    path, held = Path(window.attribute), item[window.attribute]
+    added = Counter(bucket_key(slot // window.width_ms) for slot in slots)
+    take.conditions.append(path["at"] == held["at"])
+    at = now // window.width_ms
+    if at > held["at"]:
+        # `n` only grows until then, so if it is the same, so is all else.
+        take.conditions.append(path["n"] == held["n"])
+        recent = {bucket_key(b): n for b, n in window.buckets(item) if b >= at - window.span}
+        counts = dict(added + Counter(recent))
+        take.actions.append(path.set({"at": at, "n": sum(counts.values()), "counts": counts}))
+        return
+    # What shares no window with the first slot makes room, although it is still counted.
+    expired = held["n"] - window.used(item, slots[0])
+    take.conditions.append(path["n"].between(0, most - len(slots) + expired))
+    take.actions.append(path["n"].set(path["n"] + len(slots)))
+    for key, calls in added.items():
+        count = path["counts"][key]
+        take.actions.append(count.set((count | 0) + calls))
 
 
 def _up_to_ms(microseconds: int) -> int:

@@ -9,18 +9,23 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.exceptions import VerboseClientError
+from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Update
 
 from skycore.logs import log
 from skycore.table import models
-from skycore.table.limit_plan import Take, Write, plan
+from skycore.table.limit_plan import Take, plan
 from skycore.table.limits import (
-    WINDOWS,
-    Granted,
+    BULK_DAY,
+    BULK_MINUTE,
+    DAY,
+    MINUTE,
     Limits,
     Pause,
     Wait,
@@ -32,7 +37,7 @@ from skycore.table.limits import (
 from skycore.table.models import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from skycore.table.limits import Item, WindowName
 
@@ -41,7 +46,6 @@ PREVIOUS_KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}  # of release 1.
 PREVIOUS_WIDTH_MS = {"minute": 1_000, "day": 900_000}  # of its buckets
 MAX_ATTEMPTS = 40  # of a write: under a second, with the waits between them
 MAX_BACKOFF_S = 0.02
-LEAD_MS = 25  # for each failed write: a few times as long as a write takes
 PAUSE_KNOWN_FOR_MS = 5_000  # without limits the item is read for pauses only, at most so often
 CONTENDED_MS = 60_000  # after a failed condition, read the item before writing it for so long
 
@@ -65,38 +69,30 @@ class Limiter:
 
     def take(
         self, limits: Limits, *, count: int = 1, bulk: bool = False, longest_wait_ms: int = 0
-    ) -> Granted | Wait:
-        """Take up to `count` calls; return the slots of at least one, or when to ask again.
+    ) -> tuple[int, ...] | Wait:
+        """Take up to `count` calls; return the slots (ms) of at least one, or when to ask again.
 
         The caller sleeps until a slot and makes its call then, at most USABLE_MS late. Slots lie
         at most `longest_wait_ms` ahead. What is taken and not used is lost for its window.
         """
-        if not limits.any:
-            return self._wait_for_pause(count, longest_wait_ms)
+        options: Any = {"count": count, "bulk": bulk, "longest_wait_ms": longest_wait_ms}
+        if not limits.any:  # only a pause is in the way
+            recent = self._recent()
+            planned = plan(recent, self._clock(), limits, **options)
+            return planned.slots_ms(recent) if isinstance(planned, Take) else planned
         fresh = self._clock() - self._failed_at < CONTENDED_MS  # a write from memory may fail
         item = self._item
         if fresh or item is None:
             fresh, item = True, self._read(consistent=True)
-        failed = 0
         for attempt in range(MAX_ATTEMPTS):
             self._back_off(attempt)
-            now = self._clock()
-            planned = plan(
-                item,
-                now,
-                limits,
-                count=count,
-                bulk=bulk,
-                longest_wait_ms=longest_wait_ms,
-                lead_ms=LEAD_MS * failed,
-            )
+            planned = plan(item, self._clock(), limits, **options)
             if isinstance(planned, Take):
-                done, item = self._write(planned.write)
+                done, item = self._write(planned.actions, planned.conditions)
                 now = self._clock()
-                failed += not done
                 slots = planned.slots_ms(item) if done else ()
                 if kept := tuple(slot for slot in slots if usable(slot, now)):
-                    return Granted(kept)
+                    return kept
             elif fresh:
                 return planned
             else:  # what is remembered may be old, and the wait too short
@@ -120,7 +116,7 @@ class Limiter:
 
         Writes only if this process knows of such pauses, so it may be called after every call.
         """
-        if self._item and self._item["pause_doubling"]:
+        if self._item and self._item["pause"]["doubling_ms"]:
             self._change_pause(Pause.succeeded)
 
     def pause(self, milliseconds: int) -> int:
@@ -130,9 +126,7 @@ class Limiter:
         """
         until = self._clock() + milliseconds
         self._read(consistent=True)
-        self._change_pause(
-            lambda pause, _: pause if until <= pause.until_ms else Pause(until, "second")
-        )
+        self._change_pause(lambda pause, _: pause if until <= pause.until_ms else Pause(until))
         return until
 
     def resume(self, until: int) -> None:
@@ -152,15 +146,6 @@ class Limiter:
         most = {"second": limits.per_second, "minute": limits.per_minute, "day": limits.per_day}
         return {window: 100 * calls / most[window] for window, calls in left.items()}
 
-    def _wait_for_pause(self, count: int, longest_wait_ms: int) -> Granted | Wait:
-        """Return what `take` returns without limits: only a pause is in the way."""
-        now, item = self._clock(), self._item
-        if item is None or not 0 <= now - self._seen_at < PAUSE_KNOWN_FOR_MS:
-            item = self._read(consistent=False)
-        paused = new_item() | Pause.of(item).attributes()
-        planned = plan(paused, now, Limits(), count=count, longest_wait_ms=longest_wait_ms)
-        return Granted(planned.slots_ms(item)) if isinstance(planned, Take) else planned
-
     def _change_pause(self, change: Callable[[Pause, int], Pause]) -> Item:
         """Write what `change` makes of the pause at a time; return the item with it.
 
@@ -169,15 +154,12 @@ class Limiter:
         item = self._item or new_item()
         for attempt in range(MAX_ATTEMPTS):
             self._back_off(attempt)
-            seen = Pause.of(item)
-            pause = change(seen, self._clock())
-            if pause == seen:
+            before = item["pause"]
+            pause = asdict(change(Pause(**before), self._clock()))
+            if pause == before:
                 return item
-            write = Write()
-            for name, value in pause.attributes().items():
-                write.equals(name, item[name])
-                write.set(name, value)
-            done, item = self._write(write)
+            path = Path("pause")
+            done, item = self._write([path.set(pause)], [path == before])
             if done:
                 return item
         raise TimeoutError("other processes kept changing the limiter's pause; try again")
@@ -187,16 +169,22 @@ class Limiter:
             longest = min(MAX_BACKOFF_S, 0.002 * 2**attempt)
             self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
 
+    def _recent(self) -> Item:
+        """Return the item as it was a few seconds ago at most."""
+        if self._item and 0 <= self._clock() - self._seen_at < PAUSE_KNOWN_FOR_MS:
+            return self._item
+        return self._read(consistent=False)
+
     def _read(self, *, consistent: bool) -> Item:
         found = _call("GetItem", ConsistentRead=consistent).get("Item")
         if not found and consistent:  # a write of the item follows
             found = _create()
         return self._remember(decode(found) if found else new_item())
 
-    def _write(self, write: Write) -> tuple[bool, Item]:
+    def _write(self, actions: Sequence[Any], conditions: Sequence[Any]) -> tuple[bool, Item]:
         """Return whether the conditions held, and the item as it is now."""
         try:
-            return True, self._remember(decode(_update(write)))
+            return True, self._remember(decode(_update(actions, conditions)))
         except VerboseClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
@@ -210,14 +198,21 @@ class Limiter:
         return item
 
 
-def _update(write: Write) -> dict[str, Any]:
-    update, condition = write.expressions()
+def expressions(actions: Sequence[Any], conditions: Sequence[Any]) -> dict[str, Any]:
+    """Return an update's expressions as DynamoDB takes them."""
+    names, values = dict[str, str](), dict[str, Any]()
+    request: dict[str, Any] = {"UpdateExpression": Update(*actions).serialize(names, values)}
+    if conditions:
+        request["ConditionExpression"] = reduce(and_, conditions).serialize(names, values)
+    aliases = {alias: name for name, alias in names.items()}
+    return request | {"ExpressionAttributeNames": aliases, "ExpressionAttributeValues": values}
+
+
+def _update(actions: Sequence[Any], conditions: Sequence[Any] = ()) -> dict[str, Any]:
+    # PynamoDB's own update cannot ask for the item that a condition failed on.
     attributes: dict[str, Any] = _call(
         "UpdateItem",
-        UpdateExpression=update,
-        **({"ConditionExpression": condition} if condition else {}),
-        ExpressionAttributeNames={alias: name for name, alias in write.names.items()},
-        ExpressionAttributeValues={name: encode(value) for name, value in write.values.items()},
+        **expressions(actions, conditions),
         ReturnValues="ALL_NEW",
         ReturnValuesOnConditionCheckFailure="ALL_OLD",
     )["Attributes"]
@@ -225,17 +220,10 @@ def _update(write: Write) -> dict[str, Any]:
 
 
 def _call(operation: str, **request: Any) -> dict[str, Any]:
-    # PynamoDB's own update cannot ask for the item that a condition failed on.
     answer: dict[str, Any] = models.connection().dispatch(
         operation, {"TableName": Row.Meta.table_name, "Key": KEY, **request}
     )
     return answer
-
-
-def encode(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {"M": {name: encode(held) for name, held in value.items()}}
-    return {"S": value} if isinstance(value, str) else {"N": str(value)}
 
 
 def decode(attributes: dict[str, Any]) -> Item:
@@ -252,29 +240,26 @@ def _create() -> dict[str, Any]:
     """Make the item where there is none, and return it."""
     previous = _call("GetItem", Key=PREVIOUS_KEY, ConsistentRead=True).get("Item")
     item = _counted_before(json.loads(previous["windows"]["S"])) if previous else new_item()
-    write = Write()
-    for name, value in item.items():
-        write.set_new(name, value)  # another process may have made it since
-    return _update(write)
+    # Another process may have made it since.
+    return _update([Path(name).set(Path(name) | value) for name, value in item.items()])
 
 
 def _counted_before(state: dict[str, Any]) -> Item:
     """Return the item with what release 1.0.0 had counted, so that an upgrade forgets no call."""
-    until, kind, doubling = state["pause"]
-    item = new_item() | Pause(until, ("second", "minute", "day")[kind], doubling).attributes()
+    item, (until, window, doubling) = new_item(), state["pause"]
+    item["pause"] = asdict(Pause(until, ("second", "minute", "day")[window], doubling))
     for lane, ahead in zip(("shared", "kept", "bulk"), state["lanes"], strict=True):
         item[lane] = state["now"] * 1000 + ahead
-    for window in WINDOWS:
-        calls, bulk_calls = Counter[str](), Counter[str]()
+    for window, bulk_window in ((MINUTE, BULK_MINUTE), (DAY, BULK_DAY)):
         first, *kinds = state[window.name] or (0, [], [])
-        for runs, counts in zip(kinds, ([calls], [calls, bulk_calls]), strict=True):
+        for runs, counted in zip(kinds, ([window], [window, bulk_window]), strict=True):
             number = first
             for run in runs:  # the calls of a bucket; -3: three buckets without calls
                 end_ms = (number + 1) * PREVIOUS_WIDTH_MS[window.name] - 1
-                for counted in counts if run > 0 else ():
-                    counted[bucket_key(end_ms // window.width_ms)] += run
+                key = bucket_key(end_ms // window.width_ms)
+                for held in (item[one.attribute] for one in counted if run > 0):
+                    held["at"] = state["now"] // window.width_ms
+                    held["n"] += run
+                    held["counts"][key] = held["counts"].get(key, 0) + run
                 number += max(1, -run)
-        at = state["now"] // window.width_ms
-        totals = {"at": at, "n": calls.total(), "bulk": bulk_calls.total()}
-        item[window.attribute] = {**totals, "counts": calls, "bulk_counts": bulk_calls}
     return item

@@ -6,11 +6,11 @@ a call may be made. `limit_plan` decides who gets which slot; docs/limits.md exp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 type WindowName = Literal["second", "minute", "day"]
-type Item = dict[str, Any]  # the limiter's item: numbers, texts and maps of numbers, see new_item
+type Item = dict[str, Any]  # the limiter's item, see new_item
 
 LATE_MS = 1_000  # from a slot to the call's arrival at Skycore, at most
 SKEW_MS = 100  # between the clocks of any two execution environments, at most
@@ -49,20 +49,19 @@ class Limits:
         return bool(self.per_second or self.per_minute or self.per_day)
 
     @property
-    def lanes(self) -> tuple[int, int]:
-        """Calls per second of the shared lane, and of the lane that is reserved for single calls.
-
-        The item calls the latter `kept`.
-        """
+    def lanes(self) -> dict[str, int]:
+        """Calls per second of the shared lane, and of the `kept` one, reserved for single calls."""
         reserved = self.per_second * self.priority_share // 100
-        return self.per_second - reserved, reserved
+        return {"shared": self.per_second - reserved, "kept": reserved}
 
-    def max_calls(self, window: Window) -> tuple[int, int]:
-        """Return the most calls in a window, and the most bulk calls among them."""
-        limit = self.per_minute if window is MINUTE else self.per_day
-        if not limit:
-            return NO_LIMIT, NO_LIMIT
-        return limit, max(1, limit - -(-limit * self.priority_share // 100))
+    def windows(self, *, bulk: bool) -> list[tuple[Window, int]]:
+        """Return the windows that a call is counted in, each with the most calls in it."""
+        limits = (self.per_minute or NO_LIMIT, self.per_day or NO_LIMIT)
+        windows = list(zip((MINUTE, DAY), limits, strict=True))
+        if bulk:
+            for window, limit in zip((BULK_MINUTE, BULK_DAY), limits, strict=True):
+                windows.append((window, max(1, limit - -(-limit * self.priority_share // 100))))
+        return windows
 
     def spacing_us(self, calls: int, percent: int = 100) -> int:
         """Return the microseconds between calls at `percent` of `calls` a second."""
@@ -81,55 +80,48 @@ class Window:
     arrives. The guard covers lateness and skew.
     """
 
+    attribute: str  # of the item
     name: Literal["minute", "day"]
     length_ms: int
     span: int
-
-    @property
-    def attribute(self) -> str:
-        """The item's map of it. `day` itself is the key of an index."""
-        return f"last_{self.name}"
 
     @property
     def width_ms(self) -> int:
         """The width of a bucket."""
         return -(-(self.length_ms + LATE_MS + SKEW_MS) // self.span)
 
-    def buckets(self, item: Item) -> list[tuple[int, int, int]]:
-        """Return the item's buckets, oldest first: number, calls, and bulk calls among them."""
+    def left_in_bucket(self, slot_us: int) -> int:
+        """Return the microseconds for which a slot may still move without leaving its bucket."""
+        return 1000 * self.width_ms - 1 - (slot_us + 999) % (1000 * self.width_ms)
+
+    def buckets(self, item: Item) -> list[tuple[int, int]]:
+        """Return the item's buckets, oldest first: their numbers and calls."""
         held = item[self.attribute]
         oldest = held["at"] - self.span
-        return sorted(
-            (oldest + (int(key) - oldest) % 100, calls, held["bulk_counts"].get(key, 0))
-            for key, calls in held["counts"].items()
-        )
+        return sorted((oldest + (int(key) - oldest) % 100, n) for key, n in held["counts"].items())
 
-    def used(self, item: Item, now: int) -> tuple[int, int]:
-        """Return the calls, and the bulk calls, that may share a window with a call at `now`."""
-        held, bucket = item[self.attribute], now // self.width_ms
-        if bucket <= held["at"]:  # nothing older is in the item
-            return held["n"], held["bulk"]
-        oldest = bucket - self.span
-        counted = [bucket for bucket in self.buckets(item) if bucket[0] >= oldest]
-        return sum(calls for _, calls, _ in counted), sum(bulk for *_, bulk in counted)
+    def used(self, item: Item, now: int) -> int:
+        """Return the calls that may share a window with a call at `now`."""
+        oldest = now // self.width_ms - self.span
+        return sum(calls for bucket, calls in self.buckets(item) if bucket >= oldest)
 
-    def opens_at(self, item: Item, now: int, max_calls: int, max_bulk: int) -> int:
+    def opens_at(self, item: Item, now: int, most: int) -> int:
         """Return the first moment from `now` on at which one more call fits."""
-        calls, bulk_calls = self.used(item, now)
-        if calls < max_calls and bulk_calls < max_bulk:
-            return now
-        for bucket, here, bulk_here in self.buckets(item):
-            if calls < max_calls and bulk_calls < max_bulk:
+        calls = self.used(item, now)
+        for bucket, here in self.buckets(item):
+            if calls < most:
                 break
             leaves_at = (bucket + self.span + 1) * self.width_ms
             if leaves_at > now:
-                calls, bulk_calls, now = calls - here, bulk_calls - bulk_here, leaves_at
+                calls, now = calls - here, leaves_at
         return now
 
 
-MINUTE = Window("minute", 60_000, 47)  # buckets of 1.3 s, 96.2% usable
-DAY = Window("day", 86_400_000, 48)  # buckets of 30 min, 98.0% usable
-WINDOWS = (MINUTE, DAY)
+# Every call is counted in the first two, a bulk call in all.
+MINUTE = Window("last_minute", "minute", 60_000, 47)  # buckets of 1.3 s, 96.2% usable
+DAY = Window("last_day", "day", 86_400_000, 48)  # buckets of 30 min, 98.0% usable
+BULK_MINUTE = replace(MINUTE, attribute="bulk_minute")
+BULK_DAY = replace(DAY, attribute="bulk_day")
 
 
 def bucket_key(bucket: int) -> str:
@@ -140,15 +132,12 @@ def bucket_key(bucket: int) -> str:
 def new_item() -> Item:
     """Return the item as it is before the first call."""
     # at: the bucket that the window was moved on to; no slot lies before it
-    # n, bulk: all calls that are counted, and the bulk calls among them
-    # counts, bulk_counts: the same by bucket
-    window = {"at": 0, "n": 0, "bulk": 0, "counts": {}, "bulk_counts": {}}
-    lanes = {"shared": 0, "kept": 0, "bulk": 0}  # the first microsecond that is free
+    # n: all calls that are counted; counts: the same by bucket
+    windows = (MINUTE, DAY, BULK_MINUTE, BULK_DAY)
     return {
-        **lanes,
-        **Pause().attributes(),
-        "last_minute": window,
-        "last_day": window,
+        **dict.fromkeys(("shared", "kept", "bulk"), 0),  # the first microsecond that is free
+        **{window.attribute: {"at": 0, "n": 0, "counts": {}} for window in windows},
+        "pause": asdict(Pause()),
         "kind": "limiter",
     }
 
@@ -161,18 +150,8 @@ class Pause:
     """
 
     until_ms: int = 0
-    kind: WindowName = "second"
+    window: WindowName = "second"
     doubling_ms: int = 0
-
-    @classmethod
-    def of(cls, item: Item) -> Pause:
-        """Return the item's pause."""
-        return cls(item["pause_until"], item["pause_kind"], item["pause_doubling"])
-
-    def attributes(self) -> Item:
-        """Return the attributes that the item has of it."""
-        names = ("pause_until", "pause_kind", "pause_doubling")
-        return dict(zip(names, (self.until_ms, self.kind, self.doubling_ms), strict=True))
 
     def throttled(self, now: int, code: str, retry_after_s: int | None) -> Pause:
         """Return the pause after Skycore refused a call with E106, E113 or E120.
@@ -183,22 +162,22 @@ class Pause:
         until a call succeeds. An E120 during such a pause belongs to a call made before it.
         """
         pause, doubling = MIN_PAUSE_MS, self.doubling_ms
-        kind: WindowName = "second"
+        window: WindowName = "second"
         match code.strip().upper():
             case "E106":
                 pause = min((retry_after_s or 1) * 1000, MAX_PAUSE_MS)
             case "E113":
                 pass
             case "E120":
-                if doubling and now < self.until_ms and self.kind == "day":
+                if doubling and now < self.until_ms and self.window == "day":
                     return self
                 pause = doubling = min(max(2 * doubling, MIN_PAUSE_MS), MAX_PAUSE_MS)
-                kind = "day"
+                window = "day"
             case _:
                 return self
         if now + pause <= self.until_ms:
             return replace(self, doubling_ms=doubling)
-        return Pause(now + pause, kind, doubling)
+        return Pause(now + pause, window, doubling)
 
     def succeeded(self, now: int) -> Pause:
         """Return the pause after a call that Skycore took: the next E120 starts small again.
@@ -206,13 +185,6 @@ class Pause:
         A success during a pause changes nothing: that call was made before the pause.
         """
         return self if now < self.until_ms else replace(self, doubling_ms=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """Call i may be made at `slots_ms[i]`, or up to USABLE_MS later."""
-
-    slots_ms: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +207,10 @@ def remaining(item: Item, now: int, limits: Limits) -> dict[WindowName, int]:
     if limits.per_second:
         left["second"] = sum(
             max(0, calls + min(0, now * 1000 - item[lane]) // limits.spacing_us(calls))
-            for calls, lane in zip(limits.lanes, ("shared", "kept"), strict=True)
+            for lane, calls in limits.lanes.items()
             if calls
         )
-    for window in WINDOWS:
-        if (max_calls := limits.max_calls(window)[0]) < NO_LIMIT:
-            left[window.name] = max(0, max_calls - window.used(item, now)[0])
+    for window, most in limits.windows(bulk=False):
+        if most < NO_LIMIT:
+            left[window.name] = max(0, most - window.used(item, now))
     return left

@@ -19,7 +19,7 @@ from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
-from skycore.table import batches, models
+from skycore.table import batches, models, references
 from skycore.table.models import Row, StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
@@ -60,9 +60,12 @@ class MessageRow(StoredRow, discriminator="message"):
     fingerprint = UnicodeAttribute()
     tries = NumberAttribute(default=0)
     not_before = UnicodeAttribute(null=True)
+    send_at = UnicodeAttribute(null=True)  # until then the message counts as scheduled
     failed_for = UnicodeAttribute(null=True)  # why it failed and waits for others to go first
     failed_at = UnicodeAttribute(null=True)
     confirmation = BooleanAttribute(null=True)
+    resolved_by = UnicodeAttribute(null=True)  # who decided what became of an unknown message
+    reason = UnicodeAttribute(null=True)  # that they gave
     content = UnicodeAttribute(null=True)
     steps: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
     answer = BinaryAttribute(null=True, legacy_encoding=False)
@@ -106,15 +109,22 @@ def new_row(
         steps=[step(status, time)],
         number=models.number_partition(number, time) if number else None,
         day=models.day_partition(pk, time),
-        state=_state_of_new(status, pk, time, attributes.get("deadline")),
+        state=_state_of_new(status, pk, time, attributes),
         at=models.index_sort_key("message", time),
         expires=expiry(time, days),
         **attributes,
     )
 
 
-def _state_of_new(status: str, pk: str, time: datetime, deadline: str | None) -> str | None:
-    """Return a new row's partition in the index by state: sending, or queued with a deadline."""
+def _state_of_new(
+    status: str, pk: str, time: datetime, attributes: Mapping[str, Any]
+) -> str | None:
+    """Return a new row's partition in the index by state: sending, parked, or queued."""
+    deadline, send_at = attributes.get("deadline"), attributes.get("send_at")
+    if status == "queued" and send_at:
+        due = timestamps.from_text(send_at)
+        if (due - time).total_seconds() > models.MAX_DELAY_SECONDS:
+            return models.parked_partition(pk, due)
     if status == "queued" and deadline:
         return models.queued_partition(pk, time, timestamps.from_text(deadline))
     return models.state_partition(status, pk) if status == "sending" else None
@@ -131,6 +141,7 @@ def create(row: MessageRow) -> MessageRow | None:
     A repeated put whose first answer was lost recognises its own `attempt` and counts as written.
     Raises PynamoDB's errors and TimeoutError.
     """
+    references.put([row])
     for _ in range(MAX_CREATES):
         try:
             row.save(_is_free(row))
@@ -159,6 +170,7 @@ def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
 
     A transaction writes up to a hundred rows; if an id is taken, `create` writes them one by one.
     """
+    references.put(rows)
     existing: dict[str, MessageRow] = {}
     for part in batches.chunk_rows(rows, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
         if batches.put_all_new(part):
@@ -199,6 +211,13 @@ def get_many(row_keys: Iterable[batches.Key]) -> dict[batches.Key, MessageRow]:
     items = batches.read_all(row_keys)
     rows = {key: MessageRow.from_raw_data(item) for key, item in items.items()}
     return {key: row for key, row in rows.items() if not _is_gone(row)}
+
+
+def statuses(message_ids: Iterable[str]) -> dict[str, str]:
+    """Return the statuses of the messages that exist, as stored, by message id."""
+    id_by_key = {(models.message_partition(id_), models.MESSAGE): id_ for id_ in message_ids}
+    items = batches.read_all(id_by_key, ("status",))
+    return {id_by_key[key]: item["status"]["S"] for key, item in items.items()}
 
 
 def transition(

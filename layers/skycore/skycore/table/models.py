@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,11 +23,11 @@ from skycore.timestamps import to_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
     from pynamodb.exceptions import PynamoDBException
 
 MESSAGE = "message"
+MAX_DELAY_SECONDS = 900  # the longest delay of a message in SQS; what waits for longer is parked
 SHARED = "shared"
 EVENT = "event#"
 MAX_EVENT_ID_BYTES = 1_000  # in a sort key of at most 1,024; our ids have up to 375
@@ -274,6 +274,18 @@ def parked_partition(row_key: str, due: datetime) -> str:
 def parked_partitions(due: datetime) -> list[str]:
     """Return all shards of the messages that are due in the minute of `due`."""
     return list(_shards(_parked(due), PARKED_SHARDS))
+
+
+def is_parked(state: str | None) -> bool:
+    """Return whether a message in this partition of the index by state is parked."""
+    return (state or "").startswith("state#parked#")
+
+
+def parked_until(state: str | None) -> datetime | None:
+    """Return the minute in which a parked message is due; None if the message is not parked."""
+    if state is None or not is_parked(state):
+        return None
+    return datetime.fromisoformat(state.split("#")[2]).replace(tzinfo=UTC)
 
 
 def _parked(due: datetime) -> str:

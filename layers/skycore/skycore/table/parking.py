@@ -107,8 +107,8 @@ def oldest(name: str) -> datetime | None:
 def begin_progress() -> None:
     """Store that minutes from now on are not finished, unless `sweep` stored how far it is.
 
-    Without it, `sweep` would begin at its own first run. Each process does so once, before it parks
-    a message. Raises PynamoDB's errors.
+    Without it, `sweep` would begin at its own first run. Each process calls this once, before it
+    parks or schedules a message. Raises PynamoDB's errors.
     """
     begin = ProgressRow.parked.set(timestamps.to_key(timestamps.now() - SETTLED_AFTER))
     unset = ProgressRow.parked.does_not_exist()

@@ -197,7 +197,7 @@ def release(message_id: str, attempt: str) -> bool:
 ERASED = (
     *("number", "day", "state", "at", "outbox", "to", "sender", "tracking_id", "client_reference"),
     *("code", "detail", "parent", "deadline", "not_before", "failed_for", "failed_at"),
-    *("confirmation", "content", "answer", "request"),
+    *("confirmation", "content", "answer", "request", "reason"),
 )
 
 

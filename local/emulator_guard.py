@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 LOCAL_NAMES = {"127.0.0.1", "localhost", "::1"}
 # Browsers send at least one of these with everything that a page of another site can ask for.
 BROWSER_HEADERS = ("origin", "sec-fetch-", "access-control-request-")
-# Served unsigned: the API at both of its paths, which checks signatures itself, and HEALTH.
-API_PATHS = ("/_aws/execute-api/", "/v1/")
+# Served unsigned: the API, which checks signatures itself, and HEALTH.
+API_PATH = "/_aws/execute-api/"
 HEALTH = "/_ministack/health"
 SECRET_HEADER = "x-amz-security-token"  # every AWS SDK sends AWS_SESSION_TOKEN in it
 
@@ -70,7 +70,7 @@ class Guard:
         if not _is_local(headers.get("host", "")):
             return "use 127.0.0.1 or localhost as the host name"
         path = scope["path"]
-        is_api = path.startswith(API_PATHS)
+        is_api = path.startswith(API_PATH)
         if path.startswith("/_") and not is_api:
             is_health = path == HEALTH and scope["method"] == "GET"
             return None if is_health else "the emulator's own routes are closed"

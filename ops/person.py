@@ -8,7 +8,7 @@ from ops.command import Command
 from ops.output import Refused, Result, UsageError, confirm, table
 from skycore.keyed_hash import keyed_hash
 from skycore.logs import mask_number
-from skycore.phone_numbers import NumberError, parse_msisdn
+from skycore.phone_numbers import NumberError, canonical_number, parse_msisdn
 from skycore.queries.person import StillSending, erase_person, find_person, show_person
 
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ def _number(stack: Stack, text: str) -> str:
     try:
         return parse_msisdn(text, default_region=stack.parameters["DefaultRegion"])
     except NumberError as error:
-        raise UsageError(f"the number {error.detail}") from None
+        # A postback may have come from a number that no numbering plan knows yet, or any more.
+        kept = canonical_number(text) if text.startswith("+") else None
+        if kept is None:
+            raise UsageError(f"the number {error.detail}") from None
+        return kept
 
 
 def _arguments(parser: ArgumentParser) -> None:

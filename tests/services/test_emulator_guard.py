@@ -76,6 +76,8 @@ REFUSED = [
     ("GET", "/", {}),
     ("PUT", "/bucket", {}),
     ("POST", CREATE_FUNCTION, {}),
+    ("POST", "/v1/chat/completions", {}),  # the emulator serves some paths to anybody
+    ("GET", "/v1/apis", {}),
     ("POST", CREATE_FUNCTION, {"Authorization": SIGNED.format(key=ROOT_KEY)}),
     ("POST", CREATE_FUNCTION, {"Authorization": SIGNED.format(key=ACCOUNT)}),
     ("POST", CREATE_FUNCTION, {"Authorization": f"AWS {ROOT_KEY}:signature"}),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import traceback
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -46,8 +47,14 @@ def _line(fields: Mapping[str, Any]) -> str:
     for secret in tuple(_secrets):  # another thread may be adding to them
         if secret in text:
             text = text.replace(secret, "(hidden)")
+    text = _OF_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     # Half a surrogate pair, which JSON may hold, has no UTF-8; write the line anyway.
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+# Characters of an id that control a terminal or turn the direction of writing. JSON escapes those
+# below U+0020 itself.
+_OF_TERMINALS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class _Ids(logging.Filter):

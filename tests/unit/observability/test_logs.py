@@ -197,3 +197,11 @@ def test_there_is_one_logger() -> None:
     loggers = logging.root.manager.loggerDict
     names = {name for name in loggers if name.split(".")[0] == "skycore"}
     assert names == {"skycore"}
+
+
+def test_an_id_cannot_control_the_terminal_that_shows_the_log(lines: Any) -> None:
+    hostile = "a\x9b2J\x85\x7f\u202e\u2066\u2028\u200fb\nFAKE"
+    logs.log.info("odd", extra={"tracking_id": hostile})
+    (line,) = lines(text=True)
+    assert not set(hostile) - set("a2Jb\nFAKE") & set(line)
+    assert lines()[0]["tracking_id"] == hostile

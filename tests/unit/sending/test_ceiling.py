@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from skycore import keyed_hash
 from skycore.problems import Problem
-from skycore.table import messages
+from skycore.table import messages, opt_outs, queue_transitions
 from tests.unit.sending.waiting_world import World
 from tests.unit.table.conftest import table
 
@@ -100,3 +102,24 @@ def test_no_number_stands_in_the_row_that_counts(world: World, table: FakeDynamo
     world.send()
     (row,) = table.of_kind("ceiling")
     assert "7743199144" not in str(row)
+
+
+def test_a_send_that_was_never_counted_leaves_no_row(world: World, table: FakeDynamoDB) -> None:
+    """An update of a row that is not there made an empty one, which nothing ever deletes."""
+    queue_transitions.uncount_for_recipient("id", "17743199144", world.now.date())
+    assert table.items == {}
+
+
+def test_the_row_of_a_number_and_its_opt_out_have_different_hashes() -> None:
+    number = "17743199144"
+    hashed = {queue_transitions.ceiling_partition(number), opt_outs.hashed_partition(number)}
+    assert len({key.partition("#")[2] for key in hashed}) == 2
+
+
+def test_a_days_messages_fit_into_the_row_that_counts_them() -> None:
+    template = (Path(__file__).parents[3] / "template.yaml").read_text()
+    pattern = re.search(r"MaxPerRecipientPerDay:\n.*\n.*\n    AllowedPattern: (\S+)", template)
+    assert pattern is not None
+    assert re.fullmatch(pattern[1], "9999")
+    assert not re.fullmatch(pattern[1], "10000")
+    assert 9_999 * (32 + 1) < 400_000  # ids of 32 bytes, in an item of DynamoDB

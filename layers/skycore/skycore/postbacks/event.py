@@ -337,11 +337,11 @@ def _subject(values: dict[str, Any], *, inbound: bool) -> str | None:
 def _subscriber_number(kind: str, values: dict[str, Any], *, inbound: bool) -> str | None:
     """The mobile number on the other side, in its canonical form.
 
-    A subscription's TO, and its FROM, may be its shortcode.
+    A subscription's TO, and its FROM, may be its shortcode, and those of an unknown code.
     """
     if inbound:
         return canonical_number(values.get("from"))
-    if kind == "subscription":
+    if kind in {"subscription", ""}:
         written = (values.get(name) for name in ("mobile", "to", "from"))
         numbers = [number for number in map(canonical_number, written) if number]
         return next((number for number in numbers if len(number) >= SHORTEST_ENDING), None) or (

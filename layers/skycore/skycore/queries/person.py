@@ -13,7 +13,7 @@ import re
 import zlib
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import batched
+from itertools import batched, chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -133,8 +133,9 @@ def _add_rows_of_message(person: Person, row: MessageRow) -> None:
 
 
 def _unparsed_events() -> Iterator[tuple[Key, StoredEvent]]:
-    """Yield the events whose bodies could not be read, with their bodies."""
-    for partition in models.state_partitions(events.UNPARSED):
+    """Yield the events whose bodies could not be read when they came, with their bodies."""
+    lists = map(models.state_partitions, (events.UNPARSED, events.REPARSED))
+    for partition in chain.from_iterable(lists):
         keys = ((row.pk, row.sk) for row in Row.by_state.query(partition))
         for batch in batched(keys, batches.READ_KEYS, strict=False):
             items = batches.read_all(batch)
@@ -160,23 +161,50 @@ def _add_rows_of_events(person: Person) -> None:
 
 
 def mentions(body: bytes, number: str) -> bool:
-    """Return whether a form of the number is in a body, however its digits are separated.
+    """Return whether a form of the number is in a body, however its digits are written.
 
-    The body is also read as UTF-16, percent-encoded, with character references, and in base64.
+    They may be of any script, separated by up to five characters that are no letters, and encoded:
+    percent-encoded, as references of HTML or escapes of JSON, in base64, in UTF-16.
     """
     forms = [form for form in stored_forms(number) if len(form) >= MIN_DIGITS and form.isdigit()]
-    pattern = re.compile("|".join(r"[\s().\-/]{0,3}".join(form) for form in forms))
-    readings = [body, unquote_to_bytes(body), body.replace(b"\0", b"")]
-    for run in re.findall(rb"[A-Za-z0-9+/_=\-\s]{24,}", body):
-        plain = b"".join(run.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-        readings.append(base64.b64decode(plain[: len(plain) // 4 * 4]))
-    texts = [reading.decode("latin-1") for reading in readings]
-    return any(pattern.search(text) for text in (*texts, *map(html.unescape, texts)))
+    for text in _readings(body):
+        for run in _DIGITS.findall(_BETWEEN_DIGITS.sub("", text)):
+            digits = "".join(str(int(digit)) for digit in run)
+            if any(form in digits for form in forms):
+                return True
+    return False
+
+
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_\-\s]{12,}")
+_JSON_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)\W{1,5}(?=\d)")
+_DIGITS = re.compile(rf"\d{{{MIN_DIGITS},}}")
+
+
+def _readings(body: bytes) -> Iterator[str]:
+    """Yield the texts that a body may be, each without one more layer of encoding."""
+    once = unquote_to_bytes(body)
+    for layer in dict.fromkeys((body, once, unquote_to_bytes(once))):
+        decoded = [layer]
+        for run in _BASE64.findall(layer):
+            plain = b"".join(run.split()).translate(bytes.maketrans(b"-_", b"+/"))
+            for start in range(4):  # words before it belong to the run, too
+                padding = b"A" * (-len(plain[start:]) % 4)
+                decoded.append(base64.b64decode(plain[start:] + padding))
+        for content in decoded:
+            text = content.replace(b"\0", b"").decode("utf-8", "replace")
+            text = _JSON_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
+            yield html.unescape(html.unescape(text))
 
 
 def _with_files(person: Person) -> list[str]:
     """Return the ids of the inbound MMS with files."""
     return [stored.event.id for stored in person.events.values() if stored.event.has_media]
+
+
+def _delete_files(person: Person, media_bucket: str) -> None:
+    for event_id in _with_files(person):
+        bucket.delete_files(media_bucket, event_id)
 
 
 def show_person(person: Person, source: str) -> dict[str, Any]:
@@ -236,8 +264,7 @@ def erase_person(
         _forget_recipients(parent)
     opt_outs.erase_number(person.number)
     if media_bucket is not None:
-        for event_id in _with_files(person):  # and then the events, which lead to the files
-            bucket.delete_files(media_bucket, event_id)
+        _delete_files(person, media_bucket)  # and then the events, which lead to the files
     batches.delete_all(person.events)
     _delete_what_was_fetched(person, media_bucket)
     for row in rows:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_BLOB_BYTES = 300_000  # bytes in one row of DynamoDB's 400 kB; above it the raw body has its own
 MAX_SUBJECT_LENGTH = 256  # characters; the rest is cut off
 MAX_EVENTS_PER_TRACKING_ID = 1_000  # read for one tracking id; a campaign's may have any number
-UNPARSED = "unparsed"
+UNPARSED, REPARSED = "unparsed", "reparsed"
 ANY_ID = ""  # has a SharedRow as long as any tracking id has one
 TYPE_PREFIX = "skycore."
 
@@ -225,11 +225,11 @@ def with_raw(found: Sequence[StoredEvent]) -> list[StoredEvent]:
 
 
 def mark_reparsed(event_id: str) -> None:
-    """Take an event off the list of unparsed ones; the rest of its row stays as it is."""
+    """Move an event from the list of unparsed ones to that of reparsed ones, read by erasures."""
+    row = EventRow(*models.event_key(event_id))
     try:
-        EventRow(*models.event_key(event_id)).update(
-            [EventRow.state.remove()], EventRow.pk.exists()
-        )
+        state = models.state_partition(REPARSED, row.sk)
+        row.update([EventRow.state.set(state)], EventRow.pk.exists())
     except UpdateError as error:
         if not condition_failed(error):
             raise

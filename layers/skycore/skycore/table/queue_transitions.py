@@ -48,7 +48,7 @@ class CeilingRow(StoredRow, discriminator="ceiling"):
 
 def ceiling_partition(number: str) -> str:
     """Return the partition of a number's days. Raises what reading the secret raises."""
-    return f"ceiling#{keyed_hash('number', canonical_form(number))}"
+    return f"ceiling#{keyed_hash('ceiling', canonical_form(number))}"
 
 
 def count_for_recipient(message_id: str, number: str, most: int, time: datetime) -> bool:
@@ -75,7 +75,12 @@ def count_for_recipient(message_id: str, number: str, most: int, time: datetime)
 def uncount_for_recipient(message_id: str, number: str, day: date) -> None:
     """Undo `count_for_recipient` of a message that was not sent. Raises PynamoDB's errors."""
     row = CeilingRow(ceiling_partition(number), day.isoformat())
-    row.update([CeilingRow.counted.delete({message_id})])
+    counted = CeilingRow.counted.contains(message_id)  # without it, the update makes an empty row
+    try:
+        row.update([CeilingRow.counted.delete({message_id})], counted)
+    except UpdateError as error:
+        if not condition_failed(error):
+            raise
 
 
 def claim(row: MessageRow, attempt: str, time: datetime) -> bool:

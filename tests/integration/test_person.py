@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from skycore.aws.bucket import prefix_of
 from tests.integration.operators import run_ops
+from tests.integration.test_media import event, received
 from tests.patience import until
 
 if TYPE_CHECKING:
@@ -61,7 +63,15 @@ def kinds(stack: Stack) -> set[str]:
     return {row["kind"]["S"] for row in rows_with(stack, NUMBER)}
 
 
-def test_after_an_erasure_the_table_holds_the_number_no_more(
+def files_of(stack: Stack, event_id: str) -> list[str]:
+    """Return the keys of an event's files."""
+    found = stack.admin("s3").list_objects_v2(
+        Bucket=stack.description["media_bucket"], Prefix=prefix_of(event_id)
+    )
+    return [row["Key"] for row in found.get("Contents", [])]
+
+
+def test_after_an_erasure_table_and_bucket_hold_the_number_no_more(
     stack: Stack, operator: dict[str, str], sms: dict[str, Any]
 ) -> None:
     body = {**sms, "to": f"+{NUMBER}", "client_reference": uuid.uuid4().hex}
@@ -74,6 +84,11 @@ def test_after_an_erasure_the_table_holds_the_number_no_more(
     stack.postback(b"<broken>+1 (774) 319-6601 and 17743196601")
     stack.control("inbound", {"from": NUMBER, "to": sms["from"], "text": "I moved to Main Street"})
     stack.control("inbound", {"from": NUMBER, "to": sms["from"], "text": "STOP"})
+    mms = received(stack, **{"from": NUMBER, "text": "A picture from Main Street"})
+    event(stack, "media_kept", mms["tracking_id"])
+    mms_id = event(stack, "mms_received", mms["tracking_id"])["id"]
+    kept = files_of(stack, mms_id)
+    assert len(kept) == 2
     everything = {"message", "event", "raw", "opt_out"}
     assert until(lambda: kinds(stack) >= everything, PATIENCE), kinds(stack)
 
@@ -81,11 +96,14 @@ def test_after_an_erasure_the_table_holds_the_number_no_more(
     assert "Main Street" in json.dumps(shown)
     assert any(event["type"] == "skycore.unparsed" for event in shown["events"])
     assert shown["opt_outs"]
+    assert sorted(shown["files"]) == sorted(kept)
 
     erased = run(operator, "person", "erase", f"+{NUMBER}", "--yes")
     assert erased["erased"]["messages"] == 1
     assert "PointInTimeRecovery" in json.dumps(erased["remains"])
+    assert erased["erased"]["files"] == 2
     assert rows_with(stack, NUMBER) == []
+    assert files_of(stack, mms_id) == []
     assert any(OTHER in text for row in rows_with(stack, OTHER) for text in texts(row))
 
     again = stack.post("/messages", body, **key)

@@ -35,11 +35,15 @@ class Call(NamedTuple):
     key: str = ""
 
 
-def session_keys(functions: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """The access key that the emulator gives to each function's role, and the function's name."""
+def session_keys(functions: Iterable[dict[str, Any]], secret: str) -> dict[str, str]:
+    """The access key that the emulator gives to each function's role, and the function's name.
+
+    `secret` is that of the emulator's run, which local/emulator_guard.py adds to the role.
+    """
     keys = {}
     for function in functions:
-        made_of = f"{function['FunctionArn']}:{function['Role']}"
+        role = function["Role"].replace(":role/", f":role/{secret}/", 1)
+        made_of = f"{function['FunctionArn']}:{role}"
         digest = hashlib.sha256(made_of.encode()).hexdigest()
         keys[f"ASIA{digest[:16].upper()}"] = function["FunctionName"]
     return keys

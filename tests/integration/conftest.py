@@ -167,6 +167,11 @@ class Stack:
         url = self.description["endpoint_url"]
         return session.client(service, endpoint_url=url, config=config)
 
+    @property
+    def emulator_secret(self) -> str:
+        """The secret of the emulator's run."""
+        return (ROOT / LOCAL_DIR / "emulator.secret").read_text()
+
     def admin_environment(self) -> dict[str, str]:
         """Return what makes a program the administrator."""
         return {

@@ -63,7 +63,7 @@ def deployed(stack: Stack, name: str, **parameters: str) -> Iterator[dict[str, s
     )
     formation = stack.admin("cloudformation")
     functions = stack.admin("lambda").list_functions(MaxItems=50)["Functions"]
-    stack.example_keys |= set(session_keys(functions))
+    stack.example_keys |= set(session_keys(functions, stack.emulator_secret))
     try:
         (described,) = formation.describe_stacks(StackName=name)["Stacks"]
         yield {row["OutputKey"]: row["OutputValue"] for row in described["Outputs"]}

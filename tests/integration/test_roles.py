@@ -40,7 +40,10 @@ def seen(
 ) -> dict[str, set[Call]]:
     """What each function called; a caller that is neither a function nor a user fails it."""
     by_name = {row["FunctionName"]: verb for verb, row in functions.items()}
-    keys = {key: by_name[name] for key, name in session_keys(functions.values()).items()}
+    keys = {
+        key: by_name[name]
+        for key, name in session_keys(functions.values(), stack.emulator_secret).items()
+    }
     found: dict[str, set[Call]] = {verb: set() for verb in VERBS}
     strangers = set()
     for record in recorded:

@@ -149,7 +149,7 @@ def test_a_record_is_read_as_what_iam_is_asked(
 def test_two_functions_have_two_keys() -> None:
     one = {"FunctionName": "one", "FunctionArn": "arn:one", "Role": "arn:role"}
     two = {**one, "FunctionName": "two", "FunctionArn": "arn:two"}
-    assert sorted(session_keys([one, two]).values()) == ["one", "two"]
+    assert sorted(session_keys([one, two], "secret").values()) == ["one", "two"]
 
 
 def policy_change(action: str, at: float, effect: str = "Deny", role: str = "r") -> dict[str, Any]:

@@ -85,6 +85,18 @@ def test_the_receipt_that_came_first_is_a_possible_match(table: FakeDynamoDB) ->
     assert [match["tracking_id"] for match in found] == [f"X{n:03}" for n in range(120)]
 
 
+def test_a_receipt_that_beat_its_tracking_row_is_a_match(table: FakeDynamoDB) -> None:
+    """The call ended between tracking row and message, after publish had seen the receipt."""
+    known = {"attempt": "a", "action": "sendSMS", "fingerprint": "f", "to": TO}
+    for id_ in ("m8", "m9"):
+        messages.create(messages.new_row(id_, "unknown", time=NOW, days=90, **known))
+    arrive(receipt("N202", tracking_id="X8"), receipt("N202", tracking_id="X9"))
+    for id_ in ("m8", "m9"):
+        messages.put_tracking_row(id_.replace("m", "X"), id_, None, time=NOW, days=90)
+    found = get_message("m9")["possible_match"]
+    assert [match["tracking_id"] for match in found] == ["X9"]
+
+
 @pytest.mark.parametrize("written", ["5491112345678", "541112345678"])
 def test_a_receipt_in_another_form_of_the_number_is_a_possible_match(
     table: FakeDynamoDB, written: str

@@ -103,7 +103,7 @@ def _media(stored: StoredEvent, media_bucket: str) -> list[dict[str, Any]] | Non
 
 
 def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
-    """Return later receipts for the message's number whose tracking id belongs to no message."""
+    """Return later receipts for the message's number whose tracking id belongs to no other one."""
     if not row.to:
         return []
     called = timestamps.from_text(row.created_at)
@@ -116,6 +116,7 @@ def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
     stored = events.get_by_keys(keys).values()
     receipts = [item.event for item in stored if item.event.status_step and item.event.tracking_id]
     owned = messages.messages_by_tracking_id({str(event.tracking_id) for event in receipts})
+    others = {id_ for id_, owner in owned.items() if owner.message_id != row.message_id}
     return [
         {
             "tracking_id": event.tracking_id,
@@ -124,7 +125,7 @@ def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
             "event_id": event.id,
         }
         for event in sorted(receipts, key=lambda event: event.received_at)
-        if event.tracking_id not in owned
+        if event.tracking_id not in others
     ]
 
 

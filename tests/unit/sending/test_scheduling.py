@@ -58,6 +58,7 @@ def jump(world: World, **wait: float) -> None:
     world.run(seconds=(end - world.now).total_seconds())
 
 
+@pytest.mark.in_memory("runs sweep for hours of simulated time")
 @pytest.mark.parametrize("wait", [1, 30, 59, 61, 600, 899, 900, 901, 960, 7200, 7211.5])
 def test_it_is_sent_in_time_and_never_early(world: World, wait: float) -> None:
     due = world.now + timedelta(seconds=wait)
@@ -71,6 +72,7 @@ def test_it_is_sent_in_time_and_never_early(world: World, wait: float) -> None:
     assert len(world.calls) == 1
 
 
+@pytest.mark.in_memory("runs sweep for hours of simulated time")
 def test_thirty_five_days_ahead_it_waits_in_the_table_alone(world: World) -> None:
     id_ = world.enqueue(send_at=at(world, days=35))
     assert models.is_parked(row(id_).state)
@@ -80,6 +82,7 @@ def test_thirty_five_days_ahead_it_waits_in_the_table_alone(world: World) -> Non
     assert shown(id_) == "accepted"
 
 
+@pytest.mark.in_memory("runs sweep for hours of simulated time")
 @settings(max_examples=8, deadline=None)
 @given(waits=st.lists(st.floats(1, 1_200), min_size=1, max_size=6), pause=st.floats(0, 1_000))
 def test_whatever_the_times_each_is_sent_once_and_never_early(
@@ -137,6 +140,7 @@ def test_an_opt_out_that_came_meanwhile_counts(world: World) -> None:
     assert "opted out" in str(row(id_).detail)
 
 
+@pytest.mark.in_memory("runs sweep for hours of simulated time")
 def test_it_expires_if_it_cannot_be_sent_in_time(world: World) -> None:
     id_ = world.enqueue(send_at=at(world, hours=1), expires_at=at(world, hours=1, minutes=10))
     world.sweep_is_down = world.dispatch_is_down = True
@@ -146,6 +150,7 @@ def test_it_expires_if_it_cannot_be_sent_in_time(world: World) -> None:
     assert (shown(id_), world.calls) == ("expired", [])
 
 
+@pytest.mark.in_memory("runs sweep for hours of simulated time")
 def test_it_may_wait_for_14_days_after_it_was_due(world: World) -> None:
     """The row must outlive that, and so must its key."""
     id_ = world.enqueue(send_at=at(world, days=30))
@@ -236,6 +241,7 @@ def test_a_scheduled_message_carries_its_caller(world: World) -> None:
     assert get_message(id_)["caller"] == "arn"
 
 
+@pytest.mark.in_memory("runs sweep for hours of simulated time")
 def test_it_counts_towards_the_ceiling_of_the_day_on_which_it_is_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +278,7 @@ def schedule_a_hundred(world: World, due: str, key: str | None = None) -> dict[s
         return enqueue_batch(body, key=key, **known).body
 
 
+@pytest.mark.in_memory("runs sweep for hours of simulated time")
 def test_a_batch_of_one_minute_is_scheduled_whole_and_each_is_sent_once(world: World) -> None:
     result = schedule_a_hundred(world, at(world, minutes=30))
     assert result["summary"] == {"queued": 0, "scheduled": 100, "refused": 0}

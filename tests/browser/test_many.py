@@ -76,6 +76,7 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
     expect(page.locator("#traffic li").first).to_be_visible()
     opened_s = renderer.cpu_s() - used
     expect(page.locator("#phone .bubble").first).to_be_visible()
+    slowdown = renderer.slowdown(page)
     page.evaluate(LONGEST_TASK)
 
     crowd.stdin.write("more\n")
@@ -84,7 +85,8 @@ def test_ten_thousand_messages(browser: Browser, crowd: subprocess.Popen[str]) -
     expect(page.locator("#handset-list button").first).to_contain_text("+1 774 000 0999")
     newest = page.locator("#traffic li", has_text="SMS_10999")
     expect(newest.first).to_be_visible()
-    longest_ms = page.evaluate("window.longest") / renderer.slowdown(page)
+    slowdown = max(slowdown, renderer.slowdown(page))  # the burst came between
+    longest_ms = page.evaluate("window.longest") / slowdown
     elements = page.evaluate("document.querySelectorAll('*').length")
     heap_mb = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
 

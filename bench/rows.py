@@ -77,7 +77,7 @@ def rows(run: Measured) -> Iterator[Row]:
     yield from _dispatch(run)
     writes = max(row["writes"] for row in run.limiter if row["limit"] >= row["callers"])
     yield Row(
-        "limiter: writes for a call, while callers are no more than calls a second",
+        "limiter: writes per call, with at most as many callers as calls a second",
         f"{writes:.2f}",
         "<= 1.5",
         writes <= 1.5,

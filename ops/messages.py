@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ops import redact
 from ops.command import Command
-from ops.output import Refused, Result, UsageError, table
-from ops.stack import moment
+from ops.output import Refused, Result, table
+from ops.stack import moment, parse_number
 from skycore import serializers, timestamps
 from skycore.catalogue.errors import find_error
 from skycore.catalogue.statuses import RANKS
-from skycore.phone_numbers import NumberError, parse_msisdn
 from skycore.problems import Problem
 from skycore.queries.messages import by_reference, get_event, get_message
 from skycore.serializers import event_envelope, tracking_rows_of
@@ -162,10 +161,7 @@ def _rows(stack: Stack, args: Namespace, span: TimeRange) -> Iterator[messages.M
         return
     index, periods = Row.by_day, pagination.by_day
     if args.to:
-        try:
-            number = parse_msisdn(args.to, default_region=stack.parameters["DefaultRegion"])
-        except NumberError as error:
-            raise UsageError(f"--to {error.detail}") from None
+        number = parse_number(stack, args.to, "--to")
         index, periods = Row.by_number, pagination.by_month(number)  # type: ignore[assignment]
     for keys in pagination.iter_pages(index, periods, span):
         rows = messages.get_many(keys)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
 from ops.output import Refused, Result, UsageError, confirm, table
+from ops.stack import parse_number
 from skycore.keyed_hash import keyed_hash
 from skycore.logs import mask_number
-from skycore.phone_numbers import NumberError, canonical_number, parse_msisdn
+from skycore.phone_numbers import canonical_number
 from skycore.queries.person import StillSending, erase_person, find_person, show_person
 
 if TYPE_CHECKING:
@@ -90,12 +91,12 @@ def _media_bucket(stack: Stack) -> str | None:
 
 def _number(stack: Stack, text: str) -> str:
     try:
-        return parse_msisdn(text, default_region=stack.parameters["DefaultRegion"])
-    except NumberError as error:
+        return parse_number(stack, text)
+    except UsageError:
         # A postback may have come from a number that no numbering plan knows yet, or any more.
         kept = canonical_number(text) if text.startswith("+") else None
         if kept is None:
-            raise UsageError(f"the number {error.detail}") from None
+            raise
         return kept
 
 

@@ -40,9 +40,8 @@ def run(stack: Stack, args: Namespace) -> Result:
     row = _unknown(args.id)
     status = "accepted" if args.sent else "rejected"
     confirm(stack, args, f"Make message {row.message_id} {status}, for good?")
-    operator = str(stack.client("sts").get_caller_identity()["Arn"])
     now = timestamps.now()
-    row.resolved_by, row.reason, row.detail = operator, reason, None
+    row.resolved_by, row.reason, row.detail = stack.operator, reason, None
     if not args.sent:
         row.detail = f"an operator found that it was not sent: {reason}"
     resolved = messages.transition(
@@ -55,13 +54,13 @@ def run(stack: Stack, args: Namespace) -> Result:
         attempt=secrets.token_hex(8),  # an outcome of the call that comes now changes nothing
         answer=_answer(row, status),
         request=None,
-        resolved_by=operator,
+        resolved_by=stack.operator,
         reason=reason,
         detail=row.detail,
     )
     if not resolved:
         raise Refused("The message has changed in the meantime; look at it again.")
-    data = {"message_id": row.message_id, "status": status, "resolved_by": operator}
+    data = {"message_id": row.message_id, "status": status, "resolved_by": stack.operator}
     return Result({**data, "reason": redact.words(reason)}, [f"{status}: {row.message_id}"])
 
 

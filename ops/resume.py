@@ -38,10 +38,9 @@ def run(stack: Stack, args: Namespace) -> Result:
         raise Refused("Queued messages are not paused.")
     causes = "; ".join(f"{scope}: {paused[scope]['why']}" for scope in scopes)
     confirm(stack, args, f"Resume queued messages ({causes})?")
-    operator = str(stack.client("sts").get_caller_identity()["Arn"])
     for scope in scopes:
-        _resume(scope, operator)
-    data = {"resumed": scopes, "by": operator}
+        _resume(scope, stack.operator)
+    data = {"resumed": scopes, "by": stack.operator}
     return Result(data, [f"{scope}: queued messages are being sent again" for scope in scopes])
 
 

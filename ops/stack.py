@@ -15,6 +15,7 @@ from botocore.config import Config
 from ops import ROOT
 from ops.output import Refused, UsageError
 from skycore.http import split_arn
+from skycore.phone_numbers import NumberError, parse_msisdn
 from skycore.table import models
 from skycore.table.limits import Limits
 
@@ -112,9 +113,14 @@ class Stack:
         os.environ["HASH_SECRET"] = self.id_of("HashSecret")
 
     @cached_property
+    def operator(self) -> str:
+        """The ARN of who uses the tool."""
+        return str(self.client("sts").get_caller_identity()["Arn"])
+
+    @property
     def identity(self) -> dict[str, str | None]:
         """Who uses the tool: `caller`, and the name of the `session`."""
-        return split_arn(str(self.client("sts").get_caller_identity()["Arn"]))
+        return split_arn(self.operator)
 
     @property
     def api_url(self) -> str:
@@ -155,6 +161,14 @@ class Stack:
                 raise
             where = f"in {self.region}, in the account of your AWS login"
             raise Refused(f"there is no stack {self.name} {where}") from None
+
+
+def parse_number(stack: Stack, text: str, name: str = "the number") -> str:
+    """Return a number that an operator wrote, in digits. Raises UsageError, with `name`."""
+    try:
+        return parse_msisdn(text, default_region=stack.parameters["DefaultRegion"])
+    except NumberError as error:
+        raise UsageError(f"{name} {error.detail}") from None
 
 
 def resolve_stack(args: argparse.Namespace) -> Stack:

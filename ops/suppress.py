@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ops.command import Command
 from ops.output import Result, UsageError, confirm, progress, table
+from ops.stack import parse_number
 from skycore.logs import mask_number
-from skycore.phone_numbers import NumberError, parse_msisdn, parse_sender
+from skycore.phone_numbers import NumberError, parse_sender
 from skycore.table import opt_outs
 from skycore.table.opt_outs import ERASED
 
@@ -62,7 +63,7 @@ def _change(
     question: str,
     note_it: Callable[[str, str | None, datetime], None],
 ) -> Result:
-    number, sender = _number(stack, args.number), _sender(stack, args.sender)
+    number, sender = parse_number(stack, args.number), _sender(stack, args.sender)
     stack.use_hash_secret()  # opt-outs of erased numbers count too
     whom = f"{mask_number(number)} from {_name(sender)}"
     confirm(stack, args, f"{question} {whom}?")
@@ -88,7 +89,7 @@ def list_all(stack: Stack, args: Namespace) -> Result:
         raise UsageError("name a number, or pass --all")
     if args.all:
         progress("reading the whole table")
-    number = _number(stack, args.number) if args.number else None
+    number = parse_number(stack, args.number) if args.number else None
     stack.use_hash_secret()
     wishes = list(opt_outs.list_opt_outs(number))
     stopped = opt_outs.opted_out((wish.number, wish.sender) for wish in wishes if wish.number)
@@ -118,13 +119,6 @@ def _holds_erased(wish: OptOut) -> bool:
 
 def _name(sender: str | None) -> str:
     return sender or "any sender"
-
-
-def _number(stack: Stack, text: str) -> str:
-    try:
-        return parse_msisdn(text, default_region=stack.parameters["DefaultRegion"])
-    except NumberError as error:
-        raise UsageError(f"the number {error.detail}") from None
 
 
 def _sender(stack: Stack, text: str | None) -> str | None:

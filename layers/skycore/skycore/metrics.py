@@ -142,7 +142,7 @@ REJECTION_CLASSES = {
     "recipient_opted_out": "opted_out",  # nobody
     "skycore_rejected": "message",  # the author of the message, or its number
     "skycore_account": "account",  # the owner of the Skycore account
-    "ceiling_reached": "limits",  # whoever sends so much to one number
+    "ceiling_reached": "limits",  # one number has had its messages of the day
     "rate_limited": "limits",  # nobody, as long as it is short
     "skycore_unreachable": "unreachable",  # Skycore, or the network
     "not_ready": "unreachable",  # a service of this stack: its table, limiter or secret

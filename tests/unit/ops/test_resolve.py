@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,10 +32,7 @@ NOW = datetime.now(UTC) - timedelta(hours=1)
 
 class Stack:
     ask = False
-
-    def client(self, service: str) -> Any:
-        assert service == "sts"
-        return SimpleNamespace(get_caller_identity=lambda: {"Arn": ANN})
+    operator = ANN
 
 
 def unknown(status: str = "unknown", **values: Any) -> MessageRow:

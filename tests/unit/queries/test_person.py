@@ -37,6 +37,10 @@ RECEIPT = """<POSTBACK><NOTIFICATION><ORIGIN>SMS_MT</ORIGIN><CODE>N101</CODE><TO
 <FROM>60856</FROM><TRACKINGID>{id}</TRACKINGID><TIMESTAMP>{time}</TIMESTAMP></NOTIFICATION>{more}
 </POSTBACK>"""
 
+MMS = """<POSTBACK><NOTIFICATION><ORIGIN>MMS_MO</ORIGIN><CODE>N401</CODE><FROM>17743199144</FROM>
+<TO>60856</TO><TRACKINGID>MO1</TRACKINGID><CONTENT><FILE>https://x/1.png</FILE></CONTENT>
+</NOTIFICATION></POSTBACK>"""
+
 
 @pytest.fixture(autouse=True)
 def secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,11 +204,7 @@ def test_receipts_pointers_and_replies_are_erased(table: FakeDynamoDB, outside: 
 def test_files_of_an_mms_are_shown_and_erased_and_no_others(
     table: FakeDynamoDB, outside: Outside, s3: FakeS3
 ) -> None:
-    store(
-        "<POSTBACK><NOTIFICATION><ORIGIN>MMS_MO</ORIGIN><CODE>N401</CODE><FROM>17743199144</FROM>"
-        "<TO>60856</TO><TRACKINGID>MO1</TRACKINGID><CONTENT><FILE>https://x/1.png</FILE></CONTENT>"
-        "</NOTIFICATION></POSTBACK>"
-    )
+    store(MMS)
     (item,) = table.of_kind("event")
     kept = [f"{bucket.prefix_of(events.from_item(item).event.id)}{place}.png" for place in range(3)]
     s3.objects = {key: {} for key in [*kept, "other/0.png"]}
@@ -222,11 +222,7 @@ def test_files_of_an_mms_are_shown_and_erased_and_no_others(
 def test_what_is_fetched_while_its_mms_is_erased_goes_too(
     table: FakeDynamoDB, outside: Outside, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store(
-        "<POSTBACK><NOTIFICATION><ORIGIN>MMS_MO</ORIGIN><CODE>N401</CODE><FROM>17743199144</FROM>"
-        "<TO>60856</TO><TRACKINGID>MO1</TRACKINGID><CONTENT><FILE>https://x/1.png</FILE></CONTENT>"
-        "</NOTIFICATION></POSTBACK>"
-    )
+    store(MMS)
     (item,) = table.of_kind("event")
     event, real = events.from_item(item).event, bucket.delete_files
 

@@ -166,21 +166,6 @@ def test_a_file_that_s3_does_not_delete_is_not_passed_over(media: Media, s3: Fak
         bucket.delete_files("bucket", id_)
 
 
-def test_an_mms_that_is_erased_while_it_is_fetched_leaves_no_file(
-    media: Media, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    media.arrive("1.png")
-    real = fetching._store
-
-    def erased(*args: Any) -> bool:
-        erase(media)
-        return real(*args)
-
-    monkeypatch.setattr(fetching, "_store", erased)
-    media.run()
-    assert s3.objects == {}
-
-
 def test_a_job_of_an_event_that_is_gone_is_dropped(media: Media) -> None:
     fetch(json.dumps({"event_id": "nothing"}), media.settings)
     fetch(json.dumps({"event_id": ""}), media.settings)
@@ -214,7 +199,7 @@ def erase(media: Media) -> None:
     batches.delete_all([key for key, item in rows if item["kind"]["S"] == "event"])
 
 
-def test_an_mms_that_is_erased_before_its_event_is_stored_leaves_no_event(
+def test_an_mms_that_is_erased_before_its_event_is_stored_leaves_no_event_and_no_file(
     media: Media, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     media.arrive("1.png", "2.txt")

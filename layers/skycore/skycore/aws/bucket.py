@@ -10,7 +10,7 @@ from skycore.aws import clients
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LINK_SECONDS = 900  # that a link to a file works; whoever has it needs no other right
+LINK_SECONDS = 900  # for which a link to a file works, for anyone who has it
 
 
 def prefix_of(event_id: str) -> str:

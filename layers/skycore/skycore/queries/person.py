@@ -36,6 +36,7 @@ from skycore.table.models import Row
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from skycore.postbacks.event import Event
     from skycore.table.batches import Key
     from skycore.table.events import StoredEvent
 
@@ -50,7 +51,7 @@ class StillSending(Exception):  # noqa: N818 - a state that passes
 
 @dataclass(slots=True)
 class Person:
-    """What the table keeps about a number; rows by their keys.
+    """What the stack keeps about a number; rows by their keys.
 
     `parents` are messages to several recipients, of whom the number is one. `raw_bodies` have rows
     of their own, and may hold other people's data too. `files` are keys in the bucket. `other` are
@@ -92,7 +93,7 @@ def find_person(number: str, media_bucket: str | None) -> Person:
     _add_rows_of_events(person)
     if media_bucket is not None:
         person.files = [
-            key for id_ in _with_files(person) for key in bucket.files(media_bucket, id_)
+            key for event in _with_files(person) for key in bucket.files(media_bucket, event.id)
         ]
     if keyed_hash.is_available():
         person.other |= set(batches.partition(queue_transitions.ceiling_partition(number)))
@@ -163,8 +164,8 @@ def _add_rows_of_events(person: Person) -> None:
 def mentions(body: bytes, number: str) -> bool:
     """Return whether a form of the number is in a body, however its digits are written.
 
-    They may be of any script, separated by up to five characters that are no letters, and encoded:
-    percent-encoded, as references of HTML or escapes of JSON, in base64, in UTF-16.
+    They may be of any script, separated by up to five characters other than letters, and encoded:
+    percent-encoded, as HTML references, as JSON escapes, in base64, in UTF-16.
     """
     forms = [form for form in stored_forms(number) if len(form) >= MIN_DIGITS and form.isdigit()]
     for text in _readings(body):
@@ -197,18 +198,13 @@ def _readings(body: bytes) -> Iterator[str]:
             yield html.unescape(html.unescape(text))
 
 
-def _with_files(person: Person) -> list[str]:
-    """Return the ids of the inbound MMS with files."""
-    return [stored.event.id for stored in person.events.values() if stored.event.has_media]
-
-
-def _delete_files(person: Person, media_bucket: str) -> None:
-    for event_id in _with_files(person):
-        bucket.delete_files(media_bucket, event_id)
+def _with_files(person: Person) -> list[Event]:
+    """Return the inbound MMS with files."""
+    return [stored.event for stored in person.events.values() if stored.event.has_media]
 
 
 def show_person(person: Person, source: str) -> dict[str, Any]:
-    """Return what the table keeps about a person, as the read API and subscribers get it."""
+    """Return what the stack keeps about a person, as the read API and subscribers get it."""
     now = timestamps.now()
     stored_events = list(person.events.values())
     tracking_rows = tracking_rows_of(stored.event for stored in stored_events)
@@ -263,23 +259,21 @@ def erase_person(
     for parent in person.parents.values():
         _forget_recipients(parent)
     opt_outs.erase_number(person.number)
-    if media_bucket is not None:
-        _delete_files(person, media_bucket)  # and then the events, which lead to the files
+    _delete_files(person, media_bucket)  # and then the events, which lead to the files
     batches.delete_all(person.events)
-    _delete_what_was_fetched(person, media_bucket)
+    # What `fetch` stored in the meantime; without the MMS it stores no more.
+    reports = [event.media_event_id for event in _with_files(person)]
+    batches.delete_all(key for id_ in reports for key in models.possible_event_keys(id_))
+    _delete_files(person, media_bucket)
     for row in rows:
         if not queue_transitions.erase(row):
             raise StillSending
     return person.counts()
 
 
-def _delete_what_was_fetched(person: Person, media_bucket: str | None) -> None:
-    """Delete what `fetch` stored while the MMS were erased; without them it stores no more."""
-    received = [stored.event for stored in person.events.values() if stored.event.has_media]
-    ids = [event.media_event_id for event in received]
-    batches.delete_all(key for id_ in ids for key in models.possible_event_keys(id_))
+def _delete_files(person: Person, media_bucket: str | None) -> None:
     if media_bucket is not None:
-        for event in received:
+        for event in _with_files(person):
             bucket.delete_files(media_bucket, event.id)
 
 

@@ -65,8 +65,8 @@ def _count_wrong_token(size: int) -> None:
     _wrong_tokens.since_last_line += 1
     now = time.monotonic()
     if now >= _wrong_tokens.next_line_at:
-        told = {"bytes": size, "count": _wrong_tokens.since_last_line}
-        log.warning("postback with a wrong token", extra=told)
+        fields = {"bytes": size, "count": _wrong_tokens.since_last_line}
+        log.warning("postback with a wrong token", extra=fields)
         _wrong_tokens.since_last_line, _wrong_tokens.next_line_at = 0, now + LOG_SECONDS
 
 

@@ -124,9 +124,8 @@ def fetch(body: str, settings: MediaSettings) -> None:
 def _find(event_id: str) -> tuple[batches.Key, Event | None]:
     """Return an event and the key of its row; None if there is no such event."""
     keys = models.possible_event_keys(event_id) if models.is_event_id(event_id) else []
-    for key, item in batches.read_all(keys).items():
-        return key, events.from_item(item).event
-    return ("", ""), None
+    found = next(iter(batches.read_all(keys).items()), None)
+    return (found[0], events.from_item(found[1]).event) if found else (("", ""), None)
 
 
 def _keep_files(event: Event, job: Job, settings: MediaSettings) -> tuple[dict[int, Outcome], int]:

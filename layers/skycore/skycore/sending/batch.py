@@ -249,8 +249,8 @@ def _settle(entry: _Entry, draft: Draft, row: MessageRow, queue_url: str) -> Non
     try:
         with before_the_call():
             if entry.existing is not None:
-                sent, waits = take_over_or_replay(entry.existing, row)
-                entry.result, entry.row = sent.body, row if waits else None
+                sent, queue_again = take_over_or_replay(entry.existing, row)
+                entry.result, entry.row = sent.body, row if queue_again else None
             elif draft.opt_out_confirmation:
                 entry.confirmed_at = check_opt_out(draft)
                 if entry.confirmed_at is not None:

@@ -232,13 +232,11 @@ def take_over_or_replay(existing: MessageRow, row: MessageRow) -> tuple[SendResu
     queued: the call that wrote it may have ended before the queue had it, and dispatch sends a
     message once, however often the queue names it. A parked message is not queued again, because
     sweep finds it. That call can no longer release the message, because `row`'s attempt has taken
-    it over. Raises Problem, as `replay_result`, and in_progress
-    if that call released it first.
+    it over. Raises Problem, as `replay_result`, and in_progress if that call released it first.
     """
     if is_still_queued(existing, row):
         if queue_transitions.take_over(existing.message_id, row.attempt):
-            waits = not models.is_parked(existing.state)
-            return replay_result(existing, row), waits
+            return replay_result(existing, row), not models.is_parked(existing.state)
         current = messages.get(existing.message_id)
         if current is None or is_still_queued(current, row):
             raise Problem("in_progress", "this message is being queued right now", retry_after=1)

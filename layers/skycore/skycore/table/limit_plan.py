@@ -160,7 +160,7 @@ def _count(
     take.conditions.append(path["at"] == held["at"])
     at = now // window.width_ms
     if at > held["at"]:
-        # `n` only grows until then, so if it is the same, so is all else.
+        # Until a window moves on, `n` only grows: an equal `n` means that nothing has changed.
         take.conditions.append(path["n"] == held["n"])
         recent = {bucket_key(b): n for b, n in window.buckets(item) if b >= at - window.span}
         counts = dict(added + Counter(recent))

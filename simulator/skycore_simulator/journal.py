@@ -50,6 +50,7 @@ class Request:
     reply: str = ""
     code: str | None = None
     mode: str = "normal"
+    tracking_id: str = ""  # of the message that was accepted, also if the reply never arrived
 
 
 @dataclass

@@ -82,6 +82,7 @@ class Simulator:
             checks.mandatory(call)
             elements = handler(self, call)
             self.limits.accept(call.action or "")
+            entry.tracking_id = next((str(v) for name, v in elements if name == "TRACKINGID"), "")
         except RefusalError as refusal:
             entry.code = refusal.code
             self.limits.refusals[refusal.code] += 1

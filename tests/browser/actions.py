@@ -48,8 +48,13 @@ def carrier_says(page: Page, number: str, what: str) -> None:
     phone = page.locator("#phone")
     expect(phone.get_by_role("heading", name=shown(number))).to_be_visible(timeout=SECONDS)
     with page.expect_response(lambda answer: answer.request.method == "PATCH"):
-        page.get_by_label("The carrier says next").select_option(what)
+        page.get_by_label("Next outcome").select_option(what)
     page.get_by_label("Find or add a handset").fill("")
+
+
+def postbacks(page: Page, code: str) -> Locator:
+    """Return the postbacks with this code, newest first."""
+    return page.locator("#traffic li", has=page.locator(".about", has_text=code))
 
 
 def message(page: Page, number: str) -> Locator:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect, sync_playwright
 
 from tests.browser import running
-from tests.browser.actions import SECONDS, events, handset, send
+from tests.browser.actions import SECONDS, events, handset, postbacks, send
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -27,8 +27,8 @@ def play(page: Page, url: str) -> None:
     expect(page.locator("#send-result .outcome")).to_contain_text("201", timeout=SECONDS)
     running.control(url, "inbound", {"from": HANDSET, "to": "60856", "text": "Thank you!"})
     page.get_by_label("Action", exact=True).select_option("sendSMS")
-    delivered = page.locator("#traffic li", has_text="Postback N102")
-    expect(delivered.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
+    delivered = postbacks(page, "N102")
+    expect(delivered.locator(".answer")).to_contain_text("200", timeout=SECONDS)
     expect(events(page, "sms_received")).to_have_count(1, timeout=SECONDS)
     expect(events(page, "mms_delivered")).to_have_count(1, timeout=SECONDS)
     page.get_by_role("tab", name="Messages").click()

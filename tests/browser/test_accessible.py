@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.actions import SECONDS, new_number, send, shown
+from tests.browser.actions import SECONDS, new_number, postbacks, send, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def filled(browser: Browser, page: Page, url: str) -> Iterator[Any]:
     """Opens the page, with things on it, at a width and in a colour scheme."""
     number = new_number()
     send(page, number)
-    expect(page.locator("#traffic li", has_text="Postback N202")).to_have_count(1, timeout=SECONDS)
+    expect(postbacks(page, "N202")).to_have_count(1, timeout=SECONDS)
     opened = []
 
     def opening(width: int, scheme: str) -> Page:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
+import re
 import subprocess
+import threading
+import urllib.error
 import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.actions import SECONDS, handset, shown
+from tests.browser.actions import SECONDS, handset, postbacks, shown
 from tests.browser.running import PYTHON, ROOT, control, free_port
 from tests.patience import PATIENCE_SECONDS
 
@@ -64,10 +68,10 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     assert not wrong
 
 
-def call(url: str, action: str, **fields: str) -> None:
+def call(url: str, action: str, *, timeout: float = PATIENCE_SECONDS, **fields: str) -> None:
     """One request to Skycore."""
     query = urllib.parse.urlencode({"action": action, "api_key": "k", **fields})
-    with urllib.request.urlopen(f"{url}?{query}", timeout=PATIENCE_SECONDS) as answer:
+    with urllib.request.urlopen(f"{url}?{query}", timeout=timeout) as answer:
         assert b"Success" in answer.read()
 
 
@@ -83,7 +87,7 @@ def test_device_discovery(page: Page, url: str) -> None:
     expect(asked).to_contain_text("Your phone", timeout=SECONDS)
     expect(asked).to_contain_text("May we send you pictures?")
     expect(bubble.locator(".chip")).to_have_text("delivered", timeout=SECONDS)
-    expect(page.locator("#traffic li", has_text="Postback N502")).to_have_count(1)
+    expect(postbacks(page, "N502")).to_have_count(1)
 
 
 def test_a_reset_empties_the_page(page: Page, url: str) -> None:
@@ -186,3 +190,141 @@ def test_what_is_chosen_can_be_read(page: Page, width: int) -> None:
             }"""
         )
         assert cut <= 0, chosen
+
+
+def test_the_phone_follows_the_recipient(page: Page, url: str) -> None:
+    heading = page.locator("#phone").get_by_role("heading")
+    for number in (NUMBER, OTHER):
+        text(url, number)
+        expect(heading).to_have_text(shown(number))
+
+
+def test_the_phone_stays_while_a_reply_is_written(page: Page, url: str) -> None:
+    text(url)
+    reply = page.locator("#phone").get_by_label("Reply", exact=True)
+    reply.fill("I am about to")
+    page.get_by_label("Filter the traffic").focus()
+    text(url, OTHER)
+    expect(page.locator("#handset-list li")).to_have_count(2)
+    expect(page.locator("#phone").get_by_role("heading")).to_have_text(shown(NUMBER))
+    expect(reply).to_have_value("I am about to")
+
+
+def test_a_phone_that_was_chosen_stays(page: Page, url: str) -> None:
+    text(url)
+    handset(page, NUMBER)
+    page.get_by_label("Filter the traffic").focus()
+    text(url, OTHER)
+    expect(page.locator("#handset-list li")).to_have_count(2)
+    expect(page.locator("#phone").get_by_role("heading")).to_have_text(shown(NUMBER))
+
+
+def test_a_postback_has_number_and_words_before_its_code(page: Page, url: str) -> None:
+    text(url)
+    row = postbacks(page, "N202").locator(".line")
+    expect(row).to_contain_text(re.compile(rf"{re.escape(shown(NUMBER))}.*delivered.*N202"))
+    control(url, "inbound", {"from": OTHER, "to": "60856", "text": "Hi"})
+    reply = postbacks(page, "N211").locator(".line")
+    expect(reply).to_contain_text(re.compile(rf"{re.escape(shown(OTHER))}.*reply.*N211"))
+
+
+def test_a_failure_is_not_green(page: Page, url: str) -> None:
+    with receiver() as postback_url:
+        control(url, "settings", {"postback_url": postback_url}, "PATCH")
+        for number in FAILING:
+            text(url, number)
+            code, word = FAILING[number]
+            row = postbacks(page, code).filter(has_text=shown(number))
+            expect(row.locator(".chip")).to_have_text(word)
+            expect(row.locator(".answer")).to_contain_text("HTTP 200")
+            expect(row.locator(".good")).to_have_count(0)
+            expect(handset(page, number).locator(".bubble .chip")).to_have_class("chip bad")
+    with contextlib.suppress(urllib.error.URLError):
+        call(url, "sendsms", to="15005550102", **{"from": "60856"}, text="Hi", timeout=1)
+    silent = page.locator("#traffic li", has_text="silent")
+    expect(silent.locator(".chip")).to_have_class("chip bad")
+
+
+def test_a_try_that_did_not_arrive_is_not_green(page: Page, url: str) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}/"
+    control(url, "settings", {"postback_url": nowhere, "retries": 0}, "PATCH")
+    text(url)
+    row = postbacks(page, "N202")
+    expect(row.locator(".answer .chip")).to_have_class("chip bad")
+    row.locator("summary").click()
+    expect(row.locator(".tries .chip")).to_have_class("chip bad")
+
+
+@pytest.mark.parametrize("by", ["hover", "focus"])
+def test_the_same_message_is_highlighted_in_every_column(page: Page, url: str, by: str) -> None:
+    text(url)
+    text(url, words="Another")
+    delivered = postbacks(page, "N202")
+    expect(delivered).to_have_count(2)
+    expect(page.locator("#phone .bubble")).to_have_count(2)
+    for place in (0, 1):  # newest first
+        line = delivered.nth(place).locator("summary")
+        line.hover() if by == "hover" else line.focus()
+        expect(delivered.nth(place)).to_have_css("outline-style", "solid")
+        expect(delivered.nth(1 - place)).not_to_have_css("outline-style", "solid")
+        request = page.locator("#traffic li", has_text="sendSMS").nth(place)
+        expect(request).to_have_css("outline-style", "solid")
+        bubbles = page.locator("#phone .bubble")
+        expect(bubbles.nth(1 - place)).to_have_css("outline-style", "solid")
+        expect(bubbles.nth(place)).not_to_have_css("outline-style", "solid")
+
+
+def test_presets_set_and_clear_faults(page: Page, url: str) -> None:
+    page.locator("#faults summary").click()
+    for preset, wanted in PRESETS.items():
+        with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+            page.get_by_role("button", name=preset).click()
+        settings = control(url, "settings", {}, "PATCH")
+        assert {name: settings[name] for name in wanted} == wanted
+        expect(page.locator("#faults-now")).not_to_have_text("none")
+    with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+        page.get_by_role("button", name="Clear all faults").click()
+    expect(page.locator("#faults-now")).to_have_text("none")
+    settings = control(url, "settings", {}, "PATCH")
+    assert (settings["faults"], settings["duplicate_rate"], settings["shuffle"]) == ({}, 0.0, False)
+    expect(page.get_by_role("button", name="Down")).to_be_disabled()  # there is no second port
+
+
+def test_escape_closes_the_faults(page: Page) -> None:
+    page.locator("#faults summary").click()
+    page.get_by_role("slider", name="Half replies").focus()
+    page.keyboard.press("Escape")
+    expect(page.locator("#faults-form")).to_be_hidden()
+    expect(page.locator("#faults summary")).to_be_focused()
+
+
+PRESETS = {
+    "Slow": {"faults": {"slow": 100}, "slow_seconds": 5.0},
+    "Flaky replies": {"faults": {"E106": 20, "reset_after": 10, "half": 10}},
+    "Flaky postbacks": {"faults": {}, "duplicate_rate": 1.0, "shuffle": True},
+}
+FAILING = {
+    "15005550001": ("E201", "failed"),
+    "15005550003": ("E202", "expired"),
+    "15005550010": ("N202", "failed"),  # STATUS contradicts the code
+}
+
+
+@contextlib.contextmanager
+def receiver() -> Iterator[str]:
+    """The address of a server that accepts every postback."""
+
+    class Accept(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Accept)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()

@@ -13,6 +13,7 @@ from tests.browser.actions import (
     handset,
     message,
     new_number,
+    postbacks,
     send,
     shown,
 )
@@ -45,8 +46,8 @@ def test_the_traffic_shows_request_and_postbacks(page: Page, stack: dict[str, An
     expect(request.locator("pre").first).to_contain_text(f"<TO>{number}</TO>")
     expect(request.locator("pre").first).to_contain_text("<API_KEY>********</API_KEY>")
     expect(request.locator("pre").last).to_contain_text("<STATUS>Success</STATUS>")
-    postback = traffic.locator("li", has_text="Postback N202").first
-    expect(postback.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
+    postback = postbacks(page, "N202").first
+    expect(postback.locator(".answer")).to_contain_text("200", timeout=SECONDS)
     postback.locator("summary").click()
     expect(postback.locator("pre")).to_contain_text("<CODE>N202</CODE>")
     expect(postback.locator(".tries tbody tr")).to_have_count(1)
@@ -128,8 +129,8 @@ def test_with_skycore_off_a_send_is_503(page: Page) -> None:
 def test_a_postback_twice_is_one_event(page: Page) -> None:
     number = new_number()
     send(page, number)
-    rows = page.locator("#traffic li", has_text="Postback N202")
-    expect(rows.first.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
+    rows = postbacks(page, "N202")
+    expect(rows.first.locator(".answer")).to_contain_text("200", timeout=SECONDS)
     expect(events(page, "sms_delivered", shown(number))).to_have_count(1, timeout=SECONDS)
     first = rows.last
     first.locator("summary").click()
@@ -138,7 +139,7 @@ def test_a_postback_twice_is_one_event(page: Page) -> None:
     first.get_by_role("button", name="As v2 JSON").click()
     expect(rows).to_have_count(4)
     for place in range(4):
-        expect(rows.nth(place).locator(".chip").first).to_contain_text("200", timeout=SECONDS)
+        expect(rows.nth(place).locator(".answer")).to_contain_text("200", timeout=SECONDS)
     # A reply sent after them is an event when they would be.
     phone = handset(page, number)
     phone.get_by_label("Reply", exact=True).fill("Last")

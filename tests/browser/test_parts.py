@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.actions import SECONDS, carrier_says, handset, message, new_number, send, shown
+from tests.browser.actions import (
+    SECONDS,
+    carrier_says,
+    handset,
+    message,
+    new_number,
+    postbacks,
+    send,
+    shown,
+)
 from tests.browser.running import PYTHON, ROOT, control
 
 if TYPE_CHECKING:
@@ -173,12 +182,12 @@ def test_a_malformed_postback_is_told_as_it_is(page: Page) -> None:
     number = new_number()
     carrier_says(page, number, "Delivered")
     send(page, number)
-    postback = page.locator("#traffic li", has_text="Postback N202").last
-    expect(postback.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
+    postback = postbacks(page, "N202").last
+    expect(postback.locator(".answer")).to_contain_text("200", timeout=SECONDS)
     postback.locator("summary").click()
     postback.get_by_role("button", name="Malformed").click()
-    again = page.locator("#traffic li", has_text="Postback N202").first
-    expect(again.locator(".chip").first).to_contain_text("200", timeout=SECONDS)
+    again = postbacks(page, "N202").first
+    expect(again.locator(".answer")).to_contain_text("200", timeout=SECONDS)
 
 
 def test_the_users_own_queue_keeps_every_event(page: Page, stack: dict[str, Any]) -> None:

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 EXTENSION_URL = "/_page/extension"
 TITLE = "Skycore simulator"
-SETTINGS = ("mode", "faults", "slow_seconds", "outcome", "outcome_for_number")
+SETTINGS = (
+    "mode",
+    "faults",
+    "slow_seconds",
+    "outcome",
+    "outcome_for_number",
+    "duplicate_rate",
+    "shuffle",
+)
 SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src 'self' http: https: data:; form-action 'none'; "

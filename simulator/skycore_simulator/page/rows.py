@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from skycore_simulator.journal import Message, Postback, Request
+from skycore_simulator.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 200  # rows
 DISCOVERY = ("N501", "N502", "E501", "E502")  # codes of device discovery
+FAILURES = ("N103", "N802", "N803", "N811")  # codes of failures that do not begin with E
+FAILURE_WORDS = ("failed", "rejected", "expired", "not supported")
 MAX_TEXT_LENGTH = 2_000  # characters of a message in a bubble
 
 
@@ -34,6 +37,7 @@ def row(entry: Entry) -> dict[str, Any]:
             "id": entry.id,
             "time": entry.time,
             "code": entry.code,
+            **_meaning(entry),
             "tracking_id": entry.tracking_id,
             "content_type": entry.content_type,
             "delivered": entry.delivered,
@@ -47,9 +51,26 @@ def row(entry: Entry) -> dict[str, Any]:
         "action": entry.action or entry.asked or "?",
         "to": str(entry.fields.get("TO") or entry.fields.get("MOBILE") or ""),
         "code": entry.code,
+        "tracking_id": entry.tracking_id,
         "mode": entry.mode,
         "answered": bool(entry.reply),
     }
+
+
+def _meaning(postback: Postback) -> dict[str, Any]:
+    """Return whom a postback is about, what it says in words, and whether that is a failure.
+
+    STATUS wins over the code: N202 with "Message Sent/Failed" is a failure.
+    """
+    facts = postback.notification.facts if postback.notification else {}
+    inbound = postback.code in ("N211", "N401")
+    number = facts.get("FROM" if inbound else "TO") or facts.get("MOBILE") or facts.get("EMAIL")
+    words = table("postback_words").get(postback.code, "sent by hand")
+    status = str(facts.get("STATUS") or "").removeprefix("Message ").removeprefix("Sent/")
+    if status and postback.code not in DISCOVERY:
+        words = "not supported" if status == "NotSupported" else status.lower()
+    failed = postback.code.startswith("E") or postback.code in FAILURES or words in FAILURE_WORDS
+    return {"number": number or "", "words": words, "failed": failed}
 
 
 def whole(entry: Entry) -> dict[str, Any]:

@@ -31,6 +31,7 @@ export function bubble(message) {
 }
 
 export function draw(item, message) {
+  item.dataset.message = message.tracking_id;
   const out = message.direction === "out";
   fill(
     item,
@@ -109,12 +110,12 @@ function outcomeButtons(message) {
   const reports = REPORTS[message.kind] ?? {};
   return el(
     "div",
-    { class: "by-hand", role: "group", "aria-label": "The carrier says" },
+    { class: "by-hand", role: "group", "aria-label": "The carrier reports" },
     ...Object.entries(reports).map(([label, [code, status]]) =>
       button(label, async () => {
         const { tracking_id, to } = message;
         await control.post("notify", { tracking_id, to, code, status });
-        announce(`The carrier says: ${label}`);
+        announce(`The carrier reports: ${label}`);
       }),
     ),
   );

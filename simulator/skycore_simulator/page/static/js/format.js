@@ -20,15 +20,13 @@ export function number(digits) {
 }
 
 const TONES = {
-  good: ["delivered", "success", "200", "201", "202"],
+  good: ["delivered", "success"],
   bad: ["failed", "rejected", "expired", "failure", "unknown", "notsupported", "unparsed"],
-  busy: ["queued", "sending", "accepted", "sent", "encoded"],
+  busy: ["scheduled", "queued", "sending", "accepted", "sent", "encoded"],
 };
 
-/** good, bad, busy or plain: how a status looks. */
+/** good, bad, busy or plain: how a status looks. A code alone has no tone: N202 may be a failure. */
 export function tone(word) {
   const plain = String(word ?? "").toLowerCase();
-  if (/^[EH]\d{3}$/i.test(plain) || /^[45]\d\d$/.test(plain)) return "bad";
-  if (/^n\d{3}$/.test(plain)) return "good";
   return Object.keys(TONES).find((name) => TONES[name].includes(plain)) ?? "plain";
 }

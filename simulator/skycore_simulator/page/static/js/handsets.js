@@ -14,7 +14,9 @@ const NO_PHONE = el(
 let newest = new Map(); // number → its newest message that is known here
 const KEPT = 1000;
 let chosen = "";
+let byHand = false; // a person opened the phone: it stays until they send to another number
 let words = "";
+let lastSeen = 0; // the newest message's id
 
 const list = new NewestFirst({
   label: "Handsets, last used first",
@@ -32,16 +34,18 @@ export function start(snapshot, isNew = false) {
     find("#handset-find").addEventListener("submit", (event) => {
       event.preventDefault();
       const digits = find("#handset-number").value.replace(/\D/g, "");
-      if (digits) open(digits);
+      if (digits) openByHand(digits);
     });
     find("#handset-number").addEventListener("input", search);
   }
   if (isNew) {
     chosen = "";
+    byHand = false;
     phone.hide();
     fill(find("#phone"), NO_PHONE);
   }
   newest = new Map(snapshot.handsets.map((row) => [row.handset, row]));
+  lastSeen = Math.max(0, ...snapshot.handsets.map((row) => row.id));
   if (words) search();
   else list.replace(snapshot.handsets);
   if (chosen) open(chosen);
@@ -59,13 +63,23 @@ export function apply({ messages = [], skipped = {} }) {
   const changed = [...new Set(phones.map((row) => row.handset))];
   const fitting = changed.filter((digits) => digits.includes(words) && newest.has(digits));
   list.add(fitting.map((digits) => newest.get(digits)));
+  const recipient = newRecipient(phones);
   if (!chosen) open(phones[0].handset);
+  else if (recipient && !byHand && !phone.isInUse()) open(recipient);
   else {
     const own = phones.filter((row) => phone.isShown(row.handset));
     phone.add(own);
-    const last = own.filter((row) => row.direction === "out").at(-1);
-    if (last) phone.replyTo(last.from);
+    const latest = own.filter((row) => row.direction === "out").at(-1);
+    if (latest) phone.replyTo(latest.from);
   }
+}
+
+/** The one other phone that new messages went to; null if there are several, as in a burst. */
+function newRecipient(phones) {
+  const sent = phones.filter((row) => row.direction === "out" && row.id > lastSeen);
+  lastSeen = Math.max(lastSeen, ...phones.map((row) => row.id));
+  const recipients = new Set(sent.map((row) => row.handset));
+  return recipients.size === 1 && !recipients.has(chosen) ? sent[0].handset : null;
 }
 
 let reading = 0;
@@ -74,6 +88,17 @@ let reading = 0;
 function readAgainSoon() {
   clearTimeout(reading);
   reading = setTimeout(async () => start({ handsets: await read("handsets") }), 500);
+}
+
+/** Shows the phone that a message is sent to, and then those of other new messages. */
+export async function follow(digits) {
+  byHand = false;
+  if (digits !== chosen) await open(digits);
+}
+
+function openByHand(digits) {
+  byHand = true;
+  return open(digits);
 }
 
 async function open(digits) {
@@ -106,12 +131,13 @@ function update(node, row) {
     node,
     el(
       "button",
-      { type: "button", on: { click: () => open(row.handset) } },
+      { type: "button", on: { click: () => openByHand(row.handset) } },
       el("strong", {}, number(row.handset)),
       el("time", { datetime: row.time }, time(row.time)),
       el("span", { class: "about" }, `${row.direction === "in" ? "↩ " : ""}${said}`),
     ),
   );
+  node.dataset.message = row.tracking_id;
   mark(node, row);
   if (had) node.firstChild.focus();
 }

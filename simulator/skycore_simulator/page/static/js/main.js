@@ -3,6 +3,7 @@
 import { find, el } from "./dom.js";
 import * as faults from "./faults.js";
 import * as handsets from "./handsets.js";
+import { highlightMessages } from "./highlight.js";
 import { listen, read } from "./server.js";
 import { showStatus } from "./status.js";
 import * as traffic from "./traffic.js";
@@ -17,6 +18,7 @@ let openings = 0;
 let held = null; // changes that arrive while the snapshot is being read
 
 showNavigation();
+highlightMessages(find("main"));
 listen({ opened, apply, lost: () => showStatus("Connection lost; trying again…", "lost") });
 
 async function opened() {

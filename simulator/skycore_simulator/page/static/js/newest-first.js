@@ -35,6 +35,14 @@ export class NewestFirst {
     }
   }
 
+  /** Removes the row with this key. */
+  remove(key) {
+    this.pending.delete(key);
+    this.rows.get(key)?.node.remove();
+    this.rows.delete(key);
+    this.note.hidden = this.rows.size > 0;
+  }
+
   /** Replaces all rows. */
   replace(rows) {
     this.list.replaceChildren();

@@ -29,6 +29,10 @@ const earlier = button("Show earlier", showEarlier, { class: "more", hidden: tru
 
 export const isShown = (digits) => digits === shown;
 
+/** Whether a reply is being written, or a control of the phone is in use. */
+export const isInUse = () =>
+  Boolean(find("#reply-text")?.value) || find("#phone").contains(document.activeElement);
+
 export function hide() {
   shown = "";
 }
@@ -109,7 +113,7 @@ const head = (outcome) =>
     "div",
     { class: "phone-head" },
     el("h3", {}, number(shown)),
-    el("label", { for: "carrier" }, "The carrier says next"),
+    el("label", { for: "carrier" }, "Next outcome"),
     outcomeChoice(outcome),
   );
 

@@ -9,11 +9,11 @@ import { control, read } from "./server.js";
 
 const DELAY_SECONDS = 10;
 const REPEATS = [
-  ["Post again", {}, "posted again"],
+  ["Post again", {}, "was posted again"],
   [`In ${DELAY_SECONDS} s`, { after: DELAY_SECONDS }, `will be posted in ${DELAY_SECONDS} seconds`],
-  ["Twice", { times: 2 }, "posted twice"],
-  ["Malformed", { as: "malformed" }, "posted with its end missing"],
-  ["As v2 JSON", { as: "v2" }, "posted as v2 JSON"],
+  ["Twice", { times: 2 }, "was posted twice"],
+  ["Malformed", { as: "malformed" }, "was posted with its end missing"],
+  ["As v2 JSON", { as: "v2" }, "was posted as v2 JSON"],
 ];
 
 const isPostback = (row) => row.kind === "postbacks";
@@ -97,21 +97,21 @@ function make(row) {
 }
 
 function update(item, row) {
-  const result = isPostback(row) ? postbackResult(row) : requestResult(row);
-  const title = isPostback(row) ? `Postback ${row.code || "(sent by hand)"}` : row.action;
+  item.dataset.message = row.tracking_id;
   fill(
     item.line,
-    way(row),
-    el("strong", {}, title),
-    el("span", { class: "about" }, isPostback(row) ? row.tracking_id : number(row.to)),
-    result,
+    el("span", { class: `way ${row.kind}`, "aria-hidden": "true" }, isPostback(row) ? "←" : "→"),
+    ...(isPostback(row) ? postbackLine(row) : requestLine(row)),
     el("time", { datetime: row.time }, time(row.time)),
   );
   item.refill();
 }
 
-const way = (row) =>
-  el("span", { class: `way ${row.kind}`, "aria-hidden": "true" }, isPostback(row) ? "←" : "→");
+const requestLine = (row) => [
+  el("strong", {}, number(row.to) || row.action),
+  el("span", { class: "about" }, row.to ? row.action : ""),
+  requestResult(row),
+];
 
 function requestResult(row) {
   if (row.code) return chip(row.code, "bad");
@@ -119,10 +119,21 @@ function requestResult(row) {
   return chip(row.answered ? "Success" : "…", row.answered ? "good" : "busy");
 }
 
-function postbackResult(row) {
+const postbackLine = (row) => [
+  el("strong", {}, number(row.number) || "Postback"),
+  chip(row.words, row.failed ? "bad" : tone(row.words)),
+  el("span", { class: "about" }, `${row.code} ${lastDigits(row.tracking_id)}`),
+  el("span", { class: "answer" }, postbackAnswer(row)),
+];
+
+/** Tracking ids begin alike. */
+const lastDigits = (id) => (id.length > 10 ? `…${id.slice(-8)}` : id);
+
+/** The HTTP answer says nothing about the message: only a failure to deliver has a colour. */
+function postbackAnswer(row) {
   const tries = row.tries > 1 ? ` · try ${row.tries}` : "";
   if (!row.tries) return chip("waiting", "busy");
-  if (row.delivered) return chip(`200${tries}`, "good");
+  if (row.delivered) return `HTTP 200${tries}`;
   return chip(row.gave_up ? `gave up: ${row.answer}` : `${row.answer}${tries}`, "bad");
 }
 
@@ -150,7 +161,7 @@ async function postback(body, id) {
       "tr",
       {},
       el("td", {}, time(each.time)),
-      el("td", {}, chip(each.answer, tone(each.answer))),
+      el("td", {}, chip(each.answer, each.answer === "200" ? "plain" : "bad")),
       el("td", {}, `${each.seconds} s`),
     ),
   );
@@ -180,7 +191,7 @@ async function postback(body, id) {
 
 async function again(id, how, said) {
   await control.post("postback", { repeat: id, ...how });
-  announce(`The postback is ${said}`.replace("is will", "will"));
+  announce(`The postback ${said}`);
 }
 
 async function readEntry(body, path) {

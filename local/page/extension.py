@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from local.page import queues
+from local.page import media, queues
 from local.page.forms import forms
+from local.page.messages import Messages
 from local.page.stack import NotUpError, Stack
 from local.page.subscription import Subscription
 from local.paths import ROOT
@@ -36,7 +38,7 @@ CALLS = {
     "DELETE": ("/messages/",),
 }
 REQUEST_HEADERS = ("Idempotency-Key", "Prefer")  # that the form may set
-RESPONSE_HEADERS = ("retry-after", "idempotency-replayed", "location")  # that the form shows
+RESPONSE_HEADERS = ("retry-after", "idempotency-replayed")  # that the form shows
 
 
 class StackColumn(PageExtension):
@@ -48,8 +50,11 @@ class StackColumn(PageExtension):
     def __init__(self, stack_file: Path) -> None:
         self._stack = Stack(stack_file)
         self._publish: Publish = lambda _kind, _id, _value: None
-        self._subscription = Subscription(
+        self.subscription = Subscription(
             self._stack, lambda entry: self._publish("events", entry["id"], entry)
+        )
+        self.messages = Messages(
+            self._stack, lambda row: self._publish("stack_messages", row["id"], row)
         )
 
     def routes(self) -> list[web.RouteDef]:
@@ -57,19 +62,27 @@ class StackColumn(PageExtension):
         return [
             web.get("/_page/stack", self.stack),
             web.get("/_page/forms", self.forms),
+            web.get("/_page/stack-messages", self.older_messages),
             web.get("/_page/events", self.events),
+            web.get("/_page/media/{event_id}", self.media),
+            web.get("/_page/media/{event_id}/{place:[0-9]+}", self.media_file),
             web.get("/_page/queues", self.queues),
             web.get("/_page/queues/{name}", self.dead_letters),
             web.post("/_page/call", self.call),
         ]
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the stack and its newest events."""
-        return {"stack": self._describe_stack(), "events": self._newest_events(None, "")}
+        """Return the stack, its newest messages and its newest events."""
+        return {
+            "stack": self._describe_stack(),
+            "stack_messages": self._newest_messages(None),
+            "events": self._newest_events(None, ""),
+        }
 
     async def page_opened(self) -> None:
-        """Start to read events when the first browser opens the page."""
-        self._subscription.start()
+        """Start to read messages and events when the first browser opens the page."""
+        self.subscription.start()
+        self.messages.start()
 
     async def run(self, publish: Publish) -> None:
         """Tell pages when the stack comes up, changes or goes away."""
@@ -82,8 +95,9 @@ class StackColumn(PageExtension):
                 publish("stack", 0, self._describe_stack())
 
     async def stop(self) -> None:
-        """Remove the page's queue."""
-        await self._subscription.stop()
+        """Stop reading, and remove the page's queue."""
+        await self.messages.stop()
+        await self.subscription.stop()
 
     def _describe_stack(self) -> dict[str, Any]:
         file = self._stack.file  # relative to the project, where README's commands run
@@ -107,7 +121,7 @@ class StackColumn(PageExtension):
     def _newest_events(self, before: int | None, words: str) -> list[dict[str, Any]]:
         wanted = words.casefold()
         found: list[dict[str, Any]] = []
-        for entry in reversed(self._subscription.events.values()):
+        for entry in reversed(self.subscription.events.values()):
             if before is not None and entry["id"] >= before:
                 continue
             if not wanted or wanted in json.dumps(entry["event"]).casefold():
@@ -115,6 +129,26 @@ class StackColumn(PageExtension):
             if len(found) == PAGE_SIZE:
                 break
         return found
+
+    async def older_messages(self, request: web.Request) -> web.Response:
+        """Return messages that are older than `before`."""
+        return web.json_response(self._newest_messages(query_number(request, "before")))
+
+    def _newest_messages(self, before: int | None) -> list[dict[str, Any]]:
+        rows = reversed(self.messages.rows.values())
+        older = (row for row in rows if before is None or row["id"] < before)
+        return list(islice(older, PAGE_SIZE))
+
+    async def media(self, request: web.Request) -> web.Response:
+        """Return the kept files of an inbound MMS, or null until they are kept."""
+        event_id = request.match_info["event_id"]
+        return web.json_response(await self._ask(media.file_names, self._stack, event_id))
+
+    async def media_file(self, request: web.Request) -> web.Response:
+        """Return one of these files."""
+        event_id, place = request.match_info["event_id"], int(request.match_info["place"])
+        content, kind = await self._ask(media.read_file, self._stack, event_id, place)
+        return web.Response(body=content, headers={"Content-Type": kind})
 
     async def queues(self, _request: web.Request) -> web.Response:
         """Return the depths of the queues and what is left of the limits."""
@@ -146,7 +180,7 @@ class StackColumn(PageExtension):
                 "status": answer.status_code,
                 "seconds": round(time.monotonic() - began, 3),
                 "headers": {
-                    name: value
+                    name.lower(): value
                     for name, value in answer.headers.items()
                     if name.lower() in RESPONSE_HEADERS
                 },

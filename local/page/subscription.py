@@ -59,7 +59,7 @@ class Subscription:
                     await asyncio.to_thread(self._make)
                     self.ready = True
                 for event in await asyncio.to_thread(self._receive):
-                    self._record(event)
+                    self.record(event)
             except NotUpError:
                 await asyncio.sleep(RETRY_S / 4)
             except Exception:  # noqa: BLE001 - any failure means that it is unreachable
@@ -108,7 +108,8 @@ class Subscription:
         self._stack.admin("sns").unsubscribe(SubscriptionArn=self._arn)
         self._stack.admin("sqs").delete_queue(QueueUrl=self._queue_url)
 
-    def _record(self, event: dict[str, Any]) -> None:
+    def record(self, event: dict[str, Any]) -> None:
+        """Keep and publish an event, or count one more copy of it."""
         if (known := self.events.get(event["id"])) is not None:
             known["copies"] += 1
             self._publish(known)

@@ -110,11 +110,12 @@ function groups(of, value, path) {
     entries.pop()?.node.remove();
   };
   for (const given of value ?? [{}]) add(given);
+  const one = of.name.replaceAll("_", " ").replace(/s$/, "");
   const buttons = el(
     "div",
     { class: "buttons" },
-    button(`Add to ${of.name.replaceAll("_", " ")}`, () => add({})),
-    button("Remove the last", removeLast),
+    button(`Add ${one}`, () => add({})),
+    button(`Remove last ${one}`, removeLast),
   );
   const own = fieldset(of, path, list, buttons);
   const readValue = () => {

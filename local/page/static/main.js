@@ -7,6 +7,7 @@ import * as messages from "./messages.js";
 import * as queues from "./queues.js";
 import * as send from "./send.js";
 import { tabs } from "./tabs.js";
+import * as tryThis from "./try-this.js";
 
 let urls = []; // the simulator's own addresses
 
@@ -14,6 +15,7 @@ find(".skip").href = "#send";
 find(".skip").textContent = "Skip to the send form";
 tabs(find(".tabs"), (panel) => queues.setVisible(panel === "panel-queues"));
 send.start();
+tryThis.start();
 
 export function start(snapshot, isNew) {
   urls = snapshot.urls;

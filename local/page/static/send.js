@@ -4,10 +4,11 @@ import { code } from "/_page/static/js/code.js";
 import { announce, button, el, fill, find } from "/_page/static/js/dom.js";
 import { chip } from "/_page/static/js/expandable.js";
 import { tone } from "/_page/static/js/format.js";
+import { follow } from "/_page/static/js/handsets.js";
 import { read } from "/_page/static/js/server.js";
 import { callApi } from "./api.js";
 import { field, folded, objectOf, withInner } from "./fields.js";
-import { addSent } from "./messages.js";
+import * as keys from "./key.js";
 import { curl, python } from "./snippets.js";
 
 const GROUPS = {
@@ -25,7 +26,6 @@ let current = null; // {form, fields}
 const choice = el("select", { id: "action", on: { change: () => show(choice.value) } });
 const body = el("div", { class: "form-fields" });
 const summary = el("p", { class: "help", id: "action-help" });
-const key = el("input", { id: "idempotency-key", autocomplete: "off", maxlength: "255" });
 const queued = el("input", { type: "checkbox", id: "respond-async" });
 const messageOptions = el("div", { class: "fields options" });
 const submit = el("button", { type: "submit", class: "main", id: "send-button" }, "Send");
@@ -46,13 +46,7 @@ export async function start() {
     choice.append(el("optgroup", { label }, ...options));
   }
   messageOptions.append(
-    el(
-      "div",
-      { class: "field" },
-      el("label", { for: key.id }, "Idempotency-Key"),
-      key,
-      el("p", { class: "help" }, "Any text. The same key never sends twice."),
-    ),
+    keys.keyField(refreshSnippet),
     el(
       "div",
       { class: "field check" },
@@ -62,7 +56,7 @@ export async function start() {
   );
   const form = el(
     "form",
-    { novalidate: true, on: { submit: send, input: refreshSnippet } },
+    { novalidate: true, on: { submit: send, input: changed } },
     el(
       "div",
       { class: "form-head" },
@@ -94,16 +88,30 @@ export async function start() {
   show("sendSMS");
 }
 
-function show(action) {
+function changed(event) {
+  keys.changed(event);
+  refreshSnippet();
+}
+
+/** Shows the form of an action with its example, and `values` instead of some of it. */
+export function fillIn(action, values) {
+  show(action, values);
+  find("#send").scrollIntoView({ block: "nearest" });
+  submit.focus();
+}
+
+function show(action, values = {}) {
   const form = forms.find((each) => each.action === action);
-  const fields = form.fields.map((of) => field(of, form.example[of.name]));
+  const example = { ...form.example, ...values };
+  const fields = form.fields.map((of) => field(of, example[of.name]));
+  keys.renew();
   current = { form, fields };
   choice.value = action;
   summary.textContent = `${form.summary}.`.replace("..", ".");
   fill(
     body,
     form.fields.length
-      ? folded(fields, form.fields, form.example)
+      ? folded(fields, form.fields, example)
       : el("p", { class: "help" }, "This action has no fields."),
   );
   messageOptions.hidden = !form.names_itself;
@@ -118,7 +126,7 @@ function request() {
   const values = objectOf(fields, form.fields) ?? {};
   const content = form.names_itself ? { action: form.action, ...values } : values;
   const headers = {};
-  if (form.names_itself && key.value) headers["Idempotency-Key"] = key.value;
+  if (form.names_itself && keys.key()) headers["Idempotency-Key"] = keys.key();
   if (form.names_itself && queued.checked) headers.Prefer = "respond-async";
   return { path: form.path, body: content, headers };
 }
@@ -128,7 +136,12 @@ async function send(event) {
   const { path, body: content, headers } = request();
   for (const each of withInner(current.fields)) each.show(null);
   submit.disabled = true;
-  fill(result, el("p", { class: "facts" }, "Sending…"));
+  fill(
+    result,
+    el("p", { class: "facts" }, "Waiting for the answer. Skycore may take up to 15 seconds…"),
+  );
+  keys.used();
+  followTyped(content.to);
   try {
     showAnswer(await callApi("POST", path, content, headers));
   } catch (error) {
@@ -141,9 +154,7 @@ function showAnswer(answer) {
   const good = answer.status < 300;
   const problem = answer.body ?? {};
   const words = good ? (problem.status ?? "done") : (problem.code ?? "");
-  const replayed = answer.headers["Idempotency-Replayed"]
-    ? " · the answer of an earlier request"
-    : "";
+  const isReplay = Boolean(answer.headers["idempotency-replayed"]);
   const left = good ? [] : fieldErrors(problem.errors ?? []);
   fill(
     result,
@@ -151,8 +162,10 @@ function showAnswer(answer) {
       "p",
       { class: "outcome" },
       chip(`${answer.status} ${words}`, good ? "good" : "bad"),
-      el("span", { class: "about" }, `in ${answer.seconds} s${replayed}`),
+      isReplay ? chip("replayed", "plain") : null,
+      el("span", { class: "about" }, `in ${answer.seconds} s`),
     ),
+    ...(isReplay ? replayNote() : []),
     good ? null : el("p", { class: "error" }, problem.detail ?? problem.title ?? ""),
     left.length ? el("ul", { class: "error" }, ...left.map((row) => el("li", {}, row))) : null,
     el(
@@ -162,10 +175,28 @@ function showAnswer(answer) {
       code(JSON.stringify(answer.body, null, 2), "The API's answer"),
     ),
   );
-  if (good && current.form.names_itself) addSent(problem);
-  const retry = answer.headers["Retry-After"];
+  if (good && current.form.names_itself && problem.to) follow(problem.to);
+  const retry = answer.headers["retry-after"];
   if (retry) result.append(el("p", { class: "facts" }, `Retry-After: ${retry} s`));
 }
+
+/** Shows the phone that is written to while the answer is awaited, if its country code is typed. */
+function followTyped(typed) {
+  if (/^\s*\+/.test(typed ?? "")) follow(typed.replace(/\D/g, ""));
+}
+
+const replayNote = () => [
+  el(
+    "p",
+    { class: "facts" },
+    "Replayed: this key was used before, and this is its first answer. Nothing was sent twice.",
+  ),
+  button("Send as a new message", () => {
+    keys.renew();
+    refreshSnippet();
+    submit.click();
+  }),
+];
 
 /** Shows each error at its field; returns those whose field is not in the form. */
 function fieldErrors(errors) {

@@ -7,4 +7,3 @@ export const PRESETS = [
   { label: "Flaky postbacks", values: { twice: 100, shuffle: true } },
 ];
 
-export const preset = (label) => PRESETS.find((each) => each.label === label);

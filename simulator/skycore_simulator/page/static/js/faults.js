@@ -1,7 +1,7 @@
 // Fault injection: Skycore is slow, down or throttling, breaks connections, repeats postbacks.
 
 import { button, el, find } from "./dom.js";
-import { PRESETS, preset } from "./fault-presets.js";
+import { PRESETS } from "./fault-presets.js";
 import { change as changeSettings, control } from "./server.js";
 
 const SLIDERS = [
@@ -120,8 +120,9 @@ async function apply(values) {
   await save();
 }
 
-/** Sets a preset by its label. */
-export const applyPreset = (label) => apply(preset(label).values);
+/** Sets a preset by its label; null clears all faults. */
+export const applyPreset = (label) =>
+  apply(PRESETS.find((each) => each.label === label)?.values ?? {});
 
 const numbers = () =>
   Object.fromEntries(SLIDERS.map(({ name }) => [name, Number(sliders.get(name).input.value)]));

@@ -12,6 +12,13 @@ export const time = (text) => {
   return Number.isNaN(moment.getTime()) ? "" : clock.format(moment);
 };
 
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+export const dateAndTime = (text) => {
+  const moment = new Date(text);
+  return Number.isNaN(moment.getTime()) ? "" : calendar.format(moment);
+};
+
 /** +1 774 319 9144 for North America; others as they are, with a plus. */
 export function number(digits) {
   if (!/^\d{7,}$/.test(digits ?? "")) return digits ?? "";

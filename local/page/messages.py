@@ -1,0 +1,120 @@
+"""Every message of the stack, from the table's stream: those that other programs send, too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from local.page.stack import NotUpError
+from skycore import serializers, timestamps
+from skycore.table.messages import RELEASED, MessageRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from local.page.stack import Stack
+
+KEPT = 20_000  # messages
+PAUSE_S = 0.3  # between two reads: a shard allows five a second
+RETRY_S = 2.0
+
+
+class Messages:
+    """Read from the stream's beginning when the first page is opened.
+
+    Messages are numbered in the order of their creation; a changed one keeps its number.
+    """
+
+    def __init__(self, stack: Stack, publish: Callable[[dict[str, Any]], None]) -> None:
+        self.rows: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._stack = stack
+        self._publish = publish
+        self._count = 0
+        self._iterators: list[str] = []  # one per shard
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start to read; do nothing if started already."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._read())
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _read(self) -> None:
+        while True:
+            pause = PAUSE_S
+            try:
+                if not self._iterators:
+                    self._iterators = await asyncio.to_thread(self._open)
+                for changes in await asyncio.to_thread(self._receive):
+                    self.record(changes)
+            except NotUpError:
+                pass
+            except Exception:  # noqa: BLE001 - any failure means that it is unreachable
+                self._iterators, pause = [], RETRY_S
+            await asyncio.sleep(pause)
+
+    def _open(self) -> list[str]:
+        """Return an iterator from the beginning of each shard."""
+        table = self._stack.needed()["table_name"]
+        described = self._stack.admin("dynamodb").describe_table(TableName=table)
+        arn = described["Table"]["LatestStreamArn"]
+        streams = self._stack.admin("dynamodbstreams")
+        shards = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        return [
+            streams.get_shard_iterator(
+                StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            for shard in shards
+        ]
+
+    def _receive(self) -> list[dict[str, dict[str, Any] | None]]:
+        """Return for each shard its changed messages by id; None for one that is gone."""
+        streams = self._stack.admin("dynamodbstreams")
+        answers = [streams.get_records(ShardIterator=each) for each in self._iterators]
+        self._iterators = [a["NextShardIterator"] for a in answers if "NextShardIterator" in a]
+        return [changed_messages(answer["Records"]) for answer in answers]
+
+    def record(self, changes: dict[str, dict[str, Any] | None]) -> None:
+        """Keep and publish changed messages, by id; None for one that is gone."""
+        for message_id, row in changes.items():
+            known = self.rows.get(message_id)
+            if row is None:
+                if known is not None:
+                    del self.rows[message_id]
+                    self._publish({**known, "gone": True})
+                continue
+            if known is None:
+                self._count += 1
+            entry = {"id": known["id"] if known else self._count, **row}
+            self.rows[message_id] = entry
+            if len(self.rows) > KEPT:
+                self.rows.popitem(last=False)
+            self._publish(entry)
+
+
+def changed_messages(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any] | None]:
+    """Return the newest state of each message in a stream's records; None for one that is gone."""
+    changes: dict[str, dict[str, Any] | None] = {}
+    for record in records:
+        images = record["dynamodb"]
+        item = images.get("NewImage") or images.get("OldImage") or {}
+        if item.get("kind", {}).get("S") != "message":
+            continue
+        gone = "NewImage" not in images or item["status"]["S"] == RELEASED
+        changes[item["message_id"]["S"]] = None if gone else _row(MessageRow.from_raw_data(item))
+    return changes
+
+
+def _row(message: MessageRow) -> dict[str, Any]:
+    row = serializers.message(message, timestamps.now())
+    if message.erased_at:
+        row["erased_at"] = timestamps.to_text(timestamps.from_text(message.erased_at))
+    return row

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from aiohttp import web
 
 from simulator_harness import PATIENCE_SECONDS, Skycore
@@ -55,6 +56,35 @@ def test_older_rows_and_words(page: Skycore) -> None:
     assert page.read_page("requests?q=TEXT%201") == [newest[1]]
     page.read_page("requests?before=x", 400)
     page.read_page("requests/999999", 404)
+
+
+@pytest.mark.parametrize(
+    "outcome, code, words, failed",
+    [
+        ("delivered", "N202", "delivered", False),
+        ("failed", "E202", "failed", True),
+        ("not_sent", "E201", "failed", True),
+        ("expired", "E202", "expired", True),
+        ("old_failed", "N202", "failed", True),  # STATUS contradicts the code
+    ],
+)
+def test_a_postback_has_its_number_and_what_it_says(
+    page: Skycore, outcome: str, code: str, words: str, failed: bool
+) -> None:
+    page.set(outcome_for_number={"17743199144": outcome}, postback_delay=0.0, retries=0)
+    page.call("sendSMS", TO="17743199144", **SMS)
+    page.settle()
+    rows = page.read_page("postbacks")
+    row = next(row for row in rows if row["code"] == code)
+    assert (row["number"], row["words"], row["failed"]) == ("17743199144", words, failed)
+    assert row["tracking_id"] == page.read_page("requests")[0]["tracking_id"] != ""
+
+
+def test_a_request_whose_reply_is_lost_names_its_message(page: Skycore) -> None:
+    with pytest.raises(requests.RequestException):
+        page.call("sendSMS", TO="15005550104", **SMS)
+    row = page.read_page("requests")[0]
+    assert row["tracking_id"] == page.read_page("handsets")[0]["tracking_id"] != ""
 
 
 def test_the_settings_that_the_page_has_controls_for(page: Skycore) -> None:

@@ -38,3 +38,8 @@ def test_every_code_for_a_missing_field_is_known() -> None:
 def test_all_tables_are_read() -> None:
     for path in DATA.glob("*.json"):
         assert table(path.stem)
+
+
+def test_every_code_of_a_postback_has_words() -> None:
+    shapes = table("postback_shapes").values()
+    assert {code for shape in shapes for code in shape["codes"]} == set(table("postback_words"))

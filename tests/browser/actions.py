@@ -54,7 +54,7 @@ def carrier_says(page: Page, number: str, what: str) -> None:
 
 def postbacks(page: Page, code: str) -> Locator:
     """Return the postbacks with this code, newest first."""
-    return page.locator("#traffic li", has=page.locator(".about", has_text=code))
+    return page.locator("#traffic li", has=page.locator(".code", has_text=code))
 
 
 def message(page: Page, number: str) -> Locator:

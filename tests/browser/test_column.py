@@ -160,12 +160,12 @@ def test_messages_sent_before_the_page_was_opened_are_there(page: Page, stack: C
 def test_a_scheduled_message_says_when_it_goes(page: Page, stack: Column, api: Api) -> None:
     stack.show(status="scheduled", tracking_id=None, send_at="2031-05-04T09:00:00Z")
     row = message(page, NUMBER)
-    expect(row).to_contain_text(re.compile("scheduled.*goes at .*2031"))
+    expect(row).to_contain_text(re.compile("scheduled.*goes at .*May 4"))
     body = ROW | {"status": "scheduled", "send_at": "2031-05-04T09:00:00Z", "timeline": []}
     api.answer("GET", "/messages/m1", 200, body)
     api.answer("DELETE", "/messages/m1", 200, {})
     row.locator("summary").click()
-    expect(row).to_contain_text(re.compile("Scheduled for .*2031"))
+    expect(row).to_contain_text(re.compile("Scheduled for .*May 4"))
     row.get_by_role("button", name="Cancel").click()
     expect(page.locator("#announcer")).to_have_text("Cancelled")
 

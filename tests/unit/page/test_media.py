@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from local.page import media
 from local.page.stack import Stack
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
     contents = {"http://k/0": PNG, "http://k/1": HTML}
     monkeypatch.setattr(Stack, "client", lambda _self: Client())
-    monkeypatch.setattr(media.requests, "get", lambda url, **_: answer(200, contents[url]))
+    monkeypatch.setattr(requests, "get", lambda url, **_: answer(200, contents[url]))
 
 
 def test_the_browser_gets_names_and_no_links(page: Skycore) -> None:

@@ -12,7 +12,12 @@ export const time = (text) => {
   return Number.isNaN(moment.getTime()) ? "" : clock.format(moment);
 };
 
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const calendar = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
+  hour: "numeric",
+  minute: "2-digit",
+});
 
 export const dateAndTime = (text) => {
   const moment = new Date(text);

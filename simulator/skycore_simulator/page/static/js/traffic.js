@@ -122,18 +122,19 @@ function requestResult(row) {
 const postbackLine = (row) => [
   el("strong", {}, number(row.number) || "Postback"),
   chip(row.words, row.failed ? "bad" : tone(row.words)),
-  el("span", { class: "about" }, `${row.code} ${lastDigits(row.tracking_id)}`),
-  el("span", { class: "answer" }, postbackAnswer(row)),
+  el("span", { class: "code" }, row.code),
+  el("span", { class: "about" }, lastDigits(row.tracking_id)),
+  el("span", { class: "answer", title: "What the postback URL answered" }, postbackAnswer(row)),
 ];
 
-/** Tracking ids begin alike. */
-const lastDigits = (id) => (id.length > 10 ? `…${id.slice(-8)}` : id);
+/** Tracking ids begin alike, and most end in the padding of base64. */
+const lastDigits = (id) => (id.length > 10 ? `…${id.replace(/=+$/, "").slice(-4)}` : id);
 
 /** The HTTP answer says nothing about the message: only a failure to deliver has a colour. */
 function postbackAnswer(row) {
   const tries = row.tries > 1 ? ` · try ${row.tries}` : "";
   if (!row.tries) return chip("waiting", "busy");
-  if (row.delivered) return `HTTP 200${tries}`;
+  if (row.delivered) return `200${tries}`;
   return chip(row.gave_up ? `gave up: ${row.answer}` : `${row.answer}${tries}`, "bad");
 }
 

@@ -79,6 +79,8 @@ def without_violations(page: Page) -> None:
             panel.locator("summary").first.wait_for()
             found = Axe().run(page, options={"resultTypes": ["violations"]})
             assert found.violations_count == 0, found.generate_report()
+    page.get_by_role("tab", name="Try this").click()
+    page.locator("#panel-try li").first.hover()
     page.locator("#faults summary").click()
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
@@ -98,6 +100,8 @@ def fits(page: Page, width: int) -> None:
         page.get_by_role("tab", name=tab).click()
         page.locator(f"#panel-{tab.lower()} summary").first.click()
         assert page.evaluate(TOO_WIDE) == []
+    page.get_by_role("tab", name="Try this").click()
+    assert page.evaluate(TOO_WIDE) == []
     page.locator("#faults summary").click()
     assert page.evaluate(TOO_WIDE) == []
 

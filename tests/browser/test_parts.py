@@ -65,7 +65,7 @@ def test_an_mms_with_its_slides_and_as_a_fallback_sms(page: Page) -> None:
     number = new_number()
     form = choose(page, "sendMMS")
     form.get_by_label("to *").fill(f"+{number}")
-    form.get_by_role("button", name="Add to slides").click()
+    form.get_by_role("button", name="Add slide").click()
     second = form.locator(".group").nth(1)
     second.locator("summary").click()
     second.get_by_label("pdf").fill("https://example.com/invoice.pdf")
@@ -98,7 +98,7 @@ def test_what_is_shown_to_copy_does_the_same(page: Page, stack: dict[str, Any], 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert '"accepted"' in done.stdout.replace("'", '"'), done.stdout + done.stderr
     expect(handset(page, number).locator(".bubble")).to_contain_text('It\'s $HOME, "quoted"')
-    expect(submit(page)).to_contain_text("the answer of an earlier request")
+    expect(submit(page)).to_contain_text("replayed")
 
 
 def test_a_queued_message_waits_while_skycore_is_down(page: Page, url: str) -> None:

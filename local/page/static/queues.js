@@ -118,7 +118,7 @@ function limits(allowance) {
           el("li", {}, 'No limits are set. To set one: make up PARAMETERS="MaxCallsPerMinute=10"'),
         ]),
     ...paused.map((each) =>
-      el("li", { class: "warn" }, `Skycore asked to pause: ${Math.ceil(each.paused_s)} s more`),
+      el("li", { class: "warn" }, `Paused by Skycore for ${Math.ceil(each.paused_s)} s more`),
     ),
   );
 }

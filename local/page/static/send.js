@@ -182,7 +182,8 @@ function showAnswer(answer) {
 
 /** Shows the phone that is written to while the answer is awaited, if its country code is typed. */
 function followTyped(typed) {
-  if (/^\s*\+/.test(typed ?? "")) follow(typed.replace(/\D/g, ""));
+  const digits = String(typed ?? "").replace(/\D/g, "");
+  if (/^\s*\+/.test(typed ?? "") && digits.length >= 7) follow(digits);
 }
 
 const replayNote = () => [

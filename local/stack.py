@@ -54,7 +54,10 @@ def parse_parameters(text: str) -> dict[str, str]:
 
 def build() -> Path:
     """Runs `sam build`; returns the built template, rewritten for the emulator."""
-    build, cache = STATE / "build", STATE / "cache"
+    build, cache = (
+        STATE / "build",
+        ROOT / ".local" / "cache",
+    )  # a cache for all stacks of a checkout
     arguments = ["--cached", "--cache-dir", str(cache), "--build-dir", str(build)]
     lock = ROOT / ".local" / "build.lock"
     lock.parent.mkdir(exist_ok=True)

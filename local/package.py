@@ -22,6 +22,11 @@ SUMS = "SHA256SUMS"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can state: of no build
 
 
+def version() -> str:
+    """Return the version of the project, which pyproject.toml alone states."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
 def build(folder: Path) -> None:
     """Write the built template and what it refers to. Raises LocalError."""
     programs = Path(sys.executable).parent
@@ -70,8 +75,7 @@ def _sha256(path: Path) -> str:
 
 def main() -> None:
     """Build the package, and print what to do with it."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    folder = FOLDER / f"skycore-on-aws-{version}"
+    folder = FOLDER / f"skycore-on-aws-{version()}"
     shutil.rmtree(FOLDER, ignore_errors=True)
     build(folder)
     complete(folder)

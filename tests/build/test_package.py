@@ -48,6 +48,12 @@ def test_every_file_has_its_checksum(folder: Path) -> None:
     assert {path: sha256(folder / path) for path in known} == known
 
 
+def test_the_log_of_changes_begins_with_this_version(folder: Path) -> None:
+    changes = (folder / "CHANGELOG.md").read_text()
+    released = re.findall(r"^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$", changes, re.MULTILINE)
+    assert released[0] == package.version()
+
+
 def test_licence_configuration_and_materials_are_in_it(folder: Path) -> None:
     assert {"template.yaml", "samconfig.toml", "LICENSE", "CHANGELOG.md"} <= set(checksums(folder))
     assert sha256(folder / "sbom.cdx.json") == sha256(

@@ -48,6 +48,7 @@ def main() -> int:
     with running.brought_up() as stack, sync_playwright() as playwright:
         browser = running.launched(playwright)
         page = browser.new_page(viewport={"width": 1440, "height": 920}, color_scheme="light")
+        page.set_default_timeout(SECONDS)
         page.goto(stack["simulator_url"])
         page.get_by_text("The stack is up").wait_for()
         play(page, stack["simulator_url"])

@@ -123,12 +123,12 @@ const postbackLine = (row) => [
   el("strong", {}, number(row.number) || "Postback"),
   chip(row.words, row.failed ? "bad" : tone(row.words)),
   el("span", { class: "code" }, row.code),
-  el("span", { class: "about" }, lastDigits(row.tracking_id)),
+  el("span", { class: "about", title: row.tracking_id }, lastDigits(row.tracking_id)),
   el("span", { class: "answer", title: "What the postback URL answered" }, postbackAnswer(row)),
 ];
 
 /** Tracking ids begin alike, and most end in the padding of base64. */
-const lastDigits = (id) => (id.length > 10 ? `…${id.replace(/=+$/, "").slice(-4)}` : id);
+const lastDigits = (id) => (id.length > 10 ? id.replace(/=+$/, "").slice(-4) : id);
 
 /** The HTTP answer says nothing about the message: only a failure to deliver has a colour. */
 function postbackAnswer(row) {

@@ -16,7 +16,6 @@ from skycore.table import (
     parking,
     pauses,
     queue_transitions,
-    references,
     tokens,
 )
 
@@ -37,7 +36,7 @@ KINDS = {
     parking.ProgressRow: "progress",
     queue_transitions.CeilingRow: "ceiling",
     changes.ChangeRow: "change",
-    references.ReferenceRow: "reference",
+    messages.ReferenceRow: "reference",
 }
 
 

@@ -10,8 +10,7 @@ import yaml
 
 from local.openapi import answers, requests, routes
 from local.paths import ROOT
-from skycore.catalogue.actions import Action, all_actions
-from skycore.catalogue.errors import all_errors, problem_for
+from skycore.catalogue.actions import Action, all_actions, all_errors, problem_for
 
 type Part = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from skycore import metrics, timestamps
 from skycore.aws.secrets import Secret
-from skycore.catalogue.errors import find_error
+from skycore.catalogue.actions import find_error
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import (
     CredentialsMissing,

@@ -8,6 +8,7 @@ import pytest
 
 from skycore import timestamps
 from skycore.table import (
+    audit,
     changes,
     events,
     messages,
@@ -16,7 +17,6 @@ from skycore.table import (
     parking,
     pauses,
     queue_transitions,
-    tokens,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ KINDS = {
     events.SharedRow: "shared",
     opt_outs.OptOutRow: "opt_out",
     opt_outs.SenderRow: "sender",
-    tokens.TokenRow: "token",
+    audit.TokenRow: "token",
     pauses.PausesRow: "pauses",
     parking.ProgressRow: "progress",
     queue_transitions.CeilingRow: "ceiling",

@@ -30,7 +30,7 @@ class TokenRow(StoredRow, discriminator="token"):
     used_at = UnicodeAttribute()
 
 
-def mark_used(fingerprint: str, time: datetime) -> bool:
+def mark_token_used(fingerprint: str, time: datetime) -> bool:
     """Record that a postback with this token came at `time`; return whether that was written.
 
     A process writes a token's row at most every ten minutes, so the row may be that late.
@@ -53,7 +53,7 @@ def mark_used(fingerprint: str, time: datetime) -> bool:
     return written
 
 
-def last_used(fingerprint: str) -> datetime | None:
+def token_last_used(fingerprint: str) -> datetime | None:
     """Return when the last postback with this token came (UTC), up to ten minutes late, or None.
 
     A postback counts once it is stored, not while it waits in the queue. Raises PynamoDB's errors.

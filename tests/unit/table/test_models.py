@@ -9,7 +9,6 @@ import pytest
 from skycore import timestamps
 from skycore.table import (
     audit,
-    changes,
     events,
     messages,
     models,
@@ -35,7 +34,7 @@ KINDS = {
     pauses.PausesRow: "pauses",
     parking.ProgressRow: "progress",
     queue_transitions.CeilingRow: "ceiling",
-    changes.ChangeRow: "change",
+    audit.ChangeRow: "change",
     messages.ReferenceRow: "reference",
 }
 

@@ -1,27 +1,71 @@
-"""Record when each postback token was last used: a row per token, under its fingerprint.
+"""What operators look up later: who changed what, and when each postback token was last used.
 
-The operator sees whether Skycore still posts to an address before a rotation ends it. Times only
-grow, so postbacks may be stored in any order. These rows do not expire: there is one for each
-rotation.
+A change has a row in the partition of its month: an action that changes the Skycore account, or a
+command of the operator's tool. It holds no numbers and no texts. Cancellations are in their
+message's row.
+
+A token has a row under its fingerprint. It shows whether Skycore still posts to an address before a
+rotation ends it. Times only grow, so postbacks may be stored in any order. These rows do not
+expire: there is one for each rotation.
 """
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError
 
 from skycore import timestamps
-from skycore.table.models import StoredRow, condition_failed
+from skycore.table.models import StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
 WRITE_INTERVAL = timedelta(minutes=10)  # of a process, for each token; the operator needs hours
 
 _last_written: dict[str, datetime] = {}  # by fingerprint; the row has this time or a later one
+
+
+class ChangeRow(StoredRow, discriminator="change"):
+    """One change. `caller` is the role or user, `session` the name of its session."""
+
+    change = UnicodeAttribute()
+    caller = UnicodeAttribute(null=True)
+    session = UnicodeAttribute(null=True)
+    address = UnicodeAttribute(null=True)
+
+
+def record_change(change: str, identity: Mapping[str, str | None], *, days: int) -> None:
+    """Record a change by an identity (`caller`, `session`, `address`). Raises PynamoDB's errors."""
+    time = timestamps.now()
+    ChangeRow(
+        _month_partition(time),
+        f"{timestamps.to_key(time)}#{secrets.token_hex(4)}",
+        change=change,
+        expires=expiry(time, days),
+        caller=identity.get("caller"),
+        session=identity.get("session"),
+        address=identity.get("address"),
+    ).save()
+
+
+def changes_since(since: datetime) -> Iterator[dict[str, Any]]:
+    """Yield the changes since a time, newest first. Raises PynamoDB's errors."""
+    month = timestamps.now()
+    while _month_partition(month) >= _month_partition(since):
+        later = ChangeRow.sk >= timestamps.to_key(since)
+        for row in ChangeRow.query(_month_partition(month), later, scan_index_forward=False):
+            names = ("change", "caller", "session", "address")
+            yield {"time": row.sk.partition("#")[0]} | {name: getattr(row, name) for name in names}
+        month = month.replace(day=1) - timestamps.A_DAY
+
+
+def _month_partition(time: datetime) -> str:
+    return f"changes#{timestamps.to_key(time)[:7]}"
 
 
 class TokenRow(StoredRow, discriminator="token"):

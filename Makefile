@@ -134,6 +134,10 @@ openapi: setup ## Write openapi.yaml from the catalogue of actions
 screenshot: setup .venv-browser/.ready chromium ## Create docs/page.png, the picture of the page in README.md
 	@.venv-browser/bin/python -m tests.browser.screenshot
 
+.PHONY: package
+package: setup ## Build .local/package: a zip of the built template with its code, checksums and SBOM
+	@$(BIN)/python -m local.package
+
 .PHONY: sbom
 sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, with licences and hashes
 	@rm -rf .local/sbom && mkdir -p .local/sbom

@@ -23,8 +23,7 @@ TABLES: dict[str, dict[str, Callable[[Measured], str]]] = {
     "cost.md": {
         "cost": cost.table,
         "latency": latency.table,
-        "bench": rows.table,
-        "requests": lambda _: rows.requests_table(),
+        "bench": rows.bounds,
         "growth": lambda run: growth.table(run.growth),
     },
     "limits.md": {"limiter": rows.limiter_table},

@@ -129,6 +129,12 @@ def table(run: Measured) -> str:
     return markdown(HEAD, (row.cells for row in rows(run)))
 
 
+def bounds(run: Measured) -> str:
+    """Return the table of docs/cost.md: what has a bound. A test checks that each is met."""
+    bounded = ((row.what, row.value, row.bound) for row in rows(run) if row.bound)
+    return markdown(HEAD[:3], bounded)
+
+
 def requests_table() -> str:
     """Return what each invocation asks of AWS, as bench/requests.json states it."""
     units = ("read units", "write units")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 QUOTAS = json.loads((Path(__file__).parent / "quotas.json").read_text())
 MINUTES = 24 * 60
+SHOWN = 0.1  # of a capacity; the table leaves out what is used less
 
 
 def _values(part: str) -> dict[str, Any]:
@@ -236,11 +237,12 @@ def report(known: Measured) -> str:
         (
             (name, f"{amount:.0f}", f"{most:.0f}", f"{amount / most:.0%}", whose)
             for name, amount, most, whose in used(known)
+            if amount >= SHOWN * most
         ),
     )
     paths = {path: cost.total(known, path) for path in (cost.SENT, cost.STORED, cost.PUBLISHED)}
     day = (paths[cost.SENT] + POSTBACKS * (paths[cost.STORED] + paths[cost.PUBLISHED])) * 10
-    price = f"Cost: ${day:.0f} a day paid by use, at a single send's price ([cost](cost.md))."
+    price = f"All else is used below {SHOWN:.0%}. A day costs ${day:.0f} at a direct send's [price](cost.md)."
     return f"{head}\n\n{functions}\n\n{quotas}\n\n{price}"
 
 

@@ -242,8 +242,8 @@ def report(known: Measured) -> str:
     )
     paths = {path: cost.total(known, path) for path in (cost.SENT, cost.STORED, cost.PUBLISHED)}
     day = (paths[cost.SENT] + POSTBACKS * (paths[cost.STORED] + paths[cost.PUBLISHED])) * 10
-    price = f"All else is used below {SHOWN:.0%}. A day costs ${day:.0f} at a direct send's [price](cost.md)."
-    return f"{head}\n\n{functions}\n\n{quotas}\n\n{price}"
+    price = f"A day costs ${day:.0f} at a direct send's [price](cost.md)."
+    return f"{head}\n\n{functions}\n\n{quotas}\n\nAll else is used below {SHOWN:.0%}. {price}"
 
 
 def _age(seconds: float) -> str:

@@ -163,10 +163,14 @@ def _reported(some: ManyRows, row: int) -> ReportRow:
 
 
 def table(growth: list[dict[str, Any]]) -> str:
-    """Return the table of docs/cost.md."""
-    every = (Growth(**row) for row in growth)
-    listed = ((one.operation, list(one.reads.values())[-1], one.law) for one in every)
-    return markdown(("operation", "reads", "growth"), listed)
+    """Return what each operation reads of a large table."""
+    listed = []
+    for one in (Growth(**row) for row in growth):
+        sizes = [int(size) for size in one.reads]
+        up_to = f"{min(sizes):,} to {max(sizes):,}"
+        up_to += ", extrapolated to 1,000,000" if one.extrapolated else ""
+        listed.append((one.operation, list(one.reads.values())[-1], one.law, up_to))
+    return markdown(("operation", "reads", "growth", "rows of the table"), listed)
 
 
 def _text(read: Counter[str], size: int = 1) -> str:

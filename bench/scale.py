@@ -209,12 +209,7 @@ def used(known: Measured) -> list[tuple[str, float, float, str]]:
 
 
 def report(known: Measured) -> str:
-    """Return the tables of docs/architecture.md."""
-    head = (
-        f"{AVERAGE:.0f} messages a second on average, {PEAK:.0f} in the busiest hour;"
-        f" {POSTBACKS} postbacks each; {write_units():.0f} write units a message with all that"
-        f" follows; {shards()} shards. Quotas of {QUOTAS['as_of']}."
-    )
+    """Return what the functions do at the peak, and the table of docs/architecture.md."""
     columns = ("function", "items/s at peak", "batch", "seconds", "environments at peak")
     functions = markdown(
         (*columns, "at most", "can do, items/s", "oldest item"),
@@ -232,6 +227,16 @@ def report(known: Measured) -> str:
             for one in stages(known)
         ),
     )
+    return f"{functions}\n\n{capacities(known)}"
+
+
+def capacities(known: Measured) -> str:
+    """Return the table of docs/architecture.md: how much of each capacity is used at the peak."""
+    head = (
+        f"{AVERAGE:.0f} messages a second on average, {PEAK:.0f} in the busiest hour;"
+        f" {POSTBACKS} postbacks each; {write_units():.0f} write units a message with all that"
+        f" follows; {shards()} shards. Quotas of {QUOTAS['as_of']}."
+    )
     quotas = markdown(
         ("at peak", "a second", "may be", "used", "whose limit"),
         (
@@ -243,7 +248,7 @@ def report(known: Measured) -> str:
     paths = {path: cost.total(known, path) for path in (cost.SENT, cost.STORED, cost.PUBLISHED)}
     day = (paths[cost.SENT] + POSTBACKS * (paths[cost.STORED] + paths[cost.PUBLISHED])) * 10
     price = f"A day costs ${day:.0f} at a direct send's [price](cost.md)."
-    return f"{head}\n\n{functions}\n\n{quotas}\n\nAll else is used below {SHOWN:.0%}. {price}"
+    return f"{head}\n\n{quotas}\n\nAll else is used below {SHOWN:.0%}. {price}"
 
 
 def _age(seconds: float) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import cost, drain, latency, rows, scale
+from bench import cost, latency, rows, scale
 from bench.measured import Measured
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 TABLES: dict[str, dict[str, Callable[[Measured], str]]] = {
-    "architecture.md": {"scale": scale.capacities, "drain": lambda run: drain.table(run.drains)},
+    "architecture.md": {"scale": scale.capacities},
     "cost.md": {
         "cost": cost.table,
         "latency": latency.table,

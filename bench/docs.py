@@ -25,7 +25,6 @@ TABLES: dict[str, dict[str, Callable[[Measured], str]]] = {
         "latency": latency.table,
         "bench": rows.bounds,
     },
-    "limits.md": {"limiter": rows.limiter_table},
 }
 
 

@@ -30,7 +30,7 @@ def rows(run: Measured) -> Iterator[Row]:
     for verb, bound in COLD_BOUNDS.items():
         ratio = (run.cold[verb] - run.cold["python"]) / (run.floors[verb] - run.cold["python"])
         yield Row(
-            f"cold start of `{verb}`, to that of a plain function with the same clients",
+            f"cold start of `{verb}`, to a plain function's with the same clients",
             f"{ratio:.2f} x",
             f"<= {bound} x",
             ratio <= bound,
@@ -68,7 +68,7 @@ def rows(run: Measured) -> Iterator[Row]:
         ((name, amount / most) for name, amount, most, _ in scale.used(run)), key=lambda row: row[1]
     )
     yield Row(
-        "ten million messages a day: the fullest capacity in the busiest hour",
+        "ten million messages a day: the fullest capacity at the peak",
         f"{used:.0%} ({name})",
         f"<= {MAX_USED:.0%}",
         used <= MAX_USED,

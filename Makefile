@@ -35,7 +35,7 @@ test: setup .venv-schemathesis/.ready zsh lint ## Run everything that must pass 
 	@$(MAKE) --no-print-directory --keep-going --jobs=3 $(OUTPUT_SYNC) $(TEST_PARTS)
 
 # In the order in which they start, three at a time: two mostly wait for the stacks that they deploy.
-TEST_PARTS := test-stack test-page test-in-process test-services types template-checks test-build
+TEST_PARTS := test-stack test-page test-in-process test-table types template-checks test-build
 
 # Keeps the output of parallel targets apart. make 3.81 does not have it.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
@@ -69,10 +69,17 @@ test-build: setup ## Test the layers: reproducible builds, contents, hashes and 
 
 test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready .venv-generators/.ready ## Run the tests that take hours, or one part with PART=tests/chaos (CONTRIBUTING.md lists them)
 	@$(BIN)/pytest -m long --ignore tests/browser $(or $(PART),tests simulator/tests)
+	@$(if $(PART),,$(MAKE) --no-print-directory test-services)
 
-.PHONY: test-services
-test-services: setup ## Test the table on AWS's DynamoDB Local, and the functions with it and moto (needs java and npm)
-	@$(BIN)/pytest -m "not long" -rs -n 2 --dynamodb-local tests/services tests/unit/table tests/unit/sending tests/unit/receiving tests/unit/queries
+# What the table's expressions do is tested on AWS's DynamoDB Local; whether all that use the table
+# do the same there as with the fake one, which evaluates expressions too, is for make test-long.
+ON_DYNAMODB_LOCAL := $(BIN)/pytest -m "not long" -rs -n 2 --dynamodb-local
+.PHONY: test-table test-services
+test-table: setup ## Test the table on AWS's DynamoDB Local, and the functions with it and moto (needs java and npm)
+	@$(ON_DYNAMODB_LOCAL) tests/services tests/unit/table
+
+test-services: setup ## Run all unit tests that use a table on AWS's DynamoDB Local (needs java and npm)
+	@$(ON_DYNAMODB_LOCAL) tests/unit/sending tests/unit/receiving tests/unit/queries
 
 .PHONY: test-page
 test-page: setup .venv-browser/.ready chromium ## Test the page in a real browser (CHROMIUM=/path/to/chromium)
@@ -126,6 +133,10 @@ openapi: setup ## Write openapi.yaml from the catalogue of actions
 
 screenshot: setup .venv-browser/.ready chromium ## Create docs/page.png, the picture of the page in README.md
 	@.venv-browser/bin/python -m tests.browser.screenshot
+
+.PHONY: package
+package: setup ## Build .local/package: a zip of the built template with its code, checksums and SBOM
+	@$(BIN)/python -m local.package
 
 .PHONY: sbom
 sbom: setup ## Write .local/sbom/sbom.cdx.json: the packages that ship, with licences and hashes

@@ -3,7 +3,8 @@
 The emulator alone answers every web page (CORS), every Host, and gives all rights to a built-in key
 whose signature it does not check; its functions are plain processes of the developer. So the guard
 refuses browsers, foreign hosts, unsigned requests other than those to the API, and the built-in key
-without the secret of this run. All other keys are the emulator's to check.
+without the secret of this run. All other keys are the emulator's to check. Copies of a function
+share their unpacked layers.
 
 `python emulator_guard.py SECRET_FILE`, with the emulator's own Python; it listens as the
 environment says (BIND_HOST, GATEWAY_PORT).
@@ -11,10 +12,14 @@ environment says (BIND_HOST, GATEWAY_PORT).
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import sys
+import threading
+import zipfile
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -103,6 +108,38 @@ async def _forbid(send: Any, reason: str) -> None:
     await send({"type": "http.response.body", "body": reason.encode()})
 
 
+class LayersOnce(zipfile.ZipFile):
+    """A zip whose layers are unpacked once; each copy of a function has a link to the folder.
+
+    The emulator unpacks them for each copy that it starts, a second of its own process's time, in
+    which nobody else is served.
+    """
+
+    _unpacking = threading.Lock()
+
+    def namelist(self) -> list[str]:
+        """Return no name of a layer: the emulator checks each, and extractall does so too."""
+        return [] if self._is_layer() else super().namelist()
+
+    def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
+        """Unpack the zip; of a layer unpacked before, link to the folder."""
+        if not self._is_layer():
+            super().extractall(path, members, pwd)
+            return
+        digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+        shared = Path(path).parents[1] / f"layer-{digest}"
+        with self._unpacking:
+            if not shared.exists():
+                partly = shared.with_suffix(".partly")
+                super().extractall(partly, super().namelist())
+                partly.rename(shared)
+        Path(path).rmdir()
+        Path(path).symlink_to(shared)
+
+    def _is_layer(self) -> bool:
+        return Path(str(self.filename)).name.startswith("layer_")
+
+
 def main() -> None:
     """Start the emulator behind the guard; does not return before it ends."""
     secret = Path(sys.argv[1]).read_text()
@@ -115,6 +152,7 @@ def main() -> None:
         role = str(config.get("Role", "")).replace(":role/", f":role/{secret}/", 1)
         return credentials({**config, "Role": role})
 
+    runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": LayersOnce})
     runtime.execution_credentials = unguessable  # before the services take it from there
     emulator: Any = import_module("ministack.app")
     router: Any = import_module("ministack.core.router")

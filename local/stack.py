@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,14 +55,15 @@ def parse_parameters(text: str) -> dict[str, str]:
 
 def build() -> Path:
     """Runs `sam build`; returns the built template, rewritten for the emulator."""
-    build, cache = STATE / "build", STATE / "cache"
-    arguments = ["--cached", "--cache-dir", str(cache), "--build-dir", str(build)]
-    lock = ROOT / ".local" / "build.lock"
-    lock.parent.mkdir(exist_ok=True)
-    # One at a time: all builds of a checkout keep their notes in one .aws-sam/build.toml.
-    with lock.open("w") as held:
+    build, made = STATE / "build", ROOT / ".local" / "sam"
+    arguments = ["--cached", "--cache-dir", str(made / "cache"), "--build-dir", str(made / "build")]
+    made.mkdir(parents=True, exist_ok=True)
+    # One at a time, for all stacks of a checkout: the second one finds the code built.
+    with (made / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         _sam("build", ["build", "--parallel", *arguments])
+        shutil.rmtree(build, ignore_errors=True)
+        shutil.copytree(made / "build", build)
     return adjust.rewrite(build / "template.yaml")
 
 

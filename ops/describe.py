@@ -49,7 +49,7 @@ def _postback(message: Mapping[str, Any]) -> Description:
     }
     raw, received_at = read_record(record)
     types = Counter(event.type for event in read_postback(raw, received_at))
-    return {"received_at": timestamps.to_text(received_at), "tells": dict(types)}
+    return {"received_at": timestamps.to_text(received_at), "events": dict(types)}
 
 
 def _send(message: Mapping[str, Any]) -> Description:

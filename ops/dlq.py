@@ -187,14 +187,14 @@ def _asked_for(letters: DeadLetters, args: Namespace) -> Iterator[list[dict[str,
 
 def _rest(letter: dict[str, Any]) -> str:
     rest = {name: value for name, value in letter.items() if name not in {"sent_at", "id"}}
-    return ", ".join(f"{name} {_plain(value)}" for name, value in rest.items() if value is not None)
+    return ", ".join(_plain(name, value) for name, value in rest.items() if value is not None)
 
 
-def _plain(value: Any) -> str:
-    """Return a value in words; counts as `2 skycore.sms_received and 1 skycore.unparsed`."""
+def _plain(name: str, value: Any) -> str:
+    """Return a field in words; counts as `2 skycore.sms_received and 1 skycore.unparsed`."""
     if isinstance(value, dict):
         return " and ".join(f"{count} {kind}" for kind, count in value.items())
-    return str(value)
+    return f"{name} {value}"
 
 
 def _arguments(parser: ArgumentParser) -> None:

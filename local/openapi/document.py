@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
 import yaml
 
+from local import package
 from local.openapi import answers, requests, routes
-from local.paths import ROOT
 from skycore.catalogue.actions import Action, all_actions
 from skycore.catalogue.errors import all_errors, problem_for
 
@@ -44,7 +43,7 @@ def document() -> Part:
         "openapi": "3.1.0",
         "info": {
             "title": "Skycore on AWS",
-            "version": _version(),
+            "version": package.version(),
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -68,12 +67,6 @@ def document() -> Part:
         },
         "x-skycore-errors": _skycore_errors(),
     }
-
-
-def _version() -> str:
-    """Return the project's version, which pyproject.toml alone states."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return str(project["version"])
 
 
 def _shared_responses(paths: dict[str, Part]) -> dict[str, Part]:

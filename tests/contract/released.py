@@ -7,10 +7,10 @@ app.py, and in interface.json what the layer offers it and what the template giv
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local import package
 from tests.contract.halves import Taken, offer, taken
 from tests.template.conftest import Template
 
@@ -84,9 +84,8 @@ def freeze() -> None:
     for verb, source in apps().items():
         (RELEASE / f"{verb}.app.txt").write_text(source)
         uses[verb] = taken(source)
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     interface = {
-        "release": version,
+        "release": package.version(),
         "layer": offer(uses.values()),
         "environment": environment(),
         "permissions": permissions(),

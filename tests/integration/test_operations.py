@@ -215,7 +215,7 @@ def test_a_dead_postback_is_shown_and_put_back_as_it_came(stack: Stack, ops: Any
         assert until(lambda: waiting(stack, dead) > before)
     shown = ops.json("dlq", "show", "postback")["messages"]
     assert waiting(stack, dead) == len(shown)  # none was taken out
-    assert {"skycore.sms_delivered": 1} in [one["tells"] for one in shown]
+    assert {"skycore.sms_delivered": 1} in [one["events"] for one in shown]
     assert mark not in json.dumps(shown)
     assert ops.json("dlq", "redrive", "postback")["moved"] == len(shown)
     event = stack.event(lambda event: event["data"]["tracking_id"] == mark)

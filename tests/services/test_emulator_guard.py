@@ -45,6 +45,13 @@ def root(emulator: Emulator, service: str) -> Any:
     return client(emulator, service, ROOT_KEY, "any", emulator.secret)
 
 
+def zipped(name: str, text: str) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(zipfile.ZipInfo(name), text)  # of no time
+    return archive.getvalue()
+
+
 GUARDED = (
     "requests from web pages are refused",
     "use 127.0.0.1 or localhost as the host name",
@@ -147,15 +154,12 @@ def test_the_credentials_of_a_function_cannot_be_derived_from_its_names(emulator
     role = "arn:aws:iam::000000000000:role/skycore-AckRole"
     root(emulator, "iam").create_role(RoleName="skycore-AckRole", AssumeRolePolicyDocument="{}")
     lambda_ = root(emulator, "lambda")
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("app.py", "import os\nhandler = lambda *_: dict(os.environ)\n")
     function = lambda_.create_function(
         FunctionName="skycore-ack",
         Runtime="python3.13",
         Role=role,
         Handler="app.handler",
-        Code={"ZipFile": archive.getvalue()},
+        Code={"ZipFile": zipped("app.py", "import os\nhandler = lambda *_: dict(os.environ)\n")},
     )["FunctionArn"]
     answer = lambda_.invoke(FunctionName="skycore-ack")["Payload"].read()
     environment = json.loads(answer)
@@ -169,6 +173,35 @@ def test_the_credentials_of_a_function_cannot_be_derived_from_its_names(emulator
     names = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
     own = client(emulator, "sts", *(environment[f"AWS_{name}"] for name in names))
     assert own.get_caller_identity()["Arn"].endswith("assumed-role/skycore-AckRole/skycore-ack")
+
+
+def test_functions_share_an_unpacked_layer_and_keep_it_apart_from_others(
+    emulator: Emulator,
+) -> None:
+    """Unpacked for each copy of a function, it would keep the emulator from all other work."""
+    lambda_ = root(emulator, "lambda")
+    role = "arn:aws:iam::000000000000:role/skycore-LayerRole"
+    root(emulator, "iam").create_role(RoleName="skycore-LayerRole", AssumeRolePolicyDocument="{}")
+    code = "import os, layered as l\nhandler = lambda *_: [l.TEXT, os.path.realpath(l.__file__)]\n"
+    found = {}
+    for name, text in (("one", "a"), ("two", "a"), ("three", "b")):
+        layer = lambda_.publish_layer_version(
+            LayerName=f"layer-{name}",
+            Content={"ZipFile": zipped("python/layered.py", f"TEXT = {text!r}\n")},
+        )
+        lambda_.create_function(
+            FunctionName=f"skycore-{name}",
+            Runtime="python3.13",
+            Role=role,
+            Handler="app.handler",
+            Code={"ZipFile": zipped("app.py", code)},
+            Layers=[layer["LayerVersionArn"]],
+        )
+        answer = lambda_.invoke(FunctionName=f"skycore-{name}")["Payload"].read()
+        found[name] = json.loads(answer)
+    assert [text for text, _ in found.values()] == ["a", "a", "b"]
+    assert found["one"] == found["two"]
+    assert found["one"][1] != found["three"][1]
 
 
 def test_other_users_of_the_machine_cannot_read_what_it_writes(emulator: Emulator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,10 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Any:
     return written
 
 
-def calls() -> Iterator[Any]:
+@cache
+def calls() -> list[Any]:
     """Every call of count and record in the code: its name or names, and whether it has `by`."""
+    found = []
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
@@ -50,7 +53,8 @@ def calls() -> Iterator[Any]:
                 called = f"metrics.{called}"
             if called in {"metrics.count", "metrics.record"}:
                 by = any(keyword.arg == "by" for keyword in node.keywords)
-                yield called.removeprefix("metrics."), ast.unparse(node.args[0]), by
+                found.append((called.removeprefix("metrics."), ast.unparse(node.args[0]), by))
+    return found
 
 
 # Names that are put together: what the source says, and what that comes to.

@@ -144,7 +144,7 @@ EVENT = json.dumps({"id": "e", "type": "skycore.sms_received", "data": {"from": 
         (
             "postback",
             message(POSTBACK, received_at="2026-11-22T08:00:00.000000Z", encoding="text"),
-            {"received_at": "2026-11-22T08:00:00Z", "tells": {"skycore.sms_received": 1}},
+            {"received_at": "2026-11-22T08:00:00Z", "events": {"skycore.sms_received": 1}},
         ),
         ("postback", message("abc", encoding="base64"), {"unreadable": "Error"}),
         (
@@ -236,6 +236,6 @@ def test_names_that_are_put_back_keep_their_rows(monkeypatch: pytest.MonkeyPatch
     assert kept == [name]
 
 
-def test_what_a_postback_tells_is_shown_in_words() -> None:
-    told = {"id": "i", "tells": {"skycore.sms_received": 2, "skycore.unparsed": 1}, "code": None}
-    assert dlq._rest(told) == "tells 2 skycore.sms_received and 1 skycore.unparsed"
+def test_the_events_of_a_postback_are_shown_in_words() -> None:
+    letter = {"id": "i", "events": {"skycore.sms_received": 2, "skycore.unparsed": 1}, "code": None}
+    assert dlq._rest(letter) == "2 skycore.sms_received and 1 skycore.unparsed"

@@ -8,7 +8,6 @@ is `Faults`.
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import heapq
 import random
@@ -37,7 +36,7 @@ from skycore.sending.send import enqueue, send
 from skycore.table import messages, models
 from skycore.table.limits import Limits
 from tests.unit.sending.test_sending import QUEUES, RULES, SMS
-from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB, error
+from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB, copied, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,7 +215,7 @@ class World:
             self._apply(operation, request)
             raise error("InternalServerError", operation)
         elif self.maybe(self.faults.late):
-            first = copy.deepcopy(request)
+            first = copied(request)
             self.scheduler.spawn(lambda: self._land(operation, first), self.random.choice(LATE_MS))
             self.scheduler.pause(50)
             if self.maybe(0.3):  # the repeats have no answer either, and are lost

@@ -60,13 +60,14 @@ def test_equivalent_forms_of_a_number_share_a_ceiling(world: World) -> None:
 
 
 def test_a_queued_message_over_the_ceiling_goes_the_next_day(world: World) -> None:
+    world.now = world.now.replace(hour=22, minute=45)
     ids = [world.enqueue() for _ in range(3)]
     day = world.now.date()
     world.run(minutes=10)
     assert sent(world) == 2
     row = next(row for id_ in ids if (row := messages.get(id_)) and row.status == "queued")
     assert row.tries == 0
-    world.run(hours=26)
+    world.run(hours=3)
     assert sent(world) == 3
     assert world.calls[-1][0].date() > day
 

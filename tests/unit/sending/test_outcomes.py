@@ -194,6 +194,7 @@ def test_a_table_that_is_out_loses_nothing(row: Any, notes: list[str], table: Fa
     assert messages.unpack(answer) == {"status": 201, "body": body}
 
 
+@pytest.mark.long
 @pytest.mark.in_memory("writes 18,000 rows, each in a call of its own")
 def test_the_note_of_a_large_answer_fits_too(
     row: Any, notes: list[str], table: FakeDynamoDB

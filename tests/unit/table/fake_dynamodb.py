@@ -7,7 +7,6 @@ the stream's records, counts calls, and fails where a test wants it to.
 from __future__ import annotations
 
 import base64
-import copy
 import re
 import zlib
 from collections import Counter
@@ -74,7 +73,7 @@ class Hooked:
     def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         self.before(sum(self.calls.values()), operation, request)
         self.calls[operation] += 1
-        answer: dict[str, Any] = getattr(self, f"_{operation}")(copy.deepcopy(request))
+        answer: dict[str, Any] = getattr(self, f"_{operation}")(copied(request))
         return answer
 
 
@@ -90,7 +89,7 @@ class FakeDynamoDB(Hooked):
 
     def _GetItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         item = self.items.get(_key(request["Key"]))
-        return {} if item is None else {"Item": copy.deepcopy(item)}
+        return {} if item is None else {"Item": copied(item)}
 
     def _PutItem(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         self._check("PutItem", request, self.items.get(_key(request["Item"])))
@@ -108,7 +107,7 @@ class FakeDynamoDB(Hooked):
         returned = None if wanted == "NONE" else of
         if of and wanted.startswith("UPDATED"):
             returned = expressions.only(of, paths)
-        return {"Attributes": copy.deepcopy(returned)} if returned else {}
+        return {"Attributes": copied(returned)} if returned else {}
 
     def _updated(self, request: dict[str, Any], before: Item | None) -> tuple[Item, Any]:
         try:
@@ -133,7 +132,7 @@ class FakeDynamoDB(Hooked):
         assert wanted["ConsistentRead"]
         later = self.unprocessed("BatchGetItem", keys)
         now = keys[: len(keys) - later]
-        found = [copy.deepcopy(self.items[_key(k)]) for k in now if _key(k) in self.items]
+        found = [copied(self.items[_key(k)]) for k in now if _key(k) in self.items]
         if "ProjectionExpression" in wanted:
             names = set(wanted["ExpressionAttributeNames"].values())
             found = [{name: item[name] for name in item if name in names} for item in found]
@@ -207,7 +206,7 @@ class FakeDynamoDB(Hooked):
         more = first + len(page) < len(rows)
         last = {name: page[-1][name] for name in ("pk", "sk")} if more else None
         kept = request.get("FilterExpression")  # of the page, so of what an index projects
-        found = copy.deepcopy([row for row in page if not kept or holds(kept, request, row)])
+        found = copied([row for row in page if not kept or holds(kept, request, row)])
         return {"Items": found, "Count": len(found), "ScannedCount": len(page)} | (
             {"LastEvaluatedKey": last} if last else {}
         )
@@ -233,13 +232,13 @@ class FakeDynamoDB(Hooked):
         if condition and not holds(condition, request, item or {}):
             failed = error("ConditionalCheckFailedException", operation)
             if item and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-                failed.response["Item"] = copy.deepcopy(item)  # type: ignore[typeddict-unknown-key]
+                failed.response["Item"] = copied(item)  # type: ignore[typeddict-unknown-key]
             raise failed
 
     def _write(self, item: Item, operation: str) -> None:
         self._limits(item, operation)
         old = self.items.get(_key(item))
-        self.items[_key(item)] = copy.deepcopy(item)
+        self.items[_key(item)] = copied(item)
         if old != item:
             self._record("MODIFY" if old else "INSERT", old, item)
 
@@ -254,6 +253,15 @@ class FakeDynamoDB(Hooked):
         if old:
             change["OldImage"] = _image(old)
         self.stream.append({"eventName": name, "eventSource": "aws:dynamodb", "dynamodb": change})
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of JSON-like data. copy.deepcopy takes several times as long."""
+    if isinstance(value, dict):
+        return {name: copied(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [copied(one) for one in value]
+    return value
 
 
 def _check_aliases(request: dict[str, Any]) -> None:
@@ -273,7 +281,7 @@ def _image(item: Item) -> Item:
     """As Lambda brings it: binary values in base64."""
     return {
         name: {"B": base64.b64encode(field["B"]).decode()} if "B" in field else field
-        for name, field in copy.deepcopy(item).items()
+        for name, field in copied(item).items()
     }
 
 

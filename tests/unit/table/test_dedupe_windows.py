@@ -87,6 +87,7 @@ def test_a_window_outlives_the_queues(table: FakeDynamoDB) -> None:
     assert int(row["expires"]["N"]) >= (START + timedelta(days=14)).timestamp()
 
 
+@pytest.mark.in_memory("stores a thousand arrivals")
 def test_a_steady_content_does_not_grow_its_row_for_ever(table: FakeDynamoDB) -> None:
     for n in range(0, 60 * 24 * 40, 60):
         first(n)

@@ -29,9 +29,12 @@ from tests.unit.table.limit_model import (
 pytestmark = pytest.mark.in_memory("takes thousands of calls on a virtual clock")
 DAY_S = 86_400
 SECONDS = 100
+# Processes takes its slots by the rules, but through the table. The rules alone, without the
+# table's delays and repeats, are for make test-long.
+RULES = pytest.param(Rules, marks=pytest.mark.long)
 
 
-@pytest.mark.parametrize("limiter", [Rules, Processes])
+@pytest.mark.parametrize("limiter", [RULES, Processes])
 def test_no_minute_of_any_alignment_is_exceeded_and_it_is_used(limiter: Any) -> None:
     copies = singles(50, skew_ms=100)
     run = simulate(Limits(10, 300), 600, copies, travel=quick(10), limiter=limiter)
@@ -49,7 +52,12 @@ def test_a_batch_uses_its_part_of_the_minute() -> None:
 
 @pytest.mark.parametrize("per_second", [1, 2, 5, 7, 10, 40])
 @pytest.mark.parametrize(
-    "kind, limiter", [("single", Rules), ("single", Processes), ("bulk", Rules)]
+    "kind, limiter",
+    [
+        pytest.param("single", Rules, marks=pytest.mark.long),
+        ("single", Processes),
+        ("bulk", Rules),
+    ],
 )
 def test_the_second_is_used_and_seldom_refused(per_second: int, kind: str, limiter: Any) -> None:
     copies = singles(50) if kind == "single" else batch()
@@ -86,7 +94,7 @@ def test_a_day_at_the_minutes_rate() -> None:
 
 @pytest.mark.parametrize("per_second", [5, 10, 50])
 @pytest.mark.parametrize("flood", [1, 20], ids=["one single copy", "a flood of single calls"])
-@pytest.mark.parametrize("limiter", [Rules, Processes])
+@pytest.mark.parametrize("limiter", [RULES, Processes])
 def test_neither_kind_keeps_the_other_out(per_second: int, flood: int, limiter: Any) -> None:
     copies = batch(skew_ms=0) + singles(flood)
     run = simulate(Limits(per_second), SECONDS, copies, travel=quick(3), limiter=limiter)
@@ -96,7 +104,7 @@ def test_neither_kind_keeps_the_other_out(per_second: int, flood: int, limiter: 
 
 
 @pytest.mark.parametrize("limits", [Limits(1), Limits(2), Limits(4), Limits(1, 5), Limits(0, 2)])
-@pytest.mark.parametrize("limiter", [Rules, Processes])
+@pytest.mark.parametrize("limiter", [RULES, Processes])
 def test_neither_kind_starves_under_small_limits(limits: Any, limiter: Any) -> None:
     run = simulate(limits, 600, batch() + singles(20), travel=quick(3), limiter=limiter)
     allowed = min(600 * (limits.per_second or 10), 10 * (limits.per_minute or 600))
@@ -134,7 +142,7 @@ SOME_LIMITS = st.builds(
 )
 
 
-@pytest.mark.parametrize("limiter", [Rules, Processes, Faults])
+@pytest.mark.parametrize("limiter", [RULES, Processes, Faults])
 @settings(max_examples=25, deadline=None)
 @given(SOME_LIMITS, COPIES, st.integers(0, 1_000), st.integers(0, 9), st.booleans())
 def test_whatever_the_copies_do_no_minute_or_day_is_exceeded(
@@ -150,7 +158,7 @@ def test_whatever_the_copies_do_no_minute_or_day_is_exceeded(
         assert len(times) <= limits.per_day
 
 
-@pytest.mark.parametrize("limiter", [Rules, Processes])
+@pytest.mark.parametrize("limiter", [RULES, Processes])
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 99), COPIES, st.integers(0, 9))
 def test_no_second_is_exceeded_when_all_calls_travel_equally_long(

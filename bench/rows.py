@@ -30,7 +30,7 @@ def rows(run: Measured) -> Iterator[Row]:
     for verb, bound in COLD_BOUNDS.items():
         ratio = (run.cold[verb] - run.cold["python"]) / (run.floors[verb] - run.cold["python"])
         yield Row(
-            f"cold start of `{verb}`, to a plain function's with the same clients",
+            f"cold start of `{verb}`, relative to a plain function with the same clients",
             f"{ratio:.2f} x",
             f"<= {bound} x",
             ratio <= bound,

@@ -1,6 +1,6 @@
 """Skycore, its callers and their clocks, simulated: what the limiter lets through, and when.
 
-Run as a program it prints the tables of docs/limits.md.
+Run as a program it prints tables of what is let through.
 """
 
 from __future__ import annotations

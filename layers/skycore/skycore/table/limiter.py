@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from skycore.table.limits import Item, WindowName
 
 KEY = {"pk": {"S": "limiter"}, "sk": {"S": "windows"}}
-PREVIOUS_KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}  # of release 1.0.0
+PREVIOUS_KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}  # of release 0.9.0
 PREVIOUS_WIDTH_MS = {"minute": 1_000, "day": 900_000}  # of its buckets
 MAX_ATTEMPTS = 40  # of a write: under a second, with the waits between them
 MAX_BACKOFF_S = 0.02
@@ -304,7 +304,7 @@ def _create() -> dict[str, Any]:
 
 
 def _counted_before(state: dict[str, Any]) -> Item:
-    """Return the item with what release 1.0.0 had counted, so that an upgrade forgets no call."""
+    """Return the item with what release 0.9.0 had counted, so that an upgrade forgets no call."""
     item, (until, window, doubling) = new_item(), state["pause"]
     item["pause"] = asdict(Pause(until, ("second", "minute", "day")[window], doubling))
     for lane, ahead in zip(("shared", "kept", "bulk"), state["lanes"], strict=True):

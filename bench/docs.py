@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import cost, drain, growth, latency, rows, scale
+from bench import cost, latency, rows, scale
 from bench.measured import Measured
 
 if TYPE_CHECKING:
@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 TABLES: dict[str, dict[str, Callable[[Measured], str]]] = {
-    "architecture.md": {"scale": scale.report, "drain": lambda run: drain.table(run.drains)},
+    "architecture.md": {"scale": scale.capacities},
     "cost.md": {
         "cost": cost.table,
         "latency": latency.table,
-        "bench": rows.table,
-        "requests": lambda _: rows.requests_table(),
-        "growth": lambda run: growth.table(run.growth),
+        "bench": rows.bounds,
     },
-    "limits.md": {"limiter": rows.limiter_table},
 }
 
 

@@ -163,7 +163,7 @@ def _reported(some: ManyRows, row: int) -> ReportRow:
 
 
 def table(growth: list[dict[str, Any]]) -> str:
-    """Return the table of docs/cost.md."""
+    """Return what each operation reads of a large table."""
     listed = []
     for one in (Growth(**row) for row in growth):
         sizes = [int(size) for size in one.reads]

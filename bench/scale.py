@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 QUOTAS = json.loads((Path(__file__).parent / "quotas.json").read_text())
 MINUTES = 24 * 60
+SHOWN = 0.1  # of a capacity; the table leaves out what is used less
 
 
 def _values(part: str) -> dict[str, Any]:
@@ -208,12 +209,7 @@ def used(known: Measured) -> list[tuple[str, float, float, str]]:
 
 
 def report(known: Measured) -> str:
-    """Return the tables of docs/architecture.md."""
-    head = (
-        f"{AVERAGE:.0f} messages a second on average, {PEAK:.0f} in the busiest hour;"
-        f" {POSTBACKS} postbacks each; {write_units():.0f} write units a message with all that"
-        f" follows; {shards()} shards. Quotas of {QUOTAS['as_of']}."
-    )
+    """Return what the functions do at the peak, and the table of docs/architecture.md."""
     columns = ("function", "items/s at peak", "batch", "seconds", "environments at peak")
     functions = markdown(
         (*columns, "at most", "can do, items/s", "oldest item"),
@@ -231,17 +227,28 @@ def report(known: Measured) -> str:
             for one in stages(known)
         ),
     )
+    return f"{functions}\n\n{capacities(known)}"
+
+
+def capacities(known: Measured) -> str:
+    """Return the table of docs/architecture.md: how much of each capacity is used at the peak."""
+    head = (
+        f"{AVERAGE:.0f} messages a second on average, {PEAK:.0f} in the busiest hour;"
+        f" {POSTBACKS} postbacks each; {write_units():.0f} write units a message with all that"
+        f" follows; {shards()} shards. Quotas of {QUOTAS['as_of']}."
+    )
     quotas = markdown(
         ("at peak", "a second", "may be", "used", "whose limit"),
         (
             (name, f"{amount:.0f}", f"{most:.0f}", f"{amount / most:.0%}", whose)
             for name, amount, most, whose in used(known)
+            if amount >= SHOWN * most
         ),
     )
     paths = {path: cost.total(known, path) for path in (cost.SENT, cost.STORED, cost.PUBLISHED)}
     day = (paths[cost.SENT] + POSTBACKS * (paths[cost.STORED] + paths[cost.PUBLISHED])) * 10
-    price = f"Cost: ${day:.0f} a day paid by use, at a single send's price ([cost](cost.md))."
-    return f"{head}\n\n{functions}\n\n{quotas}\n\n{price}"
+    price = f"A day costs ${day:.0f} at a direct send's [price](cost.md)."
+    return f"{head}\n\n{quotas}\n\nAll else is used below {SHOWN:.0%}. {price}"
 
 
 def _age(seconds: float) -> str:

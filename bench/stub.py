@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from skycore.table.limits import new_item
+from skycore.table.limiter import new_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -34,7 +34,7 @@ from ops.output import (
 from ops.stack import resolve_stack
 from ops.terminal import clean_lines, show_exception
 from skycore.logs import log
-from skycore.table.changes import record_change
+from skycore.table.audit import record_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ops.command import Command
 from ops.output import Result, table
 from ops.stack import moment
-from skycore.table.changes import changes_since
+from skycore.table.audit import changes_since
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

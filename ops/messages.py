@@ -11,7 +11,7 @@ from ops.command import Command
 from ops.output import Refused, Result, table
 from ops.stack import moment, parse_number
 from skycore import serializers, timestamps
-from skycore.catalogue.errors import find_error
+from skycore.catalogue.actions import find_error
 from skycore.catalogue.statuses import RANKS
 from skycore.problems import Problem
 from skycore.queries.messages import by_reference, get_event, get_message

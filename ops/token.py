@@ -14,7 +14,7 @@ from ops.output import Refused, Result, confirm, progress
 from ops.stack import local_stack_changed
 from skycore.aws.secrets import fingerprint
 from skycore.receiving.ack import REFRESH_SECONDS
-from skycore.table.tokens import WRITE_INTERVAL, last_used
+from skycore.table.audit import WRITE_INTERVAL, token_last_used
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -60,10 +60,10 @@ def url(stack: Stack, args: Namespace) -> Result:
     """Show the current address and its last use. Raises Refused unless it leads to this stack."""
     _try(stack, args)
     current, previous = tokens(stack)
-    used, before = last_used(fingerprint(current)), None
+    used, before = token_last_used(fingerprint(current)), None
     progress(f"last used: {_when(used)} (recorded every {_NOTED_MINUTES} minutes)")
     if previous:
-        before = last_used(fingerprint(previous))
+        before = token_last_used(fingerprint(previous))
         told = f"last used {_when(before)}" if before else "no postback has used it"
         progress(f"the previous one, which still works: {told}")
     address = f"{stack.api_url}/postbacks/{current}"
@@ -119,14 +119,14 @@ def _too_early(current: str, previous: str | None) -> str | None:
     """Why a rotation now would lose postbacks; None if none would be."""
     if previous is None:
         return None
-    before = last_used(fingerprint(previous))
+    before = token_last_used(fingerprint(previous))
     if before and datetime.now(UTC) - before < STILL_USED:
         return (
             "The previous rotation is not finished: its old address was last used "
             f"{_when(before)}. Make sure that every URL in Skycore's API Settings is the current "
             "one (postback-url), and run this again 24 hours after the old one's last use."
         )
-    if before and last_used(fingerprint(current)) is None:
+    if before and token_last_used(fingerprint(current)) is None:
         return (
             "The previous rotation is not finished: the current address was never used. Paste it "
             "into Skycore's API Settings (postback-url) and wait for a postback."

@@ -36,7 +36,7 @@ def post_batch() -> Response[str]:
         caller=caller_of(event),
         key=event.headers.get("idempotency-key"),
         queue_url=settings.send_queue_url,
-        policy=settings.policy(),
+        policy=settings.policy,
     )
     headers = {"Idempotency-Replayed": "true"} if sent.replayed else {}
     return json_response(sent.body, sent.status, headers)

@@ -40,7 +40,7 @@ def post_message() -> Response[str]:
     deadline = time.monotonic() + DEADLINE_SECONDS
     settings, event = load(Settings), api.current_event
     body, caller, key = read_json(event), caller_of(event), event.headers.get("idempotency-key")
-    policy = settings.policy()
+    policy = settings.policy
     if prefers_async(event.headers) or body.get("send_at") is not None:
         queue_url = settings.send_queue_url
         sent = enqueue(body, caller=caller, key=key, queue_url=queue_url, policy=policy)
@@ -58,7 +58,7 @@ def post_message() -> Response[str]:
 @api.post("/actions/<action>")
 def post_action(action: str) -> Response[str]:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    event, policy = api.current_event, load(Settings).policy()
+    event, policy = api.current_event, load(Settings).policy
     reply = call_action(
         action,
         read_json(event),

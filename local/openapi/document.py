@@ -9,8 +9,7 @@ import yaml
 
 from local import package
 from local.openapi import answers, requests, routes
-from skycore.catalogue.actions import Action, all_actions
-from skycore.catalogue.errors import all_errors, problem_for
+from skycore.catalogue.actions import Action, all_actions, all_errors, problem_for
 
 type Part = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from skycore.table.limiter import KEY, decode
-from skycore.table.limits import Limits, new_item, remaining
+from skycore.table.limiter import KEY, decode, new_item
+from skycore.table.limits import Limits, remaining
 
 if TYPE_CHECKING:
     from local.page.stack import Stack

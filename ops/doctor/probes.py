@@ -16,7 +16,7 @@ from ops.output import Refused, progress
 from ops.temporary_queue import check_name, temporary_queue
 from ops.token import tokens
 from skycore.aws.secrets import fingerprint
-from skycore.table.tokens import last_used
+from skycore.table.audit import token_last_used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,8 +137,8 @@ def _is_first_use(deployment: Deployment) -> bool:
     rotate-token goes by the first use of the new address: it must be Skycore's.
     """
     current, previous = tokens(deployment.stack)
-    used = previous is not None and last_used(fingerprint(previous)) is not None
-    return used and last_used(fingerprint(current)) is None
+    used = previous is not None and token_last_used(fingerprint(previous)) is not None
+    return used and token_last_used(fingerprint(current)) is None
 
 
 def _post(url: str, mms_id: str) -> int:

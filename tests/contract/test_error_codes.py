@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from skycore.catalogue.errors import find_error
+from skycore.catalogue.actions import find_error
 from skycore_simulator.tables import table
 from tests.patience import until
 

@@ -13,8 +13,7 @@ from jsonschema import Draft202012Validator
 from local.openapi import routes
 from local.openapi.document import as_yaml
 from local.openapi.examples import maximal, minimal
-from skycore.catalogue.actions import Action, all_actions
-from skycore.catalogue.errors import all_errors
+from skycore.catalogue.actions import Action, all_actions, all_errors
 from skycore.catalogue.statuses import RANKS
 from skycore.client.errors import InvalidRequest
 from skycore.client.validation import prepare

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
-# The release that users have; a release moves it on (docs/upgrade.md).
+# The release that users have; a release moves it on (CONTRIBUTING.md).
 PREVIOUS = "d619024b1d6e8d215ee18babb57a1c69c7b46ec5"
 FOLDER = ROOT / ".local" / "upgrade"
 MARK = uuid.uuid4().hex[:8]

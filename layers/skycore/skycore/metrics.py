@@ -37,40 +37,38 @@ class Metric(NamedTuple):
 METRICS = {
     # Sending
     "Accepted": Metric("Count", "messages that Skycore accepted"),
-    "Queued": Metric("Count", "messages taken into the send queue"),
-    "Rejected": Metric("Count", "messages or tries that were not sent", "Class"),
+    "Queued": Metric("Count", "messages that were queued"),
+    "Rejected": Metric("Count", "messages or attempts that were not sent", "Class"),
     "Unknown": Metric("Count", "messages whose outcome is unknown"),
-    "Expired": Metric("Count", "queued messages whose expires_at passed before their turn"),
-    "SetAside": Metric("Count", "queued messages dead-lettered after their last try"),
-    "AccountErrors": Metric("Count", "calls that Skycore refused because of the account"),
+    "Expired": Metric("Count", "queued messages that expired"),
+    "SetAside": Metric("Count", "queued messages dead-lettered after five calls"),
+    "AccountErrors": Metric("Count", "calls that failed because of the account"),
     "CeilingReached": Metric("Count", "messages that MaxPerRecipientPerDay refused or delayed"),
-    "Paused": Metric("None", "1 while queued messages are paused, 0 while they are not"),
+    "Paused": Metric("None", "1 while queued messages are paused, else 0"),
     "SkycoreSeconds": Metric(
-        "Seconds", "duration of a call of Skycore from its slot on, or of a failed connection"
+        "Seconds", "a call to Skycore from its slot on, or a failed connection"
     ),
     # The account's limits
-    "LimiterWaitSeconds": Metric("Seconds", "how long a call waited for its slot"),
-    "LimiterFull": Metric("Count", "requests for a slot that a limit refused", "Window"),
+    "LimiterWaitSeconds": Metric("Seconds", "wait for a slot"),
+    "LimiterFull": Metric("Count", "slots that a limit refused", "Window"),
     "SecondAllowance": Metric("Percent", "what is left of MaxCallsPerSecond"),
     "MinuteAllowance": Metric("Percent", "what is left of MaxCallsPerMinute"),
     "DayAllowance": Metric("Percent", "what is left of MaxCallsPerDay"),
     # Postbacks
     "Postbacks": Metric("Count", "new events from postbacks", "Event"),
     "Duplicates": Metric("Count", "events that were stored already"),
-    "DuplicatesThatDiffer": Metric(
-        "Count", "repeats that differ from the stored copy in a field that is not compared"
-    ),
-    "Unparsed": Metric("Count", "postbacks that could not be read"),
-    "UnknownCodes": Metric("Count", "postbacks with a code that is not documented"),
-    "UnknownStatusWords": Metric("Count", "receipts with a status word that is not documented"),
-    "DeliverySeconds": Metric("Seconds", "from Skycore's acceptance to the receipt's arrival"),
+    "DuplicatesThatDiffer": Metric("Count", "repeats that differ in a field that is not compared"),
+    "Unparsed": Metric("Count", "unreadable postbacks"),
+    "UnknownCodes": Metric("Count", "postbacks with an undocumented code"),
+    "UnknownStatusWords": Metric("Count", "receipts with an undocumented status word"),
+    "DeliverySeconds": Metric("Seconds", "from Skycore's acceptance to the receipt"),
     # 1 for an accepted message, 0 for a receipt: the minimum of an hour is 1 if messages were
     # accepted and no receipt came, 0 if one came, and missing if there was neither.
     "Silence": Metric("None", "1 for an accepted message, 0 for a receipt; see its minimum"),
-    "MediaKept": Metric("Count", "files of inbound MMS that were copied into the bucket"),
+    "MediaKept": Metric("Count", "files of inbound MMS that were copied"),
     "MediaFailed": Metric("Count", "files of inbound MMS that could not be copied"),
-    "WrongTokens": Metric("Count", "posts to the postback URL with a wrong token"),
-    "TooLargePostbacks": Metric("Count", "postbacks over 256 KiB, which were refused"),
+    "WrongTokens": Metric("Count", "posts with a wrong token"),
+    "TooLargePostbacks": Metric("Count", "postbacks over 256 KiB"),
 }
 
 type _Observation = tuple[str, float, str | None]  # metric, value, value of its own dimension

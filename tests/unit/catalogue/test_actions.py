@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from skycore.catalogue.actions import Action, all_actions, find_action, general_errors
-from skycore.catalogue.errors import find_error
+from skycore.catalogue.actions import Action, all_actions, find_action, find_error, general_errors
 
 KINDS = {
     *("text", "line", "value", "sms_text", "alphanumeric", "letters_digits_spaces", "url"),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from skycore.catalogue.errors import ErrorCode, ProblemKind, all_errors, find_error, problem_for
+from skycore.catalogue.actions import ErrorCode, ProblemKind, all_errors, find_error, problem_for
 
 ACCOUNT = {"E102", "E103", "E104", "E105", "E107", "E109", "E111", "E112", "E713"}
 RATE = {"E106", "E113", "E120"}

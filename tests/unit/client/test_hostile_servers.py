@@ -268,7 +268,15 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> 
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
 
-def elapsed(url: str, reason: str | None = None, *, connect: float, within: float) -> float:
+def ends_within(seconds: float, url: str, reason: str, *, connect: float, within: float) -> bool:
+    """Whether it is certain after so many seconds that nothing was sent.
+
+    A busy machine may hold up one call or two, and a fault holds up all three.
+    """
+    return any(elapsed(url, reason, connect, within) < seconds for _ in range(3))
+
+
+def elapsed(url: str, reason: str, connect: float, within: float) -> float:
     """The seconds until it is certain that nothing was sent."""
     began = time.monotonic()
     with SkycoreClient(url, KEY) as client, pytest.raises(NotSent, match=reason):
@@ -287,14 +295,14 @@ def test_the_time_to_connect_counts_once_for_all_addresses(
     addresses: int, black_hole: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve_to(monkeypatch, *[black_hole] * addresses)
-    assert elapsed("http://skycore.test/", "connect timeout", connect=0.2, within=0.21) < 0.4
+    assert ends_within(0.4, "http://skycore.test/", "connect timeout", connect=0.2, within=0.21)
 
 
 def test_no_time_to_connect_ends_after_the_deadline(
     black_hole: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve_to(monkeypatch, *[black_hole] * 5)
-    assert elapsed("http://skycore.test/", "connect timeout", connect=9.0, within=0.3) < 0.6
+    assert ends_within(0.6, "http://skycore.test/", "connect timeout", connect=9.0, within=0.3)
 
 
 def test_an_address_that_does_not_answer_leaves_time_for_the_next(
@@ -311,7 +319,7 @@ def test_a_resolver_that_hangs_ends_with_the_time_to_connect(
 ) -> None:
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(5) and [])
-    assert elapsed("http://skycore.test/", "connect timeout", connect=0.1, within=0.15) < 0.4
+    assert ends_within(0.4, "http://skycore.test/", "connect timeout", connect=0.1, within=0.15)
     released.set()
 
 
@@ -327,7 +335,7 @@ def test_a_name_that_does_not_exist_sends_nothing(
         return real(name, *rest, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    assert elapsed(f"http://{host}/", connect=0.5, within=0.05) < 2
+    assert ends_within(2, f"http://{host}/", "name not resolved", connect=0.5, within=0.05)
 
 
 def test_a_tls_handshake_that_trickles_ends_with_the_time_to_connect() -> None:
@@ -338,8 +346,8 @@ def test_a_tls_handshake_that_trickles_ends_with_the_time_to_connect() -> None:
                 time.sleep(0.02)
 
     with accepting(trickle) as accepted:
-        took = elapsed(f"https://127.0.0.1:{accepted.port}/", connect=0.2, within=0.25)
-    assert took < 0.6
+        url = f"https://127.0.0.1:{accepted.port}/"
+        assert ends_within(0.6, url, "TLS handshake failed", connect=0.2, within=0.25)
 
 
 @pytest.mark.parametrize(
@@ -419,4 +427,4 @@ def test_a_message_that_may_not_be_written_any_more_keeps_its_connection() -> No
 def test_unsent_is_said_of_a_server_that_has_gone() -> None:
     with serve(SENT) as server:
         pass
-    assert elapsed(server.url, "no connection", connect=0.5, within=0.05) < 1
+    assert ends_within(1, server.url, "no connection", connect=0.5, within=0.05)

@@ -119,7 +119,7 @@ class Secrets:
 
 @pytest.fixture
 def used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token, "last_used", lambda _: datetime.now(UTC))
+    monkeypatch.setattr(token, "token_last_used", lambda _: datetime.now(UTC))
 
 
 @pytest.mark.usefixtures("used")

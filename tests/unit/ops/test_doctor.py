@@ -901,7 +901,7 @@ def test_a_probe_is_not_taken_for_skycores_first_use_of_a_new_address(
     stack.api_url = server.url
     monkeypatch.setattr(probes, "tokens", lambda _: ("new", "old"))
     monkeypatch.setattr(probes, "fingerprint", str)
-    monkeypatch.setattr(probes, "last_used", {"old": datetime.now(UTC)}.get)
+    monkeypatch.setattr(probes, "token_last_used", {"old": datetime.now(UTC)}.get)
     found = checked("postback", stack)
     assert found.result == "not_checked"
     assert "has not used the new address yet" in found.reason

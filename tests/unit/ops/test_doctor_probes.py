@@ -10,8 +10,7 @@ from ops.doctor import probes
 from ops.doctor.checks import CHECKS
 from ops.doctor.command import outcome
 from skycore.aws import queues
-from skycore.catalogue.actions import find_action
-from skycore.catalogue.errors import all_errors
+from skycore.catalogue.actions import all_errors, find_action
 from skycore.problems import Problem
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.policy import SendPolicy

@@ -54,7 +54,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, datetime]:
     """When each token was last used."""
     uses: dict[str, datetime] = {}
     monkeypatch.setattr(token, "fingerprint", lambda value: value)
-    monkeypatch.setattr(token, "last_used", uses.get)
+    monkeypatch.setattr(token, "token_last_used", uses.get)
     return uses
 
 

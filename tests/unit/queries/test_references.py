@@ -9,7 +9,7 @@ import pytest
 
 from skycore.problems import Problem
 from skycore.queries.messages import list_messages
-from skycore.table import messages, queue_transitions, references
+from skycore.table import messages, queue_transitions
 
 if TYPE_CHECKING:
     from skycore.table.messages import MessageRow
@@ -65,7 +65,7 @@ def test_a_message_that_was_written_again_under_its_key_is_listed_once(table: Fa
 
 
 def test_a_pointer_without_its_message_is_skipped(table: FakeDynamoDB) -> None:
-    references.put([new(1)])  # the table failed before the message was written
+    messages.put_references([new(1)])  # the table failed before the message was written
     messages.create(new(2))
     assert listed() == [["m2"]]
 
@@ -73,7 +73,7 @@ def test_a_pointer_without_its_message_is_skipped(table: FakeDynamoDB) -> None:
 def test_a_message_without_reference_writes_no_pointer(
     table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skycore.table.references.batches.put_all", pytest.fail)
+    monkeypatch.setattr("skycore.table.messages.batches.put_all", pytest.fail)
     messages.create(new(1, None))
 
 
@@ -81,7 +81,7 @@ def test_no_row_is_written_whose_pointer_was_not(
     table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "skycore.table.references.batches.put_all", lambda rows: {(rows[0].pk, rows[0].sk)}
+        "skycore.table.messages.batches.put_all", lambda rows: {(rows[0].pk, rows[0].sk)}
     )
     with pytest.raises(TimeoutError):
         messages.create(new(1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +15,7 @@ from skycore.catalogue.statuses import RANKS
 from skycore.queries.messages import get_message
 from skycore.receiving.publish import publish, publish_retries
 from skycore.receiving.store import store
-from skycore.table import messages
+from skycore.table import messages, models
 from tests.unit.sending.conftest import Outside
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
 from tests.unit.table.tables import new_table
@@ -65,9 +65,14 @@ class Sender:
         self.steps = [lambda: messages.create(row), self.point, self.accept]
 
     def point(self) -> None:
-        messages.put_tracking_row(
-            "T1", "m1", "order-1", time=NOW, days=90, shared=cast("bool", self.shared)
-        )
+        messages.TrackingRow(
+            models.tracking_partition("T1"),
+            models.MESSAGE,
+            message_id="m1",
+            client_reference="order-1",
+            shared=self.shared,
+            expires=models.expiry(NOW, 90),
+        ).save()
 
     def accept(self) -> None:
         if not messages.transition("m1", "accepted", time=NOW, own=True, tracking_id="T1"):

@@ -19,7 +19,7 @@ from skycore import settings as environment
 from skycore.postbacks.parser import read_postback
 from skycore.receiving import store as store_flow
 from skycore.receiving.store import store
-from skycore.table import events, tokens
+from skycore.table import audit, events
 from tests.unit.table.fake_dynamodb import Crash, FakeDynamoDB, error
 from tests.unit.table.tables import new_table
 
@@ -611,11 +611,11 @@ def test_a_postback_that_cannot_be_requeued_comes_again(
 def test_the_use_of_a_token_is_noted_once_for_many_postbacks(
     table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "_last_written", {})
+    monkeypatch.setattr(audit, "_last_written", {})
     for n in range(20):
         used = {"0123456789ab": START + timedelta(seconds=n)}
         assert store(arrived(receipt(n)), days=90, token_last_used=used) == []
-    assert tokens.last_used("0123456789ab") == START
+    assert audit.token_last_used("0123456789ab") == START
     assert table.calls["PutItem"] == 1
 
 
@@ -623,7 +623,7 @@ def test_the_use_of_a_token_is_noted_once_for_many_postbacks(
 def test_a_use_that_cannot_be_noted_fails_no_postback(
     table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    monkeypatch.setattr(tokens, "_last_written", {})
+    monkeypatch.setattr(audit, "_last_written", {})
 
     def refuse(_number: int, operation: str, _request: object) -> None:
         if operation == "PutItem":
@@ -632,13 +632,13 @@ def test_a_use_that_cannot_be_noted_fails_no_postback(
     table.before = refuse
     assert store(arrived(receipt(1)), days=90, token_last_used={"0123456789ab": START}) == []
     assert len(kept(table)) == 1
-    assert tokens.last_used("0123456789ab") is None
+    assert audit.token_last_used("0123456789ab") is None
 
 
 def test_a_use_is_not_noted_for_what_was_not_stored(
     table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "_last_written", {})
+    monkeypatch.setattr(audit, "_last_written", {})
 
     def refuse(_number: int, operation: str, _request: object) -> None:
         if operation == "BatchWriteItem":
@@ -648,4 +648,4 @@ def test_a_use_is_not_noted_for_what_was_not_stored(
     assert store(arrived(receipt(1)), days=90, token_last_used={"0123456789ab": START}) == [
         "queue-0"
     ]
-    assert tokens.last_used("0123456789ab") is None
+    assert audit.token_last_used("0123456789ab") is None

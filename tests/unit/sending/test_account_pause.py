@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from skycore.catalogue.errors import all_errors
+from skycore.catalogue.actions import all_errors
 from skycore.client.errors import (
     HTTP_PROBLEMS,
     CredentialsMissing,

@@ -14,7 +14,7 @@ from skycore.queries.messages import cancel, get_message
 from skycore.sending.batch import enqueue_batch
 from skycore.sending.policy import SendPolicy
 from skycore.sending.send import enqueue
-from skycore.table.changes import changes_since, record_change
+from skycore.table.audit import changes_since, record_change
 from tests.unit.sending.conftest import Outside, outside
 from tests.unit.sending.waiting_world import World
 from tests.unit.table.conftest import table

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 LAYER = Path(delivery.__file__).parents[1]
 WEB = {"handler.py", "http.py", "settings.py"}
 CLIENT = {"client", "phone_numbers.py"}
-MAX_FILES = 23  # of sending, the table and what they stand on; six are the limiter and the pause
-MAX_FILES_IN_ALL = 31  # with the client's and the web part's
+MAX_FILES = 20  # of sending, the table and what they stand on; five are the limiter and the pause
+MAX_FILES_IN_ALL = 28  # with the client's and the web part's
 TRIES = 5
 EVENT = Path(__file__).parents[3] / "events" / "send"
 

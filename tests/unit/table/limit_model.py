@@ -1,6 +1,6 @@
 """Skycore, its callers and their clocks, simulated: what the limiter lets through, and when.
 
-Run as a program it prints the tables of docs/limits.md.
+Run as a program it prints tables of what is let through.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from skycore.sending.rate_limit import PATIENCE_MS
-from skycore.table.limit_plan import plan
-from skycore.table.limiter import Limiter
+from skycore.table.limiter import Limiter, Pause, new_item
 from skycore.table.limits import (
     BULK_WAIT_MS,
     MINUTE,
     Limits,
-    Pause,
     Wait,
-    new_item,
+    plan,
 )
 from tests.unit.table.limit_table import QuickTable, Table, written
 

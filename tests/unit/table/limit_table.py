@@ -19,8 +19,7 @@ from tests.unit.table.tables import new_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skycore.table.limit_plan import Take
-    from skycore.table.limits import Item
+    from skycore.table.limits import Item, Take
 
 
 class Table:

@@ -11,7 +11,6 @@ import pytest
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import VerboseClientError
 
-from skycore.table.limit_plan import PASSED_MS
 from skycore.table.limiter import (
     CONTENDED_MS,
     KEY,
@@ -25,6 +24,7 @@ from skycore.table.limits import (
     BULK_MINUTE,
     DAY,
     MINUTE,
+    PASSED_MS,
     USABLE_MS,
     Limits,
     Wait,

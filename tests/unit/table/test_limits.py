@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skycore.table.limit_plan import PASSED_MS, Take, plan
+from skycore.table.limiter import Pause, new_item
 from skycore.table.limits import (
     BULK_DAY,
     BULK_MINUTE,
@@ -18,14 +18,15 @@ from skycore.table.limits import (
     DAY,
     LATE_MS,
     MINUTE,
+    PASSED_MS,
     SINGLE_WAIT_MS,
     SKEW_MS,
     USABLE_MS,
     Limits,
-    Pause,
+    Take,
     Wait,
     bucket_key,
-    new_item,
+    plan,
     remaining,
     usable,
 )

@@ -8,7 +8,7 @@ import pytest
 
 from skycore import timestamps
 from skycore.table import (
-    changes,
+    audit,
     events,
     messages,
     models,
@@ -16,8 +16,6 @@ from skycore.table import (
     parking,
     pauses,
     queue_transitions,
-    references,
-    tokens,
 )
 
 if TYPE_CHECKING:
@@ -32,12 +30,12 @@ KINDS = {
     events.SharedRow: "shared",
     opt_outs.OptOutRow: "opt_out",
     opt_outs.SenderRow: "sender",
-    tokens.TokenRow: "token",
+    audit.TokenRow: "token",
     pauses.PausesRow: "pauses",
     parking.ProgressRow: "progress",
     queue_transitions.CeilingRow: "ceiling",
-    changes.ChangeRow: "change",
-    references.ReferenceRow: "reference",
+    audit.ChangeRow: "change",
+    messages.ReferenceRow: "reference",
 }
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from skycore.aws.secrets import fingerprint
-from skycore.table import tokens
-from skycore.table.tokens import WRITE_INTERVAL, last_used, mark_used
+from skycore.table import audit
+from skycore.table.audit import WRITE_INTERVAL, mark_token_used, token_last_used
 
 if TYPE_CHECKING:
     from tests.unit.table.fake_dynamodb import FakeDynamoDB
@@ -20,7 +20,7 @@ TOKEN = "wPq4oT9xKz2bV7nR"
 
 @pytest.fixture(autouse=True)
 def a_new_process(monkeypatch: pytest.MonkeyPatch, table: FakeDynamoDB) -> None:
-    monkeypatch.setattr(tokens, "_last_written", {})
+    monkeypatch.setattr(audit, "_last_written", {})
 
 
 def test_a_fingerprint_is_twelve_digits_of_the_tokens_hash() -> None:
@@ -29,13 +29,13 @@ def test_a_fingerprint_is_twelve_digits_of_the_tokens_hash() -> None:
 
 
 def test_a_token_that_was_never_used() -> None:
-    assert last_used(fingerprint(TOKEN)) is None
+    assert token_last_used(fingerprint(TOKEN)) is None
 
 
 def test_a_row_has_the_time_and_not_the_token(table: FakeDynamoDB) -> None:
-    assert mark_used(fingerprint(TOKEN), NOON)
-    assert last_used(fingerprint(TOKEN)) == NOON
-    assert last_used(fingerprint("another")) is None
+    assert mark_token_used(fingerprint(TOKEN), NOON)
+    assert token_last_used(fingerprint(TOKEN)) == NOON
+    assert token_last_used(fingerprint("another")) is None
     (row,) = table.items.values()
     assert row["pk"] == {"S": f"token#{fingerprint(TOKEN)}"}
     assert row["sk"] == {"S": "used"}
@@ -45,17 +45,17 @@ def test_a_row_has_the_time_and_not_the_token(table: FakeDynamoDB) -> None:
 
 def test_a_write_every_ten_minutes_whatever_comes(table: FakeDynamoDB) -> None:
     for second in range(0, 1200, 5):
-        mark_used(fingerprint(TOKEN), NOON + timedelta(seconds=second))
+        mark_token_used(fingerprint(TOKEN), NOON + timedelta(seconds=second))
     assert table.calls["PutItem"] == 2
-    assert last_used(fingerprint(TOKEN)) == NOON + WRITE_INTERVAL
-    mark_used(fingerprint("another"), NOON)
+    assert token_last_used(fingerprint(TOKEN)) == NOON + WRITE_INTERVAL
+    mark_token_used(fingerprint("another"), NOON)
     assert table.calls["PutItem"] == 3
 
 
 def test_an_old_postback_does_not_make_its_token_newer_or_older(
     table: FakeDynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark_used(fingerprint(TOKEN), NOON)
-    monkeypatch.setattr(tokens, "_last_written", {})
-    assert not mark_used(fingerprint(TOKEN), NOON - timedelta(days=3))
-    assert last_used(fingerprint(TOKEN)) == NOON
+    mark_token_used(fingerprint(TOKEN), NOON)
+    monkeypatch.setattr(audit, "_last_written", {})
+    assert not mark_token_used(fingerprint(TOKEN), NOON - timedelta(days=3))
+    assert token_last_used(fingerprint(TOKEN)) == NOON

@@ -1,7 +1,7 @@
 """Many callers at once in virtual time: each call of the table takes milliseconds of it.
 
 Callers are threads of which one runs at a time, so a run is the same on every machine.
-Run as a program it prints the table of docs/limits.md.
+Run as a program it prints what callers get, as `make bench` does.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def measure(limits: Limits, callers: int, seconds: float, call_ms: float = 100) 
 
 
 def main() -> None:
-    """Print the table of docs/limits.md."""
+    """Print what callers get out of the limiter."""
     logging.disable()
     print("| limit | callers | granted/s | writes a call | to a slot: median, 99% |")
     print("|---|---|---|---|---|")

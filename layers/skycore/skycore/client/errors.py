@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from skycore.catalogue.errors import ProblemKind, find_error, problem_for
+from skycore.catalogue.actions import ProblemKind, find_error, problem_for
 
 # What an HTTP status proves when the body has no Skycore reply: the request was not
 # processed (RFC 9110, section 15.5; RFC 6585). Any other status proves nothing.

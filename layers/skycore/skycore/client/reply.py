@@ -6,8 +6,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from skycore.catalogue.actions import Action
-from skycore.catalogue.errors import find_error, problem_for
+from skycore.catalogue.actions import Action, find_error, problem_for
 from skycore.catalogue.fields import reply_field
 from skycore.client.errors import HTTP_PROBLEMS, HttpRefused, OutcomeUnknown, Refused, plain_code
 from skycore.phone_numbers import names_recipient

@@ -15,7 +15,7 @@ from skycore.logs import log
 from skycore.phone_numbers import NumberError, equivalent_forms, parse_msisdn, parse_sender
 from skycore.problems import Problem, validation_problem
 from skycore.serializers import event_envelope, tracking_rows_of
-from skycore.table import events, messages, models, pagination, queue_transitions, references
+from skycore.table import events, messages, models, pagination, queue_transitions
 from skycore.table.models import Row, event_id_of, index_sort_key
 from skycore.table.pagination import Cursor, TimeRange
 
@@ -214,7 +214,7 @@ def by_reference(
     client_reference: str, span: TimeRange, limit: int
 ) -> tuple[list[MessageRow], Cursor | None]:
     """Return a page of the messages with a client_reference, newest first."""
-    pointers, cursor = references.query_page(client_reference, span, limit)
+    pointers, cursor = pagination.query_references(client_reference, span, limit)
     keys = [(models.message_partition(id_), models.MESSAGE) for _, id_ in pointers]
     rows = messages.get_many(keys)
     found = [

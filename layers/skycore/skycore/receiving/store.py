@@ -11,7 +11,7 @@ from skycore import metrics
 from skycore.logs import log, log_exception
 from skycore.postbacks.event import differing_fields
 from skycore.postbacks.parser import read_postback
-from skycore.table import events, tokens
+from skycore.table import audit, events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -122,7 +122,7 @@ def _assign_arrival_ids(
 def _record_token_use(token_last_used: Mapping[str, datetime]) -> None:
     for fingerprint, moment in token_last_used.items():
         try:
-            tokens.mark_used(fingerprint, moment)
+            audit.mark_token_used(fingerprint, moment)
         except Exception as error:  # noqa: BLE001 - what was stored is stored
             log_exception("use of a token not recorded", error)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from skycore import metrics, timestamps
 from skycore.aws.secrets import Secret
-from skycore.catalogue.errors import find_error
+from skycore.catalogue.actions import find_error
 from skycore.client.client import SkycoreClient
 from skycore.client.errors import (
     CredentialsMissing,
@@ -220,7 +220,7 @@ def send_context() -> SendContext:
         rate_limiter=RateLimiter(limits),
         repair_queue=settings.send_queue_url,
         days=settings.event_retention_days,
-        quiet_hours=settings.policy().quiet_hours,
+        quiet_hours=settings.policy.quiet_hours,
         daily_ceiling=settings.max_per_recipient_per_day,
     )
 

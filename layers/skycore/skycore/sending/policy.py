@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -179,8 +179,9 @@ class PolicySettings:
     require_idempotency_key: str = "off"
     hash_secret: str = ""  # `keyed_hash` reads it
 
+    @cached_property
     def policy(self) -> SendPolicy:
-        """Return the stack's policy for every message."""
+        """The stack's policy for every message, read from the texts once."""
         return SendPolicy.of(
             self.default_region,
             self.allowed_country_codes,

@@ -35,7 +35,7 @@ from skycore.sending.validation import (
     parse_message,
     uncount_for_recipient,
 )
-from skycore.table import changes, messages, models, queue_transitions
+from skycore.table import audit, messages, models, queue_transitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,7 +228,7 @@ def _record_action(action: Action, identity: Mapping[str, str | None], days: int
     if action.effect == "read":
         return
     try:
-        changes.record_change(action.name, identity, days=days)
+        audit.record_change(action.name, identity, days=days)
     except Exception as error:  # noqa: BLE001 - the log line has it
         log_exception("change not recorded", error, action=action.name)
 

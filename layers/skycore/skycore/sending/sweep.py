@@ -48,7 +48,7 @@ def sweep(deadline: float, *, queue_url: str) -> dict[str, int]:
     paused = pauses.read(consistent=True)
     metrics.record("Paused", int(any(one.paused for one in paused.by_scope.values())))
     in_flight = chain.from_iterable(
-        messages.in_state(partition, now) for partition in models.state_partitions("sending")
+        queue_transitions.in_state(one, now) for one in models.state_partitions("sending")
     )
     swept = {
         "probes": _guarded(partial(_send_probes, paused, now, queue_url)),
@@ -100,7 +100,7 @@ def _expire(now: datetime, deadline: float) -> int:
     expired, finished = 0, True
     while hour <= this_hour and time.monotonic() < deadline:
         partitions = models.waiting_partitions(hour)
-        rows = chain.from_iterable(messages.in_state(one, now) for one in partitions)
+        rows = chain.from_iterable(queue_transitions.in_state(one, now) for one in partitions)
         first = next(rows, None)
         if first is not None:
             expired += _each(chain((first,), rows), lambda row: _mark(row, "expired"), deadline)

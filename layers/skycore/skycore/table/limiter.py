@@ -1,7 +1,7 @@
 """One process's side of the limiter, and the limiter's item in the table.
 
-Processes share nothing but the item, so what it says holds for the whole account. See `limits` for
-its attributes, `limit_plan` for what is written, docs/limits.md for the algorithm.
+Processes share nothing but the item, so what it says holds for the whole account. See `new_item`
+for its attributes, `limits` for what is written, docs/limits.md for the algorithm.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
@@ -20,17 +20,16 @@ from pynamodb.expressions.update import Update
 
 from skycore.logs import log
 from skycore.table import models
-from skycore.table.limit_plan import Take, plan
 from skycore.table.limits import (
     BULK_DAY,
     BULK_MINUTE,
     DAY,
     MINUTE,
     Limits,
-    Pause,
+    Take,
     Wait,
     bucket_key,
-    new_item,
+    plan,
     remaining,
     usable,
 )
@@ -42,12 +41,59 @@ if TYPE_CHECKING:
     from skycore.table.limits import Item, WindowName
 
 KEY = {"pk": {"S": "limiter"}, "sk": {"S": "windows"}}
-PREVIOUS_KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}  # of release 1.0.0
+PREVIOUS_KEY = {"pk": {"S": "limiter"}, "sk": {"S": "limiter"}}  # of release 0.9.0
 PREVIOUS_WIDTH_MS = {"minute": 1_000, "day": 900_000}  # of its buckets
 MAX_ATTEMPTS = 40  # of a write: under a second, with the waits between them
 MAX_BACKOFF_S = 0.02
+MIN_PAUSE_MS = 1_000
+MAX_PAUSE_MS = 900_000
 PAUSE_KNOWN_FOR_MS = 5_000  # without limits the item is read for pauses only, at most so often
 CONTENDED_MS = 60_000  # after a failed condition, read the item before writing it for so long
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Until when no call to Skycore may be made, and which window is the reason.
+
+    `doubling_ms` is how long the last pause for a used-up quota was; 0 once a call has succeeded.
+    """
+
+    until_ms: int = 0
+    window: WindowName = "second"
+    doubling_ms: int = 0
+
+    def throttled(self, now: int, code: str, retry_after_s: int | None) -> Pause:
+        """Return the pause after Skycore refused a call with E106, E113 or E120.
+
+        E106 (calls too close together) pauses for the seconds that its text names, else for one,
+        and at most fifteen minutes; E113 (too many of one action) for one second. E120 (quota used
+        up) does not say which window it means: its pause doubles from one second to fifteen minutes
+        until a call succeeds. An E120 during such a pause belongs to a call made before it.
+        """
+        pause, doubling = MIN_PAUSE_MS, self.doubling_ms
+        window: WindowName = "second"
+        match code.strip().upper():
+            case "E106":
+                pause = min((retry_after_s or 1) * 1000, MAX_PAUSE_MS)
+            case "E113":
+                pass
+            case "E120":
+                if doubling and now < self.until_ms and self.window == "day":
+                    return self
+                pause = doubling = min(max(2 * doubling, MIN_PAUSE_MS), MAX_PAUSE_MS)
+                window = "day"
+            case _:
+                return self
+        if now + pause <= self.until_ms:
+            return replace(self, doubling_ms=doubling)
+        return Pause(now + pause, window, doubling)
+
+    def succeeded(self, now: int) -> Pause:
+        """Return the pause after a call that Skycore took: the next E120 starts small again.
+
+        A success during a pause changes nothing: that call was made before the pause.
+        """
+        return self if now < self.until_ms else replace(self, doubling_ms=0)
 
 
 class Limiter:
@@ -198,6 +244,19 @@ class Limiter:
         return item
 
 
+def new_item() -> Item:
+    """Return the item as it is before the first call."""
+    # at: the bucket that the window was moved on to; no slot lies before it
+    # n: all calls that are counted; counts: the same by bucket
+    windows = (MINUTE, DAY, BULK_MINUTE, BULK_DAY)
+    return {
+        **dict.fromkeys(("shared", "kept", "bulk"), 0),  # the first microsecond that is free
+        **{window.attribute: {"at": 0, "n": 0, "counts": {}} for window in windows},
+        "pause": asdict(Pause()),
+        "kind": "limiter",
+    }
+
+
 def expressions(actions: Sequence[Any], conditions: Sequence[Any]) -> dict[str, Any]:
     """Return an update's expressions as DynamoDB takes them."""
     names, values = dict[str, str](), dict[str, Any]()
@@ -245,7 +304,7 @@ def _create() -> dict[str, Any]:
 
 
 def _counted_before(state: dict[str, Any]) -> Item:
-    """Return the item with what release 1.0.0 had counted, so that an upgrade forgets no call."""
+    """Return the item with what release 0.9.0 had counted, so that an upgrade forgets no call."""
     item, (until, window, doubling) = new_item(), state["pause"]
     item["pause"] = asdict(Pause(until, ("second", "minute", "day")[window], doubling))
     for lane, ahead in zip(("shared", "kept", "bulk"), state["lanes"], strict=True):

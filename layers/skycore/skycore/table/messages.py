@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from itertools import batched
 from typing import TYPE_CHECKING, Any, cast
 
 from pynamodb.attributes import (
@@ -19,11 +18,11 @@ from pynamodb.exceptions import DoesNotExist, PutError, UpdateError
 
 from skycore import timestamps
 from skycore.catalogue.statuses import OWN_STEPS, RANKS
-from skycore.table import batches, models, references
-from skycore.table.models import Row, StoredRow, condition_failed, expiry
+from skycore.table import batches, models
+from skycore.table.models import StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
@@ -83,6 +82,10 @@ class TrackingRow(StoredRow, discriminator="pointer"):
     shared = BooleanAttribute(null=True)
 
 
+class ReferenceRow(StoredRow, discriminator="reference"):
+    """From a client_reference to its message. Its sort key is the message's time and id."""
+
+
 def pack(value: Any) -> bytes:
     """Return a value as a row stores requests and answers: compressed JSON."""
     return zlib.compress(json.dumps(value, separators=(",", ":")).encode())
@@ -116,15 +119,12 @@ def new_row(
     )
 
 
-def _state_of_new(
-    status: str, pk: str, time: datetime, attributes: Mapping[str, Any]
-) -> str | None:
+def _state_of_new(status: str, pk: str, time: datetime, values: Mapping[str, Any]) -> str | None:
     """Return a new row's partition in the index by state: sending, parked, or queued."""
-    deadline, send_at = attributes.get("deadline"), attributes.get("send_at")
-    if status == "queued" and send_at:
-        due = timestamps.from_text(send_at)
-        if (due - time).total_seconds() > models.MAX_DELAY_SECONDS:
-            return models.parked_partition(pk, due)
+    deadline, send_at = values.get("deadline"), values.get("send_at")
+    due = timestamps.from_text(send_at) if send_at else time
+    if status == "queued" and (due - time).total_seconds() > models.MAX_DELAY_SECONDS:
+        return models.parked_partition(pk, due)
     if status == "queued" and deadline:
         return models.queued_partition(pk, time, timestamps.from_text(deadline))
     return models.state_partition(status, pk) if status == "sending" else None
@@ -141,7 +141,7 @@ def create(row: MessageRow) -> MessageRow | None:
     A repeated put whose first answer was lost recognises its own `attempt` and counts as written.
     Raises PynamoDB's errors and TimeoutError.
     """
-    references.put([row])
+    put_references([row])
     for _ in range(MAX_CREATES):
         try:
             row.save(_is_free(row))
@@ -165,12 +165,30 @@ def _is_free(row: MessageRow) -> Condition:
     return cast("Condition", MessageRow.pk.does_not_exist() | expired | released)
 
 
+def put_references(rows: Iterable[MessageRow]) -> None:
+    """Write the reference rows of new messages, before the messages, so that each can be found.
+
+    Raises PynamoDB's errors, and TimeoutError if DynamoDB leaves rows unprocessed.
+    """
+    reference_rows = {
+        (row.client_reference, row.message_id): ReferenceRow(
+            models.reference_partition(row.client_reference),
+            f"{row.at}#{row.message_id}",
+            expires=row.expires,
+        )
+        for row in rows
+        if row.client_reference is not None
+    }
+    if reference_rows and batches.put_all(list(reference_rows.values())):
+        raise TimeoutError("DynamoDB left reference rows unprocessed")
+
+
 def create_many(rows: Sequence[MessageRow]) -> dict[str, MessageRow]:
     """Write many new rows; return the rows that already have their ids, by message id.
 
     A transaction writes up to a hundred rows; if an id is taken, `create` writes them one by one.
     """
-    references.put(rows)
+    put_references(rows)
     existing: dict[str, MessageRow] = {}
     for part in batches.chunk_rows(rows, batches.TRANSACTION_ROWS, batches.TRANSACTION_BYTES):
         if batches.put_all_new(part):
@@ -192,9 +210,8 @@ def get_existing(rows: Iterable[MessageRow]) -> dict[str, MessageRow]:
 def get(message_id: str) -> MessageRow | None:
     """Return the message's row, consistently read; None if there is none or it is gone."""
     try:
-        row = MessageRow.get(
-            models.message_partition(message_id), models.MESSAGE, consistent_read=True
-        )
+        pk = models.message_partition(message_id)
+        row = MessageRow.get(pk, models.MESSAGE, consistent_read=True)
     except DoesNotExist:
         return None
     return None if _is_gone(row) else row
@@ -292,21 +309,15 @@ def record_accepted_after_receipt(
 
 
 def put_tracking_row(
-    tracking_id: str,
-    message_id: str,
-    client_reference: str | None,
-    *,
-    time: datetime,
-    days: int,
-    shared: bool = False,
+    tracking_id: str, message_id: str, client_reference: str | None, *, time: datetime, days: int
 ) -> None:
-    """Point a tracking id at its message; `shared` if several recipients share it."""
+    """Point a tracking id that one recipient has at its message."""
     TrackingRow(
         models.tracking_partition(tracking_id),
         models.MESSAGE,
         message_id=message_id,
         client_reference=client_reference,
-        shared=shared,
+        shared=False,
         expires=expiry(time, days),
     ).save()
 
@@ -316,14 +327,6 @@ def messages_by_tracking_id(tracking_ids: Iterable[str]) -> dict[str, TrackingRo
     id_by_key = {(models.tracking_partition(id_), models.MESSAGE): id_ for id_ in tracking_ids}
     items = batches.read_all(id_by_key)
     return {id_by_key[key]: TrackingRow.from_raw_data(item) for key, item in items.items()}
-
-
-def in_state(partition: str, before: datetime) -> Iterator[MessageRow]:
-    """Yield messages in a partition of the index by state, created `before` then, oldest first."""
-    indexed = Row.by_state.query(partition, Row.at < models.index_sort_key("message", before))
-    for batch in batched(((row.pk, row.sk) for row in indexed), batches.READ_KEYS, strict=False):
-        rows = get_many(batch)
-        yield from (rows[key] for key in batch if key in rows)
 
 
 def _sets(attributes: Mapping[str, Any]) -> list[Action]:

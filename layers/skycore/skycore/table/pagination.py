@@ -1,4 +1,4 @@
-"""Read pages of rows from the indexes, newest first.
+"""Read pages of rows, newest first: from the indexes, and by client_reference.
 
 A cursor is a point in time, so it stays valid while rows come and go.
 """
@@ -99,6 +99,35 @@ def query_page(
         if queries >= MAX_QUERIES and time >= span.since:
             return page, Cursor(models.index_sort_key(span.kind, time), "~")
     return page, None
+
+
+def query_references(
+    client_reference: str, span: TimeRange, limit: int
+) -> tuple[list[tuple[str, str]], Cursor | None]:
+    """Return `at` and id of up to `limit` messages with a client_reference, and the next cursor.
+
+    A message that was not written, or was written again later under the same key, is not at that
+    time: the caller skips it.
+    """
+    partition = models.reference_partition(client_reference)
+    oldest = models.index_sort_key(span.kind, span.since)
+    newest = models.index_sort_key(span.kind, span.until) + "$"  # sorts after "#" and any id
+    if span.cursor is not None:
+        newest = span.cursor.sk
+    if newest < oldest:
+        return [], None
+    found = Row.query(
+        partition,
+        Row.sk.between(oldest, newest),
+        scan_index_forward=False,
+        consistent_read=True,
+        limit=limit + 2,  # with the cursor's own pointer, and the one after the page's last
+    )
+    sort_keys = [row.sk for row in found if span.cursor is None or row.sk < newest]
+    page = [(at, id_) for at, _, id_ in (sk.rpartition("#") for sk in sort_keys[:limit])]
+    if len(sort_keys) <= limit:
+        return page, None
+    return page, Cursor(page[-1][0], partition, sort_keys[limit - 1])
 
 
 def iter_pages(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError
 
-from skycore.catalogue.errors import find_error
+from skycore.catalogue.actions import find_error
 from skycore.table.models import StoredRow, condition_failed
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import UnicodeSetAttribute
@@ -18,9 +19,9 @@ from skycore import timestamps
 from skycore.catalogue.statuses import RANKS
 from skycore.keyed_hash import keyed_fingerprint, keyed_hash
 from skycore.phone_numbers import canonical_form
-from skycore.table import messages, models
+from skycore.table import batches, messages, models
 from skycore.table.messages import MessageRow
-from skycore.table.models import StoredRow, condition_failed, expiry
+from skycore.table.models import Row, StoredRow, condition_failed, expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -298,7 +299,15 @@ def cancel(message_id: str, time: datetime, identity: Mapping[str, str | None]) 
 def undispatched(now: datetime) -> Iterator[MessageRow]:
     """Yield messages that were queued an hour ago or more and that dispatch has not seen."""
     for partition in models.undispatched_partitions():
-        yield from messages.in_state(partition, now - models.UNDISPATCHED_AFTER)
+        yield from in_state(partition, now - models.UNDISPATCHED_AFTER)
+
+
+def in_state(partition: str, before: datetime) -> Iterator[MessageRow]:
+    """Yield messages in a partition of the index by state, created `before` then, oldest first."""
+    indexed = Row.by_state.query(partition, Row.at < models.index_sort_key("message", before))
+    for batch in batched(((row.pk, row.sk) for row in indexed), batches.READ_KEYS, strict=False):
+        rows = messages.get_many(batch)
+        yield from (rows[key] for key in batch if key in rows)
 
 
 def _not_late(time: datetime) -> Condition:

@@ -82,7 +82,8 @@ test-services: setup ## Run all unit tests that use a table on AWS's DynamoDB Lo
 	@$(ON_DYNAMODB_LOCAL) tests/unit/sending tests/unit/receiving tests/unit/queries
 
 .PHONY: test-page
-test-page: setup .venv-browser/.ready chromium ## Test the page in a real browser (CHROMIUM=/path/to/chromium)
+test-page: setup .venv-browser/.ready ## Test the page in a real browser (CHROMIUM=/path/to/chromium)
+	$(install-chromium)
 	@.venv-browser/bin/pytest -rs tests/browser
 
 .PHONY: bench
@@ -114,12 +115,15 @@ endef
 GET_PYTHON := install uv, and make gets it; or run brew install python@3.13 or pyenv install 3.13; or pass PYTHON=/path/to/python3.13
 
 # Debian packages that tests need. make installs them as root, as CI does; elsewhere you install them.
+# test-page runs the recipe itself: with chromium as a prerequisite, make would start it last.
 .PHONY: chromium zsh
 chromium:
-	$(call install-package,chromium,$$CHROMIUM chromium chromium-browser google-chrome)
+	$(install-chromium)
 
 zsh:
 	$(call install-package,zsh,zsh)
+
+install-chromium = $(call install-package,chromium,$$CHROMIUM chromium chromium-browser google-chrome)
 
 define install-package
 @if ! command -v $(2) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -61,7 +61,7 @@ def build() -> Path:
     # One at a time, for all stacks of a checkout: the second one finds the code built.
     with (made / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        _sam("build", ["build", "--parallel", *arguments])
+        _sam("build", ["build", "--parallel", *arguments], {"AWS_DEFAULT_REGION": REGION})
         shutil.rmtree(build, ignore_errors=True)
         shutil.copytree(made / "build", build)
     return adjust.rewrite(build / "template.yaml")
@@ -85,7 +85,8 @@ def deploy(template: Path, parameters: Mapping[str, str], skycore_url: str) -> d
     arguments = ["deploy", "--template-file", str(template), "--stack-name", STACK_NAME]
     arguments += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
     arguments += ["--no-fail-on-empty-changeset", "--no-progressbar"]
-    _sam("deploy", [*arguments, "--parameter-overrides", *overrides])
+    arguments += ["--parameter-overrides", *overrides]
+    _sam("deploy", arguments, emulator.root_environment())
     adjust.put_back(client, STACK_NAME)
     return _write_stack_file()
 
@@ -109,12 +110,12 @@ def client(service: str) -> Any:
     return made
 
 
-def _sam(step: str, arguments: list[str]) -> None:
+def _sam(step: str, arguments: list[str], credentials: Mapping[str, str]) -> None:
     log = LOGS / f"sam-{step}.log"
     bin_folder = Path(sys.executable).parent
     environment = {
         **os.environ,
-        **emulator.root_environment(),
+        **credentials,
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
         "__SAM_CLI_APP_DIR": str(STATE / "sam"),

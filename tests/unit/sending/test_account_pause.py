@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from skycore.catalogue.actions import all_errors
+from skycore.catalogue.actions import all_actions, all_errors
 from skycore.client.errors import (
     HTTP_PROBLEMS,
     CredentialsMissing,
@@ -21,7 +21,7 @@ from skycore.client.errors import (
 from skycore.client.reply import Reply, read_reply
 from skycore.problems import Problem
 from skycore.queries.messages import cancel
-from skycore.sending.account_pause import ACTION_CODES, cause_of
+from skycore.sending.account_pause import ACTION_CODES, AccountPause, cause_of
 from skycore.table import parking, pauses
 from tests.unit.sending.waiting_world import BATCH, World, row, status
 from tests.unit.table.fake_dynamodb import FakeDynamoDB, error
@@ -239,6 +239,23 @@ class TestUnknownOutcomes:
         world.run(minutes=75)
         sends = [at for at, action, _ in world.calls if action != "getMmsIds"]
         assert BATCH + 4 <= len(sends) <= BATCH + 5
+
+    def test_two_threads_of_a_process_count_both_of_theirs(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shared, send = AccountPause(), next(a for a in all_actions() if a.name == "sendSMS")
+        problem = Problem("outcome_unknown", "no reply")
+        problem.cause = pauses.UNKNOWN_OUTCOMES
+        alone, others = pauses.unknown, [problem]
+
+        def unknown(pause: pauses.Pause, now: int) -> pauses.Pause:
+            if others:
+                shared.report(send, others.pop())
+            return alone(pause, now)
+
+        monkeypatch.setattr(pauses, "unknown", unknown)
+        shared.report(send, problem)
+        assert account().unknowns == 2
 
     def test_reads_without_an_answer_pause_nobody(self, world: World) -> None:
         world.fails = lambda *_: OutcomeUnknown("reset")

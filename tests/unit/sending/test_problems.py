@@ -334,6 +334,23 @@ def test_a_slot_that_passes_again_is_not_used() -> None:
     turn = Turn(Slot(False, False))  # type: ignore[arg-type]
     with pytest.raises(Problem, match="rate_limited"):
         turn.take()
+    assert turn.began is None  # no call is measured
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(10)], ids=["no limits", "10 a second"])
+def test_queued_calls_wait_for_the_end_of_a_short_pause(
+    limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1_764_400_000_000]
+    monkeypatch.setattr(rate_limit, "now_ms", lambda: clock[0])
+    monkeypatch.setattr(rate_limit, "wait_until", lambda at: clock.append(max(clock.pop(), at)))
+    limiter = RateLimiter(limits, Limiter(lambda: clock[0]))
+    began = clock[0]
+    limiter.report_result(Problem("rate_limited", "too fast", skycore_code="E113"))
+    slots = limiter.acquire_batch(1)
+    assert isinstance(slots, tuple)
+    Turn(limiter.slot(slots[0], single=False)).take()
+    assert clock[0] >= began + 1_000
 
 
 def test_a_slow_handshake_takes_another_slot_instead_of_a_late_one(

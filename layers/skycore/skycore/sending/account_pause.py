@@ -160,11 +160,12 @@ class AccountPause:
         Returns False if it returns None, or if others always wrote first.
         """
         for number in range(TRIES):
-            before = self._seen.of(scope)
+            seen = self._seen  # other threads of this process may replace it
+            before = seen.of(scope)
             after = rule(before)
             if after is None or after == before:
                 return after is not None
-            written = pauses.write(self._seen, scope, after)
+            written = pauses.write(seen, scope, after)
             if written is not None:
                 self._seen, self._seen_at = written, time.monotonic()
                 _log(scope, before, after)

@@ -27,16 +27,16 @@ HTTP_429_IS_LIKE = "E106"  # calls too close together: it has no code, and may n
 
 @dataclass(slots=True)
 class Slot:
-    """The moment from which one call may be made (None: there are no limits)."""
+    """The moment from which one call may be made: without limits, now or the end of a pause."""
 
     rate_limiter: RateLimiter
-    at_ms: int | None
+    at_ms: int
     single: bool
 
     def is_usable(self) -> bool:
         """Return whether the call can still start in time; log it if the process was held up."""
         now = now_ms()
-        if self.at_ms is None or usable(self.at_ms, now):
+        if not self.rate_limiter.limits.any or usable(self.at_ms, now):
             return True
         log.warning("slot missed", extra={"late_ms": now - self.at_ms})
         return False
@@ -46,7 +46,7 @@ class Slot:
 
         Raises Problem rate_limited: at once for a queued message, which can be requeued.
         """
-        if self.at_ms is None:
+        if not self.rate_limiter.limits.any:
             return
         if not self.single:
             raise rate_limited("second", 1)
@@ -71,9 +71,10 @@ class Turn:
         Raises Problem rate_limited if none is left, and not_ready if the limiter fails or too
         little time is left for a reply: this request is not written then.
         """
+        if not self.used:
+            self.began = None  # nothing is called if no slot is left
         with before_the_call():
-            if self.slot.at_ms is not None:
-                wait_until(self.slot.at_ms)
+            wait_until(self.slot.at_ms)
             if self.used or not self.slot.is_usable():  # it passed while connecting
                 self.slot.reacquire()
                 if not self.slot.is_usable():
@@ -109,7 +110,7 @@ class RateLimiter:
 
     def slot(self, at_ms: int, *, single: bool) -> Slot:
         """Return the slot of a call that may be made at `at_ms`."""
-        return Slot(self, at_ms if self.limits.any else None, single)
+        return Slot(self, at_ms, single)
 
     def acquire_batch(
         self, count: int, count_again: Callable[[], int] | None = None

@@ -99,9 +99,8 @@ def record_opt_outs(event: Event) -> None:
 
     N301 and N302 concern a sender only if the person asked for it (SOURCE MO or WEB): any other
     source put the number on one campaign or took it off. A stop counts for every shortcode that its
-    SHORTCODE may list. What the table can never hold is logged
-    and passed over, because the event must be published all the same; raises the table's other
-    errors.
+    SHORTCODE may list. What the table can never hold is logged and passed over, because the event
+    must be published all the same; raises the table's other errors.
     """
     data, number = event.data, event.subscriber_number
     code = data.get("code")

@@ -106,8 +106,8 @@ def _assign_arrival_ids(
         parsed,
         key=lambda postback: sum(not event.has_own_identity for event in postback.events),
     ):
-        undated = any(not event.has_own_identity for event in postback.events)
-        if undated and time.monotonic() > deadline:
+        needs_arrival = any(not event.has_own_identity for event in postback.events)
+        if needs_arrival and time.monotonic() > deadline:
             deferred.append(postback.queue_id)
             continue
         try:

@@ -22,7 +22,7 @@ TRIES = 3  # of a single call whose slot passed while its process was held up
 PATIENCE_MS = 4_000  # that dispatch waits for slots; the rest of its time is for calls
 ASK_AGAIN_MS = 200
 MIN_REPLY_SECONDS = 5.0  # before the deadline, within which no request is written
-HTTP_429_IS_LIKE = "E106"  # calls too close together: it has no code, and may name a time as well
+HTTP_429_IS_LIKE = "E106"  # calls too close together; either may say for how long to wait
 
 
 @dataclass(slots=True)
@@ -95,6 +95,7 @@ class RateLimiter:
     def acquire(self) -> Slot:
         """Take a slot for a single call and wait for it, two seconds at most.
 
+        If the process was held up until the slot had passed, take another, up to TRIES in all.
         Raises Problem rate_limited, with Retry-After, if there is none.
         """
         for _ in range(TRIES):

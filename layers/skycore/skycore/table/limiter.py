@@ -55,6 +55,8 @@ CONTENDED_MS = 60_000  # after a failed condition, read the item before writing 
 class Pause:
     """Until when no call to Skycore may be made, and which window is the reason.
 
+    This is not the account pause (`table.pauses`), during which queued messages alone wait.
+
     `doubling_ms` is how long the last pause for a used-up quota was; 0 once a call has succeeded.
     """
 

@@ -87,8 +87,8 @@ class Limits:
 class Window:
     """A rolling window, counted in buckets. `span` buckets are as long as the window and the guard.
 
-    So a call in bucket b shares no window with one in bucket b + span + 1, however late either
-    arrives. The guard covers lateness and skew.
+    So a call in bucket b shares no window with one in bucket b + span + 1. The guard covers calls
+    that arrive up to LATE_MS after their slots, and clocks that differ by SKEW_MS.
     """
 
     attribute: str  # of the item
@@ -213,7 +213,7 @@ def plan(
         # Without a lane of its own a single call must still find a slot soon enough.
         latest = min(latest, opens + SINGLE_WAIT_MS - limits.spacing_us(limits.per_second) // 2_000)
     if bulk and opens > _opens(item, now, limits.windows(bulk=False))[0]:
-        latest = now - 1
+        latest = now - 1  # so that every slot is too late
     count = min(count, *(most - window.used(item, opens) for window, most in windows))
     take = Take(conditions=[Path("pause.until_ms") <= opens])
     if limits.per_second:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pynamodb.expressions.update import Action
 
 RELEASED_RANK = 99  # above every status, so that no outcome or receipt moves a tombstone
-TOMBSTONE_DAYS = 1  # a repeat of a write is seconds late at most
+TOMBSTONE_DAYS = 1  # enough for a late repeat of a write; `expiry` makes it MIN_DAYS
 CEILING_DAYS = 2  # a day's count is of no use after the day
 MAX_CLAIMS = 3  # tries to claim a message that repeats of its request take over
 

@@ -122,7 +122,7 @@ class LayersOnce(zipfile.ZipFile):
         return [] if self._is_layer() else super().namelist()
 
     def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
-        """Unpack the zip; of a layer unpacked before, link to the folder."""
+        """Unpack the zip; if it is a layer that was unpacked before, link to its folder."""
         if not self._is_layer():
             super().extractall(path, members, pwd)
             return

@@ -1,4 +1,4 @@
-"""Starting programs that outlive the command, and stopping them for certain."""
+"""Starting programs that outlive the command, and stopping them reliably."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def run(stack: Stack, args: Namespace) -> Result:
 
 
 def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
-    """Return what the secret is to hold, typed or piped in. Raises Refused."""
+    """Return the secret's new value, typed or piped in. Raises Refused."""
     what = f"Password of {user}" if user else "Skycore API key"
     try:
         text = getpass.getpass(f"{what} (not shown): ") if asks else sys.stdin.read()
@@ -86,7 +86,7 @@ def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
 
 
 def credentials(text: str, user: str | None = None) -> dict[str, str]:
-    """Return what the secret is to hold for what was typed: a key, a password, a JSON object.
+    """Return the secret's new value for what was typed: a key, a password, a JSON object.
 
     Raises Refused, without quoting it, for what cannot be either.
     """

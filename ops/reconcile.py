@@ -50,7 +50,7 @@ The report costs one call of the account's limits, and Skycore allows only so ma
 
 
 def run(stack: Stack, args: Namespace) -> Result:
-    """OK if the whole report was read and each of its final statuses is known. Raises Refused."""
+    """Return ok if the whole report was read and each final status is known. Raises Refused."""
     _check_postbacks(stack, args)
     if not args.dry_run:
         confirm(stack, args, "Store and publish what no postback reported?")

@@ -28,7 +28,7 @@ _ACT = (
 
 
 def paths(sends: list[Action], others: list[Action]) -> dict[str, Part]:
-    """All paths. Each action under /actions has one of its own, so that its fields are told."""
+    """All paths. Each action under /actions has its own, so that its fields are described."""
     return {
         "/messages": {"post": _post_message(sends), "get": _list_messages()},
         "/messages/batch": {"post": _post_batch()},

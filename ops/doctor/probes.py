@@ -132,7 +132,7 @@ def postback(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _is_first_use(deployment: Deployment) -> bool:
-    """Whether a rotation is under way, and the present address was never used.
+    """Whether a rotation is under way, and the current address was never used.
 
     rotate-token goes by the first use of the new address: it must be Skycore's.
     """

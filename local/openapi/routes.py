@@ -94,7 +94,7 @@ def batch_requests() -> dict[str, Part]:
     listed = {"type": "array", "minItems": 1, "maxItems": MOST_IN_BATCH}
     whole: Part = {
         "type": "boolean",
-        "description": "true: what refuses one entry refuses the whole call.",
+        "description": "true: if one entry is refused, the whole call is refused.",
     }
     entry = {"$ref": "#/components/schemas/SendRequest"}
     told = "An entry that is not valid has its problem as its result; the others are queued."

@@ -1,4 +1,4 @@
-"""What the emulator drops or misreads, made good from outside: the only file that knows of it.
+"""Correct from outside what the emulator drops or misreads: the only file that knows of it.
 
 The template is written for AWS. `rewrite` changes the built copy before it is deployed;
 `put_back` sets, through the public AWS APIs, what the emulator's CloudFormation drops.

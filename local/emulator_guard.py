@@ -1,4 +1,4 @@
-"""Run the AWS emulator behind a guard: it serves this clone's stack, and nobody else.
+"""Run the AWS emulator behind a guard: it serves this clone's stack only.
 
 The emulator alone answers every web page (CORS), every Host, and gives all rights to a built-in key
 whose signature it does not check; its functions are plain processes of the developer. So the guard
@@ -111,8 +111,8 @@ async def _forbid(send: Any, reason: str) -> None:
 class LayersOnce(zipfile.ZipFile):
     """A zip whose layers are unpacked once; each copy of a function has a link to the folder.
 
-    The emulator unpacks them for each copy that it starts, a second of its own process's time, in
-    which nobody else is served.
+    The emulator unpacks them for each copy that it starts, and serves
+    nobody else for the second that it takes.
     """
 
     _unpacking = threading.Lock()
@@ -122,7 +122,7 @@ class LayersOnce(zipfile.ZipFile):
         return [] if self._is_layer() else super().namelist()
 
     def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
-        """Unpack the zip; of a layer unpacked before, link to the folder."""
+        """Unpack the zip; if it is a layer that was unpacked before, link to its folder."""
         if not self._is_layer():
             super().extractall(path, members, pwd)
             return

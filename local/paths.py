@@ -25,7 +25,7 @@ EMULATOR_URL = f"http://{HOST}:{EMULATOR_PORT}"
 
 
 class LocalError(Exception):
-    """Something that the user can put right; its text says what and how."""
+    """A fault that the user can fix; its text says how."""
 
 
 def open_private(path: Path) -> BinaryIO:

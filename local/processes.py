@@ -1,4 +1,4 @@
-"""Starting programs that outlive the command, and stopping them for certain."""
+"""Starting programs that outlive the command, and stopping them reliably."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _noted(name: str) -> tuple[int, int] | None:
 
 
 def _born(pid: int) -> str:
-    """When the process started, as ps tells it: with the number, a name that is never reused."""
+    """When the process started, as ps prints it: with the number, a name that is never reused."""
     told = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )

@@ -25,7 +25,7 @@ class Screen:
 
     @contextlib.contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Shows `what` while it goes on and how long it took; a failure is marked as one."""
+        """Show `what` while it runs, and how long it took; a failure is marked as one."""
         self.current = what
         began = time.monotonic()
         live: contextlib.AbstractContextManager[object] = contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""The operator's tool: `python -m ops --help`. It works with the AWS login of who runs it."""
+"""The operator's tool: `python -m ops --help`. It uses the AWS login of the person who runs it."""
 
 import sys
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""The operator's tool, as `python -m ops COMMAND`: the command line, and what errors become."""
+"""The operator's tool, as `python -m ops COMMAND`: the command line, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(stack: Stack, args: argparse.Namespace) -> Result | None:
-    """Run the command, and record who did it if it was confirmed, also if it failed midway."""
+    """Run the command, and record who did it if it was confirmed, even if it failed midway."""
     try:
         result: Result | None = args.run(stack, args)
         return result
@@ -113,7 +113,7 @@ def run_and_exit(*before: str) -> NoReturn:
 
 
 class _CleanStderr:
-    """A stream that shows log lines, which may quote ids of others."""
+    """A stream that cleans log lines, which may quote other people's ids."""
 
     def write(self, text: str) -> None:
         sys.stderr.write(clean_lines(text))

@@ -24,7 +24,7 @@ _FILTERS = ("PostbackAllowedCidrs", "WebAclArn")  # parameters that may keep thi
 
 
 class Throttled(Refused):
-    """API Gateway had no room for the call: whether the address is the stack's is not known."""
+    """API Gateway throttled the call, so it is not known whether the address is the stack's."""
 
 
 def try_address(stack: Stack) -> str | None:

@@ -1,4 +1,4 @@
-"""What a command of the operator's tool is."""
+"""Define a command of the operator's tool."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Read dead-letter queues without emptying them, and move their messages.
 
-SQS has a task for moving (StartMessageMoveTask), but it moves a whole queue, and one cannot try a
-single message first. So each message is sent to its queue, with its body and attributes as they
+SQS has a task for moving (StartMessageMoveTask), but it moves a whole queue: a single message
+cannot be tried first. So each message is sent to its queue, with its body and attributes as they
 are, and then deleted. If that stops in between, a message is in both queues. That does no harm: an
 event keeps its id, a postback is stored once, and a message is sent once.
 """
@@ -27,7 +27,7 @@ EMPTY_AFTER = 2  # empty receives in a row; a single one may miss some
 
 @dataclass
 class DeadLetters:
-    """One dead-letter queue. As a context manager it gives back what it only looked at."""
+    """One dead-letter queue. As a context manager, it returns to the queue what it only read."""
 
     sqs: Any
     url: str

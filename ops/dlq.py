@@ -82,7 +82,7 @@ def show(stack: Stack, args: Namespace) -> Result:
         ]
     rows = [(letter["sent_at"], letter["id"], _rest(letter)) for letter in found]
     shown = [table(("sent", "id", ""), rows)] if rows else []
-    ending = f"{len(found)} shown of the dead-letter queue {args.queue}"
+    ending = f"showing {len(found)} from the dead-letter queue {args.queue}"
     return Result({"queue": args.queue, "messages": found}, [*shown, ending])
 
 
@@ -91,7 +91,7 @@ def redrive(stack: Stack, args: Namespace) -> Result:
     queue = QUEUES[args.queue]
     if queue.queue is None:
         raise Refused(
-            "It holds places in the table's stream, not events: there is nothing to redrive. "
+            "It holds positions in the table's stream, not events: there is nothing to redrive. "
             f"See the times with: dlq show {queue.name}. Publish their events with: "
             f"replay --since TIME --until TIME. Then: dlq discard {queue.name} --all"
         )

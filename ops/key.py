@@ -34,7 +34,7 @@ _STOPPED = (
 )
 ABOUT = """\
 Asks for the API key without showing it, or reads it from stdin, and stores it in the stack's
-secret. It is never an argument, so it is in no list of processes and no shell history. No
+secret. It is never an argument, so it does not appear in process lists or shell history. No
 deployment changes it. With --user it asks for that user's password instead; stdin may also have
 {"api_key": …, "user": …, "password": …} where an account wants more than one.
 
@@ -75,7 +75,7 @@ def run(stack: Stack, args: Namespace) -> Result:
 
 
 def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
-    """Return what the secret is to hold, typed or piped in. Raises Refused."""
+    """Return the secret's new value, typed or piped in. Raises Refused."""
     what = f"Password of {user}" if user else "Skycore API key"
     try:
         text = getpass.getpass(f"{what} (not shown): ") if asks else sys.stdin.read()
@@ -86,7 +86,7 @@ def _asked_for(user: str | None, *, asks: bool) -> dict[str, str]:
 
 
 def credentials(text: str, user: str | None = None) -> dict[str, str]:
-    """Return what the secret is to hold for what was typed: a key, a password, a JSON object.
+    """Return the secret's new value for what was typed: a key, a password, a JSON object.
 
     Raises Refused, without quoting it, for what cannot be either.
     """
@@ -140,7 +140,7 @@ def _held() -> Iterator[None]:
             with contextlib.suppress(Exception):  # the next one may do it
                 until.append(limiter.pause(HOLD_MS))
 
-    progress("Holding the calls of Skycore: queued messages wait, other sends are answered 429.")
+    progress("Holding calls to Skycore: queued messages wait, other sends are answered 429.")
     renewing = threading.Thread(target=renew, daemon=True)
     renewing.start()
     try:
@@ -152,7 +152,7 @@ def _held() -> Iterator[None]:
         done.set()
         renewing.join()
         limiter.resume(until[-1])
-        progress(f"Calls go on, within {PAUSE_KNOWN_FOR_MS // 1000} seconds.")
+        progress(f"Calls resume within {PAUSE_KNOWN_FOR_MS // 1000} seconds.")
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Errors that mean: log in to AWS again."""
+"""Recognise errors that a new AWS login would fix."""
 
 from botocore.exceptions import ClientError, CredentialRetrievalError, SSOError, TokenRetrievalError
 

@@ -27,8 +27,8 @@ you hand them out. It only reads.
 """
 ERASE = """\
 Erases everything that the stack keeps about a number. It cancels messages that wait, and refuses
-while one is being sent. Of each message a tombstone without number or text stays until its
-Idempotency-Key ends, so that a repeat sends nothing. Raw postbacks that several people share are
+while one is being sent. A tombstone of each message, without number or text, stays until its
+Idempotency-Key expires, so that a repeat sends nothing. Raw postbacks that several people share are
 deleted. An opt-out stays as a keyed hash, and holds until the person opts in again.
 
 It is safe to repeat: repeat it once postbacks that were on their way have been stored. It prints

@@ -59,7 +59,7 @@ QUEUES = {
             "publish",
             None,
             "PublishDeadLetterQueue",
-            "places in the table's stream where publishing failed as a whole",
+            "positions in the table's stream where publishing failed as a whole",
         ),
     )
 }

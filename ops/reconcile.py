@@ -40,9 +40,9 @@ The report has no tracking ids, so its rows are joined to messages by kind, numb
 time. Rows that fit no message, or several, are listed; the exit code is then 1. It has not been
 tried with a live account: run it with --dry-run first, and compare.
 
-Redrive the postbacks in dead-letter queues first: they know more than the report does.
+Redrive the postbacks in dead-letter queues first: they say more than the report does.
 
-The report costs one call of the account's limits, and Skycore gives only so many a day (E510).
+The report costs one call of the account's limits, and Skycore allows only so many a day (E510).
 --file reads a report that you have downloaded.
 
   python -m ops reconcile --since 2026-11-22T08:00Z --until 2026-11-22T09:00Z --dry-run
@@ -50,7 +50,7 @@ The report costs one call of the account's limits, and Skycore gives only so man
 
 
 def run(stack: Stack, args: Namespace) -> Result:
-    """OK if the whole report was read and each of its final statuses is known. Raises Refused."""
+    """Return ok if the whole report was read and each final status is known. Raises Refused."""
     _check_postbacks(stack, args)
     if not args.dry_run:
         confirm(stack, args, "Store and publish what no postback reported?")

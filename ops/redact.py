@@ -1,4 +1,4 @@
-"""What an operator sees of people's messages: no texts, of a number the last two digits.
+"""Redact people's messages for operators: no texts, and the last two digits of a number.
 
 Redaction chooses what is shown, so that an element that nobody foresaw is not shown.
 """

@@ -46,7 +46,7 @@ queue.
 
   python -m ops restore postbacks https://sqs.us-east-1.amazonaws.com/111122223333/OLD
 """
-AT_ONCE = 8  # rows written side by side; botocore keeps ten connections
+AT_ONCE = 8  # rows written in parallel; botocore keeps ten connections
 IN_PROGRESS = {"scheduled", "queued", "sending"}  # of which the copy does not know the end
 OPT_OUT_TIMES = ("stopped_at", "started_at", "confirmed_at")
 OF_ONE_TABLE = {"pauses", "progress"}  # kinds of rows that say what this table's stack does now

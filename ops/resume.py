@@ -45,7 +45,7 @@ def run(stack: Stack, args: Namespace) -> Result:
 
 
 def current() -> dict[str, dict[str, Any]]:
-    """Return what is paused now, by scope (`account`, or an action): why, since when."""
+    """Return what is paused now, by scope (`account`, or an action), with reason and time."""
     found = pauses.read(consistent=True).by_scope
     return {scope: _describe(pause) for scope, pause in found.items() if pause.paused}
 

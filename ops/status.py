@@ -75,7 +75,7 @@ def problems(data: dict[str, Any]) -> list[str]:
     ]
     if unknown := data["messages"]["by_kind"].get("unknown"):
         found.append(
-            f"{unknown} unknown of the last {data['minutes']} minutes, a person decides: "
+            f"{unknown} unknown in the last {data['minutes']} minutes; an operator decides:  "
             "python -m ops messages --status unknown, then python -m ops resolve ID"
         )
     found += [

@@ -1,4 +1,4 @@
-"""`suppress`: whom the stack does not write to."""
+"""`suppress`: numbers to which the stack does not send."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ takes time and money if it is large. It only reads. Without --show, numbers show
 
 
 def add(stack: Stack, args: Namespace) -> Result:
-    """Stops sends to a number."""
+    """Stop sends to a number."""
     return _change(stack, args, "Stop messages to", _stop)
 
 
 def remove(stack: Stack, args: Namespace) -> Result:
-    """Lets sends to a number go again."""
+    """Allow sends to a number again."""
     return _change(stack, args, "Allow messages to", opt_outs.lift_by_hand)
 
 

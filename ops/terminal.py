@@ -1,4 +1,4 @@
-"""Make text of others safe to show: it cannot control a terminal, reorder a line or begin one."""
+"""Make foreign text safe to show: it cannot control a terminal, reorder a line or begin one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def clean(text: str) -> str:
 
 
 def clean_lines(text: str) -> str:
-    """Return a text whose line ends are our own, each line clean."""
+    """Return a text of several lines, each cleaned; line breaks in `text` stay."""
     return "\n".join(map(clean, text.split("\n")))
 
 

@@ -135,7 +135,7 @@ def _too_early(current: str, previous: str | None) -> str | None:
 
 
 def tokens(stack: Stack) -> tuple[str, str | None]:
-    """The present token and the one before it, if there is one."""
+    """The current token and the one before it, if there is one."""
     client, secret = stack.client("secretsmanager"), stack.id_of("PostbackToken")
     current: str = client.get_secret_value(SecretId=secret)["SecretString"]
     try:

@@ -1,4 +1,4 @@
-"""The read API: messages, their timelines, postback events; and cancelling what is queued."""
+"""The read API: messages, their timelines, postback events; and cancellation of queued messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /messages and POST /actions/{action}: calls of Skycore, answered at once."""
+"""POST /messages and POST /actions/{action}: calls to Skycore, answered at once."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ _MESSAGE: dict[str, Schema] = {
 _BY_WHOM: dict[str, Schema] = {
     "caller": {**_TEXT, "description": "The role or user that sent it."},
     "cancelled_by": {
-        "description": "The role or user that cancelled it; DELETE also has session and address.",
+        "description": "The role or user that cancelled it; DELETE adds session and address.",
         "anyOf": [
             _TEXT,
             {

@@ -29,7 +29,7 @@ def as_yaml() -> str:
 
 
 def document() -> Part:
-    """The document as data."""
+    """Return the OpenAPI document as data."""
     sends = [action for action in all_actions() if action.effect == "send"]
     others = [action for action in all_actions() if action.effect != "send"]
     components: dict[str, Part] = {}

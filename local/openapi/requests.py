@@ -136,7 +136,7 @@ def _request(action: Action, components: dict[str, Schema]) -> Schema:
 
 
 def _rules(action: Action, must: list[Parameter]) -> list[Schema]:
-    """What a list of mandatory names cannot say: one of several, one unless another."""
+    """Return the rules that `required` cannot express: one of several, one unless another."""
     rules: list[Schema] = [
         {"oneOf": [{"required": [name]} for name in (p.name, *p.aliases)]}
         for p in must

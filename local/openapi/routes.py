@@ -28,7 +28,7 @@ _ACT = (
 
 
 def paths(sends: list[Action], others: list[Action]) -> dict[str, Part]:
-    """All paths. Each action under /actions has one of its own, so that its fields are told."""
+    """All paths. Each action under /actions has its own, so that its fields are described."""
     return {
         "/messages": {"post": _post_message(sends), "get": _list_messages()},
         "/messages/batch": {"post": _post_batch()},
@@ -94,7 +94,7 @@ def batch_requests() -> dict[str, Part]:
     listed = {"type": "array", "minItems": 1, "maxItems": MOST_IN_BATCH}
     whole: Part = {
         "type": "boolean",
-        "description": "true: what refuses one entry refuses the whole call.",
+        "description": "true: if one entry is refused, the whole call is refused.",
     }
     entry = {"$ref": "#/components/schemas/SendRequest"}
     told = "An entry that is not valid has its problem as its result; the others are queued."

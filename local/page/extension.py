@@ -85,7 +85,7 @@ class StackColumn(PageExtension):
         self.messages.start()
 
     async def run(self, publish: Publish) -> None:
-        """Tell pages when the stack comes up, changes or goes away."""
+        """Notify pages when the stack starts, changes or stops."""
         self._publish = publish
         known = self._stack.visible()
         while True:

@@ -1,4 +1,4 @@
-"""What waits in the stack's queues, what lies in its dead-letter queues, what limit is left."""
+"""Show what is in the stack's queues and dead-letter queues, and what is left of the limits."""
 
 from __future__ import annotations
 

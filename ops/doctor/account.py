@@ -1,4 +1,4 @@
-"""Checks of what lies around the stack: its state, Skycore's limits, this machine's clock."""
+"""Checks around the stack: its state, Skycore's limits, this machine's clock."""
 
 from __future__ import annotations
 

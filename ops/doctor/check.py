@@ -14,7 +14,7 @@ type Level = Literal["ok", "warning", "problem", "not_checked"]
 
 
 class NotChecked(Exception):  # noqa: N818 - not an error: a check that has no answer here
-    """The check has no answer here; its text is the reason."""
+    """The check cannot be made here; its text is the reason."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def indexes(deployment: Deployment) -> Iterator[Finding]:
 
 @contextmanager
 def _suppress_code(code: str) -> Iterator[None]:
-    """Pass over the error by which S3 says that a bucket has no such setting."""
+    """Suppress the error with which S3 says that a bucket has no such setting."""
     try:
         yield
     except ClientError as error:
@@ -126,7 +126,7 @@ def media_expiry(deployment: Deployment) -> Iterator[Finding]:
 
 
 def api_key(deployment: Deployment) -> Iterator[Finding]:
-    """A Skycore API key is set and can be one. Its value is never shown."""
+    """A Skycore API key is set and well-formed. Its value is never shown."""
     fix = f"python -m ops --stack {deployment.name} set-key"
     client, secret = deployment.client("secretsmanager"), deployment.stack.id_of("ApiKey")
     stages = client.describe_secret(SecretId=secret).get("VersionIdsToStages") or {}
@@ -138,7 +138,7 @@ def api_key(deployment: Deployment) -> Iterator[Finding]:
 
 
 def postback_token(deployment: Deployment) -> Iterator[Finding]:
-    """The postback token can stand in a URL and cannot be guessed. It is never shown."""
+    """The postback token fits into a URL and cannot be guessed. It is never shown."""
     client, secret = deployment.client("secretsmanager"), deployment.stack.id_of("PostbackToken")
     value = client.get_secret_value(SecretId=secret).get("SecretString") or ""
     if len(value) < TOKEN_LENGTH or set(value) - TOKEN_CHARACTERS:

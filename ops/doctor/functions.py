@@ -60,7 +60,7 @@ def settings(deployment: Deployment) -> Iterator[Finding]:
 
 
 def recursion(deployment: Deployment) -> Iterator[Finding]:
-    """Lambda lets dispatch, fetch and store put messages back, and would stop any other loop."""
+    """Lambda lets dispatch, fetch and store requeue messages, and would stop any other loop."""
     client = deployment.client("lambda")
     for name, found in deployment.functions.items():
         function = found["FunctionName"]
@@ -139,7 +139,7 @@ def _resolve(deployment: Deployment, node: Any) -> str | None:
 
 
 def _same(actual: str, expected: str) -> bool:
-    """Whether a variable holds a value; a secret's may be its ARN, of which the id is a part."""
+    """Whether a variable holds a value; a secret's may be its ARN, which contains the id."""
     return actual == expected or (actual.startswith("arn:") and f":{expected}-" in actual)
 
 

@@ -104,7 +104,7 @@ def postback(deployment: Deployment) -> Iterator[Finding]:
     except Refused as refusal:
         raise NotChecked(f"the token is not posted: {refusal}") from None
     if remark:
-        raise NotChecked("this machine's address may not post postbacks")
+        raise NotChecked("this machine's address is not allowed to post postbacks")
     if _is_first_use(deployment):
         raise NotChecked("Skycore has not used the new address yet; a probe would look like it")
     with temporary_queue(stack, "doctor") as queue:
@@ -132,7 +132,7 @@ def postback(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _is_first_use(deployment: Deployment) -> bool:
-    """Whether a rotation is under way, and the present address was never used.
+    """Whether a rotation is under way, and the current address was never used.
 
     rotate-token goes by the first use of the new address: it must be Skycore's.
     """

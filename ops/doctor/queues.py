@@ -17,7 +17,7 @@ FROM_TOPIC = ("EventQueue", "EventDeadLetterQueue")  # the queues that the topic
 
 
 def queue_policies(deployment: Deployment) -> Iterator[Finding]:
-    """Each statement names one queue, its own; only the topic is allowed, where it delivers."""
+    """Check that each statement names its own queue alone, and that only the topic may deliver."""
     topic = deployment.stack.topic
     for name, attributes in deployment.queues.items():
         statements = document(attributes.get("Policy"))

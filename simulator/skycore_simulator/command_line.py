@@ -74,7 +74,7 @@ def build_parser(prog: str = "skycore-simulator") -> argparse.ArgumentParser:
     add(
         "--api-port", type=int, metavar="PORT",
         help="also answer the API on this port (0: any free one), which can be closed and opened "
-        "while everything else goes on: PATCH /_control/line",
+        "while everything else keeps running: PATCH /_control/line",
     )  # fmt: skip
     add("--log-file", type=Path, help="append one line per request to this file")
     return parser

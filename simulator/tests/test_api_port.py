@@ -1,4 +1,4 @@
-"""The API port: a second port that can be closed while everything else goes on."""
+"""The API port: a second port that can be closed while everything else keeps running."""
 
 import asyncio
 from collections.abc import Awaitable

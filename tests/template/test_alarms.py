@@ -62,7 +62,7 @@ def test_its_description_names_its_section_of_the_runbook(name: Any) -> None:
     told, anchor = found.groups()
     assert told
     section = anchors()[anchor]
-    for part in ("**Means.**", "**Look.**", "**Do.**", "**Over**"):
+    for part in ("**Means.**", "**Look.**", "**Do.**", "**Resolved**"):
         assert part in section, (anchor, part)
 
 

@@ -35,7 +35,7 @@ def read_secret() -> None:
 def keyed_hash(purpose: str, text: str) -> str:
     """Return 64 hexadecimal digits; hashes for different purposes cannot be compared.
 
-    Raises as `read_secret`, and KeyError if this process has no secret.
+    Raises what `read_secret` raises, and KeyError if this process has no secret.
     """
     message = f"{purpose}\0{text}".encode("utf-8", "surrogatepass")
     return hmac.new(_key(os.environ["HASH_SECRET"]), message, hashlib.sha256).hexdigest()
@@ -44,7 +44,7 @@ def keyed_hash(purpose: str, text: str) -> str:
 def keyed_fingerprint(stored: str) -> str:
     """Return a request's fingerprint in the keyed form; earlier releases stored a digest alone.
 
-    Without a secret it stays as it is. Raises as `read_secret`.
+    Without a secret it stays unchanged. Raises what `read_secret` raises.
     """
     if stored.startswith(KEYED) or not is_available():
         return stored

@@ -45,9 +45,7 @@ METRICS = {
     "AccountErrors": Metric("Count", "calls that failed because of the account"),
     "CeilingReached": Metric("Count", "messages that MaxPerRecipientPerDay refused or delayed"),
     "Paused": Metric("None", "1 while queued messages are paused, else 0"),
-    "SkycoreSeconds": Metric(
-        "Seconds", "a call to Skycore from its slot on, or a failed connection"
-    ),
+    "SkycoreSeconds": Metric("Seconds", "a call from its slot to its end, or a failed connection"),
     # The account's limits
     "LimiterWaitSeconds": Metric("Seconds", "wait for a slot"),
     "LimiterFull": Metric("Count", "slots that a limit refused", "Window"),

@@ -1,4 +1,4 @@
-"""Phone numbers: what callers write, what Skycore takes, and what Skycore's postbacks say.
+"""Phone numbers: what callers write, what Skycore accepts, and what Skycore's postbacks say.
 
 Skycore wants digits, country code first. A number whose country code was forgotten may be somebody
 else's number abroad, so a caller's number that can be read in two ways is refused. Postbacks may
@@ -226,7 +226,7 @@ def ending_of(digits: str) -> str:
 
 
 def is_same_number(digits: str, written: str | None) -> bool:
-    """Whether Skycore may have written this number (country code first) so.
+    """Return whether Skycore may have written this number (country code first) this way.
 
     Also true for what is not a number: a receipt that names nobody is the message's own.
     """
@@ -235,7 +235,7 @@ def is_same_number(digits: str, written: str | None) -> bool:
 
 
 def names_recipient(digits: str, written: str) -> bool:
-    """Whether a reply's TO may be the recipient, whose number has its country code in `digits`.
+    """Return whether a reply's TO may be the recipient: `digits`, with the country code.
 
     The ending of a number is not enough: it may be somebody else's whole number. Without its
     country code, TO must be the recipient's national number, and no valid number as it stands.
@@ -288,7 +288,7 @@ def _canonical(written: str, region: str) -> str | None:
 
 
 def _without_prefix(digits: str, region: str) -> str:
-    """Return the digits without the prefix by which `region` calls abroad, or without zeros."""
+    """Return the digits without the prefix with which `region` calls abroad, or without zeros."""
     metadata = PhoneMetadata.metadata_for_region(region, None)
     abroad = metadata.international_prefix if metadata else None
     return digits.removeprefix(abroad or "").lstrip("0")

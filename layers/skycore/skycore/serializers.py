@@ -116,7 +116,7 @@ def timeline(row: MessageRow, events: Iterable[Event]) -> list[dict[str, Any]]:
 
 
 def _own_steps(row: MessageRow) -> list[list[str]]:
-    """Return time and status of our own steps; of a scheduled message, also when it was due."""
+    """Return time and status of our own steps, and when a scheduled message was due."""
     steps = [line.split(" ", 1) for line in row.steps]
     if row.send_at:
         steps[0][1] = "scheduled"

@@ -59,14 +59,14 @@ def utc_timestamp(text: str) -> str | None:
 
 
 def credible_time(stated: datetime | None, received_at: datetime) -> datetime | None:
-    """Return a time that a foreign clock states, None unless it fits the time of arrival."""
+    """Return a time stated by another clock; None if it does not fit the time of arrival."""
     if stated is None or not received_at - MAX_BEHIND <= stated <= received_at + MAX_AHEAD:
         return None
     return stated
 
 
 def event_time(timestamp: str | None, received_at: datetime) -> str:
-    """Return an event's `time`: its timestamp, or its arrival where that is impossible."""
+    """Return an event's `time`: its timestamp, or its arrival if that timestamp is impossible."""
     if timestamp and EARLIEST <= from_text(timestamp) <= received_at + MAX_AHEAD:
         return timestamp
     return to_text(received_at)

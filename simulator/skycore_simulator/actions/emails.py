@@ -1,4 +1,4 @@
-"""Email campaigns, subscriptions and stored emails. No postback tells what becomes of an email."""
+"""Email campaigns, subscriptions and stored emails. No postback reports what becomes of them."""
 
 import re
 from typing import Any

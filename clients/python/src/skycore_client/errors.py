@@ -29,7 +29,7 @@ class SkycoreError(Exception):
     retry_after: float | None = None  # seconds
 
     def may_repeat(self, *, repeatable: bool) -> bool:
-        """Return whether the request may be sent again; `repeatable`: twice does no harm."""
+        """Return whether the request may be sent again; `repeatable`: twice is harmless."""
         raise NotImplementedError
 
 

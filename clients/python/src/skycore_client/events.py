@@ -1,4 +1,4 @@
-"""Events as typed objects. `data` keeps every field, those that this version does not know too."""
+"""Events as typed objects. `data` keeps every field, even those that this version does not know."""
 
 from __future__ import annotations
 

@@ -101,8 +101,8 @@ class DynamoDBStore:
 class Subscriber:
     """Calls `handle` once for each event. An event for which it raises is delivered again.
 
-    If a process dies while it handles an event, the event is handled again: write what `handle`
-    does so that twice does no harm, or in the same transaction as your own data.
+    If a process dies while it handles an event, the event is handled again: make `handle`
+    idempotent, or write in the same transaction as your own data.
     """
 
     def __init__(self, handle: Callable[[Event], object], store: Store) -> None:

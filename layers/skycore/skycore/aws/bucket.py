@@ -14,13 +14,13 @@ LINK_SECONDS = 900  # for which a link to a file works, for anyone who has it
 
 
 def prefix_of(event_id: str) -> str:
-    """Return what the keys of an event's files begin with; no number follows from it."""
+    """Return the key prefix of an event's files; it does not reveal the number."""
     digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{digest[:32]}/"
 
 
 def put(bucket: str, key: str, content: bytes, *, kind: str, name: str) -> None:
-    """Put a file, which a browser saves as `name` and does not show. Raises botocore's errors."""
+    """Put a file that browsers save as `name` and do not show. Raises botocore's errors."""
     clients.s3().put_object(
         Bucket=bucket,
         Key=key,
@@ -43,7 +43,7 @@ def files(bucket: str, event_id: str) -> list[str]:
 
 
 def delete_files(bucket: str, event_id: str) -> int:
-    """Delete all files of an event, also those that no event lists; return how many there were.
+    """Delete all files of an event, even those that no event lists; return how many there were.
 
     Raises botocore's errors, and RuntimeError if S3 did not delete one. Safe to repeat.
     """

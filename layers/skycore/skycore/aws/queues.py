@@ -63,7 +63,7 @@ def send_many(
 
     Consumers see them after `delay` seconds; None: after the queue's own delay. A message that SQS
     refuses, or whose call got no answer, is sent again, up to five times in all and until
-    `seconds` have passed. `at_once` calls are made side by side.
+    `seconds` have passed. `at_once` calls are made in parallel.
     """
     own_delay: Mapping[str, Any] = {} if delay is None else {"DelaySeconds": delay}
     messages = [{"MessageBody": body, **own_delay} for body in bodies]

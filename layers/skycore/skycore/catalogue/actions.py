@@ -92,7 +92,7 @@ class Action:
     deprecated: bool = False
 
     def parameter(self, name: str) -> Parameter | None:
-        """The parameter of this JSON name or alias, or None."""
+        """Return the parameter of this JSON name or alias, or None."""
         for parameter in self.parameters:
             if name == parameter.name or name in parameter.aliases:
                 return parameter
@@ -100,17 +100,17 @@ class Action:
 
 
 def find_action(name: str) -> Action | None:
-    """The action of this name or older name; letter case and blanks around it do not matter."""
+    """Return the action of this name or older name, ignoring letter case and spaces around it."""
     return _by_name().get(name.strip().casefold())
 
 
 def all_actions() -> tuple[Action, ...]:
-    """All documented actions."""
+    """Return all documented actions."""
     return _actions()
 
 
 def general_errors() -> tuple[str, ...]:
-    """The reply codes that every action may give."""
+    """Return the reply codes that any action can give."""
     return tuple(_document()["general_errors"])
 
 
@@ -182,7 +182,7 @@ def _parameter(row: dict[str, Any]) -> Parameter:
 
 
 def _numbered(row: dict[str, Any]) -> list[Parameter]:
-    """A child, or, for ``label{n}`` with a count, each of label1 to that count."""
+    """Return a child or, for ``label{n}`` with a count, each of label1 to that count."""
     if "count" not in row:
         return [_parameter(row)]
     plain = {key: value for key, value in row.items() if key != "count"}

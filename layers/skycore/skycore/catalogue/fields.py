@@ -101,7 +101,7 @@ ALL_CARRIERS = "All Carriers"  # a name that needs its country beside it
 
 
 def carrier_name(spid: str) -> str | None:
-    """Return a carrier's name by its id (SPID, operator id); None if it is in no list of Skycore's.
+    """Return a carrier's name by its id (SPID, operator id); None if no list of Skycore's has it.
 
     Ids are seven digits with their leading zeros. Until November 2013 the last digit was missing
     (000189 for 0001890), and software that reads the id as a number drops the leading zeros. If

@@ -1,7 +1,7 @@
 """Postback codes, a message's statuses, and how statuses follow one another.
 
 A status moves by rank only, in a conditional write, so that any order and any repetition of
-reports gives the same end: a delivery beats a failure beats an expiry. `unknown` stands below
+reports gives the same result: a delivery beats a failure beats an expiry. `unknown` stands below
 `accepted` because a receipt with the message's own tracking id proves that Skycore had it.
 """
 
@@ -196,7 +196,7 @@ def status_step(
 
 
 def has_unknown_status(code: str | None, status: str | None, extra: Mapping[str, Any]) -> bool:
-    """Whether a receipt's STATUS is in none of the tables."""
+    """Return whether a receipt's STATUS is in none of the tables."""
     found = find_postback_code(code) if code else None
     is_receipt = found is not None and found.kind == "receipt" and found.step is not None
     return is_receipt and not reported_status(status, extra).is_documented

@@ -1,4 +1,4 @@
-"""Connections whose every step ends in time, and that know whether anything was written."""
+"""Connections that bound the time of each step, and record whether anything was written."""
 
 import http.client
 import io
@@ -30,7 +30,7 @@ class TooLargeError(Exception):
 
 
 class AddressRefusedError(Exception):
-    """A host whose name leads to an address that the caller does not allow."""
+    """A host whose name resolves to an address that the caller does not allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _BoundReader(io.RawIOBase):
-    """A socket's stream that ends at one moment and after so many bytes, however it trickles."""
+    """A socket's stream that ends at a deadline and after so many bytes, however slow it is."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, bounds: Bounds) -> None:
         self._raw = raw
@@ -221,7 +221,7 @@ class _BoundReader(io.RawIOBase):
 def _connect(addresses: list[Any], options: Any, until: float) -> socket.socket:
     """Connect to one of a host's addresses, which share the time.
 
-    It resolves no name: what was checked is what it connects to.
+    It resolves no names: it connects to the addresses that were checked.
     """
     failure: OSError = OSError("no address")
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -261,7 +261,7 @@ def _resolve(host: str, port: int, until: float) -> list[Any]:
 
 
 def _censor(record: logging.LogRecord) -> bool:
-    """Take the URL, which has the key in the GET form, and the reply out of urllib3's log lines."""
+    """Remove the reply, and the URL, which has the key in the GET form, from urllib3's log."""
     record.exc_info = None
     if isinstance(record.args, tuple):
         record.args = tuple(

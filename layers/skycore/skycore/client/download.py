@@ -46,7 +46,7 @@ _FINAL = {"invalid_url", "host_not_allowed", "address_not_allowed", "too_large",
 class DownloadError(Exception):
     """A file was not downloaded.
 
-    `code` says why, such as `timeout` or `http_404`; `is_final`: another try would end alike.
+    `code` says why, such as `timeout` or `http_404`; `is_final`: another try would fail too.
     """
 
     def __init__(self, code: str, *, is_final: bool) -> None:
@@ -68,19 +68,19 @@ class AllowedHosts:
     """Where media may be downloaded from.
 
     `skycore_url`: its host and port, at any address, because this stack calls it anyway.
-    `media_hosts`: names that lead to public addresses; `.example.com` is example.com and each name
-    below it.
+    `media_hosts`: names that resolve to public addresses; `.example.com` is example.com and each
+    name below it.
     """
 
     skycore_url: str
     media_hosts: tuple[str, ...] = ()
 
     def is_skycore(self, url: str) -> bool:
-        """Return whether a URL leads to the scheme, host and port of `skycore_url`."""
+        """Return whether a URL has the scheme, host and port of `skycore_url`."""
         return _origin(url) == _origin(self.skycore_url)
 
     def is_media_host(self, url: str) -> bool:
-        """Return whether a URL leads to one of the hosts, at the scheme's own port."""
+        """Return whether a URL has one of the hosts, and the scheme's own port."""
         scheme, host, port = _origin(url)
         if port != _PORTS[scheme] or not _NAME.fullmatch(host):
             return False
@@ -118,13 +118,13 @@ def download(url: str, hosts: AllowedHosts, *, max_bytes: int, seconds: float) -
 
 
 def file_name(url: str) -> str:
-    """Return the name of a file, from its URL, in letters that every system takes."""
+    """Return the name of a file, from its URL, in characters that every system accepts."""
     last = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last)[-MAX_NAME:].strip(".-") or "file"
 
 
 def _prepared(url: str) -> str:
-    """Return the URL as it is requested. Raises DownloadError for one that is not plainly a URL."""
+    """Return the URL as it is requested. Raises DownloadError if it is not clearly a URL."""
     if _AMBIGUOUS.search(url):
         raise _error("invalid_url")
     try:

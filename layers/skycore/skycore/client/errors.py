@@ -88,7 +88,7 @@ class CredentialsMissing(SkycoreError):  # noqa: N818 - it names an outcome
 class NotSent(SkycoreError):  # noqa: N818 - it names an outcome
     """Nothing that does anything reached Skycore; the same call may be repeated.
 
-    ``reason`` says why, mostly that no connection was made.
+    ``reason`` says why, usually that no connection was made.
     """
 
     def __init__(self, reason: str) -> None:

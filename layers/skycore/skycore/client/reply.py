@@ -164,7 +164,7 @@ def _reply_or_error(action: Action, fields: dict[str, Any]) -> Reply:
 def _check_recipients(recipients: list[dict[str, Any]]) -> None:
     """Raise Refused if each recipient was refused because of the account or of a limit.
 
-    That concerns no recipient of its own, and nothing was sent: the whole call may be repeated.
+    Such a refusal is not about a recipient, and nothing was sent: the call may be repeated.
     """
     passing = {"skycore_account", "rate_limited"}
     refused = [one for one in recipients if one["outcome"] == _REJECTED]
@@ -316,7 +316,7 @@ def _unwrapped(body: bytes) -> bytes:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """Return the body decompressed; its bytes show the compression, whatever its label."""
+    """Return the body decompressed; its bytes, not its label, show the compression."""
     for _ in range(2):
         if body.startswith(b"\x1f\x8b"):
             packed = zlib.decompressobj(zlib.MAX_WBITS | 16)

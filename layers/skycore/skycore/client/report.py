@@ -163,7 +163,7 @@ def report_url(link: str, base_url: str) -> str:
 def text_digest(text: str) -> str:
     """Return 4 hex digits by which the text of an SMS is found in the report.
 
-    So few that they do not reveal the text. Only its letters and digits count, without their
+    So few do not reveal the text. Only its letters and digits count, without their
     case: the report escapes and wraps texts in no documented way.
     """
     folded = "".join(filter(str.isalnum, text.casefold())) or text.strip()

@@ -175,7 +175,7 @@ class ProvingAdapter(HTTPAdapter):
         self._idle: dict[tuple[str, str, int], list[Any]] = {}
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        """Send the request of an exchange, which takes the place of ``timeout``."""
+        """Send the request of an exchange, which replaces ``timeout``."""
         exchange = kwargs.get("timeout")
         if not isinstance(exchange, _Exchange):  # the session's owner has other uses for it
             return super().send(request, *args, **kwargs)

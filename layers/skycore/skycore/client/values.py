@@ -21,7 +21,7 @@ MAX_LENGTH = 1_000  # characters of a value whose kind is short: a number, a tim
 
 
 class BadValueError(Exception):
-    """A value that its parameter does not take; the message is for the caller."""
+    """A value that its parameter does not accept; the message is for the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ _NO_GLYPHS = ("Cc", "Cf", "Me", "Mn", "Mc", "Zl", "Zp", "Zs")
 
 
 def has_visible_character(text: str) -> bool:
-    """Return whether a reader sees more than spaces, controls, lone marks and the invisible."""
+    """Return whether a text has more than spaces, controls, lone marks and invisible characters."""
     return any(
         unicodedata.category(character) not in _NO_GLYPHS for character in _NO_GLYPH.sub("", text)
     )

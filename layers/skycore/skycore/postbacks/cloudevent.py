@@ -19,7 +19,7 @@ _ATTRIBUTES = ("origin", "code", "outcome", "to", "from")
 
 @cache
 def data_names() -> tuple[str, ...]:
-    """Every element of an event's data, in the order in which it is written."""
+    """Return every element of an event's data, in the order in which it is written."""
     names = ["event"]
     for field in all_postback_fields():
         names.append(field.name)
@@ -45,9 +45,9 @@ def envelope(
     data: dict[str, Any],
     replaces: str | None = None,
 ) -> dict[str, Any]:
-    """The envelope around the data; elements that the data does not have are null.
+    """Return the envelope around the data; elements that the data does not have are null.
 
-    Where the values are over MAX_VALUE_BYTES the longest are cut and `truncated` is true.
+    If the values exceed MAX_VALUE_BYTES, the longest are cut and `truncated` is true.
     """
     whole = dict.fromkeys(data_names()) | {"extra": {}} | data
     if truncate_values(whole, MAX_VALUE_BYTES):
@@ -68,18 +68,18 @@ def envelope(
 
 
 def event_json(envelope: dict[str, Any]) -> str:
-    """The envelope as it is published: compact, and characters as themselves.
+    """Return the envelope as it is published: compact, with no character escaped needlessly.
 
-    At most 192 KiB in UTF-8, and only characters that SQS takes, for envelopes made here.
+    An envelope made here has at most 192 KiB in UTF-8, and only characters that SQS accepts.
     """
     return json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
 
 
 def message_attributes(envelope: dict[str, Any]) -> dict[str, str]:
-    """Values for subscribers' filter policies: type, origin, code, outcome, to and from.
+    """Return the values for subscribers' filter policies: type, origin, code, outcome, to and from.
 
-    Absent, unprintable and over-long values are left out: AWS refuses empty ones, and a whole
-    message for one bad attribute.
+    Absent, unprintable and over-long values are left out: AWS refuses empty ones, and refuses
+    the whole message for one bad attribute.
     """
     values = {"type": envelope["type"]} | {name: envelope["data"][name] for name in _ATTRIBUTES}
     return {
@@ -90,11 +90,11 @@ def message_attributes(envelope: dict[str, Any]) -> dict[str, str]:
 
 
 def truncate_values(data: dict[str, Any], most: int) -> bool:
-    """Cut the longest values so that all are at most so many bytes in JSON; whether it had to.
+    """Cut the longest values until all fit into `most` bytes of JSON; return whether any was cut.
 
-    Each value has an equal share, and what short ones leave is the longer ones'. A text ends at a
-    character, `raw` stays base64, a list and `extra` keep as many whole entries as fit. What the
-    data holds is not changed but replaced.
+    Each value has an equal share, and longer values share what short ones leave. A text ends at a
+    character, `raw` stays base64, a list and `extra` keep as many whole entries as fit. Values are
+    replaced in `data`, not changed in place.
     """
     if sum(map(_characters, data.values())) * 6 <= most:  # no character has more than 6 bytes
         return False
@@ -111,7 +111,7 @@ def truncate_values(data: dict[str, Any], most: int) -> bool:
 
 
 def _characters(value: Any) -> int:
-    """Characters of a value with its punctuation, at least."""
+    """Return at least how many characters a value has with its punctuation."""
     if isinstance(value, str):
         return len(value) + 3
     if isinstance(value, dict):
@@ -120,15 +120,15 @@ def _characters(value: Any) -> int:
 
 
 def _size(value: Any) -> int:
-    """Bytes of a value in compact JSON."""
+    """Return the bytes of a value in compact JSON."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _beginning(value: Any, most: int, *, by: int) -> Any:
-    """As much of the beginning of a text, list or map as has so many bytes in JSON.
+    """Return the longest beginning of a text, list or map that fits into `most` bytes of JSON.
 
-    Of a text in steps of `by` characters; of a map the first entry that is too long is cut. None
-    when nothing is left of a list.
+    A text is cut in steps of `by` characters, a map in the first entry that is too long. Return
+    None if nothing is left of a list.
     """
     if isinstance(value, str):
         return _text(value, most, by=by)

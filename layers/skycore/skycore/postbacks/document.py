@@ -40,7 +40,7 @@ class Node:
             waiting += reversed(node.children)
 
     def inner(self) -> str:
-        """The content as one text: as JSON where it was JSON, else with its markup.
+        """Return the content as one text: as JSON if it was JSON, else with its markup.
 
         A message text that was not escaped (`a <b>c</b>`) comes out as it was written.
         """
@@ -132,7 +132,7 @@ _BELIEVED = re.compile(
 
 
 def replace_unsupported(text: str) -> str:
-    """The text with U+FFFD for each character that neither XML nor SQS carries."""
+    """Return the text with U+FFFD for each character that neither XML nor SQS carries."""
     return text if text.isascii() and text.isprintable() else _UNCARRIED.sub("\ufffd", text)
 
 
@@ -147,7 +147,7 @@ _CP1252 = "".join(_cp1252(byte) for byte in range(256))
 
 
 def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
-    """Error handler: bytes that are not UTF-8 are cp1252, which holds Latin-1's letters."""
+    """Decode bytes that are not UTF-8 as cp1252, which has Latin-1's letters (error handler)."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     wrong = error.object[error.start : error.end]

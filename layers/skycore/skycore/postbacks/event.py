@@ -54,7 +54,7 @@ class Event:
     legacy_id: str | None = None
 
     def __repr__(self) -> str:
-        """Without what a person wrote, and without numbers."""
+        """Leave out numbers, and what a person wrote."""
         return f"Event(id={self.id!r}, type={self.type!r}, time={self.time!r})"
 
     @property
@@ -79,7 +79,7 @@ class Event:
 
     @property
     def status_step(self) -> Step | None:
-        """What it means for its message's status, None when nothing."""
+        """The step of its message's status that it reports; None if it reports none."""
         return status_step(self.data.get("code"), self.data.get("status"), self._extra)
 
     @property
@@ -95,7 +95,7 @@ class Event:
 
     @property
     def credible_at(self) -> datetime | None:
-        """When it happened by Skycore's clock, None unless that is credible."""
+        """When it happened by Skycore's clock; None if that time is not credible."""
         return credible_time(self.stated_at, self.received_at)
 
     @property
@@ -106,8 +106,8 @@ class Event:
     def with_first_seen(self, first_seen: datetime) -> "Event":
         """Return the event under an id that depends on when its content was first seen.
 
-        For events without an identity of their own: a repeat shares the first arrival and so the
-        id, and the same content at a later time is a new event. Any other is returned as it is.
+        Return an event that has an identity of its own unchanged. Repeats of any other share the
+        first arrival and so the id; the same content at a later time is a new event.
         """
         if self.has_own_identity:
             return self
@@ -125,7 +125,7 @@ def build_event(
     raw: bytes | None = None,
     from_report: bool = False,
 ) -> dict[str, Any]:
-    """The event as subscribers get it, a CloudEvents 1.0 envelope with every element present.
+    """Return the event as subscribers get it, a CloudEvents 1.0 envelope with every element.
 
     `message_id` to `client_reference`: of the message that it belongs to; without one, the
     reference that Skycore sent back. `raw`: of an unparsed event. `from_report`: not a postback.
@@ -168,7 +168,7 @@ def build_step_event(
 ) -> dict[str, Any]:
     """Return the event of one of our own steps, in the same form as a postback's.
 
-    `code`: Skycore's error code, if it gave one. `status_details`: what more there is to say.
+    `code`: Skycore's error code, if it gave one. `status_details`: further details.
     """
     name = f"message_{step}"
     moment = to_text(time)
@@ -243,7 +243,7 @@ def unparsed_event(body: bytes, received_at: datetime, error: str) -> Event:
     """Return the event of a body, or of a notification in it, that cannot be read.
 
     `error` says why, without any of the content. The same bytes are the same event for as long as
-    Skycore repeats a postback; to the first release they always were.
+    Skycore repeats a postback; in the first release they always were.
     """
     digest = digest_of(UNPARSED, body)
     arrived = to_text(received_at)
@@ -267,7 +267,7 @@ _NOT_FIELDS = {"event", "outcome", "terminal", "received_at", "opt_out", "from_r
 
 
 def is_same_notification(event: Event, legacy: Event) -> bool:
-    """Whether a stored event, whose id is `event.legacy_id`, is the same by the present rules."""
+    """Return whether `legacy`, stored under `event.legacy_id`, is the same by today's rules."""
     if event.unparsed or legacy.unparsed:
         near = abs(event.received_at - legacy.received_at) <= REPEAT_WINDOW
         return event.unparsed and legacy.unparsed and near
@@ -301,7 +301,7 @@ def _extra(event: Event) -> dict[str, str]:
 
 
 def _opt_out(code: PostbackCode | None, values: dict[str, Any]) -> OptOut | None:
-    """Whether the person who wrote to us wants more messages, none, or perhaps none."""
+    """Return whether a person's message opts out, opts in or may opt out; None for any other."""
     text, keyword = values.get("text"), values.get("keyword")
     match code.kind if code is not None else None:
         case "sms_mo":
@@ -312,7 +312,7 @@ def _opt_out(code: PostbackCode | None, values: dict[str, Any]) -> OptOut | None
 
 
 def _inbound(code: PostbackCode | None, values: dict[str, Any]) -> bool:
-    """Whether a person wrote to us. The code says so; if it is unknown, the origin."""
+    """Return whether a person wrote to us, by the code or, if that is unknown, by the origin."""
     if code is not None:
         return code.kind in _INBOUND
     return str(values.get("origin", "")).upper().endswith("_MO")
@@ -327,7 +327,7 @@ _OTHER_SUBJECTS = (
 
 
 def _subject(values: dict[str, Any], *, inbound: bool) -> str | None:
-    """The best name for what the event is about."""
+    """Return the best name for what the event is about."""
     for name in (_SUBJECTS if inbound else _OUTBOUND_SUBJECTS) + _OTHER_SUBJECTS:
         if name in values:
             return str(values[name])
@@ -335,7 +335,7 @@ def _subject(values: dict[str, Any], *, inbound: bool) -> str | None:
 
 
 def _subscriber_number(kind: str, values: dict[str, Any], *, inbound: bool) -> str | None:
-    """The mobile number on the other side, in its canonical form.
+    """Return the mobile number on the other side, in its canonical form.
 
     A subscription's TO, and its FROM, may be its shortcode, and those of an unknown code.
     """

@@ -176,19 +176,19 @@ def _legacy_comparable(name: str, value: Any) -> str:
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """32 hexadecimal digits of the parts."""
+    """Return a digest of the parts, 32 hexadecimal digits."""
     data = b"\x1f".join(part if isinstance(part, bytes) else part.encode() for part in parts)
     return blake2b(data, digest_size=16).hexdigest()
 
 
 def tracking_key(tracking_id: str) -> str:
-    """The tracking id as it stands in keys: itself, or a hash where it is over 256 bytes."""
+    """Return the tracking id as keys have it: itself, or a hash if it is over 256 bytes."""
     data = tracking_id.encode("utf-8", "surrogatepass")
     return tracking_id if len(data) <= _MAX_KEY_BYTES else f"sha256:{sha256(data).hexdigest()}"
 
 
 def event_id(tracking_id: str | None, digest: str) -> str:
-    """The digest, behind the tracking key where there is one, so that a key finds the event."""
+    """Return the digest, after the tracking key if there is one, from which a row's key follows."""
     if not tracking_id:
         return digest
     key = urlsafe_b64encode(tracking_key(tracking_id).encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""What a person's text says about being written to: stop, start, or perhaps stop.
+"""Find out what a person's text says about further messages: stop, start, or perhaps stop.
 
 The words are data, in `opt_out_words.csv`; the parameter StopWords adds to them. Only a
 message that is nothing but the word counts. Case, accents, width, punctuation, spaces and invisible
@@ -96,7 +96,7 @@ def _beginnings() -> tuple[str, ...]:
 
 
 def _looks_like_stop(words: list[str]) -> bool:
-    """Whether the text is a stop word, written with letters that look like its own."""
+    """Return whether the text is a stop word, written with letters that look like its own."""
     seen = "".join(words).translate(_LOOKALIKES)
     return any(opt_out_words().get(whole) in {"stop", "possible"} for whole in (seen, _once(seen)))
 

@@ -1,4 +1,4 @@
-"""Request bodies to events."""
+"""Parse request bodies into events."""
 
 import re
 import zlib
@@ -288,7 +288,7 @@ def _decompressed(body: bytes) -> bytes:
 
 
 def _refuse_fields(names: Iterable[bytes]) -> None:
-    """Raise UnreadableError if a form has a postback's fields: a text in it is no document."""
+    """Raise UnreadableError if a form has a postback's fields: a text in it is not a document."""
     if any(plain_name(name.strip().decode("latin-1")) in fields_by_element() for name in names):
         raise UnreadableError("a form of single fields")
 

@@ -224,7 +224,7 @@ class _Builder:
         self.texts.append(text)
 
     def _keep_text(self) -> None:
-        """Put the text since the last tag where it stands: in the element or behind a child."""
+        """Put the text since the last tag where it belongs: in the element or behind a child."""
         node = self.open[-1]
         if node.children:
             node.children[-1].tail = "".join(self.texts)

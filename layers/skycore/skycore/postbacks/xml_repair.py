@@ -87,7 +87,7 @@ def repair_characters(text: str) -> str | None:
     """Return the text with its characters, references and tags repaired; None when in doubt.
 
     `AT&T` and `a <3` are escaped, `&#xD83D;&#xDE00;` is one emoji, `id="1"created="2"` gets its
-    space, and prefixes without `xmlns:` go. So does the declaration: the encoding is known.
+    space, and prefixes without `xmlns:` are removed. So is the declaration: the encoding is known.
     """
     unbound = "xmlns:" not in text
     out = []

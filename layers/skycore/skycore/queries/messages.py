@@ -54,7 +54,7 @@ def get_message(message_id: str) -> dict[str, Any]:
 def cancel(message_id: str, identity: Mapping[str, str | None]) -> dict[str, Any]:
     """Cancel a message that is still queued, and return it.
 
-    `identity` (`caller`, `session`, `address`) is of who cancels it. The read API returns the
+    `identity` (`caller`, `session`, `address`) identifies who cancels it. The read API returns the
     caller alone; this answer, which only AdminPolicy allows, returns all of it. Raises Problem
     message_not_found, or not_cancellable once it has left the queue.
     """
@@ -103,7 +103,7 @@ def _media(stored: StoredEvent, media_bucket: str) -> list[dict[str, Any]] | Non
 
 
 def possible_matches(row: MessageRow) -> list[dict[str, Any]]:
-    """Return later receipts for the message's number whose tracking id belongs to no other one."""
+    """Return later receipts for the message's number whose tracking id belongs to no other."""
     if not row.to:
         return []
     called = timestamps.from_text(row.created_at)

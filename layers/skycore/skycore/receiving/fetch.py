@@ -1,6 +1,6 @@
 """Copy the files of an inbound MMS into the bucket, before they expire at Skycore.
 
-A job names the MMS and has what became of its files so far. Each run of `fetch` downloads what is
+A job names the MMS and has the outcome of each file so far. Each run of `fetch` downloads what is
 left. What failed and may work later goes back into the queue as a new job; once no file is left,
 one event `skycore.media_kept` is stored, which the table's stream publishes as any other.
 """
@@ -70,7 +70,7 @@ class MediaSettings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An MMS, what became of its files by their place in it, and how often some were tried.
+    """An MMS, the outcomes of its files by their position, and how often some were tried.
 
     `first` is the place at which the next run begins: slow files do not hold up those behind them.
     """
@@ -129,7 +129,7 @@ def _find(event_id: str) -> tuple[batches.Key, Event | None]:
 
 
 def _keep_files(event: Event, job: Job, settings: MediaSettings) -> tuple[dict[int, Outcome], int]:
-    """Return what became of the files, without those to be tried again, and where to go on."""
+    """Return the outcomes of the files, except those to be retried, and where to continue."""
     start_until = time.monotonic() + START_SECONDS
     lifetime = min(URL_LIFETIME, timedelta(days=settings.days - 1))  # while the event is there
     is_last_try = timestamps.now() - event.received_at > lifetime

@@ -67,7 +67,7 @@ def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow |
 
     The row gets the tracking id too, in case the update to accepted was lost. A tracking id that
     is not `shared` is the message's own, however the postback writes the number. A receipt of a
-    shared one moves the message to the same number, and nothing if its number cannot be read; a
+    shared one moves the message to the same number, and none if its number cannot be read; a
     campaign's message, which has no number, stays as it is. Earlier releases did not record
     `shared` (None): then only the recipients of one call may share it.
     """
@@ -95,7 +95,7 @@ def _move(message_id: str, event: Event, *, shared: bool | None) -> MessageRow |
 
 
 def record_opt_outs(event: Event) -> None:
-    """Note what an event says about its number's opt-out; safe to repeat, in any order.
+    """Record what an event says about its number's opt-out; safe to repeat, in any order.
 
     N301 and N302 concern a sender only if the person asked for it (SOURCE MO or WEB): any other
     source put the number on one campaign or took it off. A stop counts for every shortcode that its
@@ -138,7 +138,7 @@ def _sender(written: str | None) -> str | None:
 
 
 def _record_words(event: Event, number: str, sender: str | None) -> None:
-    """Note what a person wrote to a sender.
+    """Record the STOP or START that a person sent to a sender.
 
     A stop to a number that this stack never sent from answers a message whose sender was
     replaced on the way, so it counts for all senders.
@@ -152,14 +152,14 @@ def _record_words(event: Event, number: str, sender: str | None) -> None:
 
 
 def _record_stop(event: Event, number: str, sender: str | None) -> None:
-    """Note a stop: at its credible time, else at its arrival."""
+    """Record a stop, at its credible time or else at its arrival."""
     code, moment = str(event.data.get("code")), event.credible_at or event.received_at
     if opt_outs.record_opt_out(number, sender, moment, code):
         log.info("opted out", extra={"number": mask_number(number), "code": code})
 
 
 def _record_start(event: Event, number: str, sender: str) -> None:
-    """Note a start: at its credible time, else so early that no stop is lost to a wrong clock.
+    """Record a start, at its credible time or else early enough that no stop is lost.
 
     It never counts later than it arrived.
     """

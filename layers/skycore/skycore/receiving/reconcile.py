@@ -1,7 +1,7 @@
 """Backfill delivery statuses from Skycore's report of a window.
 
 Skycore gives up on a postback after some 25 minutes; after a longer outage only the report of
-getSendingStatus still knows. A status that no postback reported becomes an event, as if its
+getSendingStatus still has it. A status that no postback reported becomes an event, as if its
 postback had come. The report carries no tracking ids, so its rows are joined to messages by kind,
 numbers, content and time; a row that fits no message, or several, is returned with the reason.
 """
@@ -226,7 +226,7 @@ def _sent_to(number: str, first: datetime, last: datetime) -> list[MessageRow]:
 
 
 def _same_content(row: ReportRow, message: MessageRow) -> bool:
-    """Whether kind, sender and content are the same, as far as both are known."""
+    """Return whether kind, sender and content are the same, as far as both are known."""
     if row.kind != ("mms" if "MMS" in message.action.upper() else "sms"):
         return False
     if message.sender and not phone_numbers.is_same_number(message.sender, row.sender):
@@ -247,7 +247,7 @@ def _mms_id(message: MessageRow) -> str | None:
 
 
 def _same_time(row: ReportRow, moment: datetime, message: MessageRow) -> bool:
-    """Whether the row's first step, at `moment`, can be of the message's call.
+    """Return whether the row's first step, at `moment`, can be of the message's call.
 
     Skycore queues a message (INQUE) when it accepts it; other steps may come later.
     """
@@ -282,7 +282,7 @@ class _Reported:
     _ranks: dict[str, Mapping[str | None, int]] = field(default_factory=dict)
 
     def has(self, one: _Joined) -> bool:
-        """Whether the row's status is known, or one that ranks above it."""
+        """Return whether the row's status is known, or one that ranks above it."""
         if one.message is not None and one.message.rank >= one.rank:
             return True
         if one.tracking_id not in self._ranks:

@@ -70,7 +70,7 @@ def republish(
 ) -> Iterator[Counter[str]]:
     """Queue the stored events of a period to be published again, under the same ids.
 
-    They go through publish's retry queue, so that what their first publishing does happens again:
+    They go through publish's retry queue, so that the effects of publishing are repeated:
     statuses move, opt-outs are recorded, subscribers get the event. All of it is safe to repeat.
     Yields the number of queued events by type, page by page. Raises RuntimeError where the queue
     does not accept one.

@@ -1,4 +1,4 @@
-"""Postbacks leave the queue: each distinct notification becomes one stored event."""
+"""Store queued postbacks: each distinct notification becomes one event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The account pause as one process applies it: what may be sent now, and what calls have met.
+"""The account pause as one process applies it: what may be sent now, and what calls resulted in.
 
 `dispatch` asks before it sends (`admit`), and everything that calls Skycore reports what came of
 it (`report`). Only queued messages wait; a synchronous send is always tried.
@@ -108,7 +108,7 @@ class AccountPause:
     def report(
         self, action: Action, problem: Problem | None, row: MessageRow | None = None
     ) -> bool:
-        """Report what a call met; `row` is the queued message that was called for, if one was.
+        """Report the result of a call; `row` is the queued message that it was for, if any.
 
         Returns whether a failure is the message's own, and so counts as one of its tries. Never
         raises: the answer to the call must not be lost for it.

@@ -215,7 +215,7 @@ def is_still_queued(existing: MessageRow, row: MessageRow) -> bool:
 
 @contextmanager
 def before_the_call() -> Iterator[None]:
-    """Raise Problem not_ready for any failure of our own table, limiter or secret in here."""
+    """Raise Problem not_ready for any failure of our own table, limiter or secret in the block."""
     try:
         yield
     except Problem:

@@ -138,7 +138,7 @@ def record_accepted(
 
 
 def record_outcome(row: MessageRow, problem: Problem, *, days: int, repair_queue: str) -> None:
-    """Record a final problem: rejected or unknown. Never raises, as `record_accepted`."""
+    """Record a final problem: rejected or unknown. Never raises, like `record_accepted`."""
     status = "unknown" if problem.code == "outcome_unknown" else "rejected"
     metrics.count("Unknown", status == "unknown")
     outcome = Outcome.of(
@@ -154,7 +154,7 @@ def record_outcome(row: MessageRow, problem: Problem, *, days: int, repair_queue
 def record_requeued(row: MessageRow, *, repair_queue: str, **values: Any) -> bool:
     """Requeue a message that was not sent, with the `values` of `queue_transitions.requeue`.
 
-    Return False if only the repair queue has the outcome. Never raises, as `record_accepted`.
+    Return False if only the repair queue has the outcome. Never raises, like `record_accepted`.
     """
     try:
         queue_transitions.requeue(row, **values)

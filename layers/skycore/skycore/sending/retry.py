@@ -1,4 +1,4 @@
-"""Let a queued message wait that was not sent: for its time, for its next try, or for a person.
+"""Requeue, park or dead-letter a queued message that was not sent.
 
 A message that waits for up to 15 minutes is a delayed copy in the send queue; one that waits for
 longer is parked in the table. After five failed calls it goes to the dead-letter queue.
@@ -34,7 +34,7 @@ MAX_TRIES = len(BACKOFF) + 1
 
 
 def wait(row: MessageRow, until: datetime, queues: Queues) -> None:
-    """Let a queued message wait: as a delayed copy if that is soon over, else parked.
+    """Postpone a queued message: as a delayed copy if the wait is short, else parked.
 
     A random extra delay keeps copies from arriving all at once.
     """
@@ -51,7 +51,7 @@ def wait(row: MessageRow, until: datetime, queues: Queues) -> None:
 def not_sent(
     row: MessageRow, action: Action, problem: Problem, context: SendContext, queues: Queues
 ) -> None:
-    """Queue a claimed message again whose call sent nothing."""
+    """Requeue a claimed message whose call sent nothing."""
     own = context.pause.report(action, problem, row)
     if problem.cause is None or own:
         _retry_or_dead_letter(row, problem, context, queues)
@@ -62,7 +62,7 @@ def not_sent(
 def _let_others_go_first(
     row: MessageRow, problem: Problem, cause: str, context: SendContext, queues: Queues
 ) -> None:
-    """Queue a message again whose failure concerns all messages; that uses up none of its tries."""
+    """Requeue a message whose failure concerns all messages, without using up a try."""
     now = timestamps.now()
     code = problem.members.get("skycore_code")
     requeued = outcomes.record_requeued(
@@ -83,7 +83,7 @@ def _let_others_go_first(
 def _retry_or_dead_letter(
     row: MessageRow, problem: Problem, context: SendContext, queues: Queues
 ) -> None:
-    """Queue a message again that was not sent; after five failed calls, dead-letter it."""
+    """Requeue a message that was not sent; after five failed calls, dead-letter it."""
     tries, called = int(row.tries), problem.code not in _NO_TRY
     seconds = problem.retry_after or RETRY_AFTER
     code: str | None = row.code  # of the call before this one

@@ -93,7 +93,7 @@ def _requeue(row: MessageRow, queue_url: str) -> bool:
 
 
 def _expire(now: datetime, deadline: float) -> int:
-    """Mark queued messages that are late, however long ago their hour was."""
+    """Expire overdue queued messages, however long ago their hour was."""
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     stored = parking.oldest("overdue")
     oldest = hour = stored or this_hour - FIRST_LOOK_BACK

@@ -134,7 +134,7 @@ def check_template(
 
 
 def check_sendable(draft: Draft, policy: SendPolicy) -> None:
-    """Check the rules for a new message, which one that was sent already need not meet.
+    """Check the rules for a new message; a repeat of an earlier one need not meet them.
 
     Raises Problem invalid_request if `expires_at` is past, or country_not_allowed.
     """
@@ -184,7 +184,7 @@ def check_countries(action: Action, fields: Mapping[str, Any], policy: SendPolic
     """Check the recipients of an action that sends, or subscribes a number.
 
     Raises Problem country_not_allowed for a number outside the policy's countries, and for a send
-    to numbers that only Skycore knows where the policy does not take those.
+    to numbers that only Skycore knows if the policy does not allow those.
     """
     if action.effect != "send" and action.name != SUBSCRIBE:
         return

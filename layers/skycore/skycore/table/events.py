@@ -304,7 +304,7 @@ def claim_first_arrival(event: Event, days: int) -> datetime:
     """Return the first arrival within 30 minutes of this one; record this one if there is none.
 
     For events without a time or id. A conditional write decides, so that copies that arrive at
-    the same time share one first arrival. Earlier windows stay noted for as long as a postback
+    the same time share one first arrival. Earlier windows stay recorded for as long as a postback
     can wait in a queue, so that one that comes late finds its own. Raises PynamoDB's errors, and
     TimeoutError if other copies keep winning.
     """

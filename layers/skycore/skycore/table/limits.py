@@ -50,9 +50,9 @@ class Limits:
     def __post_init__(self) -> None:
         """Raise ValueError for a negative limit or a share that leaves nothing for bulk."""
         if min(self.per_second, self.per_minute, self.per_day) < 0:
-            raise ValueError("a limit is 0 (none) or more")
+            raise ValueError("a limit must be 0 (none) or more")
         if not 0 <= self.priority_share < 100:
-            raise ValueError("PriorityShare is 0 to 99 percent")
+            raise ValueError("PriorityShare must be 0 to 99 percent")
 
     @property
     def any(self) -> bool:
@@ -233,7 +233,7 @@ def plan(
 
 
 def _opens(item: Item, now: int, windows: Sequence[tuple[Window, int]]) -> tuple[int, WindowName]:
-    """Return the first moment at which no pause and no window is in the way, and what was last."""
+    """Return the first moment that no pause or window blocks, and which of them blocked last."""
     moment = max(now, *(item[one.attribute]["at"] * one.width_ms for one, _ in windows))
     reason: WindowName = "second"
     if item["pause"]["until_ms"] > moment:

@@ -4,7 +4,7 @@ Times only grow, so notifications may come in any order and any number of times.
 `*` is of all senders. Rows are written under a number's canonical form and read under every form
 that a release may have written. An old form may be a stranger's number, too: an opt-in under one
 lifts only the opt-out of its own row. Rows do not expire: an opt-out holds until it is lifted.
-Nor do rows of senders, by which a stop to a number that is none of ours is recognised.
+Nor do rows of senders, which show that a stop went to one of our numbers.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ type Pair = tuple[str, str | None]  # a number, and who writes to it
 
 
 class OptOutRow(StoredRow, discriminator="opt_out"):
-    """One number's wish towards one sender, or towards all."""
+    """One number's last opt-out and opt-in for one sender, or for all."""
 
     stopped_at = UnicodeAttribute(null=True)
     started_at = UnicodeAttribute(null=True)
@@ -64,7 +64,7 @@ class SenderRow(StoredRow, discriminator="sender"):
 
 
 def record_opt_out(number: str, sender: str | None, moment: datetime, reason: str) -> bool:
-    """Note that `number` wants nothing from `sender` (None: anyone) since `moment`.
+    """Record that `number` wants nothing from `sender` (None: anyone) since `moment`.
 
     Return whether that changed the row; an older or repeated notification does not. An opt-in on
     file that states a time to come does not outlast it. Raises ValueError for what no row can
@@ -75,7 +75,7 @@ def record_opt_out(number: str, sender: str | None, moment: datetime, reason: st
 
 
 def record_blocked(number: str, sender: str | None, moment: datetime, reason: str) -> None:
-    """Note that Skycore sends nothing to `number`, as it answered to a message from `sender`.
+    """Record that Skycore sends nothing to `number`, as it said of a message from `sender`.
 
     As `record_opt_out` for all senders, without a query, which senders of messages may not make.
     """
@@ -104,7 +104,7 @@ def _record_stop(
 
 
 def record_opt_in(number: str, sender: str | None, moment: datetime) -> bool:
-    """Note that `number` wants to hear from `sender` (None: anyone) again since `moment`.
+    """Record that `number` wants messages from `sender` (None: anyone) again since `moment`.
 
     Otherwise as `record_opt_out`.
     """
@@ -168,14 +168,14 @@ def lift_by_hand(number: str, sender: str | None, moment: datetime) -> None:
 
 
 def can_confirm(number: str, sender: str | None) -> bool:
-    """Whether no message confirmed the last stop, towards this sender or all."""
+    """Return whether no message has confirmed the last stop for this sender or all."""
     return _unconfirmed(number, sender) is not None
 
 
 def claim_confirmation(number: str, sender: str | None, moment: datetime) -> datetime | None:
-    """Take the one message that may confirm an opt-out, at `moment` or at a stop that is later.
+    """Claim the one message that may confirm the last opt-out.
 
-    Return when it was taken; None if it was since the stop.
+    Return the claim's time (`moment`, or a later stop's); None if there is nothing to confirm.
     """
     found = _unconfirmed(number, sender)
     if found is None:
@@ -216,7 +216,7 @@ _known_senders: set[str] = set()  # of this execution environment: rows that are
 
 
 def record_sender(sender: str) -> None:
-    """Note that this stack sends from `sender`; one write per sender and execution environment."""
+    """Record that this stack sends from `sender`, once per sender and execution environment."""
     name = _plain(sender)
     if name not in _known_senders:
         SenderRow(sender_partition(name), "sender").save()
@@ -224,7 +224,7 @@ def record_sender(sender: str) -> None:
 
 
 def is_sender(number: str) -> bool:
-    """Whether this stack has ever sent from this number or name."""
+    """Return whether this stack has ever sent from this number or name."""
     name = _plain(number)
     if name not in _known_senders:
         try:
@@ -238,7 +238,7 @@ def is_sender(number: str) -> bool:
 def _last_word_is_stop(
     rows: Mapping[batches.Key, batches.Item], current: Collection[batches.Key]
 ) -> bool:
-    """Whether an opt-out in the rows is lifted by none in its own row nor in `current` ones."""
+    """Return whether an opt-out in the rows holds: no opt-in in its or a `current` row lifts it."""
     starts = {key: row.get("started_at", {}).get("S", _NEVER) for key, row in rows.items()}
     # The first release believed Skycore's clock: an opt-in of the future is not one.
     possible = {key: start for key, start in starts.items() if start <= _latest_possible()}

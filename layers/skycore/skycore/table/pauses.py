@@ -42,7 +42,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """What calls of the account, or of one action, have met lately."""
+    """The recent results of calls of the account, or of one action."""
 
     paused: bool = False
     cause: str | None = None  # of the failures, or of the last ones
@@ -75,11 +75,11 @@ class Pause:
         return self.paused or self.unknowns > 0 or self.failures > 0
 
     def probe_is_due(self, now: int) -> bool:
-        """Whether a pause lets one call through now."""
+        """Return whether a pause lets one call through now."""
         return self.paused and self.turn - EARLY_SECONDS <= now
 
     def send_probe_is_due(self, now: int) -> bool:
-        """Whether a pause lets one send through now.
+        """Return whether a pause lets one send through now.
 
         After unknown outcomes probes read. If reads have no success either, every 15 minutes one
         send shows whether only reads fail.
@@ -161,7 +161,7 @@ def claim(pause: Pause, now: int, *, is_send: bool) -> Pause | None:
     """Claim the next call; None if it is not time for one.
 
     Returns `pause` itself where calls need not be claimed. After unknown outcomes few probes send,
-    because each may make one more message unknown; reads go on beside them.
+    because each may make one more message unknown; reads continue beside them.
     """
     if pause.paused and is_send and pause.cause == UNKNOWN_OUTCOMES:
         due = pause.send_probe_is_due(now)
@@ -197,7 +197,7 @@ def _list_last(pause: Pause, message_id: str) -> Pause:
 
 
 def _begin(pause: Pause, cause: str, now: int) -> Pause:
-    # A pause that begins again before any send succeeded goes on with the slow probes.
+    # A pause that begins again before any send succeeded continues with the slow probes.
     probes = max(pause.probes, FREQUENT_PROBES) + 1 if pause.probes else 0
     turn = now + _seconds_to_probe(probes)
     pause = replace(pause, paused=True, cause=cause, since=now, turn=turn, probes=probes)

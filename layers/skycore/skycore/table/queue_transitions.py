@@ -89,7 +89,7 @@ def claim(row: MessageRow, attempt: str, time: datetime) -> bool:
 
     It fails if another attempt has claimed the message or its deadline has passed. A repeated
     write whose first answer was lost recognises its own `attempt`; one that reaches the table late,
-    after the message was requeued, does not hold, because it names the attempt before it.
+    after the message was requeued, fails, because it names the attempt before it.
     """
     claimed = {"attempt": attempt, "code": None, "detail": None}  # drop why the last call failed
     for _ in range(MAX_CLAIMS):

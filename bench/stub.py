@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 import subprocess
 import sys
 import urllib.request
@@ -38,7 +39,6 @@ ANSWERS: dict[str, object] = {
     "SendMessage": {"MessageId": "059f36b4-87a3-44ab-83d2-661970a7a7d1"},
 }
 SERIALIZE = TypeSerializer().serialize
-LIMITER = {name: SERIALIZE(value) for name, value in new_item().items()}  # after a pause of all
 ENTRY = re.compile(rb"member\.\d+\.Id=(\d+)")
 TABLE = "table"
 # What an update answers with, until an item was put.
@@ -46,6 +46,12 @@ ROW = {
     "message_id": {"S": "059f36b487a344ab83d2661970a7a7d1"},
     "steps": {"L": [{"S": "2026-11-22T10:41:15.000000Z accepted"}]},
 }
+
+
+def _limiter() -> dict[str, Any]:
+    """The limiter's item after an update: each lane is free from now on, so slots are at once."""
+    free = dict.fromkeys(("shared", "kept", "bulk"), time.time_ns() // 1000)
+    return {name: SERIALIZE(value) for name, value in (new_item() | free).items()}
 
 
 def _pointers(asked: dict[str, Any]) -> list[dict[str, Any]]:
@@ -112,7 +118,7 @@ class _Connection(asyncio.Protocol):
         elif operation == "SendMessageBatch":
             answer = {"Successful": [{"Id": one["Id"]} for one in json.loads(sent)["Entries"]]}
         elif operation == "UpdateItem" and b'"limiter"' in sent:
-            answer = {"Attributes": LIMITER}
+            answer = {"Attributes": _limiter()}
         elif operation == "UpdateItem" and b'"ALL_NEW"' in sent:
             answer = {"Attributes": self._item}
         return "application/x-amz-json-1.0", json.dumps(answer).encode()

@@ -40,7 +40,7 @@ def notify(order: dict[str, str], _context: object) -> None:
         status = "unknown"
     except (InvalidRequest, RecipientOptedOut, SkycoreRejected) as problem:
         status, why = "refused", problem.code  # RANKS has no such status: any other replaces it
-    # Any other exception fails the invocation, and Lambda repeats it.
+    # Any other exception fails the invocation: repeat it. Lambda repeats asynchronous ones twice.
     write(f"order#{order['id']}", RANKS.get(status or "", 0), status=status, why=why)
 
 

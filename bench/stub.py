@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 import subprocess
 import sys
+import time
 import urllib.request
 from collections import Counter
 from contextlib import contextmanager

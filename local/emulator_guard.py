@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 LOCAL_NAMES = {"127.0.0.1", "localhost", "::1"}
 # Browsers send at least one of these with everything that a page of another site can ask for.
-BROWSER_HEADERS = ("origin", "sec-fetch-", "access-control-request-")
+# Sec-Fetch-Mode alone comes from Node's fetch: a browser adds Sec-Fetch-Site and -Dest to it.
+BROWSER_HEADERS = ("origin", "sec-fetch-site", "sec-fetch-dest", "access-control-request-")
 # Served unsigned: the API, which checks signatures itself, and HEALTH.
 API_PATH = "/_aws/execute-api/"
 HEALTH = "/_ministack/health"

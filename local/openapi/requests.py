@@ -17,7 +17,8 @@ _ONE_LINE = r"^[^\r\n]*\S[^\r\n]*$"
 _NUMBER = r"^\s*\+?[0-9 ()./\u00a0\u202f\u2010-\u2015\u2212-]+\s*$"
 _MASK = "[A-Za-z0-9_ -]{1,11}"
 _DAY = r"\d{4}-\d\d-\d\d"
-_TIME = rf"^({_DAY}[Tt ]\d\d:\d\d:\d\d(\.\d{{1,9}})?(Z|z|[+-]\d\d:\d\d)|{_DAY} \d\d:\d\d:\d\d)$"
+_WITH_OFFSET = rf"{_DAY}[Tt ]\d\d:\d\d:\d\d(\.\d{{1,9}})?(Z|z|[+-]\d\d:\d\d)"
+_TIME = rf"^({_WITH_OFFSET}|{_DAY} \d\d:\d\d:\d\d)$"
 _KINDS: dict[str, Schema] = {
     "beacon_number": {"type": "string", "pattern": "^[0-9]{1,5}$"},
     "datetime": {"type": "string", "pattern": _TIME},
@@ -51,7 +52,7 @@ OUR_FIELDS: dict[str, Schema] = {
     },
     "send_at": {
         "type": ["string", "null"],
-        "pattern": _TIME,
+        "pattern": f"^{_WITH_OFFSET}$",
         "description": "Queue the message then, at most 35 days ahead; the answer is 202.",
         "examples": ["2126-11-22T09:00:00-05:00"],
     },
@@ -61,7 +62,7 @@ OUR_FIELDS: dict[str, Schema] = {
     },
     "expires_at": {
         "type": ["string", "null"],
-        "pattern": _TIME,
+        "pattern": f"^{_WITH_OFFSET}$",
         "description": "A message that has not left the queue by then is not sent any more.",
         "examples": ["2126-11-22T10:41:15Z"],
     },

@@ -64,7 +64,7 @@ REFUSED = [
     ("GET", "/_ministack/health", {"Origin": "https://evil.example"}),
     ("GET", "/_ministack/health", {"Origin": "null"}),
     ("GET", "/_ministack/health", {"Sec-Fetch-Site": "cross-site"}),
-    ("GET", "/_ministack/health", {"Sec-Fetch-Mode": "no-cors"}),
+    ("GET", "/_ministack/health", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),
     ("POST", API, {"Origin": "http://127.0.0.1"}),
     ("OPTIONS", "/", {"Access-Control-Request-Method": "POST"}),
     # foreign hosts
@@ -119,6 +119,14 @@ def test_the_stacks_own_requests_are_served(emulator: Emulator, host: str) -> No
     assert requests.get(health, headers={"Host": host}, timeout=30).status_code == 200
     postback = requests.post(emulator.url + API, headers={"Host": host}, timeout=30)
     assert postback.status_code == 404  # the emulator's: there is no such API
+
+
+def test_a_client_in_node_is_served(emulator: Emulator) -> None:
+    """Node's fetch sends this header of browsers, and none of the others."""
+    answer = requests.get(
+        f"{emulator.url}/_ministack/health", headers={"Sec-Fetch-Mode": "cors"}, timeout=30
+    )
+    assert answer.status_code == 200
 
 
 def test_the_built_in_key_needs_the_secret_of_this_run(emulator: Emulator) -> None:

@@ -13,12 +13,12 @@ RANKS = {
     "queued": 10,
     "sending": 20,
     "unknown": 25,
+    "rejected": 26,  # below accepted: an operator may redrive a message that was rejected
     "accepted": 30,
     "sent": 40,
     "expired": 50,
     "failed": 60,
     "delivered": 70,
-    "rejected": 90,
     "cancelled": 90,
 }
 # What an event without `message_status` says of its message. Device discovery says nothing.

@@ -1,4 +1,4 @@
-"""`tail`: events as subscribers get them, while they happen."""
+"""`tail`: events as subscribers get them, live."""
 
 from __future__ import annotations
 

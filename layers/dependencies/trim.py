@@ -1,4 +1,4 @@
-"""Cut what the wheels bring beside code: the layer's build runs it once all wheels are there.
+"""Cut what the wheels bring besides code: the layer's build runs it once all wheels are there.
 
 botocore describes every AWS service, at length, and reads those descriptions at every cold start.
 Only those of the services that are called stay, without their documentation, and unpacked:

@@ -33,7 +33,7 @@ EXPECTED_TITLES = {
     "ceiling_reached": "The recipient has reached the daily limit",
     "idempotency_key_reused": "The Idempotency-Key was used for another request",
     "skycore_rejected": "Skycore refused the request",
-    "rate_limited": "A limit of calls was reached",
+    "rate_limited": "A call limit was reached",
     "skycore_account": "The Skycore account needs attention",
     "skycore_unreachable": "Skycore could not be reached; nothing was sent",
     "not_ready": "A service of this stack failed; nothing was sent",

@@ -27,7 +27,7 @@ TITLES: dict[str, tuple[int, str, bool]] = {
     "ceiling_reached": (422, "The recipient has reached the daily limit", True),
     "idempotency_key_reused": (422, "The Idempotency-Key was used for another request", False),
     "skycore_rejected": (422, "Skycore refused the request", False),
-    "rate_limited": (429, "A limit of calls was reached", True),
+    "rate_limited": (429, "A call limit was reached", True),
     "skycore_account": (502, "The Skycore account needs attention", False),
     "skycore_unreachable": (503, "Skycore could not be reached; nothing was sent", True),
     "not_ready": (503, "A service of this stack failed; nothing was sent", True),

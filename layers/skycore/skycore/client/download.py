@@ -2,7 +2,7 @@
 
 The URL comes with a postback, so a stranger may have written it. A name is resolved once: each of
 its addresses is checked, and the connection goes to one of those. Redirects are not followed, no
-proxy and no credential is used, and the size and the time of the answer are bounded.
+proxy or credential is used, and the answer's size and duration are bounded.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def digest_of(*parts: str | bytes) -> str:
 
 
 def tracking_key(tracking_id: str) -> str:
-    """Return the tracking id as keys have it: itself, or a hash if it is over 256 bytes."""
+    """Return the tracking id as used in keys: itself, or a hash if it is over 256 bytes."""
     data = tracking_id.encode("utf-8", "surrogatepass")
     return tracking_id if len(data) <= _MAX_KEY_BYTES else f"sha256:{sha256(data).hexdigest()}"
 

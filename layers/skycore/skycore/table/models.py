@@ -149,7 +149,7 @@ def expiry(time: datetime, days: int) -> int:
 
 
 def condition_failed(error: PynamoDBException) -> bool:
-    """Return whether DynamoDB refused a write because its condition does not hold."""
+    """Return whether DynamoDB refused a write because its condition did not hold."""
     return error_code(error) == "ConditionalCheckFailedException"
 
 

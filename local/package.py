@@ -6,18 +6,20 @@ The package deploys without a checkout and without a build. One commit gives the
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 import sys
 import tomllib
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from local import sam
 from local.paths import ROOT, LocalError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FOLDER = ROOT / ".local" / "package"
-BESIDES = ("samconfig.toml", "LICENSE", "CHANGELOG.md")
+EXTRA_FILES = ("samconfig.toml", "LICENSE", "CHANGELOG.md")
 SUMS = "SHA256SUMS"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can state: of no build
 
@@ -27,26 +29,9 @@ def version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
-def build(folder: Path) -> None:
-    """Write the built template and what it refers to. Raises LocalError."""
-    programs = Path(sys.executable).parent
-    environment = {
-        **os.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",  # python3.13, for the layers' Makefiles
-        "SAM_CLI_TELEMETRY": "0",
-        "AWS_DEFAULT_REGION": "us-east-1",  # it asks for one, and calls nobody
-    }
-    command = [str(programs / "sam"), "build", "--no-cached", "--build-dir", str(folder)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise LocalError(f"sam build failed:\n{done.stderr}")
-
-
 def complete(folder: Path) -> None:
     """Add configuration, licence, SBOM and the checksums of all files."""
-    for name in BESIDES:
+    for name in EXTRA_FILES:
         shutil.copyfile(ROOT / name, folder / name)
     shutil.copyfile(folder / "DependenciesLayer" / "sbom.cdx.json", folder / "sbom.cdx.json")
     lines = [f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in _files(folder)]
@@ -77,7 +62,7 @@ def main() -> None:
     """Build the package, and print what to do with it."""
     folder = FOLDER / f"skycore-on-aws-{version()}"
     shutil.rmtree(FOLDER, ignore_errors=True)
-    build(folder)
+    sam.build("--no-cached", "--build-dir", str(folder))
     complete(folder)
     package = compress(folder)
     (FOLDER / f"{package.name}.sha256").write_text(f"{_sha256(package)}  {package.name}\n")

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import platform
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
 import yaml
 
-from local import adjust, emulator, simulator_process
+from local import adjust, emulator, sam, simulator_process
 from local.paths import (
     EMULATOR_URL,
-    LOGS,
     REGION,
     ROOT,
     STACK_FILE,
@@ -31,6 +26,7 @@ from local.paths import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 OUTPUTS = {
     "event_queue_url": "EventQueueUrl",
@@ -55,13 +51,13 @@ def parse_parameters(text: str) -> dict[str, str]:
 
 def build() -> Path:
     """Runs `sam build`; returns the built template, rewritten for the emulator."""
-    build, made = STATE / "build", ROOT / ".local" / "sam"
-    arguments = ["--cached", "--cache-dir", str(made / "cache"), "--build-dir", str(made / "build")]
+    build, made = STATE / "build", ROOT / ".local" / "sam-build"
+    folders = ["--cache-dir", str(made / "cache"), "--build-dir", str(made / "build")]
     made.mkdir(parents=True, exist_ok=True)
     # One at a time, for all stacks of a checkout: the second one finds the code built.
     with (made / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        _sam("build", ["build", "--parallel", *arguments], {"AWS_DEFAULT_REGION": REGION})
+        sam.build("--parallel", "--cached", *folders)
         shutil.rmtree(build, ignore_errors=True)
         shutil.copytree(made / "build", build)
     return adjust.rewrite(build / "template.yaml")
@@ -82,11 +78,11 @@ def deploy(template: Path, parameters: Mapping[str, str], skycore_url: str) -> d
         raise LocalError(f"PARAMETERS: template.yaml has no parameter {unknown}")
     every = {**defaults, **chosen}
     overrides = [f'{name}="{value}"' for name, value in every.items()]
-    arguments = ["deploy", "--template-file", str(template), "--stack-name", STACK_NAME]
+    arguments = ["--template-file", str(template), "--stack-name", STACK_NAME]
     arguments += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
     arguments += ["--no-fail-on-empty-changeset", "--no-progressbar"]
     arguments += ["--parameter-overrides", *overrides]
-    _sam("deploy", arguments, emulator.root_environment())
+    sam.run("deploy", arguments, emulator.root_environment())
     adjust.put_back(client, STACK_NAME)
     return _write_stack_file()
 
@@ -108,31 +104,6 @@ def client(service: str) -> Any:
     )
     made: Any = session.client(service, endpoint_url=EMULATOR_URL)  # type: ignore[call-overload]
     return made
-
-
-def _sam(step: str, arguments: list[str], credentials: Mapping[str, str]) -> None:
-    log = LOGS / f"sam-{step}.log"
-    bin_folder = Path(sys.executable).parent
-    environment = {
-        **os.environ,
-        **credentials,
-        "PATH": f"{bin_folder}:{os.environ['PATH']}",
-        "SAM_CLI_TELEMETRY": "0",
-        "__SAM_CLI_APP_DIR": str(STATE / "sam"),
-    }
-    with open_private(log) as output:
-        done = subprocess.run(
-            [f"{bin_folder}/sam", *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
-        last_lines = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
-        raise LocalError(f"sam {step} failed; the end of {log}:\n{last_lines}")
 
 
 def _write_stack_file() -> dict[str, Any]:

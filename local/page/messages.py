@@ -1,13 +1,11 @@
-"""Every message of the stack, from the table's stream: those that other programs send, too."""
+"""All messages of the stack, from the table's stream: other programs send some of them."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from local.page.stack import NotUpError
+from local.page.reader import Reader
 from skycore import serializers, timestamps
 from skycore.table.messages import RELEASED, MessageRow
 
@@ -17,58 +15,29 @@ if TYPE_CHECKING:
     from local.page.stack import Stack
 
 KEPT = 20_000  # messages
-PAUSE_S = 0.3  # between two reads: a shard allows five a second
-RETRY_S = 2.0
 
 
-class Messages:
+class Messages(Reader):
     """Read from the stream's beginning when the first page is opened.
 
     Messages are numbered in the order of their creation; a changed one keeps its number.
     """
 
+    pause_s = 0.3  # a shard allows five reads a second
+
     def __init__(self, stack: Stack, publish: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(stack, publish)
         self.rows: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._stack = stack
-        self._publish = publish
-        self._count = 0
         self._iterators: list[str] = []  # one per shard
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Start to read; do nothing if started already."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._read())
-
-    async def stop(self) -> None:
-        """Stop reading."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _read(self) -> None:
-        while True:
-            pause = PAUSE_S
-            try:
-                if not self._iterators:
-                    self._iterators = await asyncio.to_thread(self._open)
-                for changes in await asyncio.to_thread(self._receive):
-                    self.record(changes)
-            except NotUpError:
-                pass
-            except Exception:  # noqa: BLE001 - any failure means that it is unreachable
-                self._iterators, pause = [], RETRY_S
-            await asyncio.sleep(pause)
-
-    def _open(self) -> list[str]:
-        """Return an iterator from the beginning of each shard."""
+    def _open(self) -> None:
+        """Begin at the beginning of each shard."""
         table = self._stack.needed()["table_name"]
         described = self._stack.admin("dynamodb").describe_table(TableName=table)
         arn = described["Table"]["LatestStreamArn"]
         streams = self._stack.admin("dynamodbstreams")
         shards = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-        return [
+        self._iterators = [
             streams.get_shard_iterator(
                 StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
             )["ShardIterator"]
@@ -80,11 +49,12 @@ class Messages:
         streams = self._stack.admin("dynamodbstreams")
         answers = [streams.get_records(ShardIterator=each) for each in self._iterators]
         self._iterators = [a["NextShardIterator"] for a in answers if "NextShardIterator" in a]
+        self._is_open = bool(self._iterators)
         return [changed_messages(answer["Records"]) for answer in answers]
 
-    def record(self, changes: dict[str, dict[str, Any] | None]) -> None:
+    def record(self, received: dict[str, dict[str, Any] | None]) -> None:
         """Keep and publish changed messages, by id; None for one that is gone."""
-        for message_id, row in changes.items():
+        for message_id, row in received.items():
             known = self.rows.get(message_id)
             if row is None:
                 if known is not None:

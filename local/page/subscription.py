@@ -8,7 +8,7 @@ import json
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from local.page.stack import NotUpError
+from local.page.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,55 +18,29 @@ if TYPE_CHECKING:
 NAME = "page-of-the-local-stack"
 KEPT = 20_000  # events
 WAIT_S = 1  # of a long poll, which a stop waits for
-RETRY_S = 2.0
 
 
-class Subscription:
+class Subscription(Reader):
     """Created through the APIs of SQS and SNS when the first page is opened; not in the template.
 
     Events are numbered in the order of arrival; a repeated event keeps its number.
     """
 
     def __init__(self, stack: Stack, publish: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(stack, publish)
         self.events: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self.ready = False
-        self._stack = stack
-        self._publish = publish
-        self._count = 0
         self._queue_url = ""
         self._arn = ""
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start to read; do nothing if started already."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._read())
 
     async def stop(self) -> None:
         """Stop reading; remove the queue and the subscription if the stack is still there."""
         if self._task is None:
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await super().stop()
         with contextlib.suppress(Exception):  # the stack and its queue may be gone
             await asyncio.wait_for(asyncio.to_thread(self._remove), 2)
 
-    async def _read(self) -> None:
-        while True:
-            try:
-                if not self._queue_url:
-                    await asyncio.to_thread(self._make)
-                    self.ready = True
-                for event in await asyncio.to_thread(self._receive):
-                    self.record(event)
-            except NotUpError:
-                await asyncio.sleep(RETRY_S / 4)
-            except Exception:  # noqa: BLE001 - any failure means that it is unreachable
-                self._queue_url, self.ready = "", False
-                await asyncio.sleep(RETRY_S)
-
-    def _make(self) -> None:
+    def _open(self) -> None:
         topic = self._stack.needed()["event_topic_arn"]
         sqs = self._stack.admin("sqs")
         url = sqs.create_queue(QueueName=NAME)["QueueUrl"]
@@ -108,15 +82,15 @@ class Subscription:
         self._stack.admin("sns").unsubscribe(SubscriptionArn=self._arn)
         self._stack.admin("sqs").delete_queue(QueueUrl=self._queue_url)
 
-    def record(self, event: dict[str, Any]) -> None:
+    def record(self, received: dict[str, Any]) -> None:
         """Keep and publish an event, or count one more copy of it."""
-        if (known := self.events.get(event["id"])) is not None:
+        if (known := self.events.get(received["id"])) is not None:
             known["copies"] += 1
             self._publish(known)
             return
         self._count += 1
-        entry = {"id": self._count, "event": event, "copies": 1}
-        self.events[event["id"]] = entry
+        entry = {"id": self._count, "event": received, "copies": 1}
+        self.events[received["id"]] = entry
         if len(self.events) > KEPT:
             self.events.popitem(last=False)
         self._publish(entry)

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Locator, Page
 
 SECONDS = 240_000  # milliseconds
+PNG = bytes.fromhex(  # one pixel
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63"
+    "6860f8cf0000030101001889d3d40000000049454e44ae426082"
+)
 
 
 def new_number() -> str:
@@ -39,6 +45,14 @@ def handset(page: Page, number: str) -> Locator:
     phone = page.locator("#phone")
     expect(phone.get_by_role("heading", name=shown(number))).to_be_visible(timeout=SECONDS)
     return phone
+
+
+def reply_with_picture(phone: Locator, folder: Path) -> None:
+    """Replies with a picture, from a file in the folder."""
+    picture = folder / "cat.png"
+    picture.write_bytes(PNG)
+    phone.locator("input[type=file]").set_input_files(picture)
+    phone.get_by_role("button", name="Reply").click()
 
 
 def carrier_says(page: Page, number: str, what: str) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import http.server
 import re
 import subprocess
-import threading
 import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.actions import SECONDS, handset, postbacks, shown
-from tests.browser.running import PYTHON, ROOT, control, free_port
+from tests.browser.running import PYTHON, ROOT, control, free_port, serving
 from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -321,8 +320,5 @@ def receiver() -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Accept)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    with serving(Accept) as port:
+        yield f"http://127.0.0.1:{port}/"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.actions import SECONDS, message, shown
+from tests.browser.actions import PNG, SECONDS, message, shown
 from tests.browser.running import PYTHON, ROOT
 
 if TYPE_CHECKING:
@@ -317,9 +317,3 @@ def event(name: str, **facts: Any) -> dict[str, Any]:
     data = {"event": name, "origin": "SMS_MT", "code": "N202", "to": NUMBER, "message_id": None}
     own = {"id": facts.pop("id", "event.0"), "type": f"skycore.{name}", "time": ROW["created_at"]}
     return own | {"data": data | facts}
-
-
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63"
-    "6860f8cf0000030101001889d3d40000000049454e44ae426082"
-)

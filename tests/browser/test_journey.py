@@ -14,6 +14,7 @@ from tests.browser.actions import (
     message,
     new_number,
     postbacks,
+    reply_with_picture,
     send,
     shown,
 )
@@ -67,10 +68,7 @@ def test_a_reply_with_a_picture_is_an_mms(page: Page, tmp_path: Path) -> None:
     number = new_number()
     send(page, number)
     phone = handset(page, number)
-    picture = tmp_path / "cat.png"
-    picture.write_bytes(PNG)
-    phone.locator("input[type=file]").set_input_files(picture)
-    phone.get_by_role("button", name="Reply").click()
+    reply_with_picture(phone, tmp_path)
     image = phone.locator(".bubble.in img")
     expect(image).to_be_visible(timeout=SECONDS)
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
@@ -154,7 +152,3 @@ BY_HAND = {
     "Expired": "expired",
     "Blocked": "failed",
 }
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63"
-    "6860f8cf0000030101001889d3d40000000049454e44ae426082"
-)

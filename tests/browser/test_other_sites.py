@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -60,11 +59,8 @@ def site() -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://{SITE}:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    with running.serving(Answer) as port:
+        yield f"http://{SITE}:{port}/"
 
 
 @pytest.fixture

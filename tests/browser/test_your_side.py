@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
 
-from tests.browser.actions import SECONDS, events, handset, message, new_number, send, shown
+from tests.browser.actions import (
+    SECONDS,
+    events,
+    handset,
+    message,
+    new_number,
+    reply_with_picture,
+    send,
+    shown,
+)
 from tests.browser.running import LOCAL_DIR, PYTHON, ROOT
 
 if TYPE_CHECKING:
@@ -23,10 +32,6 @@ CALL = (
     "given = json.loads(sys.stdin.read());"
     "answer = Client(given['stack']).request('POST', '/messages', given['body'], given['headers']);"
     "print(answer.status_code)"
-)
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63"
-    "6860f8cf0000030101001889d3d40000000049454e44ae426082"
 )
 
 
@@ -95,10 +100,7 @@ def test_a_kept_picture_is_shown(page: Page, tmp_path: Path) -> None:
     number = new_number()
     send(page, number)
     phone = handset(page, number)
-    picture = tmp_path / "cat.png"
-    picture.write_bytes(PNG)
-    phone.locator("input[type=file]").set_input_files(picture)
-    phone.get_by_role("button", name="Reply").click()
+    reply_with_picture(phone, tmp_path)
     kept = events(page, "media_kept", shown(number))
     expect(kept).to_have_count(1, timeout=SECONDS)
     kept.click()

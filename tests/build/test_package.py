@@ -80,9 +80,9 @@ def test_two_folders_give_the_same_package(tmp_path: Path) -> None:
     for name in ("one", "the other"):
         checkout = copy_checkout(tmp_path / name)
         (checkout / "local").mkdir()
-        for path in ("local/__init__.py", "local/paths.py", "local/package.py"):
+        for path in ("local/__init__.py", "local/paths.py", "local/sam.py", "local/package.py"):
             shutil.copy(ROOT / path, checkout / path)
-        for path in (*package.BESIDES, "pyproject.toml"):
+        for path in (*package.EXTRA_FILES, "pyproject.toml"):
             shutil.copy(ROOT / path, checkout)
         subprocess.run(
             [sys.executable, "-m", "local.package"],

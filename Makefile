@@ -71,8 +71,8 @@ test-long: setup .venv-schemathesis/.ready .venv-awscli/.ready .venv-generators/
 	@$(BIN)/pytest -m long --ignore tests/browser $(or $(PART),tests simulator/tests)
 	@$(if $(PART),,$(MAKE) --no-print-directory test-services)
 
-# What the table's expressions do is tested on AWS's DynamoDB Local; whether all that use the table
-# do the same there as with the fake one, which evaluates expressions too, is for make test-long.
+# make test runs the table's own tests on AWS's DynamoDB Local. Other tests that use a table have a
+# fake one, which evaluates expressions too; make test-long runs them on DynamoDB Local.
 ON_DYNAMODB_LOCAL := $(BIN)/pytest -m "not long" -rs -n 2 --dynamodb-local
 .PHONY: test-table test-services
 test-table: setup ## Test the table on AWS's DynamoDB Local, and the functions with it and moto (needs java and npm)

@@ -23,7 +23,7 @@ def kept_files(stack: Stack, event_id: str) -> list[dict[str, Any]] | None:
     """
     answer = stack.client().request("GET", f"/postbacks/{quote(event_id, safe='')}")
     if answer.status_code == 404:
-        raise LookupError("there is no event with this id")
+        raise LookupError("no event has this id")
     answer.raise_for_status()
     files: list[dict[str, Any]] | None = answer.json()["media"]
     return files

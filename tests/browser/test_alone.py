@@ -284,7 +284,8 @@ def test_presets_set_and_clear_faults(page: Page, url: str) -> None:
     expect(page.locator("#faults-now")).to_have_text("none")
     settings = control(url, "settings", {}, "PATCH")
     assert (settings["faults"], settings["duplicate_rate"], settings["shuffle"]) == ({}, 0.0, False)
-    expect(page.get_by_role("button", name="Down")).to_be_disabled()  # there is no second port
+    # This simulator has no --api-port.
+    expect(page.get_by_role("button", name="Down")).to_be_disabled()
 
 
 def test_escape_closes_the_faults(page: Page) -> None:

@@ -1,4 +1,4 @@
-"""What the column "Your side" shows of the deployed stack, whoever caused it."""
+"""The column "Your side" shows what happens on the deployed stack, on the page and elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// The stack's messages with their status, whoever sent them.
+// All messages of the stack with their statuses, including those that other programs sent.
 
 import { el, fill, find } from "/_page/static/js/dom.js";
 import { dateAndTime, number, time, tone } from "/_page/static/js/format.js";
